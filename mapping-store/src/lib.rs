@@ -1,0 +1,16 @@
+//! The durable mapping table and everything that routers share: keys, mappings, registry, assignments, pins, states,
+//! leases, intents, audit; the two store backends; each router's own journal; the in-memory table.
+//!
+//! Owns what is true across restarts. Must not know HTTP or what a workflow is.
+
+pub mod assignment;
+pub mod audit;
+pub mod key;
+pub mod mapping;
+mod site;
+pub mod store;
+
+pub use key::{Engine, Id, Kind, RoutingKey};
+pub use mapping::{Generation, Mapping, Source, State, Timestamp};
+pub use site::SiteId;
+pub use store::{Handle, Store};

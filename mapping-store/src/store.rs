@@ -1,0 +1,235 @@
+//! The store: the one durable ground that all routers share.
+//!
+//! Owns the `Store` trait and its record types; the two backends implement it and one conformance suite holds both to
+//! it. Must not know HTTP or what a workflow is. Relies on compare-and-set for every change of an existing row.
+
+use crate::assignment::{Assignment, SiteRecord, SiteState};
+use crate::audit::{AuditEntry, AuditRecord};
+use crate::mapping::{Generation, Mapping, Source, State, Timestamp};
+use crate::{RoutingKey, SiteId};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// The store as the rest of the process holds it.
+pub type Handle = Arc<dyn Store>;
+
+/// Position in the change sequence: ordered by commit, without holes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Seq(pub u64);
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not be reached or timed out. The outcome of a write is unknown.
+    #[error("the store is unavailable while trying to {doing}")]
+    Unavailable { doing: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    /// A compare-and-set found another generation than the one expected.
+    #[error("{what} is at generation {found:?}, not at the expected {expected:?}")]
+    Stale { what: String, expected: Option<Generation>, found: Option<Generation> },
+    /// A row or file holds what this version cannot read.
+    #[error("the store holds something that cannot be read: {0}")]
+    Corrupt(String),
+    /// The database belongs to a newer version, or is not a Homing store.
+    #[error("the store's schema does not fit: {0}")]
+    Schema(String),
+}
+
+/// A mapping that traffic (through the journal), an import or reconciliation wants to exist: insert-once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewMapping {
+    pub key: RoutingKey,
+    pub home: SiteId,
+    pub state: State,
+    pub source: Source,
+    pub at: Timestamp,
+}
+
+/// What became of one `NewMapping`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Inserted {
+    /// The row is new.
+    New,
+    /// The row was there with the same home.
+    Same,
+    /// The row names another home. Nothing was written; for held keys this is an alarm.
+    Conflict { held: SiteId, generation: Generation },
+}
+
+/// A compare-and-set change of one mapping by an operator or a move, audited in the same transaction.
+#[derive(Clone, Debug)]
+pub struct MappingChange {
+    pub key: RoutingKey,
+    /// `None`: the row must not exist yet.
+    pub expected: Option<Generation>,
+    /// `None`: the row is removed (operator's `unset`).
+    pub to: Option<(SiteId, State)>,
+    pub source: Source,
+    pub audit: AuditEntry,
+}
+
+/// An operator's override for one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pin {
+    pub key: RoutingKey,
+    pub site: SiteId,
+    pub generation: Generation,
+    pub actor: String,
+    pub reason: String,
+    pub created_at: Timestamp,
+}
+
+/// One step of a mapping's past.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryRow {
+    pub seq: Seq,
+    pub home: Option<SiteId>,
+    pub generation: Generation,
+    pub state: State,
+    pub source: Source,
+    pub at: Timestamp,
+    pub actor: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// What the tailer of a router sees. `Changed::Mapping` without a mapping: the row was removed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Changed {
+    Mapping { key: RoutingKey, mapping: Option<Mapping> },
+    Pin { key: RoutingKey },
+    Site { site: SiteId },
+    Assignment { site: SiteId },
+    Suffix { suffix: String },
+}
+
+/// A page of changes. `last` is the position to continue from; `head` the newest position in the store.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    pub items: Vec<(Seq, Changed)>,
+    pub last: Seq,
+    pub head: Seq,
+}
+
+/// Filter of a scan over mappings.
+#[derive(Clone, Debug, Default)]
+pub struct MappingFilter {
+    pub kind: Option<crate::Kind>,
+    pub home: Option<SiteId>,
+    pub state: Option<State>,
+    /// Text prefix of the id.
+    pub id_prefix: Option<String>,
+}
+
+/// Opaque place to continue a scan from.
+pub type Cursor = String;
+
+/// A page of a scan.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<Cursor>,
+}
+
+/// A live router, as the registry knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouterRecord {
+    pub name: String,
+    /// The highest registry revision that it has acknowledged.
+    pub registry_acknowledged: u64,
+    /// The highest change that it has applied.
+    pub applied: Seq,
+    pub address: String,
+    pub version: String,
+    pub config_hash: String,
+    /// By the store's clock.
+    pub seen_at: Timestamp,
+    /// Whether its lease has not run out, by the store's clock.
+    pub live: bool,
+}
+
+/// A start whose outcome is not known yet, shipped from a router's journal so that any router may resolve it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenIntent {
+    pub id: uuid::Uuid,
+    pub router: String,
+    pub site: SiteId,
+    /// JSON: what the dialect needs to find the thing (operation, definition, business key, started between).
+    pub what: String,
+    pub at: Timestamp,
+}
+
+/// What a router ships from its journal in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Shipment {
+    pub router: String,
+    pub mappings: Vec<NewMapping>,
+    pub intents_opened: Vec<OpenIntent>,
+    pub intents_closed: Vec<uuid::Uuid>,
+}
+
+/// A lease on a name (leader, router, site), counted by the store's clock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lease {
+    pub name: String,
+    pub holder: String,
+    pub generation: Generation,
+    pub counter: u64,
+    pub expires_at: Timestamp,
+}
+
+/// The store. Every method is one transaction; every change of an existing row is a compare-and-set.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // -- mappings
+    async fn get(&self, key: &RoutingKey) -> Result<Option<Mapping>, Error>;
+    async fn get_many(&self, keys: &[RoutingKey]) -> Result<Vec<Option<Mapping>>, Error>;
+    async fn history(&self, key: &RoutingKey) -> Result<Vec<HistoryRow>, Error>;
+    /// Insert-once, one result per mapping in the shipment's order. Idempotent: shipping twice changes nothing.
+    async fn ship(&self, shipment: &Shipment) -> Result<Vec<Inserted>, Error>;
+    async fn change(&self, change: &MappingChange) -> Result<Option<Mapping>, Error>;
+    async fn scan(&self, filter: &MappingFilter, after: Option<&Cursor>, limit: usize) -> Result<Page<Mapping>, Error>;
+    async fn count(&self, filter: &MappingFilter) -> Result<u64, Error>;
+
+    // -- change sequence
+    async fn changes(&self, since: Seq, limit: usize) -> Result<Changes, Error>;
+    async fn head(&self) -> Result<Seq, Error>;
+    /// Returns when something may have changed, or after a backend-chosen bound. Only a wake-up, never evidence.
+    async fn changed(&self);
+
+    // -- pins
+    async fn pins(&self) -> Result<Vec<Pin>, Error>;
+    async fn pin(&self, key: &RoutingKey, site: Option<SiteId>, expected: Option<Generation>, audit: &AuditEntry) -> Result<Option<Pin>, Error>;
+
+    // -- registry, states, assignments
+    /// Adds what is missing, changes what differs; answers the registry's revision. Identity, state and assignment of
+    /// a known site stay as they are.
+    async fn register(&self, router: &str, sites: &[SiteRecord]) -> Result<u64, Error>;
+    async fn registry(&self) -> Result<(u64, Vec<SiteRecord>), Error>;
+    async fn set_identity(&self, site: SiteId, expected: Option<&str>, identity: &str, audit: &AuditEntry) -> Result<(), Error>;
+    async fn set_site_state(&self, site: SiteId, state: SiteState, expected: Option<Generation>, audit: &AuditEntry) -> Result<SiteRecord, Error>;
+    async fn assignments(&self) -> Result<Vec<Assignment>, Error>;
+    async fn assign(&self, site: SiteId, installation: &str, expected: Generation, audit: &AuditEntry) -> Result<Assignment, Error>;
+
+    // -- routers and leases
+    async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;
+    async fn routers(&self) -> Result<Vec<RouterRecord>, Error>;
+    async fn forget_router(&self, name: &str, audit: &AuditEntry) -> Result<(), Error>;
+    /// Takes the lease if it is free, ours or run out. `Ok(None)`: somebody else holds it.
+    async fn lease(&self, name: &str, holder: &str, ttl_ms: u64) -> Result<Option<Lease>, Error>;
+    async fn release(&self, name: &str, holder: &str) -> Result<(), Error>;
+
+    // -- intents
+    async fn open_intents(&self, limit: usize) -> Result<Vec<OpenIntent>, Error>;
+
+    // -- suffix hints: the last 17 characters of a time-based UUID -> sites whose engine made such ids
+    async fn suffixes(&self) -> Result<Vec<(String, SiteId)>, Error>;
+    async fn learn_suffix(&self, suffix: &str, site: SiteId) -> Result<(), Error>;
+
+    // -- audit
+    async fn audit(&self, after: Option<u64>, limit: usize) -> Result<Vec<AuditRecord>, Error>;
+    async fn audit_append(&self, entry: &AuditEntry) -> Result<AuditRecord, Error>;
+
+    /// The store's incarnation: grows when a store is restored or promoted.
+    async fn incarnation(&self) -> Result<u16, Error>;
+    /// A cheap round trip that proves that the store answers.
+    async fn ping(&self) -> Result<(), Error>;
+}

@@ -1,0 +1,104 @@
+//! Request head (and a bounded part of its body) -> [`Class`]: what kind of request this is and which key it carries.
+//!
+//! Owns the vocabulary of classes. Must not do I/O, read the clock, or know which sites exist. Relies on a dialect's
+//! compiled route table.
+
+use homing_mapping_store::{Engine, Kind, RoutingKey};
+
+/// What a request is, with all that later steps need from the raw request. No later step looks at it again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Class {
+    /// Sticky on a key.
+    Keyed(Keyed),
+    /// Makes something new; a site has to be chosen for it.
+    Create(Create),
+    /// Any site that can answer.
+    Any(Any),
+    /// Read from all sites and merge.
+    Gather(Gather),
+    /// Write cut by owner.
+    Split,
+    /// Write to all sites.
+    Broadcast(Broadcast),
+    /// A message or signal whose receiver is not named by a key.
+    Correlate,
+    /// A worker asks for work.
+    WorkerFetch,
+    /// Identity data, replicated to every site.
+    Shared,
+    /// About one engine process only, not about the fleet (metrics, cleanup, schema log).
+    Local,
+    /// Refused by rule.
+    Refuse(Refusal),
+}
+
+/// A request that belongs to the home of `key`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keyed {
+    /// The key.
+    pub key: RoutingKey,
+    /// What to do when nobody knows the key.
+    pub unknown: Unknown,
+}
+
+/// What an unknown key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// A fact about a database: ask the sites.
+    Locate,
+    /// A placed key (session, user): choose a home for it now.
+    Place,
+}
+
+/// A request that makes something new.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Create {
+    /// The engine inside the site.
+    pub engine: Engine,
+    /// The kind of the thing made, if rows are kept for it.
+    pub kind: Option<Kind>,
+    /// Definition key (name), for placement by definition and for resolving an unknown outcome.
+    pub definition: Option<String>,
+    /// Id of a definition, deployment or parent: the new thing can only be made where that lives.
+    pub beside: Option<RoutingKey>,
+    /// Tenant named by the request.
+    pub tenant: Option<String>,
+    /// Business key named by the request.
+    pub business_key: Option<String>,
+}
+
+/// A request that any available site can answer.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Any {
+    /// Tenant named by the request, for constraints.
+    pub tenant: Option<String>,
+}
+
+/// A read over all sites.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gather {
+    /// Narrowing: if a filter names an owner, only its home need be asked.
+    pub owner: Option<RoutingKey>,
+}
+
+/// A write that every site gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broadcast {
+    /// `POST /deployment/create`: all or none; what was done is undone when one refuses.
+    Deploy,
+    /// Anything else that is the same on every site.
+    Same,
+}
+
+/// Why a request is refused before any site is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// No route of the dialect has this path.
+    NoRoute,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// A rule in configuration says so.
+    ByRule,
+    /// The key that the operation needs is missing or malformed; says which.
+    BadKey(String),
+}

@@ -1,0 +1,3 @@
+//! The router: one address in front of many engine sites.
+
+pub mod classify;

@@ -1,0 +1,3 @@
+//! The `homing` binary.
+
+fn main() {}
