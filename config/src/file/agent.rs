@@ -1,0 +1,109 @@
+//! The `[agent]` part of a configuration file.
+//!
+//! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
+
+use crate::text::At;
+use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// The agent beside one installation: holds its lease, and fences it when the lease ends.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentFile {
+    /// The site.
+    #[schemars(extend("format" = "name"))]
+    pub(crate) site: At<String>,
+    /// The installation that it stands beside.
+    #[schemars(extend("format" = "name"))]
+    pub(crate) installation: At<String>,
+    /// The mapping store, where leases and generations are: `"postgres://..."`, or `"sqlite:FILE"` on one host.
+    #[serde(default)]
+    #[schemars(extend("x-secret" = "url"))]
+    pub(crate) store: Option<At<String>>,
+    /// File that holds the store's URL, in place of `store`.
+    #[serde(default)]
+    pub(crate) store_file: Option<At<String>>,
+    /// Folder for the highest generation seen. It must outlive the process: a lower one is refused for ever.
+    #[serde(default = "state")]
+    pub(crate) state: At<String>,
+    /// How the installation is kept from changing data. `relay`: the engine reaches its database only through the
+    /// agent. `postgres`: its database role loses LOGIN and its sessions are ended. `command`: `start` and `stop`.
+    /// `engine`: Homing's own engine, which checks generations itself.
+    pub(crate) mode: At<AgentModeFile>,
+    /// The relay. Only with `relay`, and needed there.
+    pub(crate) relay: Option<RelayFile>,
+    /// Makes the replica here the primary: a command, or `{ patroni = "http://127.0.0.1:8008" }`.
+    pub(crate) promote: Option<PromoteFile>,
+    /// Command that makes the engine serve here.
+    pub(crate) start: Option<Vec<At<String>>>,
+    /// Command that stops the engine here.
+    pub(crate) stop: Option<Vec<At<String>>>,
+    /// Database URL where this replica's position is read.
+    #[schemars(extend("x-secret" = "url"))]
+    pub(crate) lag: Option<At<String>>,
+}
+
+fn state() -> At<String> {
+    "/var/lib/homing/agent".into()
+}
+
+/// How the agent fences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AgentModeFile {
+    Relay,
+    Postgres,
+    Command,
+    Engine,
+}
+
+/// The relay between engine and database: open only while the site's lease names this installation.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RelayFile {
+    /// Address and port where the engine connects.
+    pub(crate) listen: At<String>,
+    /// Host and port of the database.
+    pub(crate) database: At<String>,
+}
+
+/// How a replica is promoted.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum PromoteFile {
+    /// A command.
+    Command(Vec<At<String>>),
+    /// Patroni's own interface.
+    Patroni(PatroniFile),
+}
+
+/// Patroni's own interface.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PatroniFile {
+    /// Address of Patroni's REST interface on this host.
+    pub(crate) patroni: At<String>,
+}
+
+// By hand: serde's own untagged form would lose the places of the values.
+impl<'de> Deserialize<'de> for PromoteFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = PromoteFile;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a command or a table")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<PromoteFile, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(PromoteFile::Command)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PromoteFile, A::Error> {
+                PatroniFile::deserialize(MapAccessDeserializer::new(map)).map(PromoteFile::Patroni)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}

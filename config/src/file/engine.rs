@@ -1,0 +1,38 @@
+//! The `[engine]` part of a configuration file.
+//!
+//! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
+
+use crate::text::{At, Period};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One node of Homing's own engine.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EngineFile {
+    /// Address and port of its REST interface.
+    pub(crate) bind: At<String>,
+    /// `"sqlite:FILE"` or `"postgres://USER@HOST/DATABASE"`. Nodes with the same store are a cluster.
+    #[schemars(extend("x-secret" = "url"))]
+    pub(crate) store: At<String>,
+    /// File that holds the store's URL, in place of `store`.
+    pub(crate) store_file: Option<At<String>>,
+    /// Run jobs and timers here. Without it the node answers requests only.
+    pub(crate) executor: bool,
+    /// A node that was not heard of for this long is failed, and its work is resumed by the others. Heartbeats come
+    /// every third of it.
+    #[schemars(extend("x-min" = "300ms", "x-max" = "1d"))]
+    pub(crate) failover_window: Period,
+}
+
+impl Default for EngineFile {
+    fn default() -> Self {
+        EngineFile {
+            bind: "127.0.0.1:18081".into(),
+            store: "sqlite:engine.db".into(),
+            store_file: None,
+            executor: true,
+            failover_window: Period::seconds(180),
+        }
+    }
+}

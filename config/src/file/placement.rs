@@ -1,0 +1,65 @@
+//! The `[placement]` part of a configuration file.
+//!
+//! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
+
+use crate::text::At;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which site gets new work.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PlacementFile {
+    /// How a site is chosen when nothing else names one: `weighted` by `site.weight`; `least-loaded` by running
+    /// requests over weight; `hash-business-key` and `hash-tenant` keep equal values together; `locality` prefers the
+    /// zone of the router's own sites that are nearest.
+    pub(crate) policy: PolicyFile,
+    /// Keep each user at one site. Default: off.
+    pub(crate) sticky_user: Option<StickyUserFile>,
+    /// `hint`: a start prefers the site that already has its business key. `claim`: one home for each tenant,
+    /// definition and business key, guarded by the store. `off`: business keys are not looked at.
+    pub(crate) business_key: BusinessKeyFile,
+    /// Hard rules where a tenant's work may be. They hold in a failover too.
+    pub(crate) constraint: Vec<ConstraintFile>,
+}
+
+/// A placement policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PolicyFile {
+    #[default]
+    Weighted,
+    LeastLoaded,
+    HashBusinessKey,
+    HashTenant,
+    Locality,
+}
+
+/// What a business key means for placement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BusinessKeyFile {
+    #[default]
+    Hint,
+    Claim,
+    Off,
+}
+
+/// Where the user's name is read.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StickyUserFile {
+    /// `"basic"` (user of HTTP basic authentication), `"bearer:CLAIM"` (a claim of a JSON web token, which the router
+    /// reads but does not verify), `"header:NAME"` or `"cookie:NAME"`.
+    pub(crate) from: At<String>,
+}
+
+/// Where a tenant's work may be.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConstraintFile {
+    /// Tenant; `*` stands for any run of characters, `?` for one. The first rule that matches a tenant counts.
+    pub(crate) tenant: At<String>,
+    /// The only sites allowed for it.
+    pub(crate) sites: Vec<At<String>>,
+}

@@ -1,0 +1,20 @@
+//! Settings of `[engine]`, ready to use.
+//!
+//! Owns the typed values. Must not read files or judge.
+
+use super::store::StoreUrl;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One node of Homing's own engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Engine {
+    /// Address and port of its REST interface.
+    pub bind: SocketAddr,
+    /// Its database.
+    pub store: StoreUrl,
+    /// Run jobs and timers here.
+    pub executor: bool,
+    /// A node silent for this long is failed.
+    pub failover_window: Duration,
+}

@@ -1,0 +1,42 @@
+//! Settings of `[safety]`, ready to use.
+//!
+//! Owns the typed values. Must not read files or judge. Relies on the bounds checked before.
+
+use crate::file::safety::SafetyFile;
+use std::time::Duration;
+
+/// What re-homing may do at most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Safety {
+    /// No site changes its installation.
+    pub freeze: bool,
+    /// Time before a site may be re-homed again.
+    pub cool_down: Duration,
+    /// Share of all weight that must stay available.
+    pub survivors_capacity: f64,
+    /// Largest share of all sites that one operation may move.
+    pub share_at_once: f64,
+    /// Largest lag of a replica at which it may be promoted, for sites that name none.
+    pub max_lag: Duration,
+    /// More than this share of the live routers must see a site down.
+    pub quorum: f64,
+}
+
+impl From<&SafetyFile> for Safety {
+    fn from(file: &SafetyFile) -> Self {
+        Safety {
+            freeze: file.freeze,
+            cool_down: file.cool_down.0,
+            survivors_capacity: file.survivors_capacity,
+            share_at_once: file.share_at_once,
+            max_lag: file.max_lag.0,
+            quorum: file.quorum,
+        }
+    }
+}
+
+impl Default for Safety {
+    fn default() -> Self {
+        Safety::from(&SafetyFile::default())
+    }
+}

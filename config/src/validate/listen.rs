@@ -1,0 +1,165 @@
+//! Listeners: addresses, who is trusted, and that no two want the same port.
+//!
+//! Owns `[[listen]]`, `[admin]`, and the engine's address where they meet. Must not bind anything.
+
+use super::Validate;
+use crate::diagnostic::Diagnostic;
+use crate::file::File;
+use crate::file::listen::ListenFile;
+use crate::settings::{Admin, Bind, Listen, Network};
+use crate::source::Span;
+use crate::text::At;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Where the data listener is when none is configured.
+const DEFAULT_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+impl Validate<'_> {
+    pub(super) fn listeners(&mut self, file: &File) -> Vec<Listen> {
+        self.clashes(file);
+        let listen: Vec<Listen> = file
+            .listen
+            .iter()
+            .filter_map(|listen| self.listener(listen))
+            .collect();
+        if file.listen.is_empty() {
+            return vec![Listen {
+                bind: DEFAULT_BIND,
+                tls: None,
+                trusted_proxies: Vec::new(),
+                proxy_protocol: false,
+            }];
+        }
+        listen
+    }
+
+    fn listener(&mut self, file: &ListenFile) -> Option<Listen> {
+        let trusted_proxies: Vec<Network> = file
+            .trusted_proxies
+            .iter()
+            .filter_map(|network| {
+                self.read(
+                    "network",
+                    network,
+                    "a network",
+                    Network::parse(network.get()),
+                )
+            })
+            .collect();
+        if *file.proxy_protocol.get() && file.trusted_proxies.is_empty() {
+            self.report(
+                Diagnostic::error("proxy-protocol", "nobody is trusted to send a PROXY header")
+                    .at(
+                        &file.proxy_protocol.span(),
+                        "`trusted_proxies` is missing beside it",
+                    )
+                    .help("name the proxies in front: trusted_proxies = [\"10.0.0.0/8\"]"),
+            );
+        }
+        let tls = file.tls.as_ref().map(|tls| self.server_tls(tls));
+        let bind = self.tcp(&file.bind)?;
+        Some(Listen {
+            bind,
+            tls,
+            trusted_proxies,
+            proxy_protocol: *file.proxy_protocol.get(),
+        })
+    }
+
+    pub(super) fn admin(&mut self, file: &File) -> Admin {
+        let text = &file.admin.bind;
+        let bind = self.read(
+            "bind",
+            text,
+            "an address to listen on",
+            Bind::parse(text.get()),
+        );
+        let guarded = file
+            .admin
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_ca.is_some());
+        if let Some(bind) = &bind
+            && !bind.is_local()
+            && !guarded
+        {
+            self.report(
+                Diagnostic::error("admin-exposed", format!("other hosts would reach the admin listener at {bind}"))
+                    .at(&text.span(), "neither loopback nor a Unix socket")
+                    .help("use \"127.0.0.1:8081\" or \"unix:/run/homing/admin.sock\", or demand client certificates: tls = { certificate = \"...\", key = \"...\", client_ca = \"...\" }"),
+            );
+        }
+        let tls = file.admin.tls.as_ref().map(|tls| self.server_tls(tls));
+        // A placeholder after a reported error: the settings are not handed out then.
+        Admin {
+            bind: bind.unwrap_or(Bind::Tcp(DEFAULT_BIND)),
+            tls,
+        }
+    }
+
+    /// An address that must be one of TCP.
+    pub(super) fn tcp(&mut self, text: &At<String>) -> Option<SocketAddr> {
+        match self.read(
+            "bind",
+            text,
+            "an address to listen on",
+            Bind::parse(text.get()),
+        )? {
+            Bind::Tcp(address) => Some(address),
+            Bind::Unix(_) => {
+                self.report(
+                    Diagnostic::error("bind", "only the admin listener can be a Unix socket")
+                        .at(&text.span(), "clients connect over TCP here")
+                        .help("write address and port: \"127.0.0.1:8080\""),
+                );
+                None
+            }
+        }
+    }
+
+    fn clashes(&mut self, file: &File) {
+        let parse =
+            |text: &At<String>| Bind::parse(text.get()).ok().map(|bind| (bind, text.span()));
+        let mut binds: Vec<(&str, Bind, Span)> = Vec::new();
+        let serves = !self.sites.is_empty();
+        let listen = file
+            .listen
+            .iter()
+            .filter_map(|listen| parse(&listen.bind))
+            .map(|(bind, at)| ("a data listener", bind, at));
+        binds.extend(listen);
+        if file.listen.is_empty() && serves {
+            binds.push(("the data listener", Bind::Tcp(DEFAULT_BIND), 0..0));
+        }
+        if let Some((bind, at)) =
+            parse(&file.admin.bind).filter(|_| serves || !file.listen.is_empty())
+        {
+            binds.push(("the admin listener", bind, at));
+        }
+        if let Some((bind, at)) = file.engine.as_ref().and_then(|engine| parse(&engine.bind)) {
+            binds.push(("the engine", bind, at));
+        }
+        for (index, (what, bind, at)) in binds.iter().enumerate() {
+            let Some((other, _, first)) = binds
+                .iter()
+                .take(index)
+                .find(|(_, earlier, _)| earlier.clashes(bind))
+            else {
+                continue;
+            };
+            let mut problem =
+                Diagnostic::error("bind-clash", format!("{what} and {other} both want {bind}"));
+            for (span, text) in [(at, what), (first, other)] {
+                if *span != (0..0) {
+                    problem = problem.at(span, format!("{text} is here"));
+                }
+            }
+            let wide = if problem.labels.len() < 2 {
+                "; one of them is built in"
+            } else {
+                ""
+            };
+            self.report(problem.help(format!("give each a port of its own; `0.0.0.0` and `[::]` take the port on all addresses{wide}")));
+        }
+    }
+}
