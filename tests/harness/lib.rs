@@ -1,1 +1,18 @@
-//! The test harness.
+//! The test harness: real parts, started on free ports and stopped by pid.
+//!
+//! Owns private PostgreSQL clusters, engine sites, router processes, an HTTP client, a TCP fault proxy and a
+//! counting origin. It knows the public surface of the product only and must not link the router's internals.
+//! Relies on PostgreSQL 15, Java and util-linux (`scripts/prerequisites`) and on the jars of `scripts/engines`.
+
+pub mod client;
+pub mod clock;
+pub mod deploy;
+pub mod engine;
+pub mod faults;
+pub mod nursery;
+pub mod outcome;
+pub mod pair;
+pub mod paths;
+pub mod ports;
+pub mod postgres;
+pub mod sql;

@@ -1,0 +1,288 @@
+//! Private PostgreSQL clusters: made by `initdb` in the run folder, started on a free port, stopped by pid.
+//!
+//! Owns the server processes, their roles and databases, and what tests do to them (kill, pause, promote, copy).
+//! Must not know whose tables they hold. Relies on Debian's PostgreSQL 15 binaries, which refuse to run as root.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Signal, geteuid};
+
+use crate::{
+    clock::eventually_blocking,
+    nursery::{self, Process},
+    outcome::shared,
+    paths,
+    ports::free_port,
+    sql::Database,
+};
+
+const BINARIES: &str = "/usr/lib/postgresql/15/bin";
+/// The user that Debian's packages make; used when this process is root.
+const SERVER_USER: &str = "postgres";
+const ADMIN: &str = "postgres";
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Whether a commit reaches the disk before it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Fast; for everything but crashes of the machine (a killed server loses nothing either way).
+    Off,
+    On,
+}
+
+/// One server with its own data folder and port.
+pub struct Cluster {
+    name: String,
+    data: PathBuf,
+    log: PathBuf,
+    port: u16,
+    settings: Vec<String>,
+    server: Mutex<Option<Process>>,
+}
+
+fn server_user() -> Option<String> {
+    geteuid().is_root().then(|| SERVER_USER.to_owned())
+}
+
+/// Runs one of PostgreSQL's tools as the server's user.
+fn run_tool(tool: &str, args: &[&str]) -> Result<String> {
+    let program = Path::new(BINARIES).join(tool);
+    let mut command = match server_user() {
+        None => Command::new(&program),
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid", &user, "--regid", &user, "--init-groups"])
+                .arg(&program);
+            command
+        }
+    };
+    let output = command
+        .args(args)
+        .current_dir("/")
+        .output()
+        .with_context(|| {
+            format!(
+                "running {} (scripts/prerequisites installs it)",
+                program.display()
+            )
+        })?;
+    ensure!(
+        output.status.success(),
+        "{tool} {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn new_data_folder(name: &str) -> Result<(PathBuf, PathBuf)> {
+    let folder = paths::new_folder(name)?;
+    if let Some(user) = server_user() {
+        let done = Command::new("chown")
+            .arg(format!("{user}:"))
+            .arg(&folder)
+            .status()?;
+        ensure!(done.success(), "cannot give {} to {user}", folder.display());
+    }
+    Ok((folder.join("data"), folder.join("server.log")))
+}
+
+impl Cluster {
+    /// The cluster that all tests share: they take databases from it and leave the server alone.
+    pub fn shared() -> Result<&'static Cluster> {
+        static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        shared(&SHARED, || Cluster::start("postgres", Durability::Off))
+    }
+
+    /// Makes and starts a new cluster.
+    pub fn start(name: &str, durability: Durability) -> Result<Self> {
+        let (data, log) = new_data_folder(name)?;
+        run_tool(
+            "initdb",
+            &[
+                "-D",
+                text(&data)?,
+                "-A",
+                "trust",
+                "-U",
+                ADMIN,
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+        )?;
+        let mut settings: Vec<String> = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "max_connections=200",
+            "shared_buffers=32MB",
+            "wal_level=replica",
+            "max_wal_senders=10",
+            "hot_standby=on",
+            "wal_log_hints=on",
+        ]
+        .map(str::to_owned)
+        .into();
+        if durability == Durability::Off {
+            settings.push("fsync=off".to_owned());
+        }
+        Self::start_in(name, data, log, settings)
+    }
+
+    fn start_in(name: &str, data: PathBuf, log: PathBuf, settings: Vec<String>) -> Result<Self> {
+        let port = free_port()?;
+        let cluster = Self {
+            name: name.to_owned(),
+            data,
+            log,
+            port,
+            settings,
+            server: Mutex::new(None),
+        };
+        cluster.start_server()?;
+        Ok(cluster)
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Process>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the server (again) on the same port and waits until it answers.
+    pub fn start_server(&self) -> Result<()> {
+        let mut args: Vec<std::ffi::OsString> = vec!["-D".into(), self.data.clone().into()];
+        args.extend(["-p".into(), self.port.to_string().into()]);
+        for setting in &self.settings {
+            args.extend(["-c".into(), setting.into()]);
+        }
+        let server = nursery::start(nursery::Spec {
+            name: self.name.clone(),
+            program: Path::new(BINARIES).join("postgres"),
+            args,
+            user: server_user(),
+            // Immediate shutdown: no waiting for clients, and the shared memory is given back.
+            stop_signal: Signal::QUIT,
+            log: self.log.clone(),
+        })?;
+        let ready = eventually_blocking(&format!("{} answers", self.name), READY_WITHIN, || {
+            ensure!(
+                server.ended()?.is_none(),
+                "{} ended: {}",
+                self.name,
+                server.log_tail()?
+            );
+            Ok(run_tool(
+                "pg_isready",
+                &["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()],
+            )
+            .ok())
+        });
+        *self.server() = Some(server);
+        ready.map(drop)
+    }
+
+    fn with_server(&self, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
+        act(self
+            .server()
+            .as_ref()
+            .with_context(|| format!("{} is not running", self.name))?)
+    }
+
+    /// Stops the server at once, as after a power cut of the process (its sessions are cut).
+    pub fn stop_server(&self) -> Result<()> {
+        self.with_server(Process::stop)
+    }
+
+    /// SIGKILL to the server's first process; its children notice and end.
+    pub fn kill_server(&self) -> Result<()> {
+        self.with_server(Process::kill)?;
+        // The data folder can be opened again only when the last child is gone; `postgres` checks that itself.
+        Ok(())
+    }
+
+    /// Stops the first process's clock: no new sessions (running ones go on).
+    pub fn pause_server(&self) -> Result<()> {
+        self.with_server(|server| server.signal(Signal::STOP))
+    }
+
+    pub fn resume_server(&self) -> Result<()> {
+        self.with_server(|server| server.signal(Signal::CONT))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A new database with a role of its own (never the superuser: it could not be fenced).
+    pub fn database(&self, name: &str) -> Result<Database> {
+        self.admin(&format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{name}'"))?;
+        self.admin(&format!("CREATE DATABASE \"{name}\" OWNER \"{name}\""))?;
+        Ok(Database::new(name, self.port))
+    }
+
+    /// A database whose name no other test has.
+    pub fn fresh_database(&self, prefix: &str) -> Result<Database> {
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        self.database(&format!("{prefix}_{}", &unique[..12]))
+    }
+
+    /// One statement as the superuser.
+    pub fn admin(&self, statement: &str) -> Result<String> {
+        let port = self.port.to_string();
+        run_tool(
+            "psql",
+            &[
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-U",
+                ADMIN,
+                "-d",
+                "postgres",
+                "-AtqX",
+                "-c",
+                statement,
+            ],
+        )
+    }
+
+    /// A streaming standby of this cluster, started on its own port.
+    pub fn standby(&self, name: &str) -> Result<Cluster> {
+        let (data, log) = new_data_folder(name)?;
+        let port = self.port.to_string();
+        run_tool(
+            "pg_basebackup",
+            &[
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-U",
+                ADMIN,
+                "-D",
+                text(&data)?,
+                "-R",
+                "-c",
+                "fast",
+                "--no-sync",
+            ],
+        )?;
+        Self::start_in(name, data, log, self.settings.clone())
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) -> Result<()> {
+        run_tool("pg_ctl", &["promote", "-w", "-s", "-D", text(&self.data)?]).map(drop)
+    }
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is not UTF-8")
+}
