@@ -55,6 +55,11 @@ impl Check<'_> {
             let Some(field) = fields.get(name) else {
                 self.problems
                     .push(unknown_key(name, &key.span(), fields, path));
+                let near = suggest::nearest(name, fields.keys().map(String::as_str))
+                    .and_then(|near| fields.get(near));
+                if near.is_some_and(|field| field.hidden == Hidden::Whole) {
+                    self.sources.hide(&value.span());
+                }
                 unsound.push(key.clone());
                 continue;
             };
@@ -206,21 +211,32 @@ impl Check<'_> {
             format!("`{path}` must be {}", shape.in_words()),
         )
         .at(&value.span(), format!("this is {found}"));
-        problem.help = match (value.get_ref(), shape) {
-            (DeValue::Integer(number), Shape::Text(TextForm::Duration(..))) => {
-                Some(format!("write the unit: \"{number}s\" or \"{number}ms\""))
-            }
-            (DeValue::Table(_), Shape::List(_)) => {
-                Some(format!("write `[[{path}]]`, with two brackets"))
-            }
-            (DeValue::String(_), Shape::List(_)) => Some("put it into brackets: [\"...\"]".into()),
-            (DeValue::String(text), Shape::Integer(..) | Shape::Number(..) | Shape::Bool) => {
-                Some(format!("without quotes: {text}"))
-            }
-            _ => None,
-        };
+        problem.help = Some(cure(value.get_ref(), shape, path));
         self.problems.push(problem);
         Verdict::Unsound
+    }
+}
+
+/// What to write in place of a value of the wrong type.
+fn cure(value: &DeValue<'_>, shape: &Shape, path: &str) -> String {
+    match (value, shape) {
+        (DeValue::Integer(number), Shape::Text(TextForm::Duration(..))) => {
+            format!("write the unit: \"{number}s\" or \"{number}ms\"")
+        }
+        (DeValue::Table(_), Shape::List(_)) => format!("write `[[{path}]]`, with two brackets"),
+        (DeValue::String(text), Shape::List(_)) => format!(
+            "put it into brackets: [\"{}\"]",
+            crate::secret::redact_urls(text)
+        ),
+        (DeValue::String(text), Shape::Integer(..) | Shape::Number(..))
+            if text.parse::<f64>().is_ok() =>
+        {
+            format!("without quotes: {text}")
+        }
+        (DeValue::String(text), Shape::Bool) if matches!(text.as_ref(), "true" | "false") => {
+            format!("without quotes: {text}")
+        }
+        _ => format!("write {}", shape.in_words()),
     }
 }
 

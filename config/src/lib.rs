@@ -5,10 +5,13 @@
 
 mod check;
 mod diagnostic;
+mod diff;
+mod effective;
 mod file;
 mod load;
 pub mod name;
 mod overlay;
+mod reference;
 mod schema;
 mod secret;
 pub mod settings;
@@ -18,12 +21,16 @@ mod suggest;
 mod text;
 mod tree;
 mod validate;
+pub mod verbs;
 
 pub use diagnostic::{Diagnostic, Label, Severity, Style, render};
+pub use diff::{Change, diff};
+pub use effective::Effective;
 pub use load::{Input, Inputs, Loaded, Purpose, Report, load};
 pub use overlay::PREFIX;
+pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, redact_urls};
 pub use settings::Config;
 pub use shape::When;
-pub use source::{Origin, Place, Sources, Span};
+pub use source::{Origin, Place, Source, Sources, Span};

@@ -5,6 +5,7 @@
 
 use crate::check;
 use crate::diagnostic::{self, Diagnostic, Severity, Style};
+use crate::effective::{self, Effective};
 use crate::file::File;
 use crate::overlay;
 use crate::settings::Config;
@@ -111,6 +112,8 @@ impl std::error::Error for Report {}
 pub struct Loaded {
     /// The settings.
     pub config: Config,
+    /// Every value that counts, by path, with its source.
+    pub effective: Vec<Effective>,
     /// Warnings.
     pub warnings: Report,
 }
@@ -131,8 +134,9 @@ pub fn load(inputs: &Inputs, purpose: Purpose) -> Result<Loaded, Box<Report>> {
         sources,
     };
     match config {
-        Some(config) if !report.is_refusal() => Ok(Loaded {
+        Some((config, effective)) if !report.is_refusal() => Ok(Loaded {
             config,
+            effective,
             warnings: report,
         }),
         _ => Err(Box::new(report)),
@@ -181,7 +185,7 @@ fn parse(
     inputs: &Inputs,
     purpose: Purpose,
     problems: &mut Vec<Diagnostic>,
-) -> Option<Config> {
+) -> Option<(Config, Vec<Effective>)> {
     let mut tree = merged(sources, problems);
     if problems.iter().any(|problem| problem.code == "syntax") {
         // Whatever else is wrong may only be an echo of it.
@@ -189,6 +193,7 @@ fn parse(
     }
     let names = [check::names(&tree, "site"), check::names(&tree, "dialect")];
     check::check(&mut tree, sources, problems);
+    let mut effective = effective::of(&tree, sources);
     let file = match read_file(tree) {
         Ok(file) => file,
         Err(problem) => {
@@ -208,7 +213,8 @@ fn parse(
     };
     let config = validate.run(&file);
     *problems = validate.problems;
-    Some(config)
+    effective::derived(&mut effective, &config);
+    Some((config, effective))
 }
 
 /// The checked tree as structs. A failure here is one that `check` should have found; it still has its place.

@@ -53,9 +53,58 @@ pub fn redact_urls(text: &str) -> String {
     shown
 }
 
+/// `text` with what stands after each `password =` replaced by as many stars.
+///
+/// For lines that are shown because they could not be understood: nobody has marked their secrets yet.
+pub(crate) fn redact_passwords(text: String) -> String {
+    let mut shown = text;
+    let mut from = 0;
+    while let Some(found) = shown
+        .get(from..)
+        .and_then(|rest| rest.to_ascii_lowercase().find("password"))
+    {
+        from += found + "password".len();
+        let Some(rest) = shown.get(from..) else { break };
+        let Some(value) = rest.trim_start_matches([' ', '\t']).strip_prefix('=') else {
+            continue;
+        };
+        let value = value.trim_start_matches([' ', '\t']);
+        let start = shown.len() - value.len();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let inner = value
+            .get(quote.map_or(0, char::len_utf8)..)
+            .unwrap_or_default();
+        let skipped = value.len() - inner.len();
+        let line = inner.find(['\n', '\r']).unwrap_or(inner.len());
+        let end = quote
+            .and_then(|quote| inner.find(quote))
+            .map_or(line, |end| end.min(line));
+        shown.replace_range(start + skipped..start + skipped + end, &"*".repeat(end));
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_a_line_that_is_not_understood_is_not_shown() {
+        let shown = |text: &str| redact_passwords(text.to_owned());
+        assert_eq!(
+            shown("x = { password = \"gehéim\", y = 1 }\nz"),
+            "x = { password = \"*******\", y = 1 }\nz"
+        );
+        assert_eq!(
+            shown("password = 'geheim\nz = 1"),
+            "password = '******\nz = 1"
+        );
+        assert_eq!(shown("A__PASSWORD=geheim"), "A__PASSWORD=******");
+        assert_eq!(
+            shown("password_file = \"path\""),
+            "password_file = \"path\""
+        );
+    }
 
     #[test]
     fn the_password_of_a_url_is_never_shown() {

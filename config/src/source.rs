@@ -53,6 +53,16 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Place {
+    /// The place without the column: what a value is said to come from.
+    pub fn source(&self) -> String {
+        match &self.origin {
+            Origin::File(name) => format!("{name}:{}", self.line),
+            other @ (Origin::Environment(_) | Origin::Argument) => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
@@ -135,7 +145,7 @@ impl Source {
 
     /// The text with every secret replaced by as many stars, so that columns stay true.
     pub fn shown(&self) -> String {
-        let mut shown = crate::secret::redact_urls(&self.text);
+        let mut shown = crate::secret::redact_passwords(crate::secret::redact_urls(&self.text));
         for secret in self.secrets.borrow().iter() {
             let Some(hidden) = shown.get(secret.clone()) else {
                 continue;

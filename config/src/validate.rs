@@ -4,8 +4,10 @@
 //! counts only if nobody reported an error. May read files that settings name (certificates, passwords); must not open
 //! sockets or read time.
 
+mod account;
 mod agent;
 mod dialect;
+mod installation;
 mod listen;
 mod placement;
 mod site;
@@ -70,6 +72,13 @@ impl Validate<'_> {
 
     pub(crate) fn report(&mut self, problem: Diagnostic) {
         self.problems.push(problem);
+    }
+
+    /// Whether a problem with this in its message was found before: what is missing has then been taken out.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        self.problems
+            .iter()
+            .any(|problem| problem.message.contains(text))
     }
 
     /// The value, or its problem at its place.

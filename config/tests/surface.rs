@@ -60,10 +60,7 @@ fn two_sites_are_a_whole_configuration() {
     assert_eq!(config.limits.in_flight_per_site, 150);
 }
 
-#[test]
-fn every_key_of_the_long_form_arrives() {
-    let config = config(
-        r#"
+const LONG_FORM: &str = r#"
 router = { name = "r1", threads = 2 }
 placement = { policy = "least-loaded", sticky_user = { from = "header:X-User" }, business_key = "claim", constraint = [{ tenant = "eu-*", sites = ["b"] }] }
 
@@ -99,9 +96,11 @@ zone = "eu-2"
 balance = "active-backup"
 tls = { server_name = "engine.example.org" }
 endpoints = ["https://10.0.2.7/engine-rest"]
-"#,
-        Purpose::Serve,
-    );
+"#;
+
+#[test]
+fn every_key_of_the_long_form_arrives() {
+    let config = config(LONG_FORM, Purpose::Serve);
     assert_eq!(
         config.placement.sticky_user,
         Some(UserSource::Header("x-user".into()))

@@ -108,11 +108,10 @@ impl Endpoint {
     /// Reads a URL.
     pub fn parse(text: &str) -> Result<Endpoint, String> {
         let url = Url::parse(text).map_err(|error| {
-            match error == url::ParseError::RelativeUrlWithoutBase {
-                true => {
-                    format!("begin with `http://` or `https://`: \"http://{text}\"")
-                }
-                false => format!("{error}; write it like \"http://10.0.1.7:8080/engine-rest\""),
+            if error == url::ParseError::RelativeUrlWithoutBase {
+                format!("begin with `http://` or `https://`: \"http://{text}\"")
+            } else {
+                format!("{error}; write it like \"http://10.0.1.7:8080/engine-rest\"")
             }
         })?;
         let scheme = match url.scheme() {
@@ -136,6 +135,13 @@ impl Endpoint {
             return Err(
                 "leave out everything from `?` or `#`: clients bring their own queries".into(),
             );
+        }
+        // The URL standard would take the first segment of the path for the host.
+        if text
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.starts_with(['/', '\\']))
+        {
+            return Err("a host is missing: \"http://10.0.1.7:8080/engine-rest\"".into());
         }
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_owned(),

@@ -29,7 +29,7 @@ impl Validate<'_> {
         let promote = file
             .promote
             .as_ref()
-            .and_then(|promote| self.promotion(promote));
+            .and_then(|promote| self.promotion(promote, &file.mode));
         let start = file
             .start
             .as_ref()
@@ -139,10 +139,11 @@ impl Validate<'_> {
         }
     }
 
-    fn promotion(&mut self, file: &PromoteFile) -> Option<Promotion> {
+    fn promotion(&mut self, file: &PromoteFile, mode: &At<AgentModeFile>) -> Option<Promotion> {
         match file {
             PromoteFile::Command(command) if command.is_empty() => {
                 let problem = Diagnostic::error("command", "the command `promote` is empty");
+                let problem = problem.at(&mode.span(), "no program is named");
                 self.report(problem.help("name a program and its arguments: promote = [\"pg_ctl\", \"promote\", \"-D\", \"/data\"]"));
                 None
             }

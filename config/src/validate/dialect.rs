@@ -30,7 +30,7 @@ impl Validate<'_> {
                     .help("give the dialect a name of its own"),
             );
         }
-        if file.rules.is_empty() {
+        if file.rules.is_empty() && !self.said("`dialect.rules") {
             let problem = Diagnostic::error(
                 "dialect-empty",
                 format!("the dialect `{name}` has no rules"),
@@ -294,6 +294,9 @@ impl Validate<'_> {
             .collect();
         if let [one] = given.as_slice() {
             return Some(*one);
+        }
+        if given.is_empty() && self.said(&format!("`dialect.rules.{what}`")) {
+            return None;
         }
         let known = suggest::list(sources.iter().map(|(source, _)| *source));
         let message = if given.is_empty() {
