@@ -76,6 +76,8 @@ pub struct Config {
 pub struct Router {
     /// Its name.
     pub name: String,
+    /// Where it is.
+    pub zone: Option<String>,
     /// Threads that carry requests.
     pub threads: usize,
 }

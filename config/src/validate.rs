@@ -51,7 +51,7 @@ impl Validate<'_> {
         Config {
             listen: self.listeners(file),
             admin: self.admin(file),
-            placement: self.placement(&file.placement, &sites),
+            placement: self.placement(file, &sites),
             dialects: with_generic(dialects, &sites),
             engine: file.engine.as_ref().and_then(|engine| self.engine(engine)),
             agent: file
@@ -167,6 +167,7 @@ impl Validate<'_> {
             name => name,
         };
         Router {
+            zone: file.router.zone.as_ref().map(|zone| zone.get().clone()),
             name: name.unwrap_or_else(host),
             threads: file.router.threads.unwrap_or_else(cores),
         }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PlacementFile {
     /// How a site is chosen when nothing else names one: `weighted` by `site.weight`; `least-loaded` by running
-    /// requests over weight; `hash-business-key` and `hash-tenant` keep equal values together; `locality` prefers the
-    /// zone of the router's own sites that are nearest.
+    /// requests over weight; `hash-business-key` and `hash-tenant` keep equal values together; `locality` prefers
+    /// the sites of the router's own `zone`, then goes by weight.
     pub(crate) policy: PolicyFile,
     /// Keep each user at one site. Default: off.
     pub(crate) sticky_user: Option<StickyUserFile>,

@@ -14,6 +14,9 @@ pub(crate) struct RouterFile {
     /// Default: the host name.
     #[schemars(extend("format" = "name"))]
     pub(crate) name: Option<At<String>>,
+    /// Where this router is, for the policy `locality`. Default: nowhere.
+    #[schemars(extend("format" = "name"))]
+    pub(crate) zone: Option<At<String>>,
     /// Threads that carry requests. Default: one for each core.
     #[schemars(range(min = 1, max = 1024))]
     pub(crate) threads: Option<usize>,

@@ -4,14 +4,22 @@
 
 use super::Validate;
 use crate::diagnostic::Diagnostic;
-use crate::file::placement::{BusinessKeyFile, ConstraintFile, PlacementFile, PolicyFile};
+use crate::file::File;
+use crate::file::placement::{BusinessKeyFile, ConstraintFile, PolicyFile};
 use crate::settings::{BusinessKey, Constraint, Placement, Policy, Site, UserSource};
 use crate::suggest;
 use crate::text::At;
 
 impl Validate<'_> {
-    pub(super) fn placement(&mut self, file: &PlacementFile, sites: &[Site]) -> Placement {
+    pub(super) fn placement(&mut self, root: &File, sites: &[Site]) -> Placement {
+        let file = &root.placement;
         if file.policy == PolicyFile::Locality {
+            if root.router.zone.is_none() {
+                let warning = Diagnostic::warning("zone-missing", "this router has no zone");
+                self.report(warning.help(
+                    "the policy `locality` then goes by weight alone; add `zone` to `[router]`",
+                ));
+            }
             for site in sites.iter().filter(|site| site.zone.is_none()) {
                 let warning = Diagnostic::warning(
                     "zone-missing",
