@@ -1,0 +1,248 @@
+//! A router as a real process: the `homing` binary with a configuration file made here.
+//!
+//! Owns the file, the ports, the journal folder and the process; a restart uses the same file. Timings are shortened
+//! through `[health]`, `[lease]` and `[timeouts]` only. Must not link the router's code.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+
+use crate::{
+    client::Client,
+    clock::eventually,
+    nursery::{self, Process},
+    paths,
+    ports::{free_port, loopback},
+};
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a router is told.
+pub struct Builder {
+    name: String,
+    store: Option<String>,
+    sites: Vec<String>,
+    listener: String,
+    further: String,
+}
+
+/// A router that may be killed and started again.
+pub struct Router {
+    name: String,
+    folder: PathBuf,
+    port: u16,
+    admin_port: u16,
+    process: Mutex<Option<Process>>,
+}
+
+impl Builder {
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            store: None,
+            sites: Vec::new(),
+            listener: String::new(),
+            further: String::new(),
+        }
+    }
+
+    /// A PostgreSQL store; without it: SQLite in the router's own folder.
+    #[must_use]
+    pub fn store(mut self, url: &str) -> Self {
+        self.store = Some(url.to_owned());
+        self
+    }
+
+    /// A site with one endpoint that speaks `engine-rest`.
+    #[must_use]
+    pub fn site(self, name: &str, endpoint: &str) -> Self {
+        self.site_with(name, "engine-rest", &[endpoint], "")
+    }
+
+    /// A site with any dialect, endpoints, and further lines of its table.
+    #[must_use]
+    pub fn site_with(
+        mut self,
+        name: &str,
+        dialect: &str,
+        endpoints: &[&str],
+        further: &str,
+    ) -> Self {
+        self.sites.push(format!(
+            "[[site]]\nname = \"{name}\"\ndialect = \"{dialect}\"\nendpoints = {endpoints:?}\n{further}\n"
+        ));
+        self
+    }
+
+    /// Further lines of the `[[listen]]` table.
+    #[must_use]
+    pub fn listener(mut self, lines: &str) -> Self {
+        self.listener.push_str(lines);
+        self
+    }
+
+    /// Further tables, as text.
+    #[must_use]
+    pub fn tables(mut self, text: &str) -> Self {
+        self.further.push_str(text);
+        self.further.push('\n');
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub async fn start(self) -> Result<Router> {
+        let router = Router {
+            folder: paths::new_folder(&self.name)?,
+            port: free_port()?,
+            admin_port: free_port()?,
+            process: Mutex::new(None),
+            name: self.name.clone(),
+        };
+        std::fs::write(router.config(), self.text(&router)?)?;
+        router.start_again().await?;
+        Ok(router)
+    }
+
+    fn text(&self, router: &Router) -> Result<String> {
+        let folder = router.folder.display();
+        let store = self
+            .store
+            .clone()
+            .unwrap_or_else(|| format!("sqlite:{folder}/store.db"));
+        let mut text = String::new();
+        write!(
+            text,
+            "[router]\nname = {:?}\nthreads = 2\n\n\
+             [[listen]]\nbind = \"127.0.0.1:{}\"\n{}\n\n\
+             [admin]\nbind = \"127.0.0.1:{}\"\n\n\
+             [store]\nurl = {store:?}\njournal = \"{folder}/journal\"\n\n",
+            self.name, router.port, self.listener, router.admin_port
+        )?;
+        for site in &self.sites {
+            writeln!(text, "{site}")?;
+        }
+        text.push_str(&self.further);
+        Ok(text)
+    }
+}
+
+impl Router {
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("homing.toml")
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
+    /// A client of the data listener, with a base path such as `/engine-rest`.
+    pub fn client(&self, base: &str) -> Client {
+        Client::new(loopback(self.port), base)
+    }
+
+    /// A client of the admin listener.
+    pub fn admin(&self) -> Client {
+        Client::new(loopback(self.admin_port), "")
+    }
+
+    /// Starts it (again) with the same configuration and waits until it is ready.
+    pub async fn start_again(&self) -> Result<()> {
+        self.launch()?;
+        let admin = self.admin();
+        eventually(
+            &format!("{} is ready", self.name),
+            READY_WITHIN,
+            async || {
+                if let Some(status) = self.with_process(Process::ended)? {
+                    // Not worth waiting for; its log says why.
+                    anyhow::bail!(
+                        "{} ended with {status}: {}",
+                        self.name,
+                        self.with_process(Process::log_tail)?
+                    );
+                }
+                Ok(admin
+                    .get("/readyz")
+                    .await
+                    .is_ok_and(|answer| answer.status == 200)
+                    .then_some(()))
+            },
+        )
+        .await
+    }
+
+    /// Starts the process and does not wait.
+    pub fn launch(&self) -> Result<()> {
+        let process = nursery::start(nursery::Spec {
+            name: self.name.clone(),
+            program: paths::homing_binary()?.to_owned(),
+            args: vec!["serve".into(), "-c".into(), self.config().into()],
+            user: None,
+            stop_signal: Signal::KILL,
+            log: self.folder.join("router.log"),
+        })?;
+        *self.process() = Some(process);
+        Ok(())
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_process<T>(&self, act: impl FnOnce(&Process) -> Result<T>) -> Result<T> {
+        act(self
+            .process()
+            .as_ref()
+            .with_context(|| format!("{} is not running", self.name))?)
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) -> Result<()> {
+        self.with_process(Process::kill)
+    }
+
+    /// SIGTERM, and wait until it has ended by itself.
+    pub async fn terminate(&self, deadline: Duration) -> Result<()> {
+        self.with_process(|process| process.signal(Signal::TERM))?;
+        let status = eventually(&format!("{} ends", self.name), deadline, async || {
+            self.with_process(Process::ended)
+        })
+        .await?;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(())
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        self.with_process(Process::resident_bytes)
+    }
+
+    /// Everything that it has logged, over all its lives.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join("router.log"))?)
+    }
+
+    /// The value of one sample on `/metrics`: its name with labels as written there.
+    pub async fn metric(&self, sample: &str) -> Result<Option<f64>> {
+        let page = self.admin().get("/metrics").await?.expect(200)?.text();
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        Ok(line.map(str::trim).map(str::parse).transpose()?)
+    }
+}
