@@ -31,6 +31,8 @@ pub enum Kind {
     Operaton,
     Camunda,
     Flowable,
+    /// Our own web application that embeds Operaton: sessions, users, orders.
+    Orders,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             Self::Operaton => "operaton",
             Self::Camunda => "camunda",
             Self::Flowable => "flowable",
+            Self::Orders => "orders",
         }
     }
 
@@ -47,6 +50,7 @@ impl Kind {
         match self {
             Self::Operaton | Self::Camunda => "/engine-rest",
             Self::Flowable => "/process-api",
+            Self::Orders => "",
         }
     }
 
@@ -55,12 +59,13 @@ impl Kind {
         match self {
             Self::Operaton | Self::Camunda => "/engine-rest/deployment/count?id=none",
             Self::Flowable => "/process-api/management/properties",
+            Self::Orders => "/health",
         }
     }
 
     fn flags(self) -> Vec<String> {
         let prefix = match self {
-            Self::Operaton => "operaton",
+            Self::Operaton | Self::Orders => "operaton",
             Self::Camunda => "camunda",
             Self::Flowable => return Vec::new(),
         };
@@ -241,7 +246,6 @@ fn warm_up(port: u16, path: &str) -> Result<Option<()>> {
         return Ok(None);
     };
     stream.set_read_timeout(Some(READY_WITHIN))?;
-    // Flowable's REST starter asks for a login; 401 answers come from a ready server too, but touch no database.
     write!(
         stream,
         "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"

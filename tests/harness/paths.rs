@@ -120,6 +120,12 @@ fn make_run_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Removes the run folder now; for a program that ends in order and has stopped everything that it started.
+pub fn remove_run_folder() -> Result<()> {
+    let folder = run_folder()?;
+    std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
+}
+
 /// A new empty folder with a telling name in the run folder.
 pub fn new_folder(name: &str) -> Result<PathBuf> {
     tempfile::Builder::new()

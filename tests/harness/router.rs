@@ -32,12 +32,18 @@ pub struct Builder {
     further: String,
 }
 
+/// Where a router listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    pub data: u16,
+    pub admin: u16,
+}
+
 /// A router that may be killed and started again.
 pub struct Router {
     name: String,
     folder: PathBuf,
-    port: u16,
-    admin_port: u16,
+    ports: Ports,
     process: Mutex<Option<Process>>,
 }
 
@@ -97,20 +103,17 @@ impl Builder {
 
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Result<Router> {
-        let router = Router {
-            folder: paths::new_folder(&self.name)?,
-            port: free_port()?,
-            admin_port: free_port()?,
-            process: Mutex::new(None),
-            name: self.name.clone(),
+        let folder = paths::new_folder(&self.name)?;
+        let ports = Ports {
+            data: free_port()?,
+            admin: free_port()?,
         };
-        std::fs::write(router.config(), self.text(&router)?)?;
-        router.start_again().await?;
-        Ok(router)
+        let text = self.text(&folder, ports)?;
+        start_from(&self.name, folder, &text, ports).await
     }
 
-    fn text(&self, router: &Router) -> Result<String> {
-        let folder = router.folder.display();
+    fn text(&self, folder: &Path, ports: Ports) -> Result<String> {
+        let folder = folder.display();
         let store = self
             .store
             .clone()
@@ -122,7 +125,7 @@ impl Builder {
              [[listen]]\nbind = \"127.0.0.1:{}\"\n{}\n\n\
              [admin]\nbind = \"127.0.0.1:{}\"\n\n\
              [store]\nurl = {store:?}\njournal = \"{folder}/journal\"\n\n",
-            self.name, router.port, self.listener, router.admin_port
+            self.name, ports.data, self.listener, ports.admin
         )?;
         for site in &self.sites {
             writeln!(text, "{site}")?;
@@ -130,6 +133,19 @@ impl Builder {
         text.push_str(&self.further);
         Ok(text)
     }
+}
+
+/// Starts a router with a configuration file as it is written here, and waits until it is ready.
+pub async fn start_from(name: &str, folder: PathBuf, text: &str, ports: Ports) -> Result<Router> {
+    let router = Router {
+        name: name.to_owned(),
+        folder,
+        ports,
+        process: Mutex::new(None),
+    };
+    std::fs::write(router.config(), text)?;
+    router.start_again().await?;
+    Ok(router)
 }
 
 impl Router {
@@ -143,21 +159,21 @@ impl Router {
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.data
     }
 
     pub fn admin_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.admin_port)
+        format!("http://127.0.0.1:{}", self.ports.admin)
     }
 
     /// A client of the data listener, with a base path such as `/engine-rest`.
     pub fn client(&self, base: &str) -> Client {
-        Client::new(loopback(self.port), base)
+        Client::new(loopback(self.ports.data), base)
     }
 
     /// A client of the admin listener.
     pub fn admin(&self) -> Client {
-        Client::new(loopback(self.admin_port), "")
+        Client::new(loopback(self.ports.admin), "")
     }
 
     /// Starts it (again) with the same configuration and waits until it is ready.
