@@ -5,6 +5,8 @@
 
 use homing_mapping_store::{Engine, Kind, RoutingKey};
 
+pub mod credentials;
+
 /// What a request is, with all that later steps need from the raw request. No later step looks at it again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Class {
@@ -30,6 +32,25 @@ pub enum Class {
     Local,
     /// Refused by rule.
     Refuse(Refusal),
+}
+
+impl Class {
+    /// The class in logs, metrics and the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Class::Keyed(_) => "keyed",
+            Class::Create(_) => "create",
+            Class::Any(_) => "any",
+            Class::Gather(_) => "gather",
+            Class::Split => "split",
+            Class::Broadcast(_) => "broadcast",
+            Class::Correlate => "correlate",
+            Class::WorkerFetch => "worker-fetch",
+            Class::Shared => "shared",
+            Class::Local => "local",
+            Class::Refuse(_) => "refuse",
+        }
+    }
 }
 
 /// A request that belongs to the home of `key`.
@@ -65,6 +86,8 @@ pub struct Create {
     pub tenant: Option<String>,
     /// Business key named by the request.
     pub business_key: Option<String>,
+    /// The id that the client itself gives to the new thing; the answer will not repeat it.
+    pub named: Option<RoutingKey>,
 }
 
 /// A request that any available site can answer.
@@ -75,10 +98,13 @@ pub struct Any {
 }
 
 /// A read over all sites.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Gather {
-    /// Narrowing: if a filter names an owner, only its home need be asked.
+    /// Narrowing: if a filter names an owner, only its home need be asked. If no site knows it, all are asked.
     pub owner: Option<RoutingKey>,
+    /// Ids of definitions and deployments in the request. Each site has its own id for its copy; a site that is asked
+    /// with another's id finds nothing.
+    pub aliases: Vec<RoutingKey>,
 }
 
 /// A write that every site gets.
@@ -88,6 +114,9 @@ pub enum Broadcast {
     Deploy,
     /// Anything else that is the same on every site.
     Same,
+    /// A write about the copies of one definition or deployment: every site, each under its own id for its copy.
+    /// The key is the id that the request names; until the ids of the copies are known it belongs to its owner alone.
+    Aliased(RoutingKey),
 }
 
 /// Why a request is refused before any site is asked.

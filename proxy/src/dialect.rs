@@ -1,0 +1,183 @@
+//! What Homing knows of one API: which requests there are, where their keys sit, what answers teach, how to ask.
+//!
+//! Owns the face that all dialects share. Pure: no network, no clock, no store; a dialect says what to send, others
+//! send it. Relies on [`crate::classify`] for the words of a request.
+
+use crate::classify::Class;
+use homing_mapping_store::{Engine, RoutingKey};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Map, Value};
+
+pub mod engine_rest;
+mod facts;
+pub mod generic;
+mod operation;
+mod path;
+mod pointers;
+mod query;
+
+pub use engine_rest::EngineRest;
+pub use facts::{Durability, FACTS_MAX, Fact};
+pub use generic::Generic;
+pub use operation::{Body, Learns, Merge, Operation, Resend};
+pub use path::Params;
+
+/// The head of a request, as far as routing looks at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The raw path below the base path. Starts with `/`; never decoded or normalised.
+    pub path: &'a str,
+    /// The raw query, without `?`.
+    pub query: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// The result of looking a request up in a dialect's table.
+#[derive(Clone, Debug)]
+pub enum Found<'t> {
+    /// An operation of the table.
+    Route(Matched<'t>),
+    /// No operation has this path.
+    NoRoute,
+    /// The path is known, the method is not.
+    MethodNotAllowed,
+}
+
+/// An operation and where its parameters sit in the path.
+#[derive(Clone, Debug)]
+pub struct Matched<'t> {
+    /// The operation.
+    pub operation: &'t Operation,
+    /// Byte ranges of the path's parameters, in the order of the pattern.
+    pub params: Params,
+    /// The engine that the path names.
+    pub engine: Engine,
+}
+
+impl Matched<'_> {
+    /// Whether a key, tenant or business key may sit in the body, so that the start of the body has to be read first.
+    pub fn wants_body(&self) -> bool {
+        self.operation.body == Body::Sniff
+    }
+}
+
+/// An answer, as far as learning looks at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The engine that the request's path named.
+    pub engine: &'a Engine,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The whole body; empty if the operation teaches nothing through it.
+    pub body: &'a [u8],
+}
+
+/// What a probe for one key says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Presence {
+    /// It is here; the answer may teach more.
+    Present(Vec<Fact>),
+    /// The engine says that it has no such thing.
+    Absent,
+    /// The answer proves nothing: refused, failed, or not from the engine.
+    Unclear,
+}
+
+/// A request that Homing sends on its own behalf.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// The method.
+    pub method: Method,
+    /// Path and query below the base path.
+    pub path: String,
+    /// A JSON body.
+    pub body: Option<Value>,
+}
+
+/// What a health probe says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The engine answered out of its database.
+    Good,
+    /// Something answered, but credentials are needed to learn more.
+    Guarded,
+    /// It failed; says what was wrong with the answer.
+    Bad(&'static str),
+}
+
+/// A window of time, in milliseconds since the Unix epoch, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Not before.
+    pub from_ms: i64,
+    /// Not after.
+    pub to_ms: i64,
+}
+
+/// One API. Paths are below the base path, raw, and carry a query where one is needed.
+pub trait Dialect: Send + Sync {
+    /// The dialect's name in configuration.
+    fn name(&self) -> &str;
+
+    /// Looks the operation up.
+    fn find<'t>(&'t self, head: &Head<'_>) -> Found<'t>;
+
+    /// Says what the request is. `body` is the whole body if [`Matched::wants_body`], unless it was longer than the
+    /// limit of what is sniffed (`None`).
+    fn classify(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class;
+
+    /// What a passing answer proves about the site that gave it.
+    fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact>;
+
+    /// GET probes for a key, in order. Absent only if each of them says so. Empty: this key cannot be located.
+    fn locate(&self, key: &RoutingKey) -> Vec<String>;
+
+    /// Reads the answer to a probe of [`Dialect::locate`].
+    fn judge_probe(&self, key: &RoutingKey, status: StatusCode, body: &[u8]) -> Presence;
+
+    /// A second key under which the same id may be known: an execution's id may be its process instance's.
+    fn broader(&self, key: &RoutingKey) -> Option<RoutingKey>;
+
+    /// The true probe: an answer that takes the engine and its database. `None`: a connection is all that can be tried.
+    fn health(&self) -> Option<Ask>;
+
+    /// Reads the answer to [`Dialect::health`].
+    fn judge_health(&self, status: StatusCode, body: &[u8]) -> Health;
+
+    /// A harmless write that proves that the database takes writes. Any 2xx is good.
+    fn write_health(&self) -> Option<Ask>;
+
+    /// Where the database's own identity is told.
+    fn identity(&self) -> Option<Ask>;
+
+    /// Reads the identity out of the answer to [`Dialect::identity`].
+    fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String>;
+
+    /// Members that the router's own problem answers carry beside RFC 9457, so that clients of this API show `detail`.
+    fn error_members(&self, detail: &str) -> Map<String, Value>;
+
+    /// Whether this answer proves that nothing was executed.
+    fn not_executed(&self, status: StatusCode, body: &[u8]) -> bool;
+
+    /// Whether this answer leaves open if the request took effect.
+    fn unknown_outcome(&self, status: StatusCode, body: &[u8]) -> bool;
+
+    /// What has to be remembered before something is created, so that an unknown outcome can be resolved later.
+    fn intent(&self, class: &Class) -> Value;
+
+    /// How to look for what a create with an unknown outcome may have made. `None`: it cannot be told from others.
+    fn resolve_intent(&self, intent: &Value, window: Window) -> Option<Ask>;
+
+    /// Candidates in the answer to [`Dialect::resolve_intent`]; `None` if the answer proves nothing.
+    fn read_resolved(
+        &self,
+        intent: &Value,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Option<Vec<RoutingKey>>;
+}

@@ -1,0 +1,159 @@
+//! The REST API that Camunda 7, Operaton, CIB seven and Homing's own engine speak.
+//!
+//! Owns the dialect's face; the facts are tables beside this file, read once. Relies on the tables being right, which
+//! the tests prove.
+
+use super::{
+    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Window, facts,
+    path,
+};
+use crate::classify::Class;
+use homing_mapping_store::{Engine, RoutingKey};
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+mod answers;
+mod class;
+mod intent;
+mod members;
+mod probe;
+mod routes;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use routes::TableError;
+
+/// The dialect `engine-rest`.
+#[derive(Debug)]
+pub struct EngineRest {
+    table: routes::Table,
+    bodies: class::Bodies,
+}
+
+impl EngineRest {
+    /// Reads the embedded tables.
+    pub fn new() -> Result<EngineRest, TableError> {
+        Ok(EngineRest {
+            table: routes::Table::read()?,
+            bodies: class::Bodies::new(),
+        })
+    }
+
+    /// All operations, in the order of the table.
+    pub fn operations(&self) -> &[Operation] {
+        &self.table.operations
+    }
+
+    /// The engine that the path names, and where the path below it starts. `None`: not a path of this API.
+    fn engine(path: &str) -> Option<(Engine, usize)> {
+        let (first, after) = path::segment(path, 0)?;
+        if &path[first] != "engine" || path::is_end(path, after) {
+            return Some((Engine::DEFAULT, 0));
+        }
+        let (name, below) = path::segment(path, after)?;
+        let name = path::decode(&path[name])?;
+        // The list of engines is the one route that exists in the short form only.
+        let (next, _) = path::segment(path, below)?;
+        (&path[next] != "engine").then(|| (Engine::named(&name), below))
+    }
+}
+
+impl Dialect for EngineRest {
+    fn name(&self) -> &str {
+        "engine-rest"
+    }
+
+    fn find<'t>(&'t self, head: &Head<'_>) -> Found<'t> {
+        let Some((engine, below)) = EngineRest::engine(head.path) else {
+            return Found::NoRoute;
+        };
+        let Some((end, params)) = self.table.tree.find(head.path, below) else {
+            return Found::NoRoute;
+        };
+        match self.table.pick(end, head) {
+            Some(operation) => Found::Route(Matched {
+                operation,
+                params,
+                engine,
+            }),
+            None => Found::MethodNotAllowed,
+        }
+    }
+
+    fn classify(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class {
+        let Some(rule) = self.table.rules.get(found.operation.index) else {
+            return Class::Local;
+        };
+        class::of(rule, &self.bodies, &class::Request { found, head, body })
+    }
+
+    fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {
+        if !answer.status.is_success() {
+            return Vec::new();
+        }
+        facts::read(&operation.teaching, answer.engine, answer.body)
+    }
+
+    fn locate(&self, key: &RoutingKey) -> Vec<String> {
+        probe::paths(key)
+    }
+
+    fn judge_probe(&self, key: &RoutingKey, status: StatusCode, body: &[u8]) -> Presence {
+        probe::judge(key, status, body)
+    }
+
+    fn broader(&self, key: &RoutingKey) -> Option<RoutingKey> {
+        probe::broader(key)
+    }
+
+    fn health(&self) -> Option<Ask> {
+        Some(answers::health())
+    }
+
+    fn judge_health(&self, status: StatusCode, body: &[u8]) -> Health {
+        answers::judge_health(status, body)
+    }
+
+    fn write_health(&self) -> Option<Ask> {
+        Some(answers::write_health())
+    }
+
+    fn identity(&self) -> Option<Ask> {
+        Some(answers::identity())
+    }
+
+    fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String> {
+        answers::read_identity(status, body)
+    }
+
+    fn error_members(&self, detail: &str) -> Map<String, Value> {
+        answers::error_members(detail)
+    }
+
+    fn not_executed(&self, status: StatusCode, body: &[u8]) -> bool {
+        answers::not_executed(status, body)
+    }
+
+    fn unknown_outcome(&self, status: StatusCode, body: &[u8]) -> bool {
+        answers::unknown_outcome(status, body)
+    }
+
+    fn intent(&self, class: &Class) -> Value {
+        intent::of(class)
+    }
+
+    fn resolve_intent(&self, intent: &Value, window: Window) -> Option<Ask> {
+        intent::ask(intent, window)
+    }
+
+    fn read_resolved(
+        &self,
+        intent: &Value,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Option<Vec<RoutingKey>> {
+        intent::read(intent, status, body)
+    }
+}

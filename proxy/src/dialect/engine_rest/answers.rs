@@ -1,0 +1,126 @@
+//! What answers of these engines mean beyond HTTP.
+//!
+//! Owns health, identity, and reading the engines' errors. A body that cannot be read proves nothing.
+
+use crate::dialect::{Ask, Health};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// The engines' error body.
+#[derive(Debug, Deserialize)]
+pub(super) struct Trouble<'b> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'b, str>,
+    #[serde(borrow, default)]
+    message: Option<Cow<'b, str>>,
+    #[serde(default)]
+    code: Option<i64>,
+}
+
+impl<'b> Trouble<'b> {
+    pub(super) fn read(body: &'b [u8]) -> Option<Trouble<'b>> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The engine looked and has no such thing. The other 404s: no such route (`NotFoundException`), a parameter that
+    /// is no number, and pages that containers and proxies make.
+    pub(super) fn is_unknown_entity(&self) -> bool {
+        matches!(&*self.kind, "InvalidRequestException" | "RestException")
+            && self.message.as_deref() != Some("HTTP 404 Not Found")
+    }
+}
+
+/// A count that takes a connection and a statement, and whose answer is small whatever the database holds.
+pub(super) fn health() -> Ask {
+    Ask {
+        method: Method::GET,
+        path: "/deployment/count?id=none".into(),
+        body: None,
+    }
+}
+
+pub(super) fn judge_health(status: StatusCode, body: &[u8]) -> Health {
+    #[derive(Deserialize)]
+    struct Count {
+        #[serde(rename = "count")]
+        _count: u64,
+    }
+    match status {
+        StatusCode::OK if serde_json::from_slice::<Count>(body).is_ok() => Health::Good,
+        StatusCode::OK => Health::Bad("the answer is not a count: something else listens there"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Health::Guarded,
+        StatusCode::NOT_FOUND => {
+            Health::Bad("no such route: wrong base path, or another application")
+        }
+        status if status.is_server_error() => {
+            Health::Bad("the engine cannot answer out of its database")
+        }
+        _ => Health::Bad("unexpected status"),
+    }
+}
+
+/// Deletes task-worker metrics older than any engine: a statement that needs a writable database and changes nothing.
+pub(super) fn write_health() -> Ask {
+    let path = "/metrics/task-worker?date=1970-01-01T00:00:00.000%2B0000".into();
+    Ask {
+        method: Method::DELETE,
+        path,
+        body: None,
+    }
+}
+
+/// The installation's id is kept in the database: the same for every engine on it, another for every other database.
+pub(super) fn identity() -> Ask {
+    Ask {
+        method: Method::GET,
+        path: "/telemetry/data".into(),
+        body: None,
+    }
+}
+
+pub(super) fn read_identity(status: StatusCode, body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Data {
+        installation: String,
+    }
+    let data: Data = if status == StatusCode::OK {
+        serde_json::from_slice(body).ok()?
+    } else {
+        return None;
+    };
+    Some(data.installation).filter(|id| !id.is_empty())
+}
+
+/// Clients show `message` and look at `code`; `type` stays the problem's own.
+pub(super) fn error_members(detail: &str) -> Map<String, Value> {
+    let members = [("message", detail.into()), ("code", Value::Null)];
+    members
+        .map(|(name, value): (&str, Value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
+/// The engine had no database connection and opened no transaction. Measured: nothing of such calls is ever found.
+pub(super) fn not_executed(status: StatusCode, body: &[u8]) -> bool {
+    status == StatusCode::INTERNAL_SERVER_ERROR
+        && Trouble::read(body)
+            .is_some_and(|trouble| trouble.kind == "CannotCreateTransactionException")
+}
+
+/// The connection broke somewhere in the transaction: it may have been committed. An error code of the engine means
+/// that the database spoke and the transaction was rolled back.
+pub(super) fn unknown_outcome(status: StatusCode, body: &[u8]) -> bool {
+    let persistence = |trouble: Trouble<'_>| {
+        trouble.code.unwrap_or(0) == 0
+            && matches!(
+                &*trouble.kind,
+                "RestException" | "ProcessEnginePersistenceException" | "ProcessEngineException"
+            )
+            && trouble.message.is_some_and(|message| {
+                message.contains("An exception occurred in the persistence layer")
+            })
+    };
+    status == StatusCode::INTERNAL_SERVER_ERROR && Trouble::read(body).is_some_and(persistence)
+}

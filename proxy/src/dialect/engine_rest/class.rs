@@ -1,0 +1,333 @@
+//! A rule and a request -> [`Class`].
+//!
+//! Owns the decision; the rule comes from the table, the request as it is on the wire. Pure.
+
+use super::members::{Members, Named, is_copied};
+use super::rule::{Definition, Rule};
+use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
+use crate::dialect::pointers::{Pointers, Seen};
+use crate::dialect::{Head, Matched, path};
+use homing_mapping_store::key::ID_LENGTH_MAX;
+use homing_mapping_store::{Engine, Kind, RoutingKey};
+use http::Method;
+
+/// A request and where its operation was found.
+pub(super) struct Request<'r> {
+    pub(super) found: &'r Matched<'r>,
+    pub(super) head: &'r Head<'r>,
+    /// `None`: longer than what is sniffed.
+    pub(super) body: Option<&'r [u8]>,
+}
+
+/// What the bodies of starts hold.
+#[derive(Debug)]
+pub(super) struct Bodies(Pointers<Member>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    BusinessKey,
+    Tenant,
+    Id,
+    ParentTask,
+    CaseInstance,
+    Definition,
+}
+
+/// The same, as one request has it.
+#[derive(Debug, Default)]
+struct Start {
+    business_key: Option<String>,
+    tenant: Option<String>,
+    id: Option<String>,
+    parent_task: Option<String>,
+    case_instance: Option<String>,
+    definition: Option<String>,
+}
+
+impl Bodies {
+    pub(super) fn new() -> Bodies {
+        let mut members = Pointers::new();
+        for (pointer, member) in [
+            ("/businessKey", Member::BusinessKey),
+            ("/tenantId", Member::Tenant),
+            ("/id", Member::Id),
+            ("/parentTaskId", Member::ParentTask),
+            ("/caseInstanceId", Member::CaseInstance),
+            ("/processDefinitionId", Member::Definition),
+        ] {
+            members.add(pointer, member);
+        }
+        Bodies(members)
+    }
+
+    /// A body that is no JSON names nothing: the engine refuses it in its own words.
+    fn read(&self, body: &[u8]) -> Start {
+        let mut start = Start::default();
+        let walked = self.0.walk(body, |seen| {
+            let Seen::Scalar(member, text) = seen else {
+                return;
+            };
+            let place = match member {
+                Member::BusinessKey => &mut start.business_key,
+                Member::Tenant => &mut start.tenant,
+                Member::Id => &mut start.id,
+                Member::ParentTask => &mut start.parent_task,
+                Member::CaseInstance => &mut start.case_instance,
+                Member::Definition => &mut start.definition,
+            };
+            *place = Some(text.to_owned()).filter(|text| !text.is_empty());
+        });
+        if walked.is_err() {
+            Start::default()
+        } else {
+            start
+        }
+    }
+}
+
+/// Says what the request is.
+pub(super) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>) -> Class {
+    let decided = match rule {
+        Rule::KeyedPath(kind, param) => request.key(*kind, *param).map(keyed),
+        Rule::KeyedBody(members) => Ok(request.keyed_body(members)),
+        Rule::Start(kind, definition) => request.start(*kind, *definition, bodies),
+        Rule::StartBody => Ok(request.start_by_body(bodies)),
+        Rule::StartTask => Ok(request.start_task(bodies)),
+        Rule::Any(None) => Ok(Class::Any(Any::default())),
+        Rule::Any(Some(tenant)) => request.text(*tenant).map(|tenant| {
+            Class::Any(Any {
+                tenant: Some(tenant),
+            })
+        }),
+        Rule::Gather(copy, members) => request.gather(*copy, members),
+        Rule::Split(members) => Ok(request.split(members)),
+        Rule::Deploy => Ok(Class::Broadcast(Broadcast::Deploy)),
+        Rule::Broadcast(members) => Ok(request.broadcast(members)),
+        Rule::Aliased(kind, param) => request
+            .key(*kind, *param)
+            .map(|key| Class::Broadcast(Broadcast::Aliased(key))),
+        Rule::Correlate(members) => Ok(request.correlate(members)),
+        Rule::WorkerFetch => Ok(Class::WorkerFetch),
+        Rule::Shared => Ok(Class::Shared),
+        Rule::Local => Ok(Class::Local),
+    };
+    decided.unwrap_or_else(Class::Refuse)
+}
+
+fn keyed(key: RoutingKey) -> Class {
+    Class::Keyed(Keyed {
+        key,
+        unknown: Unknown::Locate,
+    })
+}
+
+/// The body was longer than what is sniffed, and only it says where the request belongs.
+fn unread(what: &str) -> Class {
+    Class::Refuse(Refusal::BadKey(format!(
+        "{what}: the body is longer than what is read for routing"
+    )))
+}
+
+impl Request<'_> {
+    fn engine(&self) -> Engine {
+        self.found.engine.clone()
+    }
+
+    /// A path parameter, decoded.
+    fn text(&self, param: usize) -> Result<String, Refusal> {
+        Ok(self.raw(param)?.into_owned())
+    }
+
+    fn key(&self, kind: Kind, param: usize) -> Result<RoutingKey, Refusal> {
+        Ok(RoutingKey::of(self.engine(), kind, &self.raw(param)?))
+    }
+
+    fn raw(&self, param: usize) -> Result<std::borrow::Cow<'_, str>, Refusal> {
+        let bad = |what: &str| {
+            Refusal::BadKey(format!(
+                "{} parameter {}: {what}",
+                self.found.operation.path,
+                param + 1
+            ))
+        };
+        let raw = self
+            .found
+            .params
+            .raw(self.head.path, param)
+            .ok_or_else(|| bad("missing"))?;
+        let text = path::decode(raw).ok_or_else(|| bad("broken percent-encoding"))?;
+        if text.len() > ID_LENGTH_MAX {
+            Err(bad("too long"))
+        } else {
+            Ok(text)
+        }
+    }
+
+    /// What the body names; nothing if it is no JSON.
+    fn named(&self, members: &Members) -> Option<Named> {
+        self.body
+            .map(|body| members.in_body(body).unwrap_or_default())
+    }
+
+    fn keyed_body(&self, members: &Members) -> Class {
+        let Some(named) = self.named(members) else {
+            return unread("the owner");
+        };
+        let key = named
+            .copies
+            .first()
+            .map(|(kind, id)| RoutingKey::of(self.engine(), *kind, id));
+        // Without it any engine gives the same error.
+        key.or_else(|| named.owner(&self.engine()))
+            .map_or_else(|| Class::Any(Any::default()), keyed)
+    }
+
+    fn start(&self, kind: Kind, definition: Definition, bodies: &Bodies) -> Result<Class, Refusal> {
+        let body = self.body.map(|body| bodies.read(body)).unwrap_or_default();
+        let create = Create {
+            engine: self.engine(),
+            kind: Some(kind),
+            business_key: body.business_key,
+            ..Create::default()
+        };
+        Ok(Class::Create(match definition {
+            Definition::Key(key) => Create {
+                definition: Some(self.text(key)?),
+                ..create
+            },
+            Definition::KeyOfTenant(key, tenant) => Create {
+                definition: Some(self.text(key)?),
+                tenant: Some(self.text(tenant)?),
+                ..create
+            },
+            Definition::Id(id) => {
+                let what = if kind == Kind::CASE_INSTANCE {
+                    Kind::CASE_DEFINITION
+                } else {
+                    Kind::PROCESS_DEFINITION
+                };
+                let id = self.text(id)?;
+                Create {
+                    definition: definition_key(&id).map(str::to_owned),
+                    beside: Some(RoutingKey::of(self.engine(), what, &id)),
+                    ..create
+                }
+            }
+        }))
+    }
+
+    fn start_by_body(&self, bodies: &Bodies) -> Class {
+        let Some(body) = self.body else {
+            return unread("the definition");
+        };
+        let body = bodies.read(body);
+        let beside = body.definition.filter(|id| id.len() <= ID_LENGTH_MAX);
+        Class::Create(Create {
+            engine: self.engine(),
+            kind: Some(Kind::PROCESS_INSTANCE),
+            definition: beside
+                .as_deref()
+                .and_then(definition_key)
+                .map(str::to_owned),
+            beside: beside.map(|id| RoutingKey::of(self.engine(), Kind::PROCESS_DEFINITION, &id)),
+            tenant: body.tenant,
+            business_key: body.business_key,
+            named: None,
+        })
+    }
+
+    fn start_task(&self, bodies: &Bodies) -> Class {
+        let Some(body) = self.body else {
+            return unread("the parent");
+        };
+        let body = bodies.read(body);
+        let owner = match (body.parent_task, body.case_instance) {
+            (Some(parent), _) => Some((Kind::TASK, parent)),
+            (None, Some(case)) => Some((Kind::CASE_INSTANCE, case)),
+            (None, None) => None,
+        };
+        if let Some((kind, id)) = owner.filter(|(_, id)| id.len() <= ID_LENGTH_MAX) {
+            return keyed(RoutingKey::of(self.engine(), kind, &id));
+        }
+        let id = body.id.filter(|id| id.len() <= ID_LENGTH_MAX);
+        Class::Create(Create {
+            engine: self.engine(),
+            kind: Some(Kind::TASK),
+            tenant: body.tenant,
+            named: id.map(|id| RoutingKey::of(self.engine(), Kind::TASK, &id)),
+            ..Create::default()
+        })
+    }
+
+    /// A body that cannot be read narrows nothing.
+    fn gather(&self, copy: Option<(Kind, usize)>, members: &Members) -> Result<Class, Refusal> {
+        let mut gather = Gather::default();
+        if let Some((kind, param)) = copy {
+            gather.aliases.push(self.key(kind, param)?);
+        }
+        let named = if self.head.method == Method::POST {
+            self.named(members).unwrap_or_default()
+        } else {
+            self.head
+                .query
+                .map(|query| members.in_query(query))
+                .unwrap_or_default()
+        };
+        gather.owner = named.owner(&self.engine());
+        gather.aliases.extend(
+            named
+                .copies
+                .iter()
+                .map(|(kind, id)| RoutingKey::of(self.engine(), *kind, id)),
+        );
+        Ok(Class::Gather(gather))
+    }
+
+    /// One id and nothing else that widens the set: the whole request belongs to its owner.
+    fn split(&self, members: &Members) -> Class {
+        let Some(named) = self.named(members) else {
+            return Class::Split;
+        };
+        match (named.open, named.owners.as_slice(), named.copies.as_slice()) {
+            (false, [(kind, id)], []) | (false, [], [(kind, id)]) => {
+                keyed(RoutingKey::of(self.engine(), *kind, id))
+            }
+            _ => Class::Split,
+        }
+    }
+
+    fn broadcast(&self, members: &Members) -> Class {
+        if members.is_empty() {
+            return Class::Broadcast(Broadcast::Same);
+        }
+        let Some(named) = self.named(members) else {
+            return unread("the owner");
+        };
+        if let Some(owner) = named.owner(&self.engine()) {
+            return keyed(owner);
+        }
+        match named.copies.first() {
+            // A job definition belongs to one site's definition and is addressed there everywhere else, too.
+            Some((Kind::JOB_DEFINITION, id)) => {
+                keyed(RoutingKey::of(self.engine(), Kind::JOB_DEFINITION, id))
+            }
+            Some((kind, id)) => {
+                debug_assert!(is_copied(*kind));
+                Class::Broadcast(Broadcast::Aliased(RoutingKey::of(self.engine(), *kind, id)))
+            }
+            None => Class::Broadcast(Broadcast::Same),
+        }
+    }
+
+    fn correlate(&self, members: &Members) -> Class {
+        let named = self.named(members).unwrap_or_default();
+        named.owner(&self.engine()).map_or(Class::Correlate, keyed)
+    }
+}
+
+/// The key in a definition id `KEY:VERSION:UNIQUE`; an id in another form does not tell.
+fn definition_key(id: &str) -> Option<&str> {
+    let (head, _) = id.rsplit_once(':')?;
+    let (key, version) = head.rsplit_once(':')?;
+    (!key.is_empty() && version.parse::<u64>().is_ok()).then_some(key)
+}

@@ -1,0 +1,156 @@
+//! Promises about errors, health, identity and intents.
+
+use super::*;
+use http::StatusCode;
+
+const BROKEN: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+
+#[test]
+fn nothing_was_executed_only_if_no_connection_was_had() {
+    let none = br#"{"type":"CannotCreateTransactionException","message":"Could not open JDBC Connection for transaction","code":null}"#;
+    assert!(DIALECT.not_executed(BROKEN, none));
+    assert!(!DIALECT.not_executed(StatusCode::OK, none));
+    for body in [
+        "",
+        "<html>",
+        r#"{"type":"RestException","message":"CannotCreateTransactionException"}"#,
+    ] {
+        assert!(!DIALECT.not_executed(BROKEN, body.as_bytes()), "{body}");
+    }
+}
+
+#[test]
+fn a_broken_transaction_is_open_unless_the_database_spoke() {
+    let open = |kind: &str, code: Value| {
+        let message = "Cannot instantiate process definition x: An exception occurred in the persistence layer. Please check";
+        let body = json!({"type": kind, "message": message, "code": code}).to_string();
+        DIALECT.unknown_outcome(BROKEN, body.as_bytes())
+    };
+    assert!(open("RestException", json!(0)));
+    assert!(open("ProcessEnginePersistenceException", Value::Null));
+    assert!(!open("RestException", json!(10001)));
+    assert!(!open("OptimisticLockingException", json!(0)));
+    assert!(!DIALECT.unknown_outcome(
+        BROKEN,
+        br#"{"type":"RestException","message":"other","code":0}"#
+    ));
+}
+
+#[test]
+fn health_needs_an_answer_out_of_the_database() {
+    assert_eq!(DIALECT.health().unwrap().path, "/deployment/count?id=none");
+    assert_eq!(
+        DIALECT.judge_health(StatusCode::OK, br#"{"count":0}"#),
+        Health::Good
+    );
+    assert_eq!(
+        DIALECT.judge_health(StatusCode::UNAUTHORIZED, b""),
+        Health::Guarded
+    );
+    for (status, body) in [
+        (200, "<html>"),
+        (200, "{}"),
+        (404, "{}"),
+        (500, "{}"),
+        (302, ""),
+    ] {
+        let judged = DIALECT.judge_health(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        assert!(matches!(judged, Health::Bad(_)), "{status} {body}");
+    }
+    assert_eq!(DIALECT.write_health().unwrap().method, Method::DELETE);
+}
+
+#[test]
+fn identity_is_the_installation_of_the_database() {
+    let body = br#"{"installation":"8343cc7a-8ad1-42d4-97d2-43452c0bdfa3","product":{"name":"x"}}"#;
+    assert_eq!(
+        DIALECT.read_identity(StatusCode::OK, body).as_deref(),
+        Some("8343cc7a-8ad1-42d4-97d2-43452c0bdfa3")
+    );
+    assert_eq!(DIALECT.read_identity(StatusCode::OK, b"{}"), None);
+    assert_eq!(DIALECT.read_identity(BROKEN, body), None);
+}
+
+#[test]
+fn engine_clients_find_their_message_in_our_errors() {
+    assert_eq!(
+        Value::Object(DIALECT.error_members("gone")),
+        json!({"message": "gone", "code": null})
+    );
+}
+
+const WINDOW: Window = Window {
+    from_ms: 1_767_225_600_123,
+    to_ms: 1_767_225_660_000,
+};
+
+#[test]
+fn an_unknown_start_is_looked_for_by_all_that_is_known_of_it() {
+    let class = class(
+        "POST",
+        "/engine/blue/process-definition/key/order/start",
+        r#"{"businessKey":"B"}"#,
+    );
+    let intent = DIALECT.intent(&class);
+    let ask = DIALECT.resolve_intent(&intent, WINDOW).unwrap();
+    assert_eq!(
+        (ask.method.as_str(), ask.path.as_str()),
+        (
+            "POST",
+            "/engine/blue/history/process-instance?maxResults=50"
+        )
+    );
+    assert_eq!(
+        ask.body.unwrap(),
+        json!({
+            "processDefinitionKey": "order", "processInstanceBusinessKey": "B", "withoutTenantId": true,
+            "startedAfter": "2026-01-01T00:00:00.123+0000", "startedBefore": "2026-01-01T00:01:00.000+0000",
+            "sorting": [{"sortBy": "startTime", "sortOrder": "asc"}, {"sortBy": "instanceId", "sortOrder": "asc"}],
+        })
+    );
+    let found = DIALECT
+        .read_resolved(&intent, StatusCode::OK, br#"[{"id":"p"},{"id":"q"}]"#)
+        .unwrap();
+    assert_eq!(
+        found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["blue/process-instance:p", "blue/process-instance:q"]
+    );
+    assert_eq!(DIALECT.read_resolved(&intent, StatusCode::OK, b"{}"), None);
+    assert_eq!(DIALECT.read_resolved(&intent, BROKEN, b"[]"), None);
+}
+
+#[test]
+fn an_intent_by_id_or_tenant_says_so() {
+    let body = |target: &str| {
+        let intent = DIALECT.intent(&class("POST", target, "{}"));
+        DIALECT
+            .resolve_intent(&intent, WINDOW)
+            .unwrap()
+            .body
+            .unwrap()
+    };
+    let by_id = body("/process-definition/o:1:2/start");
+    assert_eq!(
+        (
+            by_id.get("processDefinitionId"),
+            by_id.get("withoutTenantId")
+        ),
+        (Some(&json!("o:1:2")), None)
+    );
+    assert_eq!(
+        body("/case-definition/key/c/tenant-id/t/create")["tenantIdIn"],
+        json!(["t"])
+    );
+    assert_eq!(DIALECT.intent(&class("GET", "/task/1", "")), Value::Null);
+    assert_eq!(
+        DIALECT.resolve_intent(
+            &DIALECT.intent(&class("POST", "/task/create", "{}")),
+            WINDOW
+        ),
+        None
+    );
+    assert_eq!(
+        DIALECT.resolve_intent(&json!({"kind": "cow"}), WINDOW),
+        None
+    );
+}
