@@ -17,6 +17,8 @@ mod learn;
 mod pattern;
 mod rule;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 pub use spec::{ClassName, KeySpec, LearnSpec, MergeName, RuleError, RuleSpec};
 

@@ -105,12 +105,27 @@ impl<T: Copy> Pointers<T> {
         child
     }
 
-    /// Walks the text and shows what the pointers meet, in the order of the text.
-    pub(super) fn walk(
+    /// Walks an answer and shows what the pointers meet, in the order of the text. The text has to be whole: a cut
+    /// answer proves nothing.
+    pub(super) fn walk(&self, json: &[u8], sink: impl FnMut(Seen<'_, T>)) -> Result<(), NotJson> {
+        self.walk_to_end(json, sink)?.end().map_err(|_| NotJson)
+    }
+
+    /// Walks the body of a request, as the engines' parser does: what comes after the first value is not looked at.
+    pub(super) fn walk_first(
         &self,
         json: &[u8],
-        mut sink: impl FnMut(Seen<'_, T>),
+        sink: impl FnMut(Seen<'_, T>),
     ) -> Result<(), NotJson> {
+        self.walk_to_end(json, sink).map(|_| ())
+    }
+
+    fn walk_to_end<'j>(
+        &self,
+        json: &'j [u8],
+        mut sink: impl FnMut(Seen<'_, T>),
+    ) -> Result<Reader<'j>, NotJson> {
+        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
         let mut reader = serde_json::Deserializer::from_slice(json);
         let walk = Walk {
             nodes: &self.nodes,
@@ -118,9 +133,14 @@ impl<T: Copy> Pointers<T> {
             sink: &mut sink,
         };
         walk.deserialize(&mut reader).map_err(|_| NotJson)?;
-        reader.end().map_err(|_| NotJson)
+        Ok(reader)
     }
 }
+
+type Reader<'j> = serde_json::Deserializer<serde_json::de::SliceRead<'j>>;
+
+/// Parsers skip it, so it must not hide a key.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 struct Walk<'w, T, S> {
     nodes: &'w [Node<T>],
@@ -326,6 +346,30 @@ mod tests {
         assert_eq!(met(&["/id"], r#"{"id":"a","#), Err(NotJson));
         assert_eq!(met(&["/id"], r#"{"id":"a"} x"#), Err(NotJson));
         assert_eq!(met(&["/id"], &"[".repeat(100_000)), Err(NotJson));
+    }
+
+    #[test]
+    fn a_body_is_read_as_far_as_the_engines_read_it() {
+        let mut set = Pointers::new();
+        set.add("/id", ());
+        let first = |json: &str| {
+            let mut met = None;
+            let walked = set.walk_first(json.as_bytes(), |seen| {
+                if let Seen::Scalar((), text) = seen {
+                    met = Some(text.to_owned());
+                }
+            });
+            walked.ok().and(met)
+        };
+        assert_eq!(first("{\"id\":\"a\"} and more").as_deref(), Some("a"));
+        assert_eq!(first("\u{feff}{\"id\":\"a\"}").as_deref(), Some("a"));
+        assert_eq!(first("{\"id\":\"a\","), None);
+        let deep = format!(
+            "{{\"x\":{}{},\"id\":\"a\"}}",
+            "[".repeat(5_000),
+            "]".repeat(5_000)
+        );
+        assert_eq!(first(&deep).as_deref(), Some("a"));
     }
 
     proptest! {

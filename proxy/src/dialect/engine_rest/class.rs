@@ -63,7 +63,7 @@ impl Bodies {
     /// A body that is no JSON names nothing: the engine refuses it in its own words.
     fn read(&self, body: &[u8]) -> Start {
         let mut start = Start::default();
-        let walked = self.0.walk(body, |seen| {
+        let walked = self.0.walk_first(body, |seen| {
             let Seen::Scalar(member, text) = seen else {
                 return;
             };

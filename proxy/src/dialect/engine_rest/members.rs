@@ -143,7 +143,7 @@ impl Members {
     /// What the body names.
     pub(super) fn in_body(&self, body: &[u8]) -> Result<Named, NotJson> {
         let mut values: Vec<(usize, Vec<String>)> = Vec::new();
-        self.pointers.walk(body, |seen| {
+        self.pointers.walk_first(body, |seen| {
             let (at, text) = match seen {
                 Seen::Scalar(at, text) => (at, text),
                 Seen::Compound(at) if self.list[at].shape == Shape::Presence => (at, ""),

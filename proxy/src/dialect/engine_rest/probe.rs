@@ -94,16 +94,16 @@ pub(super) fn judge(key: &RoutingKey, status: StatusCode, body: &[u8]) -> Presen
     if status != StatusCode::OK {
         return Presence::Unclear;
     }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(entity)) if names(&Value::Object(entity.clone()), key) => {
-            present(key, &Value::Object(entity))
-        }
-        Ok(Value::Array(rows)) if rows.is_empty() => Presence::Absent,
-        Ok(Value::Array(rows)) => rows
-            .iter()
-            .find(|row| names(row, key))
-            .map_or(Presence::Unclear, |row| present(key, row)),
-        _ => Presence::Unclear,
+    let Ok(answer) = serde_json::from_slice::<Value>(body) else {
+        return Presence::Unclear;
+    };
+    let rows = answer
+        .as_array()
+        .map_or_else(|| std::slice::from_ref(&answer), Vec::as_slice);
+    match rows.iter().find(|row| names(row, key)) {
+        Some(row) => present(key, row),
+        None if rows.is_empty() => Presence::Absent,
+        None => Presence::Unclear,
     }
 }
 
@@ -133,9 +133,7 @@ fn present(key: &RoutingKey, entity: &Value) -> Presence {
         key: key.clone(),
         durability,
     }];
-    if let Some(id) =
-        text("processInstanceId").filter(|id| key.kind != Kind::PROCESS_INSTANCE && !id.is_empty())
-    {
+    if let Some(id) = text("processInstanceId").filter(|_| key.kind != Kind::PROCESS_INSTANCE) {
         let instance = RoutingKey::of(key.engine.clone(), Kind::PROCESS_INSTANCE, id);
         found.push(Fact {
             key: instance,

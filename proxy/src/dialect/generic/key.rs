@@ -129,7 +129,7 @@ impl Place {
 /// Of members that are repeated the last counts, as in most parsers.
 fn in_body(pointers: &Pointers<()>, body: &[u8]) -> Option<String> {
     let mut last = None;
-    let walked = pointers.walk(body, |seen| {
+    let walked = pointers.walk_first(body, |seen| {
         if let Seen::Scalar((), text) = seen {
             last = Some(text.to_owned());
         }
