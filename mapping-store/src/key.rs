@@ -61,7 +61,9 @@ impl Kind {
         if let Some(at) = BUILT_IN.iter().position(|built_in| *built_in == name) {
             return Some(Kind(at as u16));
         }
-        let declared = declared().read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let declared = declared()
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let at = declared.iter().position(|known| *known == name)?;
         Some(Kind((BUILT_IN.len() + at) as u16))
     }
@@ -71,7 +73,9 @@ impl Kind {
         if let Some(kind) = Kind::known(name) {
             return Some(kind);
         }
-        let mut declared = declared().write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut declared = declared()
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(at) = declared.iter().position(|known| *known == name) {
             return Some(Kind((BUILT_IN.len() + at) as u16));
         }
@@ -87,13 +91,24 @@ impl Kind {
         let index = usize::from(self.0);
         match BUILT_IN.get(index) {
             Some(name) => name,
-            None => declared().read().unwrap_or_else(std::sync::PoisonError::into_inner)[index - BUILT_IN.len()],
+            None => declared()
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)[index - BUILT_IN.len()],
         }
     }
 
     /// A small dense number, stable within this process only.
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// The kind with this number, if there is one.
+    pub fn at(index: usize) -> Option<Kind> {
+        let declared = declared()
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .len();
+        (index < BUILT_IN.len() + declared).then_some(Kind(index as u16))
     }
 
     /// Placed keys may be re-homed at will; held keys are facts about a database.
@@ -124,7 +139,11 @@ impl Engine {
 
     /// The engine with this name; `default` and the empty name are the default engine.
     pub fn named(name: &str) -> Engine {
-        if name.is_empty() || name == "default" { Engine(None) } else { Engine(Some(Arc::from(name))) }
+        if name.is_empty() || name == "default" {
+            Engine(None)
+        } else {
+            Engine(Some(Arc::from(name)))
+        }
     }
 
     /// The name, or `None` for the default engine.
@@ -206,12 +225,20 @@ pub struct RoutingKey {
 impl RoutingKey {
     /// A key of the default engine.
     pub fn new(kind: Kind, id: &str) -> RoutingKey {
-        RoutingKey { engine: Engine::DEFAULT, kind, id: Id::new(id) }
+        RoutingKey {
+            engine: Engine::DEFAULT,
+            kind,
+            id: Id::new(id),
+        }
     }
 
     /// A key of the given engine.
     pub fn of(engine: Engine, kind: Kind, id: &str) -> RoutingKey {
-        RoutingKey { engine, kind, id: Id::new(id) }
+        RoutingKey {
+            engine,
+            kind,
+            id: Id::new(id),
+        }
     }
 }
 
@@ -234,7 +261,9 @@ impl fmt::Debug for RoutingKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No `:` between kind and id.
-    #[error("a key is written KIND:ID or ENGINE/KIND:ID, for example process-instance:0d0e...; \"{0}\" has no \":\"")]
+    #[error(
+        "a key is written KIND:ID or ENGINE/KIND:ID, for example process-instance:0d0e...; \"{0}\" has no \":\""
+    )]
     NoKind(String),
     /// The kind is neither built in nor declared by a dialect.
     #[error("\"{0}\" is not a kind of key; known are {known}", known = BUILT_IN.join(", "))]
@@ -254,7 +283,9 @@ impl FromStr for RoutingKey {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (head, id) = text.split_once(':').ok_or_else(|| ParseError::NoKind(text.into()))?;
+        let (head, id) = text
+            .split_once(':')
+            .ok_or_else(|| ParseError::NoKind(text.into()))?;
         let (engine, kind) = match head.rsplit_once('/') {
             Some((engine, kind)) => (Engine::named(engine), kind),
             None => (Engine::DEFAULT, head),
@@ -266,7 +297,11 @@ impl FromStr for RoutingKey {
         if id.len() > ID_LENGTH_MAX {
             return Err(ParseError::TooLong(id.len()));
         }
-        Ok(RoutingKey { engine, kind, id: Id::new(id) })
+        Ok(RoutingKey {
+            engine,
+            kind,
+            id: Id::new(id),
+        })
     }
 }
 
@@ -289,8 +324,15 @@ mod tests {
 
     #[test]
     fn only_canonical_uuids_are_kept_as_bytes() {
-        assert!(matches!(Id::new("0d0e5c8a-96c7-11f0-8de9-0242ac120002"), Id::Uuid(_)));
-        for text in ["0D0E5C8A-96C7-11F0-8DE9-0242AC120002", "0d0e5c8a96c711f08de90242ac120002", "a"] {
+        assert!(matches!(
+            Id::new("0d0e5c8a-96c7-11f0-8de9-0242ac120002"),
+            Id::Uuid(_)
+        ));
+        for text in [
+            "0D0E5C8A-96C7-11F0-8DE9-0242AC120002",
+            "0d0e5c8a96c711f08de90242ac120002",
+            "a",
+        ] {
             assert_eq!(Id::new(text).to_string(), text);
             assert!(matches!(Id::new(text), Id::Text(_)));
         }
@@ -298,13 +340,25 @@ mod tests {
 
     #[test]
     fn the_default_engine_has_one_form() {
-        assert_eq!("default/task:1".parse::<RoutingKey>().unwrap(), "task:1".parse().unwrap());
+        assert_eq!(
+            "default/task:1".parse::<RoutingKey>().unwrap(),
+            "task:1".parse().unwrap()
+        );
     }
 
     #[test]
     fn bad_text_says_what_is_wrong() {
-        assert!(matches!("x".parse::<RoutingKey>(), Err(ParseError::NoKind(_))));
-        assert!(matches!("cow:1".parse::<RoutingKey>(), Err(ParseError::UnknownKind(_))));
-        assert!(matches!("task:".parse::<RoutingKey>(), Err(ParseError::NoId(_))));
+        assert!(matches!(
+            "x".parse::<RoutingKey>(),
+            Err(ParseError::NoKind(_))
+        ));
+        assert!(matches!(
+            "cow:1".parse::<RoutingKey>(),
+            Err(ParseError::UnknownKind(_))
+        ));
+        assert!(matches!(
+            "task:".parse::<RoutingKey>(),
+            Err(ParseError::NoId(_))
+        ));
     }
 }

@@ -5,10 +5,12 @@
 
 pub mod assignment;
 pub mod audit;
+pub mod cache;
 pub mod key;
 pub mod mapping;
 mod site;
 pub mod store;
+pub mod table;
 
 pub use key::{Engine, Id, Kind, RoutingKey};
 pub use mapping::{Generation, Mapping, Source, State, Timestamp};

@@ -20,24 +20,36 @@ impl SiteId {
         if let Some(site) = SiteId::known(name) {
             return site;
         }
-        let mut names = names().write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut names = names()
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(at) = names.iter().position(|known| *known == name) {
             return SiteId(at as u16);
         }
-        assert!(names.len() < usize::from(u16::MAX), "a process knows at most 65,535 site names");
+        assert!(
+            names.len() < usize::from(u16::MAX),
+            "a process knows at most 65,535 site names"
+        );
         names.push(Box::leak(name.to_owned().into_boxed_str()));
         SiteId((names.len() - 1) as u16)
     }
 
     /// The site with this name, if any part of this process has named it before.
     pub fn known(name: &str) -> Option<SiteId> {
-        let names = names().read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        names.iter().position(|known| *known == name).map(|at| SiteId(at as u16))
+        let names = names()
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        names
+            .iter()
+            .position(|known| *known == name)
+            .map(|at| SiteId(at as u16))
     }
 
     /// The site's name.
     pub fn name(self) -> &'static str {
-        names().read().unwrap_or_else(std::sync::PoisonError::into_inner)[usize::from(self.0)]
+        names()
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)[usize::from(self.0)]
     }
 
     /// A small dense number.
@@ -47,7 +59,9 @@ impl SiteId {
 
     /// The site behind `index`, if there is one.
     pub fn at(index: usize) -> Option<SiteId> {
-        let names = names().read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let names = names()
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         (index < names.len()).then_some(SiteId(index as u16))
     }
 }

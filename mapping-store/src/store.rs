@@ -22,10 +22,18 @@ pub struct Seq(pub u64);
 pub enum Error {
     /// The store could not be reached or timed out. The outcome of a write is unknown.
     #[error("the store is unavailable while trying to {doing}")]
-    Unavailable { doing: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Unavailable {
+        doing: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A compare-and-set found another generation than the one expected.
     #[error("{what} is at generation {found:?}, not at the expected {expected:?}")]
-    Stale { what: String, expected: Option<Generation>, found: Option<Generation> },
+    Stale {
+        what: String,
+        expected: Option<Generation>,
+        found: Option<Generation>,
+    },
     /// A row or file holds what this version cannot read.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(String),
@@ -52,7 +60,10 @@ pub enum Inserted {
     /// The row was there with the same home.
     Same,
     /// The row names another home. Nothing was written; for held keys this is an alarm.
-    Conflict { held: SiteId, generation: Generation },
+    Conflict {
+        held: SiteId,
+        generation: Generation,
+    },
 }
 
 /// A compare-and-set change of one mapping by an operator or a move, audited in the same transaction.
@@ -94,11 +105,22 @@ pub struct HistoryRow {
 /// What the tailer of a router sees. `Changed::Mapping` without a mapping: the row was removed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Changed {
-    Mapping { key: RoutingKey, mapping: Option<Mapping> },
-    Pin { key: RoutingKey },
-    Site { site: SiteId },
-    Assignment { site: SiteId },
-    Suffix { suffix: String },
+    Mapping {
+        key: RoutingKey,
+        mapping: Option<Mapping>,
+    },
+    Pin {
+        key: RoutingKey,
+    },
+    Site {
+        site: SiteId,
+    },
+    Assignment {
+        site: SiteId,
+    },
+    Suffix {
+        suffix: String,
+    },
 }
 
 /// A page of changes. `last` is the position to continue from; `head` the newest position in the store.
@@ -186,7 +208,12 @@ pub trait Store: Send + Sync + 'static {
     /// Insert-once, one result per mapping in the shipment's order. Idempotent: shipping twice changes nothing.
     async fn ship(&self, shipment: &Shipment) -> Result<Vec<Inserted>, Error>;
     async fn change(&self, change: &MappingChange) -> Result<Option<Mapping>, Error>;
-    async fn scan(&self, filter: &MappingFilter, after: Option<&Cursor>, limit: usize) -> Result<Page<Mapping>, Error>;
+    async fn scan(
+        &self,
+        filter: &MappingFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Mapping>, Error>;
     async fn count(&self, filter: &MappingFilter) -> Result<u64, Error>;
 
     // -- change sequence
@@ -197,17 +224,41 @@ pub trait Store: Send + Sync + 'static {
 
     // -- pins
     async fn pins(&self) -> Result<Vec<Pin>, Error>;
-    async fn pin(&self, key: &RoutingKey, site: Option<SiteId>, expected: Option<Generation>, audit: &AuditEntry) -> Result<Option<Pin>, Error>;
+    async fn pin(
+        &self,
+        key: &RoutingKey,
+        site: Option<SiteId>,
+        expected: Option<Generation>,
+        audit: &AuditEntry,
+    ) -> Result<Option<Pin>, Error>;
 
     // -- registry, states, assignments
     /// Adds what is missing, changes what differs; answers the registry's revision. Identity, state and assignment of
     /// a known site stay as they are.
     async fn register(&self, router: &str, sites: &[SiteRecord]) -> Result<u64, Error>;
     async fn registry(&self) -> Result<(u64, Vec<SiteRecord>), Error>;
-    async fn set_identity(&self, site: SiteId, expected: Option<&str>, identity: &str, audit: &AuditEntry) -> Result<(), Error>;
-    async fn set_site_state(&self, site: SiteId, state: SiteState, expected: Option<Generation>, audit: &AuditEntry) -> Result<SiteRecord, Error>;
+    async fn set_identity(
+        &self,
+        site: SiteId,
+        expected: Option<&str>,
+        identity: &str,
+        audit: &AuditEntry,
+    ) -> Result<(), Error>;
+    async fn set_site_state(
+        &self,
+        site: SiteId,
+        state: SiteState,
+        expected: Option<Generation>,
+        audit: &AuditEntry,
+    ) -> Result<SiteRecord, Error>;
     async fn assignments(&self) -> Result<Vec<Assignment>, Error>;
-    async fn assign(&self, site: SiteId, installation: &str, expected: Generation, audit: &AuditEntry) -> Result<Assignment, Error>;
+    async fn assign(
+        &self,
+        site: SiteId,
+        installation: &str,
+        expected: Generation,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error>;
 
     // -- routers and leases
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;
