@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 pub mod engine_rest;
 mod facts;
 pub mod generic;
+pub mod merge;
 mod operation;
 mod path;
 mod pointers;
@@ -130,6 +131,9 @@ pub trait Dialect: Send + Sync {
     /// Says what the request is. `body` is the whole body if [`Matched::wants_body`], unless it was longer than the
     /// limit of what is sniffed (`None`).
     fn classify(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class;
+
+    /// How the answers of several sites to a read over all of them become one. `body` as in [`Dialect::classify`].
+    fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> merge::Plan;
 
     /// What a passing answer proves about the site that gave it.
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact>;

@@ -3,6 +3,7 @@
 //! Owns the dialect's face; the facts are tables beside this file, read once. Relies on the tables being right, which
 //! the tests prove.
 
+use super::merge::Plan;
 use super::{
     Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Window, facts,
     path,
@@ -16,6 +17,7 @@ mod answers;
 mod class;
 mod intent;
 mod members;
+mod merge;
 mod probe;
 mod routes;
 mod rule;
@@ -30,6 +32,7 @@ pub use routes::TableError;
 pub struct EngineRest {
     table: routes::Table,
     bodies: class::Bodies,
+    sorts: merge::Sorts,
 }
 
 impl EngineRest {
@@ -38,6 +41,7 @@ impl EngineRest {
         Ok(EngineRest {
             table: routes::Table::read()?,
             bodies: class::Bodies::new(),
+            sorts: merge::Sorts::read()?,
         })
     }
 
@@ -87,6 +91,10 @@ impl Dialect for EngineRest {
             return Class::Local;
         };
         class::of(rule, &self.bodies, &class::Request { found, head, body })
+    }
+
+    fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
+        self.sorts.plan(found.operation, head, body)
     }
 
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {
