@@ -1,0 +1,34 @@
+//! Process definitions: what a BPMN file says, checked and ready to run.
+//!
+//! Owns the definition's types, the parser and its limits. Must not do I/O, be async or know of running instances. A
+//! model that asks for something that is not built is refused with element, line and reason; it is never half understood.
+
+mod activity;
+mod element;
+mod event;
+mod extension;
+mod flow;
+mod graph;
+mod namespace;
+mod parse;
+mod problem;
+mod xml;
+
+pub use element::{
+    Binding, CallActivity, Catch, Element, End, Flow, InOut, Kind, Mapping, Multi, Parameter, SubProcess, Throw, Trigger,
+    UserTask, Variables, Work,
+};
+pub use graph::{ElementIndex, FlowIndex, Process};
+pub use element::{Condition, ErrorCatch};
+pub use parse::{Delegate, Delegates, parse};
+pub use problem::{Failure, Problem};
+
+/// Largest BPMN resource, in bytes.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Deepest nesting of XML elements.
+pub const MAX_DEPTH: usize = 128;
+/// Most XML nodes of one resource.
+pub const MAX_NODES: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What is read, and what is refused where.
+
+use super::*;
+use crate::model::parse::{Delegate, Delegates};
+
+fn wrap(inner: &str) -> String {
+    format!(
+        r#"<?xml version="1.0"?>
+<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:camunda="http://camunda.org/schema/1.0/bpmn"
+  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" targetNamespace="t">
+<message id="m" name="paid"/><error id="e" errorCode="broken"/>
+<process id="p" isExecutable="true" camunda:historyTimeToLive="P30D">
+{inner}
+</process></definitions>"#
+    )
+}
+
+fn problems(inner: &str) -> Vec<Problem> {
+    match parse(&wrap(inner), &Delegates::default()) {
+        Err(Failure::Model(problems)) => problems,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_process_is_read_with_its_extensions() {
+    let text = wrap(
+        r#"<startEvent id="s"/><sequenceFlow id="f1" sourceRef="s" targetRef="w"/>
+        <serviceTask id="w" camunda:type="external" camunda:topic="t-${x}" camunda:asyncBefore="true" default="f3">
+          <extensionElements><camunda:inputOutput><camunda:inputParameter name="a">${x + 1}</camunda:inputParameter>
+            <camunda:inputParameter name="l"><camunda:list><camunda:value>1</camunda:value></camunda:list></camunda:inputParameter>
+            </camunda:inputOutput><camunda:failedJobRetryTimeCycle>R5/PT5M</camunda:failedJobRetryTimeCycle></extensionElements>
+          <multiInstanceLoopCharacteristics isSequential="true" camunda:collection="items" camunda:elementVariable="item"/>
+        </serviceTask>
+        <boundaryEvent id="b" attachedToRef="w" cancelActivity="false"><timerEventDefinition><timeDuration>PT1H</timeDuration></timerEventDefinition></boundaryEvent>
+        <sequenceFlow id="f2" sourceRef="w" targetRef="z"><conditionExpression xsi:type="tFormalExpression">${x > 1}</conditionExpression></sequenceFlow>
+        <sequenceFlow id="f3" sourceRef="w" targetRef="z"/><endEvent id="z"/>"#,
+    );
+    let processes = parse(&text, &Delegates::default()).unwrap();
+    let process = &processes[0];
+    assert_eq!((process.key.as_str(), process.history_days), ("p", Some(30)));
+    let work = process.get("w").unwrap();
+    assert!(work.async_before && work.multi.as_ref().unwrap().sequential);
+    assert_eq!(work.inputs.len(), 2);
+    assert_eq!(work.default.map(|f| process.flow(f).id.as_str()), Some("f3"));
+    assert_eq!(process.boundaries(process.find("w").unwrap()).count(), 1);
+    assert_eq!(process.element(process.none_start(None).unwrap()).id, "s");
+}
+
+#[test]
+fn what_is_not_built_is_refused_with_element_line_and_reason() {
+    let found = problems(
+        "<startEvent id=\"s\"/>\n<serviceTask id=\"java\" camunda:class=\"a.B\"/>\n<complexGateway id=\"g\"/>\n<businessRuleTask id=\"d\" camunda:decisionRef=\"x\"/>\n<transaction id=\"tx\"/>",
+    );
+    let told: Vec<_> = found.iter().map(|p| (p.element.as_deref().unwrap(), p.line, p.message.as_str())).collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told[0].0 == "java" && told[0].1 == 7 && told[0].2.contains("a.B"), "{told:?}");
+    assert!(told[1].0 == "g" && told[1].1 == 8);
+    assert!(told[2].2.contains("DMN"));
+    assert!(told[3].2.contains("transaction"));
+}
+
+#[test]
+fn a_delegate_map_makes_java_models_run() {
+    let text = wrap("<startEvent id=\"s\"/><serviceTask id=\"j\" camunda:delegateExpression=\"${mailer}\"/>");
+    let delegates = Delegates::from([("mailer".to_owned(), Delegate::Topic("mail".to_owned()))]);
+    let process = &parse(&text, &delegates).unwrap()[0];
+    assert!(matches!(&process.get("j").unwrap().kind, Kind::Service(Work::External { topic, .. }) if topic.text == "mail"));
+}
+
+#[test]
+fn hostile_xml_is_refused() {
+    let bomb = r#"<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><definitions>&b;</definitions>"#;
+    assert!(matches!(parse(bomb, &Delegates::default()), Err(Failure::Xml { .. })));
+    let deep = format!("{}{}", "<a>".repeat(20_000), "</a>".repeat(20_000));
+    assert!(matches!(parse(&deep, &Delegates::default()), Err(Failure::Xml { .. })));
+    assert!(matches!(parse("<definitions", &Delegates::default()), Err(Failure::Xml { line: 1, .. })));
+    assert!(matches!(parse("", &Delegates::default()), Err(Failure::Xml { .. })));
+}
+
+#[test]
+fn broken_references_are_told() {
+    let found = problems("<startEvent id=\"s\"/><sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"nowhere\"/>");
+    assert!(found[0].message.contains("nowhere"), "{found:?}");
+    let found = problems("<startEvent id=\"s\"><messageEventDefinition messageRef=\"zzz\"/></startEvent>");
+    assert!(found[0].message.contains("zzz"), "{found:?}");
+    let found = problems("<startEvent id=\"s\"/><userTask id=\"s\"/>");
+    assert!(found[0].message.contains("twice"), "{found:?}");
+    let found = problems("<userTask id=\"u\"/>");
+    assert!(found[0].message.contains("start event"), "{found:?}");
+    let found = problems("<startEvent id=\"s\"/><userTask id=\"u\" camunda:assignee=\"${x\"/>");
+    assert!(found[0].message.contains("'}'"), "{found:?}");
+}
