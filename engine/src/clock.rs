@@ -28,7 +28,8 @@ impl Clock {
     /// Moves the clock so that it now shows `to`; it goes on running from there.
     pub fn move_to(&self, to: Millis) {
         let current = self.now();
-        self.offset_ms.fetch_add(to.saturating_sub(current), Ordering::Relaxed);
+        self.offset_ms
+            .fetch_add(to.saturating_sub(current), Ordering::Relaxed);
     }
 
     /// Back to the machine's own time.

@@ -39,7 +39,9 @@ pub enum Error {
         position: usize,
     },
     /// A name that nothing answers to.
-    #[error("Unknown property used in expression: {text}. Cause: Cannot resolve identifier '{name}'")]
+    #[error(
+        "Unknown property used in expression: {text}. Cause: Cannot resolve identifier '{name}'"
+    )]
     UnknownName {
         /// The whole expression.
         text: String,
@@ -47,7 +49,9 @@ pub enum Error {
         name: String,
     },
     /// A property that the value does not have.
-    #[error("Unknown property used in expression: {text}. Cause: Could not find property {name} in {on}")]
+    #[error(
+        "Unknown property used in expression: {text}. Cause: Could not find property {name} in {on}"
+    )]
     UnknownProperty {
         /// The whole expression.
         text: String,
@@ -57,7 +61,9 @@ pub enum Error {
         on: &'static str,
     },
     /// A method that the value does not have.
-    #[error("Unknown method used in expression: {text}. Cause: Could not find method {name} in {on}")]
+    #[error(
+        "Unknown method used in expression: {text}. Cause: Could not find method {name} in {on}"
+    )]
     UnknownMethod {
         /// The whole expression.
         text: String,
@@ -80,16 +86,39 @@ impl Error {
     /// Puts the whole expression into an error that was made below the place where it is known.
     pub(crate) fn within(self, whole: &str) -> Error {
         match self {
-            Error::Syntax { reason, position, .. } => Error::Syntax { text: whole.to_owned(), reason, position },
-            Error::UnknownName { name, .. } => Error::UnknownName { text: whole.to_owned(), name },
-            Error::UnknownProperty { name, on, .. } => Error::UnknownProperty { text: whole.to_owned(), name, on },
-            Error::UnknownMethod { name, on, .. } => Error::UnknownMethod { text: whole.to_owned(), name, on },
-            Error::Evaluation { reason, .. } => Error::Evaluation { text: whole.to_owned(), reason },
+            Error::Syntax {
+                reason, position, ..
+            } => Error::Syntax {
+                text: whole.to_owned(),
+                reason,
+                position,
+            },
+            Error::UnknownName { name, .. } => Error::UnknownName {
+                text: whole.to_owned(),
+                name,
+            },
+            Error::UnknownProperty { name, on, .. } => Error::UnknownProperty {
+                text: whole.to_owned(),
+                name,
+                on,
+            },
+            Error::UnknownMethod { name, on, .. } => Error::UnknownMethod {
+                text: whole.to_owned(),
+                name,
+                on,
+            },
+            Error::Evaluation { reason, .. } => Error::Evaluation {
+                text: whole.to_owned(),
+                reason,
+            },
         }
     }
 
     pub(crate) fn failed(reason: impl Into<String>) -> Error {
-        Error::Evaluation { text: String::new(), reason: reason.into() }
+        Error::Evaluation {
+            text: String::new(),
+            reason: reason.into(),
+        }
     }
 }
 

@@ -28,13 +28,19 @@ impl Generator {
     /// A generator with a suffix of its own.
     pub fn new() -> Generator {
         let (_, suffix) = Uuid::new_v4().as_u64_pair();
-        Generator { suffix, last: Mutex::new((0, 0)) }
+        Generator {
+            suffix,
+            last: Mutex::new((0, 0)),
+        }
     }
 
     /// The next id at `now`; never smaller than the one before it.
     pub fn next_at(&self, now: Millis) -> String {
         let now = u64::try_from(now).unwrap_or(0);
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         *last = match *last {
             (ms, counter) if now <= ms && counter < COUNTER_MAX => (ms, counter + 1),
             (ms, _) if now <= ms => (ms + 1, 0),
@@ -78,7 +84,9 @@ mod tests {
     #[test]
     fn ids_are_unique_sorted_and_share_their_suffix() {
         let generator = Generator::new();
-        let ids: Vec<String> = (0..10_000).map(|_| generator.next_at(1_700_000_000_000)).collect();
+        let ids: Vec<String> = (0..10_000)
+            .map(|_| generator.next_at(1_700_000_000_000))
+            .collect();
         let mut sorted = ids.clone();
         sorted.sort();
         sorted.dedup();

@@ -4,9 +4,27 @@
 //! may sit behind a router. From the inside out: [`value`], [`expr`] and [`model`] say what a process is; `machine`
 //! decides what happens next, as a pure function; `store` keeps it; `runtime` and `jobs` do it; `rest` shows it.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an interpreter mostly asks 'is it one of these kinds?'; where a new kind must be thought of, arms are listed"
+)]
+
 pub mod clock;
+mod error;
 pub mod expr;
 pub mod ids;
+mod jobs;
+pub mod lists;
+pub mod machine;
 pub mod model;
+mod node;
+mod rest;
+pub mod runtime;
+mod script;
+pub mod store;
 pub mod time;
 pub mod value;
+
+pub use error::Error;
+pub use node::{Node, Options, StartError};
+pub use rest::router;

@@ -4,22 +4,24 @@
 //! model that asks for something that is not built is refused with element, line and reason; it is never half understood.
 
 mod activity;
+mod check;
 mod element;
 mod event;
 mod extension;
 mod flow;
 mod graph;
+mod names;
 mod namespace;
 mod parse;
 mod problem;
 mod xml;
 
 pub use element::{
-    Binding, CallActivity, Catch, Element, End, Flow, InOut, Kind, Mapping, Multi, Parameter, SubProcess, Throw, Trigger,
-    UserTask, Variables, Work,
+    Binding, CallActivity, Catch, Element, End, Flow, InOut, Kind, Mapping, Multi, Parameter,
+    SubProcess, Throw, Trigger, UserTask, Variables, Work,
 };
-pub use graph::{ElementIndex, FlowIndex, Process};
 pub use element::{Condition, ErrorCatch};
+pub use graph::{ElementIndex, FlowIndex, Process};
 pub use parse::{Delegate, Delegates, parse};
 pub use problem::{Failure, Problem};
 

@@ -55,11 +55,16 @@ pub fn plus(ms: Millis, unit: Unit, amount: i64) -> Option<Millis> {
 
 /// The moment moved by a span of the calendar.
 pub fn add(ms: Millis, span: Span) -> Option<Millis> {
-    zoned(ms)?.checked_add(span).ok().map(|z| z.timestamp().as_millisecond())
+    zoned(ms)?
+        .checked_add(span)
+        .ok()
+        .map(|z| z.timestamp().as_millisecond())
 }
 
 fn zoned(ms: Millis) -> Option<Zoned> {
-    Timestamp::from_millisecond(ms).ok().map(|t| t.to_zoned(TimeZone::UTC))
+    Timestamp::from_millisecond(ms)
+        .ok()
+        .map(|t| t.to_zoned(TimeZone::UTC))
 }
 
 /// An ISO 8601 duration such as `PT5M` or `P1M2DT3H`.
@@ -82,8 +87,14 @@ pub fn date(text: &str) -> Option<Millis> {
             return Some(zoned.timestamp().as_millisecond());
         }
     }
-    let civil = text.parse::<DateTime>().or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.at(0, 0, 0, 0)));
-    civil.ok()?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp().as_millisecond())
+    let civil = text
+        .parse::<DateTime>()
+        .or_else(|_| text.parse::<jiff::civil::Date>().map(|d| d.at(0, 0, 0, 0)));
+    civil
+        .ok()?
+        .to_zoned(TimeZone::UTC)
+        .ok()
+        .map(|z| z.timestamp().as_millisecond())
 }
 
 fn fixed(form: &str, text: &str) -> Result<Zoned, jiff::Error> {
@@ -94,17 +105,23 @@ fn fixed(form: &str, text: &str) -> Result<Zoned, jiff::Error> {
 
 /// The REST API's form: `2026-11-21T06:28:26.000+0000`.
 pub fn rest_text(ms: Millis) -> String {
-    zoned(ms).map_or_else(String::new, |z| z.strftime("%Y-%m-%dT%H:%M:%S%.3f%z").to_string())
+    zoned(ms).map_or_else(String::new, |z| {
+        z.strftime("%Y-%m-%dT%H:%M:%S%.3f%z").to_string()
+    })
 }
 
 /// The form of `java.util.Date.toString()`.
 pub fn java_text(ms: Millis) -> String {
-    zoned(ms).map_or_else(String::new, |z| z.strftime("%a %b %d %H:%M:%S UTC %Y").to_string())
+    zoned(ms).map_or_else(String::new, |z| {
+        z.strftime("%a %b %d %H:%M:%S UTC %Y").to_string()
+    })
 }
 
 /// The form of a moment with arithmetic: `2026-11-21T06:28:26.000Z`.
 pub fn iso_text(ms: Millis) -> String {
-    zoned(ms).map_or_else(String::new, |z| z.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+    zoned(ms).map_or_else(String::new, |z| {
+        z.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    })
 }
 
 /// A span of milliseconds.
@@ -125,17 +142,30 @@ mod tests {
             "2026-11-21T08:28:26.500+02:00",
             "2026-11-21T06:28:26.500",
         ] {
-            assert_eq!(date(text).map(rest_text).as_deref(), Some("2026-11-21T06:28:26.500+0000"), "{text}");
+            assert_eq!(
+                date(text).map(rest_text).as_deref(),
+                Some("2026-11-21T06:28:26.500+0000"),
+                "{text}"
+            );
         }
-        assert_eq!(date("2026-11-21").map(rest_text).as_deref(), Some("2026-11-21T00:00:00.000+0000"));
+        assert_eq!(
+            date("2026-11-21").map(rest_text).as_deref(),
+            Some("2026-11-21T00:00:00.000+0000")
+        );
         assert_eq!(date("tomorrow"), None);
     }
 
     #[test]
     fn months_are_months() {
         let january = date("2026-01-31T00:00:00Z").unwrap();
-        assert_eq!(rest_text(plus(january, Unit::Month, 1).unwrap()), "2026-02-28T00:00:00.000+0000");
+        assert_eq!(
+            rest_text(plus(january, Unit::Month, 1).unwrap()),
+            "2026-02-28T00:00:00.000+0000"
+        );
         assert_eq!(plus(january, Unit::Year, 1_000_000), None);
-        assert_eq!(rest_text(add(january, duration("P1DT2H").unwrap()).unwrap()), "2026-02-01T02:00:00.000+0000");
+        assert_eq!(
+            rest_text(add(january, duration("P1DT2H").unwrap()).unwrap()),
+            "2026-02-01T02:00:00.000+0000"
+        );
     }
 }

@@ -103,7 +103,10 @@ impl Value {
             Value::Boolean(b) => Some(f64::from(u8::from(*b))),
             Value::Short(n) => Some(f64::from(*n)),
             Value::Integer(n) => Some(f64::from(*n)),
-            #[expect(clippy::cast_precision_loss, reason = "only for ordering in queries; the exact value is beside it")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "only for ordering in queries; the exact value is beside it"
+            )]
             Value::Long(n) | Value::Date(n) => Some(*n as f64),
             Value::Double(n) => Some(*n),
             Value::Null

@@ -20,7 +20,10 @@ pub fn to_long(operand: &Operand) -> Result<i64, Error> {
         Operand::Scalar(Value::Short(n)) => Ok(i64::from(*n)),
         Operand::Scalar(Value::Integer(n)) => Ok(i64::from(*n)),
         Operand::Scalar(Value::Long(n)) => Ok(*n),
-        #[expect(clippy::cast_possible_truncation, reason = "Java's longValue truncates, and saturates as Rust does")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "Java's longValue truncates, and saturates as Rust does"
+        )]
         Operand::Scalar(Value::Double(n)) => Ok(*n as i64),
         Operand::Scalar(Value::String(s)) if s.is_empty() => Ok(0),
         Operand::Scalar(Value::String(s)) => s.parse().map_err(|_| cannot_text(s, "Long")),
@@ -32,8 +35,13 @@ pub fn to_long(operand: &Operand) -> Result<i64, Error> {
 pub(super) fn to_double(operand: &Operand) -> Result<f64, Error> {
     match operand {
         Operand::Scalar(Value::Double(n)) => Ok(*n),
-        Operand::Scalar(Value::String(s)) if !s.is_empty() => s.trim().parse().map_err(|_| cannot_text(s, "Double")),
-        #[expect(clippy::cast_precision_loss, reason = "Java's doubleValue rounds likewise")]
+        Operand::Scalar(Value::String(s)) if !s.is_empty() => {
+            s.trim().parse().map_err(|_| cannot_text(s, "Double"))
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "Java's doubleValue rounds likewise"
+        )]
         other => to_long(other).map(|n| n as f64),
     }
 }
@@ -55,9 +63,15 @@ pub fn to_text(operand: &Operand) -> String {
         Operand::Json(serde_json::Value::String(s)) => format!("\"{s}\""),
         Operand::Json(json) => json.to_string(),
         Operand::DateTime(ms) => crate::time::iso_text(*ms),
-        Operand::List(items) => format!("[{}]", items.iter().map(to_text).collect::<Vec<_>>().join(", ")),
+        Operand::List(items) => format!(
+            "[{}]",
+            items.iter().map(to_text).collect::<Vec<_>>().join(", ")
+        ),
         Operand::Map(map) => {
-            let entries: Vec<String> = map.iter().map(|(k, v)| format!("{k}={}", to_text(v))).collect();
+            let entries: Vec<String> = map
+                .iter()
+                .map(|(k, v)| format!("{k}={}", to_text(v)))
+                .collect();
             format!("{{{}}}", entries.join(", "))
         }
         Operand::Known(_) => operand.kind().to_owned(),
@@ -69,10 +83,22 @@ fn double_text(n: f64) -> String {
     if n.is_nan() {
         "NaN".to_owned()
     } else if n.is_infinite() {
-        if n > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() }
+        if n > 0.0 {
+            "Infinity".to_owned()
+        } else {
+            "-Infinity".to_owned()
+        }
     } else if n != 0.0 && (n.abs() >= 1e7 || n.abs() < 1e-3) {
         let text = format!("{n:E}");
-        if text.split('E').next().is_some_and(|mantissa| mantissa.contains('.')) { text } else { text.replace('E', ".0E") }
+        if text
+            .split('E')
+            .next()
+            .is_some_and(|mantissa| mantissa.contains('.'))
+        {
+            text
+        } else {
+            text.replace('E', ".0E")
+        }
     } else {
         format!("{n:?}")
     }
@@ -89,11 +115,17 @@ pub(super) fn is_floating(operand: &Operand) -> bool {
 
 /// Is it a whole number?
 pub(super) fn is_integer(operand: &Operand) -> bool {
-    matches!(operand, Operand::Scalar(Value::Short(_) | Value::Integer(_) | Value::Long(_)))
+    matches!(
+        operand,
+        Operand::Scalar(Value::Short(_) | Value::Integer(_) | Value::Long(_))
+    )
 }
 
 fn cannot(operand: &Operand, to: &str) -> Error {
-    Error::failed(format!("Cannot coerce from class {} to class {to}", operand.kind()))
+    Error::failed(format!(
+        "Cannot coerce from class {} to class {to}",
+        operand.kind()
+    ))
 }
 
 fn cannot_text(text: &str, to: &str) -> Error {

@@ -25,7 +25,9 @@ impl Template {
                         Part::Expression(node) => out.push_str(&to_text(&evaluate(node, env)?)),
                     }
                     if out.len() > MAX_RESULT {
-                        return Err(Error::failed(format!("the text is longer than {MAX_RESULT} bytes")));
+                        return Err(Error::failed(format!(
+                            "the text is longer than {MAX_RESULT} bytes"
+                        )));
                     }
                 }
                 Ok(Operand::text(out))
@@ -63,7 +65,11 @@ fn evaluate(node: &Node, env: &mut dyn Environment) -> Result<Operand, Error> {
         }
         Node::Binary(operator, left, right) => binary(operator, left, right, env),
         Node::Choice(condition, yes, no) => {
-            let chosen = if to_boolean(&evaluate(condition, env)?)? { yes } else { no };
+            let chosen = if to_boolean(&evaluate(condition, env)?)? {
+                yes
+            } else {
+                no
+            };
             evaluate(chosen, env)
         }
     }
@@ -73,13 +79,26 @@ fn all(nodes: &[Node], env: &mut dyn Environment) -> Result<Vec<Operand>, Error>
     nodes.iter().map(|node| evaluate(node, env)).collect()
 }
 
-fn binary(operator: &str, left: &Node, right: &Node, env: &mut dyn Environment) -> Result<Operand, Error> {
+fn binary(
+    operator: &str,
+    left: &Node,
+    right: &Node,
+    env: &mut dyn Environment,
+) -> Result<Operand, Error> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let left = evaluate(left, env)?;
     // The short cuts come first: the right side may be an error that the left side guards against.
     match operator {
-        "&&" => return Ok(Operand::bool(to_boolean(&left)? && to_boolean(&evaluate(right, env)?)?)),
-        "||" => return Ok(Operand::bool(to_boolean(&left)? || to_boolean(&evaluate(right, env)?)?)),
+        "&&" => {
+            return Ok(Operand::bool(
+                to_boolean(&left)? && to_boolean(&evaluate(right, env)?)?,
+            ));
+        }
+        "||" => {
+            return Ok(Operand::bool(
+                to_boolean(&left)? || to_boolean(&evaluate(right, env)?)?,
+            ));
+        }
         _ => {}
     }
     let right = evaluate(right, env)?;
@@ -90,8 +109,14 @@ fn binary(operator: &str, left: &Node, right: &Node, env: &mut dyn Environment) 
         ">" => Operand::bool(operators::compare(&left, &right)? == Some(Greater)),
         "<=" if left.is_null() && right.is_null() => Operand::bool(true),
         ">=" if left.is_null() && right.is_null() => Operand::bool(true),
-        "<=" => Operand::bool(matches!(operators::compare(&left, &right)?, Some(Less | Equal))),
-        ">=" => Operand::bool(matches!(operators::compare(&left, &right)?, Some(Greater | Equal))),
+        "<=" => Operand::bool(matches!(
+            operators::compare(&left, &right)?,
+            Some(Less | Equal)
+        )),
+        ">=" => Operand::bool(matches!(
+            operators::compare(&left, &right)?,
+            Some(Greater | Equal)
+        )),
         _ => return operators::arithmetic(operator, &left, &right),
     })
 }
@@ -108,18 +133,27 @@ fn named(name: &str, env: &mut dyn Environment) -> Result<Operand, Error> {
     }
     match env.variable(name) {
         Some(value) => Ok(Operand::from_value(&value)),
-        None => Err(Error::UnknownName { text: String::new(), name: name.to_owned() }),
+        None => Err(Error::UnknownName {
+            text: String::new(),
+            name: name.to_owned(),
+        }),
     }
 }
 
 fn property(base: &Operand, name: &str, env: &dyn Environment) -> Result<Operand, Error> {
-    let unknown = || Error::UnknownProperty { text: String::new(), name: name.to_owned(), on: base.kind() };
+    let unknown = || Error::UnknownProperty {
+        text: String::new(),
+        name: name.to_owned(),
+        on: base.kind(),
+    };
     match base {
         Operand::Map(map) => Ok(map.get(name).cloned().unwrap_or(Operand::NULL)),
         Operand::Json(json) => Ok(json.get(name).map_or(Operand::NULL, spin::unwrap)),
         Operand::Known(known) => env.member(member(*known, name)).ok_or_else(unknown),
         Operand::List(_) => at(base, &Operand::text(name), env),
-        Operand::Scalar(Value::Date(ms)) | Operand::DateTime(ms) if matches!(name, "time" | "millis") => {
+        Operand::Scalar(Value::Date(ms)) | Operand::DateTime(ms)
+            if matches!(name, "time" | "millis") =>
+        {
             Ok(Operand::Scalar(Value::Long(*ms)))
         }
         // JUEL gives nothing for a property of nothing.
@@ -139,10 +173,14 @@ pub(super) fn member(known: Known, name: &str) -> Member<'_> {
 
 fn at(base: &Operand, index: &Operand, env: &dyn Environment) -> Result<Operand, Error> {
     let found = match base {
-        Operand::List(items) => usize::try_from(to_long(index)?).ok().and_then(|i| items.get(i)).cloned(),
-        Operand::Json(serde_json::Value::Array(items)) => {
-            usize::try_from(to_long(index)?).ok().and_then(|i| items.get(i)).map(spin::unwrap)
-        }
+        Operand::List(items) => usize::try_from(to_long(index)?)
+            .ok()
+            .and_then(|i| items.get(i))
+            .cloned(),
+        Operand::Json(serde_json::Value::Array(items)) => usize::try_from(to_long(index)?)
+            .ok()
+            .and_then(|i| items.get(i))
+            .map(spin::unwrap),
         other => return property(other, &to_text(index), env),
     };
     // Java's lists answer an index outside them with nothing when asked by an expression.

@@ -15,8 +15,8 @@ pub(super) enum Token {
 
 /// Signs, longest first.
 const SIGNS: [&str; 26] = [
-    "==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",", "(", ")", "[", "]",
-    "{", "}", "=", ";",
+    "==", "!=", "<=", ">=", "&&", "||", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", ".", ",",
+    "(", ")", "[", "]", "{", "}", "=", ";",
 ];
 
 const WORDS: [(&str, &str); 11] = [
@@ -53,14 +53,21 @@ pub(super) fn tokens(text: &str, start: usize) -> Result<(Vec<(Token, usize)>, u
                 at = next;
             }
             _ if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' || byte >= 0x80 => {
-                let length = text[at..].find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+                let length =
+                    text[at..].find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
                 let end = length.map_or(text.len(), |l| at + l);
                 if end == at {
                     return Err(syntax("an unexpected character", at));
                 }
                 let name = &text[at..end];
-                let sign = WORDS.iter().find(|(word, _)| *word == name).map(|(_, sign)| *sign);
-                out.push((sign.map_or_else(|| Token::Name(name.to_owned()), Token::Sign), at));
+                let sign = WORDS
+                    .iter()
+                    .find(|(word, _)| *word == name)
+                    .map(|(_, sign)| *sign);
+                out.push((
+                    sign.map_or_else(|| Token::Name(name.to_owned()), Token::Sign),
+                    at,
+                ));
                 at = end;
             }
             _ => {
@@ -117,13 +124,25 @@ fn number(text: &str, start: usize) -> Result<(Token, usize), Error> {
     }
     let literal = &text[start..end];
     let token = if float {
-        Token::Float(literal.parse().map_err(|_| syntax("a number out of range", start))?)
+        Token::Float(
+            literal
+                .parse()
+                .map_err(|_| syntax("a number out of range", start))?,
+        )
     } else {
-        Token::Int(literal.parse().map_err(|_| syntax("a number out of range", start))?)
+        Token::Int(
+            literal
+                .parse()
+                .map_err(|_| syntax("a number out of range", start))?,
+        )
     };
     Ok((token, end))
 }
 
 pub(super) fn syntax(reason: impl Into<String>, position: usize) -> Error {
-    Error::Syntax { text: String::new(), reason: reason.into(), position }
+    Error::Syntax {
+        text: String::new(),
+        reason: reason.into(),
+        position,
+    }
 }

@@ -10,9 +10,16 @@ use crate::value::Value;
 use std::collections::BTreeMap;
 
 /// Calls `base.name(arguments)`.
-pub(super) fn call(base: &Operand, name: &str, args: &[Operand], env: &mut dyn Environment) -> Result<Operand, Error> {
+pub(super) fn call(
+    base: &Operand,
+    name: &str,
+    args: &[Operand],
+    env: &mut dyn Environment,
+) -> Result<Operand, Error> {
     let found = match base {
-        Operand::Scalar(Value::Null) => return Err(Error::failed(format!("the base of method {name} is null"))),
+        Operand::Scalar(Value::Null) => {
+            return Err(Error::failed(format!("the base of method {name} is null")));
+        }
         Operand::Known(known) => of_known(*known, name, args, env)?,
         Operand::Scalar(Value::String(text)) => of_text(text, name, args)?,
         Operand::List(items) => of_list(items, name, args)?,
@@ -26,17 +33,29 @@ pub(super) fn call(base: &Operand, name: &str, args: &[Operand], env: &mut dyn E
         None => of_any(base, name, args)?,
         found => found,
     };
-    found.ok_or_else(|| Error::UnknownMethod { text: String::new(), name: name.to_owned(), on: base.kind() })
+    found.ok_or_else(|| Error::UnknownMethod {
+        text: String::new(),
+        name: name.to_owned(),
+        on: base.kind(),
+    })
 }
 
 /// Calls `name(arguments)`.
-pub(super) fn function(name: &str, args: &[Operand], env: &mut dyn Environment) -> Result<Operand, Error> {
+pub(super) fn function(
+    name: &str,
+    args: &[Operand],
+    env: &mut dyn Environment,
+) -> Result<Operand, Error> {
     match (name, args) {
         ("now", []) => Ok(Operand::Scalar(Value::Date(env.now()))),
         ("dateTime", []) => Ok(Operand::DateTime(env.now())),
         ("currentUser" | "currentUserGroups", []) => Ok(Operand::NULL),
         ("S" | "JSON", [argument]) => spin::node(argument),
-        _ => Err(Error::UnknownMethod { text: String::new(), name: name.to_owned(), on: "functions" }),
+        _ => Err(Error::UnknownMethod {
+            text: String::new(),
+            name: name.to_owned(),
+            on: "functions",
+        }),
     }
 }
 
@@ -52,7 +71,9 @@ fn of_text(text: &str, name: &str, args: &[Operand]) -> Result<Option<Operand>, 
     let arg = |i: usize| args.get(i).map(to_text).unwrap_or_default();
     let chars = || text.chars().count();
     Ok(Some(match (name, args.len()) {
-        ("equals", 1) => Operand::bool(matches!(&args[0], Operand::Scalar(Value::String(s)) if s == text)),
+        ("equals", 1) => {
+            Operand::bool(matches!(&args[0], Operand::Scalar(Value::String(s)) if s == text))
+        }
         ("equalsIgnoreCase", 1) => Operand::bool(text.to_lowercase() == arg(0).to_lowercase()),
         ("length", 0) => int(chars()),
         ("isEmpty", 0) => Operand::bool(text.is_empty()),
@@ -67,15 +88,27 @@ fn of_text(text: &str, name: &str, args: &[Operand]) -> Result<Option<Operand>, 
         ("trim" | "strip", 0) => Operand::text(text.trim()),
         ("concat", 1) => bounded(format!("{text}{}", arg(0)))?,
         ("replace", 2) => {
-            let hits = if arg(0).is_empty() { chars() + 1 } else { text.matches(&arg(0)).count() };
+            let hits = if arg(0).is_empty() {
+                chars() + 1
+            } else {
+                text.matches(&arg(0)).count()
+            };
             if text.len().saturating_add(hits.saturating_mul(arg(1).len())) > MAX_RESULT {
                 return Err(too_long());
             }
             Operand::text(text.replace(&arg(0), &arg(1)))
         }
         ("split", 1) => Operand::List(text.split(&arg(0)).map(Operand::text).collect()),
-        ("charAt", 1) => substring(text, to_long(&args[0])?, to_long(&args[0])?.saturating_add(1))?,
-        ("substring", 1) => substring(text, to_long(&args[0])?, i64::try_from(chars()).unwrap_or(i64::MAX))?,
+        ("charAt", 1) => substring(
+            text,
+            to_long(&args[0])?,
+            to_long(&args[0])?.saturating_add(1),
+        )?,
+        ("substring", 1) => substring(
+            text,
+            to_long(&args[0])?,
+            i64::try_from(chars()).unwrap_or(i64::MAX),
+        )?,
         ("substring", 2) => substring(text, to_long(&args[0])?, to_long(&args[1])?)?,
         ("compareTo", 1) => Operand::Scalar(Value::Integer(text.cmp(&arg(0)) as i32)),
         _ => return Ok(None),
@@ -83,17 +116,28 @@ fn of_text(text: &str, name: &str, args: &[Operand]) -> Result<Option<Operand>, 
 }
 
 fn substring(text: &str, from: i64, to: i64) -> Result<Operand, Error> {
-    let outside = || Error::failed(format!("begin {from}, end {to}, length {}", text.chars().count()));
+    let outside = || {
+        Error::failed(format!(
+            "begin {from}, end {to}, length {}",
+            text.chars().count()
+        ))
+    };
     let from = usize::try_from(from).map_err(|_| outside())?;
     let to = usize::try_from(to).map_err(|_| outside())?;
     if from > to || to > text.chars().count() {
         return Err(outside());
     }
-    Ok(Operand::text(text.chars().skip(from).take(to - from).collect::<String>()))
+    Ok(Operand::text(
+        text.chars().skip(from).take(to - from).collect::<String>(),
+    ))
 }
 
 fn bounded(text: String) -> Result<Operand, Error> {
-    if text.len() > MAX_RESULT { Err(too_long()) } else { Ok(Operand::text(text)) }
+    if text.len() > MAX_RESULT {
+        Err(too_long())
+    } else {
+        Ok(Operand::text(text))
+    }
 }
 
 fn too_long() -> Error {
@@ -102,7 +146,9 @@ fn too_long() -> Error {
 
 fn of_list(items: &[Operand], name: &str, args: &[Operand]) -> Result<Option<Operand>, Error> {
     let find = |wanted: &Operand| {
-        items.iter().position(|item| item == wanted || operators::equal(item, wanted).unwrap_or(false))
+        items
+            .iter()
+            .position(|item| item == wanted || operators::equal(item, wanted).unwrap_or(false))
     };
     Ok(Some(match (name, args) {
         ("size" | "length", []) => int(items.len()),
@@ -113,7 +159,9 @@ fn of_list(items: &[Operand], name: &str, args: &[Operand]) -> Result<Option<Ope
             .ok()
             .and_then(|i| items.get(i))
             .cloned()
-            .ok_or_else(|| Error::failed(format!("Index out of bounds for length {}", items.len())))?,
+            .ok_or_else(|| {
+                Error::failed(format!("Index out of bounds for length {}", items.len()))
+            })?,
         _ => return Ok(None),
     }))
 }
@@ -167,7 +215,9 @@ fn of_moment(ms: i64, name: &str, args: &[Operand]) -> Result<Option<Operand>, E
     };
     let [amount] = args else { return Ok(None) };
     let moved = time::plus(ms, unit, to_long(amount)?.saturating_mul(sign));
-    moved.map(|ms| Some(Operand::DateTime(ms))).ok_or_else(|| Error::failed("the date is out of range"))
+    moved
+        .map(|ms| Some(Operand::DateTime(ms)))
+        .ok_or_else(|| Error::failed("the date is out of range"))
 }
 
 /// What every Java object can do.
@@ -175,7 +225,9 @@ fn of_any(base: &Operand, name: &str, args: &[Operand]) -> Result<Option<Operand
     Ok(Some(match (name, args) {
         ("toString", []) => Operand::text(to_text(base)),
         ("equals", [other]) => Operand::bool(base == other),
-        ("intValue", []) => Operand::Scalar(Value::Integer(i32::try_from(to_long(base)?).unwrap_or(i32::MAX))),
+        ("intValue", []) => Operand::Scalar(Value::Integer(
+            i32::try_from(to_long(base)?).unwrap_or(i32::MAX),
+        )),
         ("longValue", []) => Operand::Scalar(Value::Long(to_long(base)?)),
         ("doubleValue", []) => Operand::Scalar(Value::Double(super::coerce::to_double(base)?)),
         ("booleanValue", []) => Operand::bool(super::coerce::to_boolean(base)?),
@@ -187,7 +239,12 @@ fn of_any(base: &Operand, name: &str, args: &[Operand]) -> Result<Option<Operand
     }))
 }
 
-fn of_known(known: Known, name: &str, args: &[Operand], env: &mut dyn Environment) -> Result<Option<Operand>, Error> {
+fn of_known(
+    known: Known,
+    name: &str,
+    args: &[Operand],
+    env: &mut dyn Environment,
+) -> Result<Option<Operand>, Error> {
     let arg = |i: usize| args.get(i).map(to_text).unwrap_or_default();
     let read = |value: Option<Value>| value.map_or(Operand::NULL, |v| Operand::from_value(&v));
     Ok(Some(match (name, args.len()) {
@@ -197,7 +254,10 @@ fn of_known(known: Known, name: &str, args: &[Operand], env: &mut dyn Environmen
         ("hasVariableLocal", 1) => Operand::bool(env.local_variable(&arg(0)).is_some()),
         ("getVariables", 0) => {
             let all = env.variables().into_iter().rev();
-            Operand::Map(all.map(|(name, value)| (name, Operand::from_value(&value))).collect())
+            Operand::Map(
+                all.map(|(name, value)| (name, Operand::from_value(&value)))
+                    .collect(),
+            )
         }
         ("setVariable", 2) => {
             env.set_variable(&arg(0), args[1].clone().into_value());
@@ -227,4 +287,3 @@ fn bean_property(name: &str) -> Option<String> {
     let first = chars.next()?;
     Some(first.to_lowercase().chain(chars).collect())
 }
-

@@ -48,15 +48,22 @@ impl Operand {
 
     /// Is it nothing?
     pub fn is_null(&self) -> bool {
-        matches!(self, Operand::Scalar(Value::Null) | Operand::Json(serde_json::Value::Null))
+        matches!(
+            self,
+            Operand::Scalar(Value::Null) | Operand::Json(serde_json::Value::Null)
+        )
     }
 
     /// What a variable is inside an expression: JSON becomes a node, objects serialised as JSON lists and maps.
     pub fn from_value(value: &Value) -> Operand {
         match value {
-            Value::Json(text) => serde_json::from_str(text).map_or_else(|_| Operand::Scalar(value.clone()), Operand::Json),
+            Value::Json(text) => serde_json::from_str(text)
+                .map_or_else(|_| Operand::Scalar(value.clone()), Operand::Json),
             Value::Object(Object { format, text, .. }) if format == "application/json" => {
-                serde_json::from_str(text).map_or_else(|_| Operand::Scalar(value.clone()), |j| Operand::from_json(&j))
+                serde_json::from_str(text).map_or_else(
+                    |_| Operand::Scalar(value.clone()),
+                    |j| Operand::from_json(&j),
+                )
             }
             _ => Operand::Scalar(value.clone()),
         }
@@ -69,10 +76,14 @@ impl Operand {
             serde_json::Value::Bool(b) => Operand::bool(*b),
             serde_json::Value::Number(n) => number(n),
             serde_json::Value::String(s) => Operand::text(s.as_str()),
-            serde_json::Value::Array(items) => Operand::List(items.iter().map(Operand::from_json).collect()),
-            serde_json::Value::Object(map) => {
-                Operand::Map(map.iter().map(|(k, v)| (k.clone(), Operand::from_json(v))).collect())
+            serde_json::Value::Array(items) => {
+                Operand::List(items.iter().map(Operand::from_json).collect())
             }
+            serde_json::Value::Object(map) => Operand::Map(
+                map.iter()
+                    .map(|(k, v)| (k.clone(), Operand::from_json(v)))
+                    .collect(),
+            ),
         }
     }
 
@@ -80,7 +91,9 @@ impl Operand {
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Operand::Scalar(value) => scalar_json(value),
-            Operand::List(items) => serde_json::Value::Array(items.iter().map(Operand::to_json).collect()),
+            Operand::List(items) => {
+                serde_json::Value::Array(items.iter().map(Operand::to_json).collect())
+            }
             Operand::Map(map) => map.iter().map(|(k, v)| (k.clone(), v.to_json())).collect(),
             Operand::Json(json) => json.clone(),
             Operand::DateTime(ms) => (*ms).into(),

@@ -6,7 +6,11 @@ use crate::value::Value;
 use std::cmp::Ordering;
 
 /// Applies an arithmetic operator.
-pub(super) fn arithmetic(operator: &str, left: &Operand, right: &Operand) -> Result<Operand, Error> {
+pub(super) fn arithmetic(
+    operator: &str,
+    left: &Operand,
+    right: &Operand,
+) -> Result<Operand, Error> {
     if left.is_null() && right.is_null() {
         return Ok(long(0));
     }
@@ -48,7 +52,9 @@ pub(super) fn equal(left: &Operand, right: &Operand) -> Result<bool, Error> {
     if left.is_null() || right.is_null() {
         return Ok(left.is_null() && right.is_null());
     }
-    if matches!(left, Operand::Scalar(Value::Double(_))) || matches!(right, Operand::Scalar(Value::Double(_))) {
+    if matches!(left, Operand::Scalar(Value::Double(_)))
+        || matches!(right, Operand::Scalar(Value::Double(_)))
+    {
         #[expect(clippy::float_cmp, reason = "the language compares doubles exactly")]
         return Ok(to_double(left)? == to_double(right)?);
     }
@@ -69,7 +75,9 @@ pub(super) fn compare(left: &Operand, right: &Operand) -> Result<Option<Ordering
     if left.is_null() || right.is_null() {
         return Ok(None);
     }
-    if matches!(left, Operand::Scalar(Value::Double(_))) || matches!(right, Operand::Scalar(Value::Double(_))) {
+    if matches!(left, Operand::Scalar(Value::Double(_)))
+        || matches!(right, Operand::Scalar(Value::Double(_)))
+    {
         return Ok(to_double(left)?.partial_cmp(&to_double(right)?));
     }
     if is_integer(left) || is_integer(right) {
@@ -80,7 +88,11 @@ pub(super) fn compare(left: &Operand, right: &Operand) -> Result<Option<Ordering
     }
     match (moment(left), moment(right)) {
         (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
-        _ => Err(Error::failed(format!("Cannot compare '{}' and '{}'", left.kind(), right.kind()))),
+        _ => Err(Error::failed(format!(
+            "Cannot compare '{}' and '{}'",
+            left.kind(),
+            right.kind()
+        ))),
     }
 }
 

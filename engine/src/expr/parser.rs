@@ -49,7 +49,10 @@ impl Template {
 
     fn parts_of(text: &str) -> Result<Template, Error> {
         if text.len() > MAX_LENGTH {
-            return Err(syntax(format!("an expression may have {MAX_LENGTH} bytes"), MAX_LENGTH));
+            return Err(syntax(
+                format!("an expression may have {MAX_LENGTH} bytes"),
+                MAX_LENGTH,
+            ));
         }
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -64,7 +67,15 @@ impl Template {
                 if !literal.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut literal)));
                 }
-                parts.push(Part::Expression(Parser { tokens: &tokens, at: 0, end, depth: 0 }.whole()?));
+                parts.push(Part::Expression(
+                    Parser {
+                        tokens: &tokens,
+                        at: 0,
+                        end,
+                        depth: 0,
+                    }
+                    .whole()?,
+                ));
                 at = end;
             } else {
                 let c = rest.chars().next().unwrap_or_default();
@@ -75,7 +86,10 @@ impl Template {
         if !literal.is_empty() || parts.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Ok(Template { text: text.to_owned(), parts })
+        Ok(Template {
+            text: text.to_owned(),
+            parts,
+        })
     }
 
     pub(super) fn parts(&self) -> &[Part] {
@@ -100,8 +114,14 @@ impl Template {
 }
 
 /// Binary operators by how tightly they bind, loosest first.
-const LEVELS: [&[&str]; 6] =
-    [&["||"], &["&&"], &["==", "!="], &["<", ">", "<=", ">="], &["+", "-"], &["*", "/", "%"]];
+const LEVELS: [&[&str]; 6] = [
+    &["||"],
+    &["&&"],
+    &["==", "!="],
+    &["<", ">", "<=", ">="],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
 
 struct Parser<'a> {
     tokens: &'a [(Token, usize)],
@@ -122,7 +142,10 @@ impl Parser<'_> {
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(syntax(format!("an expression may nest {MAX_DEPTH} deep"), self.position()));
+            return Err(syntax(
+                format!("an expression may nest {MAX_DEPTH} deep"),
+                self.position(),
+            ));
         }
         let out = parse(self);
         self.depth -= 1;
@@ -137,12 +160,18 @@ impl Parser<'_> {
             }
             let yes = p.choice()?;
             p.expect(":")?;
-            Ok(Node::Choice(Box::new(condition), Box::new(yes), Box::new(p.choice()?)))
+            Ok(Node::Choice(
+                Box::new(condition),
+                Box::new(yes),
+                Box::new(p.choice()?),
+            ))
         })
     }
 
     fn binary(&mut self, level: usize) -> Result<Node, Error> {
-        let Some(operators) = LEVELS.get(level) else { return self.unary() };
+        let Some(operators) = LEVELS.get(level) else {
+            return self.unary();
+        };
         let mut left = self.binary(level + 1)?;
         let mut operands = 0;
         while let Some(operator) = operators.iter().find(|o| self.take(o)) {
@@ -195,7 +224,9 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Result<Node, Error> {
         let position = self.position();
-        let Some(token) = self.peek().cloned() else { return Err(syntax("an operand is missing", position)) };
+        let Some(token) = self.peek().cloned() else {
+            return Err(syntax("an operand is missing", position));
+        };
         self.at += 1;
         Ok(match token {
             Token::Int(n) => Node::Literal(Value::Long(n)),
@@ -219,7 +250,12 @@ impl Parser<'_> {
                 self.expect(")")?;
                 inner
             }
-            Token::Sign(sign) => return Err(syntax(format!("'{sign}' where an operand is expected"), position)),
+            Token::Sign(sign) => {
+                return Err(syntax(
+                    format!("'{sign}' where an operand is expected"),
+                    position,
+                ));
+            }
         })
     }
 
@@ -227,7 +263,9 @@ impl Parser<'_> {
     fn is_prefixed_function(&self) -> bool {
         matches!(self.tokens.get(self.at + 1), Some((Token::Name(_), _)))
             && matches!(self.tokens.get(self.at + 2), Some((Token::Sign("("), _)))
-            && !self.tokens[..self.at].iter().any(|(token, _)| *token == Token::Sign("?"))
+            && !self.tokens[..self.at]
+                .iter()
+                .any(|(token, _)| *token == Token::Sign("?"))
     }
 
     fn arguments(&mut self) -> Result<Vec<Node>, Error> {
@@ -260,7 +298,9 @@ impl Parser<'_> {
     }
 
     fn position(&self) -> usize {
-        self.tokens.get(self.at).map_or(self.end, |(_, position)| *position)
+        self.tokens
+            .get(self.at)
+            .map_or(self.end, |(_, position)| *position)
     }
 
     fn take(&mut self, sign: &str) -> bool {
@@ -270,6 +310,10 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, sign: &str) -> Result<(), Error> {
-        if self.take(sign) { Ok(()) } else { Err(syntax(format!("'{sign}' is missing"), self.position())) }
+        if self.take(sign) {
+            Ok(())
+        } else {
+            Err(syntax(format!("'{sign}' is missing"), self.position()))
+        }
     }
 }

@@ -55,13 +55,18 @@ fn world() -> Names {
         ("nothing".into(), Value::Null),
         ("yes".into(), Value::Boolean(true)),
         ("flags".into(), object(r#"{"LIP":true,"list":[1,2,3]}"#)),
-        ("order".into(), json(r#"{"a":"x","n":5,"items":["p","q"],"none":null}"#)),
+        (
+            "order".into(),
+            json(r#"{"a":"x","n":5,"items":["p","q"],"none":null}"#),
+        ),
         ("when".into(), Value::Date(86_400_000)),
     ]))
 }
 
 fn eval(text: &str) -> Result<Value, Error> {
-    Template::parse(text)?.evaluate(&mut world()).map(Operand::into_value)
+    Template::parse(text)?
+        .evaluate(&mut world())
+        .map(Operand::into_value)
 }
 
 #[test]
@@ -84,7 +89,10 @@ fn operators_coerce_as_juel_does() {
         ("${cost gt 100 and name eq 'Ada'}", Value::Boolean(true)),
         ("${not (cost lt 100) or false}", Value::Boolean(true)),
         ("${!yes}", Value::Boolean(false)),
-        ("${empty blank && empty nothing && !empty name}", Value::Boolean(true)),
+        (
+            "${empty blank && empty nothing && !empty name}",
+            Value::Boolean(true),
+        ),
         ("${cost > 100 ? 'much' : 'little'}", Value::from("much")),
         ("${rate * 2 == 1}", Value::Boolean(true)),
         ("${'b' > 'a'}", Value::Boolean(true)),
@@ -100,7 +108,10 @@ fn operators_coerce_as_juel_does() {
 
 #[test]
 fn texts_with_expressions_are_composed() {
-    assert_eq!(eval("order-${cost}-${rate}").unwrap(), Value::from("order-150-0.5"));
+    assert_eq!(
+        eval("order-${cost}-${rate}").unwrap(),
+        Value::from("order-150-0.5")
+    );
     assert_eq!(eval("plain").unwrap(), Value::from("plain"));
     assert_eq!(eval("\\${x}").unwrap(), Value::from("${x}"));
     assert_eq!(eval("${100.0}${'!'}").unwrap(), Value::from("100.0!"));
@@ -108,26 +119,56 @@ fn texts_with_expressions_are_composed() {
 
 #[test]
 fn paths_reach_into_objects_and_json() {
-    assert_eq!(eval("${flags.LIP && flags['LIP']}").unwrap(), Value::Boolean(true));
-    assert_eq!(eval("${!empty flags.MISSING && flags.MISSING}").unwrap(), Value::Boolean(false));
+    assert_eq!(
+        eval("${flags.LIP && flags['LIP']}").unwrap(),
+        Value::Boolean(true)
+    );
+    assert_eq!(
+        eval("${!empty flags.MISSING && flags.MISSING}").unwrap(),
+        Value::Boolean(false)
+    );
     assert_eq!(eval("${flags.list[1]}").unwrap(), Value::Integer(2));
     assert_eq!(eval("${flags.list.size()}").unwrap(), Value::Integer(3));
-    assert_eq!(eval("${order.prop('n').numberValue() + 1}").unwrap(), Value::Long(6));
+    assert_eq!(
+        eval("${order.prop('n').numberValue() + 1}").unwrap(),
+        Value::Long(6)
+    );
     assert_eq!(eval("${order.a == 'x'}").unwrap(), Value::Boolean(true));
-    assert_eq!(eval("${order.prop('items').elements().get(1).stringValue()}").unwrap(), Value::from("q"));
-    assert_eq!(eval("${S('{\"k\":true}').prop('k').boolValue()}").unwrap(), Value::Boolean(true));
-    assert_eq!(eval("${order.prop('none').isNull()}").unwrap(), Value::Boolean(true));
+    assert_eq!(
+        eval("${order.prop('items').elements().get(1).stringValue()}").unwrap(),
+        Value::from("q")
+    );
+    assert_eq!(
+        eval("${S('{\"k\":true}').prop('k').boolValue()}").unwrap(),
+        Value::Boolean(true)
+    );
+    assert_eq!(
+        eval("${order.prop('none').isNull()}").unwrap(),
+        Value::Boolean(true)
+    );
 }
 
 #[test]
 fn methods_of_values_work() {
-    assert_eq!(eval("${name.toUpperCase().concat('!').length()}").unwrap(), Value::Integer(4));
+    assert_eq!(
+        eval("${name.toUpperCase().concat('!').length()}").unwrap(),
+        Value::Integer(4)
+    );
     assert_eq!(eval("${name.substring(1, 2)}").unwrap(), Value::from("d"));
     assert_eq!(eval("${name.equals('Ada')}").unwrap(), Value::Boolean(true));
-    assert_eq!(eval("${dateTime().plusDays(1).toDate()}").unwrap(), Value::Date(86_400_000));
+    assert_eq!(
+        eval("${dateTime().plusDays(1).toDate()}").unwrap(),
+        Value::Date(86_400_000)
+    );
     assert_eq!(eval("${when.after(now())}").unwrap(), Value::Boolean(true));
-    assert_eq!(eval("${execution.businessKey}/${execution.getBusinessKey()}").unwrap(), Value::from("order-1/order-1"));
-    assert_eq!(eval("${execution.setVariable('x', 5)}${execution.getVariable('x') + 1}").unwrap(), Value::from("6"));
+    assert_eq!(
+        eval("${execution.businessKey}/${execution.getBusinessKey()}").unwrap(),
+        Value::from("order-1/order-1")
+    );
+    assert_eq!(
+        eval("${execution.setVariable('x', 5)}${execution.getVariable('x') + 1}").unwrap(),
+        Value::from("6")
+    );
 }
 
 #[test]
@@ -137,16 +178,41 @@ fn what_is_unknown_raises() {
         eval("${missing == 1}").unwrap_err().to_string(),
         "Unknown property used in expression: ${missing == 1}. Cause: Cannot resolve identifier 'missing'"
     );
-    assert!(matches!(eval("${name.getClass()}"), Err(Error::UnknownMethod { .. })));
-    assert!(matches!(eval("${name.foo}"), Err(Error::UnknownProperty { .. })));
-    assert!(matches!(eval("${'abc' == 10}"), Err(Error::Evaluation { .. })));
-    assert!(matches!(eval("${java.lang.Runtime}"), Err(Error::UnknownName { .. })));
+    assert!(matches!(
+        eval("${name.getClass()}"),
+        Err(Error::UnknownMethod { .. })
+    ));
+    assert!(matches!(
+        eval("${name.foo}"),
+        Err(Error::UnknownProperty { .. })
+    ));
+    assert!(matches!(
+        eval("${'abc' == 10}"),
+        Err(Error::Evaluation { .. })
+    ));
+    assert!(matches!(
+        eval("${java.lang.Runtime}"),
+        Err(Error::UnknownName { .. })
+    ));
 }
 
 #[test]
 fn what_is_not_the_language_is_refused_with_its_place() {
-    for text in ["${", "${}", "${1 +}", "${(1}", "${a b}", "${'x}", "${1 ? 2}", "${@}", "${99999999999999999999}"] {
-        assert!(matches!(Template::parse(text), Err(Error::Syntax { .. })), "{text}");
+    for text in [
+        "${",
+        "${}",
+        "${1 +}",
+        "${(1}",
+        "${a b}",
+        "${'x}",
+        "${1 ? 2}",
+        "${@}",
+        "${99999999999999999999}",
+    ] {
+        assert!(
+            matches!(Template::parse(text), Err(Error::Syntax { .. })),
+            "{text}"
+        );
     }
 }
 
@@ -160,7 +226,12 @@ fn size_and_depth_have_limits() {
     let sum = format!("${{{}}}", vec!["1"; 5_000].join("+"));
     assert!(Template::parse(&sum).is_err());
     let mut world = world();
-    world.0.insert("big".into(), Value::String("x".repeat(MAX_RESULT)));
+    world
+        .0
+        .insert("big".into(), Value::String("x".repeat(MAX_RESULT)));
     let twice = Template::parse("${big.concat(big)}").unwrap();
-    assert!(matches!(twice.evaluate(&mut world), Err(Error::Evaluation { .. })));
+    assert!(matches!(
+        twice.evaluate(&mut world),
+        Err(Error::Evaluation { .. })
+    ));
 }

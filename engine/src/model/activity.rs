@@ -14,20 +14,25 @@ pub(super) fn kind(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Ki
         "sendTask" => work(reader, node, "send task").map(Kind::Service),
         "businessRuleTask" => {
             if extension(node, "decisionRef").is_some() {
-                reader.problem(node, "decisions (DMN) are not built; make the business rule task an external task");
+                reader.problem(
+                    node,
+                    "decisions (DMN) are not built; make the business rule task an external task",
+                );
                 return None;
             }
             work(reader, node, "business rule task").map(Kind::Service)
         }
         "scriptTask" => script_task(reader, node),
         "receiveTask" => match node.attribute("messageRef") {
-            Some(_) => super::event::message_name(reader, node).map(|name| Kind::Receive(Some(name))),
+            Some(_) => {
+                super::event::message_name(reader, node).map(|name| Kind::Receive(Some(name)))
+            }
             None => Some(Kind::Receive(None)),
         },
         "task" | "manualTask" => Some(Kind::PassThrough),
-        "subProcess" => {
-            Some(Kind::SubProcess(SubProcess { triggered_by_event: node.attribute("triggeredByEvent") == Some("true") }))
-        }
+        "subProcess" => Some(Kind::SubProcess(SubProcess {
+            triggered_by_event: node.attribute("triggeredByEvent") == Some("true"),
+        })),
         "callActivity" => call(reader, node).map(|c| Kind::Call(Box::new(c))),
         _ => None,
     }
@@ -42,7 +47,9 @@ fn user_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> UserTask {
         follow_up: reader.attribute(node, "followUpDate"),
         priority: reader.attribute(node, "priority"),
         form_key: reader.attribute(node, "formKey"),
-        description: child(node, "documentation").map(text).filter(|t| !t.is_empty()),
+        description: child(node, "documentation")
+            .map(text)
+            .filter(|t| !t.is_empty()),
     }
 }
 
@@ -54,21 +61,30 @@ fn script_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> 
         reader.problem(node, "the script is empty");
         return None;
     };
-    Some(Kind::Script { source, result: extension(node, "resultVariable").map(str::to_owned) })
+    Some(Kind::Script {
+        source,
+        result: extension(node, "resultVariable").map(str::to_owned),
+    })
 }
 
 /// Work of a service task, send task, business rule task or message event.
 pub(super) fn work(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, what: &str) -> Option<Work> {
     if extension(node, "type") == Some("external") {
         let Some(topic) = reader.attribute(node, "topic") else {
-            reader.problem(node, "External tasks must specify a 'topic' attribute in the extension namespace");
+            reader.problem(
+                node,
+                "External tasks must specify a 'topic' attribute in the extension namespace",
+            );
             return None;
         };
         let priority = reader.attribute(node, "taskPriority");
         return Some(Work::External { topic, priority });
     }
     if let Some(kind) = extension(node, "type") {
-        reader.problem(node, format!("a {what} of type '{kind}' is not built; use type external"));
+        reader.problem(
+            node,
+            format!("a {what} of type '{kind}' is not built; use type external"),
+        );
         return None;
     }
     for attribute in ["class", "delegateExpression"] {
@@ -81,7 +97,10 @@ pub(super) fn work(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, what: &str) 
             return Some(work_of(reader, node, &mapped)).flatten();
         }
         let expression = reader.template(node, text)?;
-        return Some(Work::Expression { expression, result: extension(node, "resultVariable").map(str::to_owned) });
+        return Some(Work::Expression {
+            expression,
+            result: extension(node, "resultVariable").map(str::to_owned),
+        });
     }
     reader.problem(
         node,
@@ -90,9 +109,23 @@ pub(super) fn work(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, what: &str) 
     None
 }
 
-fn delegate(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, name: &str, what: &str) -> Option<Work> {
-    let bare = name.trim().trim_start_matches(['$', '#']).trim_start_matches('{').trim_end_matches('}');
-    match reader.delegates.get(name).or_else(|| reader.delegates.get(bare)).cloned() {
+fn delegate(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+    name: &str,
+    what: &str,
+) -> Option<Work> {
+    let bare = name
+        .trim()
+        .trim_start_matches(['$', '#'])
+        .trim_start_matches('{')
+        .trim_end_matches('}');
+    match reader
+        .delegates
+        .get(name)
+        .or_else(|| reader.delegates.get(bare))
+        .cloned()
+    {
         Some(mapped) => work_of(reader, node, &mapped),
         None => {
             reader.problem(node, format!("the {what} needs '{bare}', which is Java: map the name to a topic in the delegate map, or make it an external task"));
@@ -103,15 +136,20 @@ fn delegate(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, name: &str, what: &
 
 fn work_of(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, delegate: &Delegate) -> Option<Work> {
     match delegate {
-        Delegate::Topic(topic) => {
-            reader.template(node, topic).map(|topic| Work::External { topic, priority: None })
-        }
+        Delegate::Topic(topic) => reader.template(node, topic).map(|topic| Work::External {
+            topic,
+            priority: None,
+        }),
         Delegate::Nothing => Some(Work::Nothing),
     }
 }
 
 fn call(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<CallActivity> {
-    for attribute in ["caseRef", "variableMappingClass", "variableMappingDelegateExpression"] {
+    for attribute in [
+        "caseRef",
+        "variableMappingClass",
+        "variableMappingDelegateExpression",
+    ] {
         if extension(node, attribute).is_some() {
             reader.problem(node, format!("{attribute} is not built"));
         }
@@ -125,7 +163,9 @@ fn call(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<CallActivity>
         None | Some("latest") => Binding::Latest,
         Some("deployment") => Binding::Deployment,
         Some("version") => Binding::Version(required(reader, node, "calledElementVersion")?),
-        Some("versionTag") => Binding::VersionTag(required(reader, node, "calledElementVersionTag")?),
+        Some("versionTag") => {
+            Binding::VersionTag(required(reader, node, "calledElementVersionTag")?)
+        }
         Some(other) => {
             reader.problem(node, format!("unknown calledElementBinding '{other}'"));
             return None;
@@ -134,10 +174,21 @@ fn call(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<CallActivity>
     let (inputs, business_key) = super::extension::call_mappings(reader, node, "in");
     let (outputs, _) = super::extension::call_mappings(reader, node, "out");
     let tenant = reader.attribute(node, "calledElementTenantId");
-    Some(CallActivity { called, binding, tenant, business_key, inputs, outputs })
+    Some(CallActivity {
+        called,
+        binding,
+        tenant,
+        business_key,
+        inputs,
+        outputs,
+    })
 }
 
-fn required(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, name: &str) -> Option<crate::expr::Template> {
+fn required(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+    name: &str,
+) -> Option<crate::expr::Template> {
     let found = reader.attribute(node, name);
     if found.is_none() {
         reader.problem(node, format!("Missing attribute '{name}'"));
@@ -154,27 +205,43 @@ pub(super) fn multi(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<M
     let mut expression = |name: &str| {
         let found = child(inner, name)?;
         let text = text(found);
-        if text.is_empty() { None } else { reader.template(found, &text) }
+        if text.is_empty() {
+            None
+        } else {
+            reader.template(found, &text)
+        }
     };
     let cardinality = expression("loopCardinality");
     let completion = expression("completionCondition");
     let data_input = child(inner, "loopDataInputRef").map(text);
-    let collection = match (extension(inner, "collection").map(str::to_owned), data_input) {
+    let collection = match (
+        extension(inner, "collection").map(str::to_owned),
+        data_input,
+    ) {
         (Some(text), _) | (None, Some(text)) => {
-            let text = if text.contains('{') { text } else { format!("${{{text}}}") };
+            let text = if text.contains('{') {
+                text
+            } else {
+                format!("${{{text}}}")
+            };
             reader.template(inner, &text)
         }
         (None, None) => None,
     };
     if cardinality.is_none() && collection.is_none() {
-        reader.problem(inner, "Either loopCardinality or loopDataInputRef/collection must been set");
+        reader.problem(
+            inner,
+            "Either loopCardinality or loopDataInputRef/collection must been set",
+        );
     }
     let item = child(inner, "inputDataItem").and_then(|i| i.attribute("name"));
     Some(Multi {
         sequential: inner.attribute("isSequential") == Some("true"),
         cardinality,
         collection,
-        element: extension(inner, "elementVariable").or(item).map(str::to_owned),
+        element: extension(inner, "elementVariable")
+            .or(item)
+            .map(str::to_owned),
         completion,
         async_before: extension_flag(inner, "asyncBefore") || extension_flag(inner, "async"),
         async_after: extension_flag(inner, "asyncAfter"),

@@ -12,6 +12,8 @@ pub struct Element {
     pub name: Option<String>,
     /// What it is.
     pub kind: Kind,
+    /// Its type's name in history and activity trees.
+    pub type_name: String,
     /// The sub-process it is in.
     pub scope: Option<ElementIndex>,
     /// Flows that end here.

@@ -8,21 +8,30 @@ use roxmltree::Node;
 
 /// The one event definition of an event, if it has one.
 fn definition<'a, 'i>(reader: &mut Reader<'_, '_>, event: Node<'a, 'i>) -> Option<Node<'a, 'i>> {
-    let is_definition = |n: &Node<'_, '_>| n.is_element() && n.tag_name().name().ends_with("EventDefinition");
+    let is_definition =
+        |n: &Node<'_, '_>| n.is_element() && n.tag_name().name().ends_with("EventDefinition");
     let mut all = event.children().filter(is_definition);
     let first = all.next();
     if let Some(second) = all.next() {
-        reader.problem(second, "several event definitions in one event are not built");
+        reader.problem(
+            second,
+            "several event definitions in one event are not built",
+        );
     }
     if let Some(reference) = event.children().find(|n| is(*n, "eventDefinitionRef")) {
-        reader.problem(reference, "references to event definitions are not built; put the definition into the event");
+        reader.problem(
+            reference,
+            "references to event definitions are not built; put the definition into the event",
+        );
     }
     first
 }
 
 /// What a catching event waits for.
 pub(super) fn trigger(reader: &mut Reader<'_, '_>, event: Node<'_, '_>) -> Option<Trigger> {
-    let Some(node) = definition(reader, event) else { return Some(Trigger::None) };
+    let Some(node) = definition(reader, event) else {
+        return Some(Trigger::None);
+    };
     match node.tag_name().name() {
         "messageEventDefinition" => message_name(reader, node).map(Trigger::Message),
         "signalEventDefinition" => {
@@ -36,7 +45,9 @@ pub(super) fn trigger(reader: &mut Reader<'_, '_>, event: Node<'_, '_>) -> Optio
             message_variable: extension(node, "errorMessageVariable").map(str::to_owned),
         })),
         "escalationEventDefinition" => Some(Trigger::Escalation {
-            code: reader.reference(node, "escalationRef", "escalation", "escalationCode").filter(|c| !c.is_empty()),
+            code: reader
+                .reference(node, "escalationRef", "escalation", "escalationCode")
+                .filter(|c| !c.is_empty()),
             variable: extension(node, "escalationCodeVariable").map(str::to_owned),
         }),
         "conditionalEventDefinition" => conditional(reader, node),
@@ -48,8 +59,14 @@ pub(super) fn trigger(reader: &mut Reader<'_, '_>, event: Node<'_, '_>) -> Optio
 }
 
 fn conditional(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Trigger> {
-    if extension(node, "variableName").or_else(|| extension(node, "variableEvents")).is_some() {
-        reader.problem(node, "conditional events with variableName or variableEvents are not built");
+    if extension(node, "variableName")
+        .or_else(|| extension(node, "variableEvents"))
+        .is_some()
+    {
+        reader.problem(
+            node,
+            "conditional events with variableName or variableEvents are not built",
+        );
         return None;
     }
     let Some(condition) = child(node, "condition") else {
@@ -60,7 +77,10 @@ fn conditional(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Trigge
 }
 
 /// The name of the message that a definition or a receive task refers to.
-pub(super) fn message_name(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<crate::expr::Template> {
+pub(super) fn message_name(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+) -> Option<crate::expr::Template> {
     let name = reader.reference(node, "messageRef", "message", "name");
     named(reader, node, name, "message")
 }
@@ -82,9 +102,13 @@ fn named(
 
 fn error_code(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<String> {
     node.attribute("errorRef")?;
-    let known = reader.roots.contains_key(node.attribute("errorRef").unwrap_or_default());
+    let known = reader
+        .roots
+        .contains_key(node.attribute("errorRef").unwrap_or_default());
     if known {
-        reader.reference(node, "errorRef", "error", "errorCode").filter(|c| !c.is_empty())
+        reader
+            .reference(node, "errorRef", "error", "errorCode")
+            .filter(|c| !c.is_empty())
     } else {
         // A reference to no error element is itself the code.
         node.attribute("errorRef").map(str::to_owned)
@@ -106,20 +130,39 @@ fn timer(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Trigger> {
             return reader.template(inner, &text).map(make);
         }
     }
-    reader.problem(node, "a timer needs one of timeDate, timeDuration, timeCycle");
+    reader.problem(
+        node,
+        "a timer needs one of timeDate, timeDuration, timeCycle",
+    );
     None
 }
 
 /// A start event.
-pub(super) fn start(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, in_event_sub: bool, nested: bool) -> Option<Kind> {
+pub(super) fn start(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+    in_event_sub: bool,
+    nested: bool,
+) -> Option<Kind> {
     let trigger = trigger(reader, node)?;
     match (&trigger, in_event_sub, nested) {
         (Trigger::None, true, _) => {
-            reader.problem(node, "the start event of an event sub-process needs an event definition");
+            reader.problem(
+                node,
+                "the start event of an event sub-process needs an event definition",
+            );
             return None;
         }
         (Trigger::None, false, _)
-        | (Trigger::Message(_) | Trigger::Signal(_) | Trigger::Date(_) | Trigger::Duration(_) | Trigger::Cycle(_), false, false) => {}
+        | (
+            Trigger::Message(_)
+            | Trigger::Signal(_)
+            | Trigger::Date(_)
+            | Trigger::Duration(_)
+            | Trigger::Cycle(_),
+            false,
+            false,
+        ) => {}
         (Trigger::Condition(_), false, false) => {
             reader.problem(node, "conditional start events of a process are not built");
             return None;
@@ -134,11 +177,19 @@ pub(super) fn start(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, in_event_su
     if !interrupting && matches!(trigger, Trigger::Error(_)) {
         reader.problem(node, "an error start event always interrupts");
     }
-    Some(Kind::Start { trigger, interrupting, initiator: extension(node, "initiator").map(str::to_owned) })
+    Some(Kind::Start {
+        trigger,
+        interrupting,
+        initiator: extension(node, "initiator").map(str::to_owned),
+    })
 }
 
 /// A boundary event.
-pub(super) fn boundary(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, host: ElementIndex) -> Option<Kind> {
+pub(super) fn boundary(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+    host: ElementIndex,
+) -> Option<Kind> {
     let trigger = trigger(reader, node)?;
     if matches!(trigger, Trigger::None) {
         reader.problem(node, "a boundary event needs an event definition");
@@ -148,7 +199,11 @@ pub(super) fn boundary(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, host: El
     if !interrupting && matches!(trigger, Trigger::Error(_)) {
         reader.problem(node, "an error boundary event always interrupts");
     }
-    Some(Kind::Boundary { host, interrupting, trigger })
+    Some(Kind::Boundary {
+        host,
+        interrupting,
+        trigger,
+    })
 }
 
 /// An intermediate catch event.
@@ -162,7 +217,10 @@ pub(super) fn catch(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<K
         | Trigger::Cycle(_)
         | Trigger::Condition(_) => Some(Kind::Catch(Catch { trigger })),
         Trigger::None | Trigger::Error(_) | Trigger::Escalation { .. } => {
-            reader.problem(node, "an intermediate catch event needs a message, signal, timer or condition");
+            reader.problem(
+                node,
+                "an intermediate catch event needs a message, signal, timer or condition",
+            );
             None
         }
     }
@@ -170,7 +228,9 @@ pub(super) fn catch(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<K
 
 /// An intermediate throw event.
 pub(super) fn throw(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> {
-    let Some(inner) = definition(reader, node) else { return Some(Kind::Throw(Throw::None)) };
+    let Some(inner) = definition(reader, node) else {
+        return Some(Kind::Throw(Throw::None));
+    };
     throws(reader, inner).map(Kind::Throw)
 }
 
@@ -197,7 +257,10 @@ fn throws(reader: &mut Reader<'_, '_>, inner: Node<'_, '_>) -> Option<Throw> {
             }
         }
         other => {
-            reader.problem(inner, format!("{other} in a throw or end event is not built"));
+            reader.problem(
+                inner,
+                format!("{other} in a throw or end event is not built"),
+            );
             None
         }
     }
@@ -205,7 +268,9 @@ fn throws(reader: &mut Reader<'_, '_>, inner: Node<'_, '_>) -> Option<Throw> {
 
 /// An end event.
 pub(super) fn end(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> {
-    let Some(inner) = definition(reader, node) else { return Some(Kind::End(End::None)) };
+    let Some(inner) = definition(reader, node) else {
+        return Some(Kind::End(End::None));
+    };
     match inner.tag_name().name() {
         "terminateEventDefinition" => Some(Kind::End(End::Terminate)),
         "errorEventDefinition" => {
@@ -214,13 +279,19 @@ pub(super) fn end(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kin
                 return None;
             };
             let message = extension_message(reader, inner);
-            Some(Kind::End(End::Error { code: reader.template(inner, &code)?, message }))
+            Some(Kind::End(End::Error {
+                code: reader.template(inner, &code)?,
+                message,
+            }))
         }
         _ => throws(reader, inner).map(|t| Kind::End(End::Throw(t))),
     }
 }
 
-fn extension_message(reader: &mut Reader<'_, '_>, inner: Node<'_, '_>) -> Option<crate::expr::Template> {
+fn extension_message(
+    reader: &mut Reader<'_, '_>,
+    inner: Node<'_, '_>,
+) -> Option<crate::expr::Template> {
     let root = reader.roots.get(inner.attribute("errorRef")?).copied()?;
     let text = extension(root, "errorMessage")?;
     reader.template(inner, text)

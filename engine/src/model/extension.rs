@@ -9,8 +9,14 @@ use roxmltree::Node;
 const REFUSED: [(&str, &str); 5] = [
     ("executionListener", "execution listeners are not built"),
     ("taskListener", "task listeners are not built"),
-    ("connector", "connectors are not built; make it an external task"),
-    ("field", "field injection needs Java classes, which are not built"),
+    (
+        "connector",
+        "connectors are not built; make it an external task",
+    ),
+    (
+        "field",
+        "field injection needs Java classes, which are not built",
+    ),
     ("validation", "form field validation is not built"),
 ];
 
@@ -24,7 +30,10 @@ pub(super) fn refuse(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) {
 }
 
 /// Inputs and outputs.
-pub(super) fn input_output(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> (Vec<Mapping>, Vec<Mapping>) {
+pub(super) fn input_output(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+) -> (Vec<Mapping>, Vec<Mapping>) {
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for holder in extensions(node, "inputOutput") {
         for parameter in holder.children() {
@@ -36,11 +45,17 @@ pub(super) fn input_output(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> (
                 continue;
             };
             let Some(name) = parameter.attribute("name").filter(|n| !n.is_empty()) else {
-                reader.problem(parameter, "Missing attribute 'name' for an input or output parameter");
+                reader.problem(
+                    parameter,
+                    "Missing attribute 'name' for an input or output parameter",
+                );
                 continue;
             };
             if let Some(value) = value(reader, parameter) {
-                list.push(Mapping { name: name.to_owned(), value });
+                list.push(Mapping {
+                    name: name.to_owned(),
+                    value,
+                });
             }
         }
     }
@@ -90,16 +105,31 @@ fn script(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<String> {
 }
 
 /// Checks a script's language; JavaScript is the one that is built.
-pub(super) fn is_javascript(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, format: Option<&str>) -> bool {
-    if super::namespace::extension(node, "resource").is_some() || node.attribute("resource").is_some() {
-        reader.problem(node, "scripts in resources are not built; put the script into the model");
+pub(super) fn is_javascript(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+    format: Option<&str>,
+) -> bool {
+    if super::namespace::extension(node, "resource").is_some()
+        || node.attribute("resource").is_some()
+    {
+        reader.problem(
+            node,
+            "scripts in resources are not built; put the script into the model",
+        );
         return false;
     }
     match format.map(str::to_lowercase).as_deref() {
-        Some("javascript" | "ecmascript" | "js" | "text/javascript" | "application/javascript") => true,
+        Some("javascript" | "ecmascript" | "js" | "text/javascript" | "application/javascript") => {
+            reader.scripts = true;
+            true
+        }
         other => {
             let other = other.unwrap_or("(none)");
-            reader.problem(node, format!("scripts in '{other}' are not built; use JavaScript"));
+            reader.problem(
+                node,
+                format!("scripts in '{other}' are not built; use JavaScript"),
+            );
             false
         }
     }
@@ -119,16 +149,34 @@ pub(super) fn call_mappings(
         if let Some(key) = mapping.attribute("businessKey") {
             business_key = reader.template(mapping, key);
         } else if mapping.attribute("variables") == Some("all") {
-            mappings.push(InOut { variables: Variables::All, local });
+            mappings.push(InOut {
+                variables: Variables::All,
+                local,
+            });
         } else if let Some(source) = mapping.attribute("source") {
             let target = target.unwrap_or_else(|| source.to_owned());
-            mappings.push(InOut { variables: Variables::One { source: source.to_owned(), target }, local });
-        } else if let (Some(source), Some(target)) = (mapping.attribute("sourceExpression"), target) {
+            mappings.push(InOut {
+                variables: Variables::One {
+                    source: source.to_owned(),
+                    target,
+                },
+                local,
+            });
+        } else if let (Some(source), Some(target)) = (mapping.attribute("sourceExpression"), target)
+        {
             if let Some(source) = reader.template(mapping, source) {
-                mappings.push(InOut { variables: Variables::Expression { source, target }, local });
+                mappings.push(InOut {
+                    variables: Variables::Expression { source, target },
+                    local,
+                });
             }
         } else {
-            reader.problem(mapping, format!("an '{element}' mapping needs a source and a target, variables or a businessKey"));
+            reader.problem(
+                mapping,
+                format!(
+                    "an '{element}' mapping needs a source and a target, variables or a businessKey"
+                ),
+            );
         }
     }
     (mappings, business_key)
@@ -137,10 +185,16 @@ pub(super) fn call_mappings(
 /// Extension properties.
 pub(super) fn properties(node: Node<'_, '_>) -> Vec<(String, String)> {
     let holders: Vec<Node<'_, '_>> = extensions(node, "properties").collect();
-    let all = holders.iter().flat_map(Node::children).filter(|p| is_extension(*p, "property"));
+    let all = holders
+        .iter()
+        .flat_map(Node::children)
+        .filter(|p| is_extension(*p, "property"));
     let pairs = all.filter_map(|p| {
         let name = p.attribute("name").or_else(|| p.attribute("id"))?;
-        Some((name.to_owned(), p.attribute("value").unwrap_or_default().to_owned()))
+        Some((
+            name.to_owned(),
+            p.attribute("value").unwrap_or_default().to_owned(),
+        ))
     });
     pairs.collect()
 }

@@ -22,12 +22,22 @@ pub(super) fn condition(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Opti
     }
     match node.attribute("language").map(str::to_lowercase).as_deref() {
         None | Some("juel") => reader.template(node, &text).map(Condition::Expression),
-        Some("javascript" | "ecmascript" | "js") if super::namespace::extension(node, "resource").is_none() => {
+        Some("javascript" | "ecmascript" | "js")
+            if super::namespace::extension(node, "resource").is_none() =>
+        {
+            reader.scripts = true;
             Some(Condition::Script(text))
         }
-        Some(language) if language.contains("xpath") => reader.template(node, &text).map(Condition::Expression),
+        Some(language) if language.contains("xpath") => {
+            reader.template(node, &text).map(Condition::Expression)
+        }
         Some(language) => {
-            reader.problem(node, format!("conditions in '{language}' are not built; use an expression or JavaScript"));
+            reader.problem(
+                node,
+                format!(
+                    "conditions in '{language}' are not built; use an expression or JavaScript"
+                ),
+            );
             None
         }
     }

@@ -35,6 +35,8 @@ pub struct Process {
     pub flows: Vec<Flow>,
     /// What runs, but perhaps not as its author thinks.
     pub warnings: Vec<Problem>,
+    /// Does a step of it run scripts, which may take a while?
+    pub scripts: bool,
     pub(super) by_id: HashMap<String, ElementIndex>,
 }
 
@@ -60,22 +62,41 @@ impl Process {
     }
 
     /// The elements directly inside a scope (`None`: the process), in the order of the file.
-    pub fn children(&self, scope: Option<ElementIndex>) -> impl Iterator<Item = (ElementIndex, &Element)> {
+    pub fn children(
+        &self,
+        scope: Option<ElementIndex>,
+    ) -> impl Iterator<Item = (ElementIndex, &Element)> {
         let all = self.elements.iter().enumerate();
         all.filter(move |(_, element)| element.scope == scope)
-            .map(|(index, element)| (ElementIndex(u32::try_from(index).unwrap_or(u32::MAX)), element))
+            .map(|(index, element)| {
+                (
+                    ElementIndex(u32::try_from(index).unwrap_or(u32::MAX)),
+                    element,
+                )
+            })
     }
 
     /// The none start event of a scope.
     pub fn none_start(&self, scope: Option<ElementIndex>) -> Option<ElementIndex> {
         let mut children = self.children(scope);
-        children.find(|(_, e)| matches!(e.kind, Kind::Start { trigger: Trigger::None, .. })).map(|(index, _)| index)
+        children
+            .find(|(_, e)| {
+                matches!(
+                    e.kind,
+                    Kind::Start {
+                        trigger: Trigger::None,
+                        ..
+                    }
+                )
+            })
+            .map(|(index, _)| index)
     }
 
     /// Boundary events of an activity.
     pub fn boundaries(&self, host: ElementIndex) -> impl Iterator<Item = (ElementIndex, &Element)> {
         let scope = self.element(host).scope;
-        self.children(scope).filter(move |(_, e)| matches!(e.kind, Kind::Boundary { host: h, .. } if h == host))
+        self.children(scope)
+            .filter(move |(_, e)| matches!(e.kind, Kind::Boundary { host: h, .. } if h == host))
     }
 
     /// Event sub-processes of a scope, each with its start event.
@@ -83,61 +104,14 @@ impl Process {
         &self,
         scope: Option<ElementIndex>,
     ) -> impl Iterator<Item = (ElementIndex, ElementIndex, &Element)> {
-        let subs = self.children(scope).filter(|(_, e)| matches!(&e.kind, Kind::SubProcess(s) if s.triggered_by_event));
+        let subs = self
+            .children(scope)
+            .filter(|(_, e)| matches!(&e.kind, Kind::SubProcess(s) if s.triggered_by_event));
         subs.filter_map(|(sub, _)| {
             let mut children = self.children(Some(sub));
-            children.find(|(_, e)| matches!(e.kind, Kind::Start { .. })).map(|(start, e)| (sub, start, e))
+            children
+                .find(|(_, e)| matches!(e.kind, Kind::Start { .. }))
+                .map(|(start, e)| (sub, start, e))
         })
-    }
-}
-
-/// Checks what only the whole graph shows.
-pub(super) fn check(reader: &mut super::xml::Reader<'_, '_>, node: roxmltree::Node<'_, '_>, process: &Process) {
-    let at = |id: &str| node.descendants().find(|n| n.attribute("id") == Some(id)).unwrap_or(node);
-    if !process.children(None).any(|(_, e)| matches!(e.kind, Kind::Start { .. })) {
-        reader.problem(node, "the process has no start event");
-    }
-    for scope in std::iter::once(None).chain((0..process.elements.len()).filter_map(|i| Some(Some(ElementIndex(u32::try_from(i).ok()?))))) {
-        let none_starts = process.children(scope).filter(|(_, e)| matches!(e.kind, Kind::Start { trigger: Trigger::None, .. }));
-        if none_starts.count() > 1 {
-            reader.problem(node, "multiple none start events in one scope are not supported");
-        }
-    }
-    for (index, element) in process.elements.iter().enumerate() {
-        let index = ElementIndex(u32::try_from(index).unwrap_or(u32::MAX));
-        match &element.kind {
-            Kind::SubProcess(sub) => {
-                let starts = process.children(Some(index)).filter(|(_, e)| matches!(e.kind, Kind::Start { .. })).count();
-                if starts != 1 {
-                    reader.problem(at(&element.id), "a sub-process needs exactly one start event");
-                }
-                if sub.triggered_by_event && !(element.incoming.is_empty() && element.outgoing.is_empty()) {
-                    reader.problem(at(&element.id), "an event sub-process has no sequence flows");
-                }
-            }
-            Kind::EventBased => {
-                let waits = element.outgoing.iter().all(|f| {
-                    matches!(process.element(process.flow(*f).target).kind, Kind::Catch(_))
-                });
-                if !waits || element.outgoing.is_empty() {
-                    reader.problem(at(&element.id), "Event based gateway can only be connected to elements of type intermediateCatchEvent");
-                }
-            }
-            Kind::Exclusive if element.outgoing.len() > 1 => {
-                for flow in &element.outgoing {
-                    if process.flow(*flow).condition.is_none() && element.default != Some(*flow) {
-                        reader.warn(at(&element.id), format!("the flow '{}' has no condition and is not the default", process.flow(*flow).id));
-                    }
-                }
-            }
-            Kind::Parallel if element.incoming.len() > 1 => {
-                let mut sources: Vec<_> = element.incoming.iter().map(|f| process.flow(*f).source).collect();
-                sources.dedup();
-                if sources.len() < element.incoming.len() {
-                    reader.warn(at(&element.id), "the join counts tokens, not flows: two tokens on one flow satisfy it");
-                }
-            }
-            _ => {}
-        }
     }
 }

@@ -37,11 +37,20 @@ pub(super) fn extension_flag(node: Node<'_, '_>, name: &str) -> bool {
 pub(super) fn is_extension(node: Node<'_, '_>, name: &str) -> bool {
     node.is_element()
         && node.tag_name().name() == name
-        && node.tag_name().namespace().is_some_and(|ns| EXTENSIONS.contains(&ns))
+        && node
+            .tag_name()
+            .namespace()
+            .is_some_and(|ns| EXTENSIONS.contains(&ns))
 }
 
 /// Extension elements of this name below `extensionElements`.
-pub(super) fn extensions<'a, 'i>(node: Node<'a, 'i>, name: &'a str) -> impl Iterator<Item = Node<'a, 'i>> {
+pub(super) fn extensions<'a, 'i>(
+    node: Node<'a, 'i>,
+    name: &'a str,
+) -> impl Iterator<Item = Node<'a, 'i>> {
     let holder = child(node, "extensionElements");
-    holder.into_iter().flat_map(|h| h.children()).filter(move |c| is_extension(*c, name))
+    holder
+        .into_iter()
+        .flat_map(|h| h.children())
+        .filter(move |c| is_extension(*c, name))
 }

@@ -24,14 +24,31 @@ pub type Delegates = BTreeMap<String, Delegate>;
 
 /// Elements that are drawn or documented, but do not run.
 const IGNORED: [&str; 16] = [
-    "documentation", "extensionElements", "laneSet", "textAnnotation", "association", "dataObject",
-    "dataObjectReference", "dataStoreReference", "ioSpecification", "property", "group", "dataInputAssociation",
-    "dataOutputAssociation", "incoming", "outgoing", "auditing",
+    "documentation",
+    "extensionElements",
+    "laneSet",
+    "textAnnotation",
+    "association",
+    "dataObject",
+    "dataObjectReference",
+    "dataStoreReference",
+    "ioSpecification",
+    "property",
+    "group",
+    "dataInputAssociation",
+    "dataOutputAssociation",
+    "incoming",
+    "outgoing",
+    "auditing",
 ];
 
 /// Elements inside activities that their own readers handle.
-const PARTS: [&str; 4] =
-    ["multiInstanceLoopCharacteristics", "standardLoopCharacteristics", "script", "sequenceFlow"];
+const PARTS: [&str; 4] = [
+    "multiInstanceLoopCharacteristics",
+    "standardLoopCharacteristics",
+    "script",
+    "sequenceFlow",
+];
 
 /// Parses a resource; all problems of all processes are reported together.
 pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failure> {
@@ -39,13 +56,20 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
     let root = document.root_element();
     let mut reader = Reader {
         document: &document,
-        roots: root.children().filter_map(|n| n.attribute("id").map(|id| (id, n))).collect(),
+        roots: root
+            .children()
+            .filter_map(|n| n.attribute("id").map(|id| (id, n)))
+            .collect(),
         problems: Vec::new(),
         warnings: Vec::new(),
+        scripts: false,
         delegates,
     };
     if !is(root, "definitions") {
-        reader.problem(root, format!("the root element is not 'definitions' of {BPMN}"));
+        reader.problem(
+            root,
+            format!("the root element is not 'definitions' of {BPMN}"),
+        );
     }
     let mut processes = Vec::new();
     for node in root.children().filter(|n| is(*n, "process")) {
@@ -54,7 +78,11 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
             processes.extend(process(&mut reader, node));
         }
     }
-    if reader.problems.is_empty() { Ok(processes) } else { Err(Failure::Model(reader.problems)) }
+    if reader.problems.is_empty() {
+        Ok(processes)
+    } else {
+        Err(Failure::Model(reader.problems))
+    }
 }
 
 fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
@@ -75,6 +103,7 @@ fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
             elements: Vec::new(),
             flows: Vec::new(),
             warnings: Vec::new(),
+            scripts: false,
             by_id: HashMap::new(),
         },
         pending_flows: Vec::new(),
@@ -83,14 +112,19 @@ fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
     extension::refuse(reader, node);
     builder.scope(reader, node, None, false);
     builder.connect(reader);
-    super::graph::check(reader, node, &builder.process);
+    super::check::check(reader, node, &builder.process);
     builder.process.warnings = std::mem::take(&mut reader.warnings);
+    builder.process.scripts = std::mem::take(&mut reader.scripts);
     Some(builder.process)
 }
 
 /// `30`, `P30D`.
 fn days(text: &str) -> Option<u32> {
-    text.trim().trim_start_matches('P').trim_end_matches('D').parse().ok()
+    text.trim()
+        .trim_start_matches('P')
+        .trim_end_matches('D')
+        .parse()
+        .ok()
 }
 
 struct Builder<'a, 'i> {
@@ -100,8 +134,17 @@ struct Builder<'a, 'i> {
 }
 
 impl<'a, 'i> Builder<'a, 'i> {
-    fn scope(&mut self, reader: &mut Reader<'_, '_>, node: Node<'a, 'i>, scope: Option<ElementIndex>, event_sub: bool) {
-        for inner in node.children().filter(|n| n.is_element() && n.tag_name().namespace() == Some(BPMN)) {
+    fn scope(
+        &mut self,
+        reader: &mut Reader<'_, '_>,
+        node: Node<'a, 'i>,
+        scope: Option<ElementIndex>,
+        event_sub: bool,
+    ) {
+        for inner in node
+            .children()
+            .filter(|n| n.is_element() && n.tag_name().namespace() == Some(BPMN))
+        {
             let name = inner.tag_name().name();
             if name == "sequenceFlow" {
                 self.pending_flows.push(inner);
@@ -113,7 +156,13 @@ impl<'a, 'i> Builder<'a, 'i> {
         }
     }
 
-    fn element(&mut self, reader: &mut Reader<'_, '_>, node: Node<'a, 'i>, scope: Option<ElementIndex>, event_sub: bool) {
+    fn element(
+        &mut self,
+        reader: &mut Reader<'_, '_>,
+        node: Node<'a, 'i>,
+        scope: Option<ElementIndex>,
+        event_sub: bool,
+    ) {
         let found = reader.problems.len();
         let kind = match node.tag_name().name() {
             "startEvent" => event::start(reader, node, event_sub, scope.is_some()),
@@ -136,14 +185,26 @@ impl<'a, 'i> Builder<'a, 'i> {
             }
             return;
         };
-        let sub = if let Kind::SubProcess(sub) = &kind { Some(sub.triggered_by_event) } else { None };
-        let Some(index) = self.add(reader, node, scope, kind) else { return };
+        let sub = if let Kind::SubProcess(sub) = &kind {
+            Some(sub.triggered_by_event)
+        } else {
+            None
+        };
+        let Some(index) = self.add(reader, node, scope, kind) else {
+            return;
+        };
         if let Some(triggered_by_event) = sub {
             self.scope(reader, node, Some(index), triggered_by_event);
         }
     }
 
-    fn add(&mut self, reader: &mut Reader<'_, '_>, node: Node<'a, 'i>, scope: Option<ElementIndex>, kind: Kind) -> Option<ElementIndex> {
+    fn add(
+        &mut self,
+        reader: &mut Reader<'_, '_>,
+        node: Node<'a, 'i>,
+        scope: Option<ElementIndex>,
+        kind: Kind,
+    ) -> Option<ElementIndex> {
         let Some(id) = node.attribute("id").filter(|id| !id.is_empty()) else {
             reader.problem(node, "the element needs an id");
             return None;
@@ -157,12 +218,16 @@ impl<'a, 'i> Builder<'a, 'i> {
         let (inputs, outputs) = extension::input_output(reader, node);
         let multi = activity::multi(reader, node);
         if multi.is_some() && !outputs.is_empty() {
-            reader.problem(node, "camunda:outputParameter not allowed for multi-instance constructs");
+            reader.problem(
+                node,
+                "camunda:outputParameter not allowed for multi-instance constructs",
+            );
         }
         let retry = extensions(node, "failedJobRetryTimeCycle").next().map(text);
         let element = Element {
             id: id.to_owned(),
             name: node.attribute("name").map(str::to_owned),
+            type_name: super::names::type_name(node.tag_name().name(), &kind),
             kind,
             scope,
             incoming: Vec::new(),
@@ -172,7 +237,9 @@ impl<'a, 'i> Builder<'a, 'i> {
             async_after: extension_flag(node, "asyncAfter"),
             exclusive: attribute(node, "exclusive") != Some("false"),
             job_priority: reader.attribute(node, "jobPriority"),
-            retry_cycle: retry.filter(|r| !r.is_empty()).and_then(|r| reader.template(node, &r)),
+            retry_cycle: retry
+                .filter(|r| !r.is_empty())
+                .and_then(|r| reader.template(node, &r)),
             inputs,
             outputs,
             multi,
@@ -186,7 +253,9 @@ impl<'a, 'i> Builder<'a, 'i> {
     /// Boundary events and flows refer to elements that may come later in the file.
     fn connect(&mut self, reader: &mut Reader<'_, '_>) {
         for (node, scope) in std::mem::take(&mut self.pending_boundaries) {
-            let host = node.attribute("attachedToRef").and_then(|id| self.process.find(id));
+            let host = node
+                .attribute("attachedToRef")
+                .and_then(|id| self.process.find(id));
             let Some(host) = host.filter(|h| self.process.element(*h).scope == scope) else {
                 reader.problem(node, "attachedToRef names no activity of the same scope");
                 continue;
@@ -198,11 +267,19 @@ impl<'a, 'i> Builder<'a, 'i> {
         for node in std::mem::take(&mut self.pending_flows) {
             self.flow(reader, node);
         }
-        for node in reader.document.descendants().filter(|n| n.has_attribute("default")) {
-            let Some(index) = node.attribute("id").and_then(|id| self.process.find(id)) else { continue };
+        for node in reader
+            .document
+            .descendants()
+            .filter(|n| n.has_attribute("default"))
+        {
+            let Some(index) = node.attribute("id").and_then(|id| self.process.find(id)) else {
+                continue;
+            };
             let wanted = node.attribute("default");
             let flows = &self.process.flows;
-            let found = flows.iter().position(|f| Some(f.id.as_str()) == wanted && f.source == index);
+            let found = flows
+                .iter()
+                .position(|f| Some(f.id.as_str()) == wanted && f.source == index);
             match found.and_then(|f| u32::try_from(f).ok()) {
                 Some(f) => self.process.elements[index.0 as usize].default = Some(FlowIndex(f)),
                 None => reader.problem(node, "the default flow does not leave this element"),
@@ -219,16 +296,32 @@ impl<'a, 'i> Builder<'a, 'i> {
             }
             found
         };
-        let (Some(source), Some(target)) = (end("sourceRef"), end("targetRef")) else { return };
+        let (Some(source), Some(target)) = (end("sourceRef"), end("targetRef")) else {
+            return;
+        };
         if self.process.element(source).scope != self.process.element(target).scope {
-            reader.problem(node, "a sequence flow may not cross the border of a sub-process");
+            reader.problem(
+                node,
+                "a sequence flow may not cross the border of a sub-process",
+            );
             return;
         }
         let condition = child(node, "conditionExpression").and_then(|c| flow::condition(reader, c));
-        let Ok(index) = u32::try_from(self.process.flows.len()) else { return };
+        let Ok(index) = u32::try_from(self.process.flows.len()) else {
+            return;
+        };
         let id = node.attribute("id").unwrap_or_default().to_owned();
-        self.process.flows.push(Flow { id, source, target, condition });
-        self.process.elements[source.0 as usize].outgoing.push(FlowIndex(index));
-        self.process.elements[target.0 as usize].incoming.push(FlowIndex(index));
+        self.process.flows.push(Flow {
+            id,
+            source,
+            target,
+            condition,
+        });
+        self.process.elements[source.0 as usize]
+            .outgoing
+            .push(FlowIndex(index));
+        self.process.elements[target.0 as usize]
+            .incoming
+            .push(FlowIndex(index));
     }
 }

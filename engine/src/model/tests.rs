@@ -38,11 +38,17 @@ fn a_process_is_read_with_its_extensions() {
     );
     let processes = parse(&text, &Delegates::default()).unwrap();
     let process = &processes[0];
-    assert_eq!((process.key.as_str(), process.history_days), ("p", Some(30)));
+    assert_eq!(
+        (process.key.as_str(), process.history_days),
+        ("p", Some(30))
+    );
     let work = process.get("w").unwrap();
     assert!(work.async_before && work.multi.as_ref().unwrap().sequential);
     assert_eq!(work.inputs.len(), 2);
-    assert_eq!(work.default.map(|f| process.flow(f).id.as_str()), Some("f3"));
+    assert_eq!(
+        work.default.map(|f| process.flow(f).id.as_str()),
+        Some("f3")
+    );
     assert_eq!(process.boundaries(process.find("w").unwrap()).count(), 1);
     assert_eq!(process.element(process.none_start(None).unwrap()).id, "s");
 }
@@ -52,9 +58,15 @@ fn what_is_not_built_is_refused_with_element_line_and_reason() {
     let found = problems(
         "<startEvent id=\"s\"/>\n<serviceTask id=\"java\" camunda:class=\"a.B\"/>\n<complexGateway id=\"g\"/>\n<businessRuleTask id=\"d\" camunda:decisionRef=\"x\"/>\n<transaction id=\"tx\"/>",
     );
-    let told: Vec<_> = found.iter().map(|p| (p.element.as_deref().unwrap(), p.line, p.message.as_str())).collect();
+    let told: Vec<_> = found
+        .iter()
+        .map(|p| (p.element.as_deref().unwrap(), p.line, p.message.as_str()))
+        .collect();
     assert_eq!(told.len(), 4, "{told:?}");
-    assert!(told[0].0 == "java" && told[0].1 == 7 && told[0].2.contains("a.B"), "{told:?}");
+    assert!(
+        told[0].0 == "java" && told[0].1 == 7 && told[0].2.contains("a.B"),
+        "{told:?}"
+    );
     assert!(told[1].0 == "g" && told[1].1 == 8);
     assert!(told[2].2.contains("DMN"));
     assert!(told[3].2.contains("transaction"));
@@ -62,27 +74,47 @@ fn what_is_not_built_is_refused_with_element_line_and_reason() {
 
 #[test]
 fn a_delegate_map_makes_java_models_run() {
-    let text = wrap("<startEvent id=\"s\"/><serviceTask id=\"j\" camunda:delegateExpression=\"${mailer}\"/>");
+    let text = wrap(
+        "<startEvent id=\"s\"/><serviceTask id=\"j\" camunda:delegateExpression=\"${mailer}\"/>",
+    );
     let delegates = Delegates::from([("mailer".to_owned(), Delegate::Topic("mail".to_owned()))]);
     let process = &parse(&text, &delegates).unwrap()[0];
-    assert!(matches!(&process.get("j").unwrap().kind, Kind::Service(Work::External { topic, .. }) if topic.text == "mail"));
+    assert!(
+        matches!(&process.get("j").unwrap().kind, Kind::Service(Work::External { topic, .. }) if topic.text == "mail")
+    );
 }
 
 #[test]
 fn hostile_xml_is_refused() {
-    let bomb = r#"<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><definitions>&b;</definitions>"#;
-    assert!(matches!(parse(bomb, &Delegates::default()), Err(Failure::Xml { .. })));
+    let bomb =
+        r#"<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><definitions>&b;</definitions>"#;
+    assert!(matches!(
+        parse(bomb, &Delegates::default()),
+        Err(Failure::Xml { .. })
+    ));
     let deep = format!("{}{}", "<a>".repeat(20_000), "</a>".repeat(20_000));
-    assert!(matches!(parse(&deep, &Delegates::default()), Err(Failure::Xml { .. })));
-    assert!(matches!(parse("<definitions", &Delegates::default()), Err(Failure::Xml { line: 1, .. })));
-    assert!(matches!(parse("", &Delegates::default()), Err(Failure::Xml { .. })));
+    assert!(matches!(
+        parse(&deep, &Delegates::default()),
+        Err(Failure::Xml { .. })
+    ));
+    assert!(matches!(
+        parse("<definitions", &Delegates::default()),
+        Err(Failure::Xml { line: 1, .. })
+    ));
+    assert!(matches!(
+        parse("", &Delegates::default()),
+        Err(Failure::Xml { .. })
+    ));
 }
 
 #[test]
 fn broken_references_are_told() {
-    let found = problems("<startEvent id=\"s\"/><sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"nowhere\"/>");
+    let found = problems(
+        "<startEvent id=\"s\"/><sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"nowhere\"/>",
+    );
     assert!(found[0].message.contains("nowhere"), "{found:?}");
-    let found = problems("<startEvent id=\"s\"><messageEventDefinition messageRef=\"zzz\"/></startEvent>");
+    let found =
+        problems("<startEvent id=\"s\"><messageEventDefinition messageRef=\"zzz\"/></startEvent>");
     assert!(found[0].message.contains("zzz"), "{found:?}");
     let found = problems("<startEvent id=\"s\"/><userTask id=\"s\"/>");
     assert!(found[0].message.contains("twice"), "{found:?}");

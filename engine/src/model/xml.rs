@@ -9,12 +9,23 @@ use std::collections::HashMap;
 /// Parses XML; document types, and with them entities, are refused.
 pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
     if text.len() > MAX_BYTES {
-        return Err(plain(format!("the resource has {} bytes, the limit is {MAX_BYTES}", text.len())));
+        return Err(plain(format!(
+            "the resource has {} bytes, the limit is {MAX_BYTES}",
+            text.len()
+        )));
     }
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+    let options = ParsingOptions {
+        allow_dtd: false,
+        nodes_limit: MAX_NODES,
+        ..ParsingOptions::default()
+    };
     let document = Document::parse_with_options(text, options).map_err(|e| {
         let at = e.pos();
-        Failure::Xml { line: at.row, column: at.col, message: e.to_string() }
+        Failure::Xml {
+            line: at.row,
+            column: at.col,
+            message: e.to_string(),
+        }
     })?;
     let mut depth = 0_usize;
     let mut at = document.root().first_child();
@@ -43,12 +54,20 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
 }
 
 fn plain(message: String) -> Failure {
-    Failure::Xml { line: 1, column: 1, message }
+    Failure::Xml {
+        line: 1,
+        column: 1,
+        message,
+    }
 }
 
 /// The text of an element, trimmed.
 pub(super) fn text(node: Node<'_, '_>) -> String {
-    let parts: String = node.children().filter(Node::is_text).filter_map(|t| t.text()).collect();
+    let parts: String = node
+        .children()
+        .filter(Node::is_text)
+        .filter_map(|t| t.text())
+        .collect();
     parts.trim().to_owned()
 }
 
@@ -59,14 +78,24 @@ pub(super) struct Reader<'d, 'i> {
     pub(super) roots: HashMap<&'d str, Node<'d, 'i>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Did the model ask for a script?
+    pub(super) scripts: bool,
     pub(super) delegates: &'d super::parse::Delegates,
 }
 
 impl Reader<'_, '_> {
     fn finding(&self, node: Node<'_, '_>, message: String) -> Problem {
         let at = self.document.text_pos_at(node.range().start);
-        let element = node.ancestors().find_map(|n| n.attribute("id")).map(str::to_owned);
-        Problem { element, line: at.row, column: at.col, message }
+        let element = node
+            .ancestors()
+            .find_map(|n| n.attribute("id"))
+            .map(str::to_owned);
+        Problem {
+            element,
+            line: at.row,
+            column: at.col,
+            message,
+        }
     }
 
     /// Records why the model cannot run.
@@ -83,7 +112,9 @@ impl Reader<'_, '_> {
 
     /// An expression.
     pub(super) fn template(&mut self, node: Node<'_, '_>, text: &str) -> Option<Template> {
-        Template::parse(text).map_err(|e| self.problem(node, e.to_string())).ok()
+        Template::parse(text)
+            .map_err(|e| self.problem(node, e.to_string()))
+            .ok()
     }
 
     /// An expression in an extension attribute.
@@ -94,22 +125,40 @@ impl Reader<'_, '_> {
 
     /// Expressions in an extension attribute, separated by commas outside of braces.
     pub(super) fn attributes(&mut self, node: Node<'_, '_>, name: &str) -> Vec<Template> {
-        let Some(text) = super::namespace::extension(node, name) else { return Vec::new() };
+        let Some(text) = super::namespace::extension(node, name) else {
+            return Vec::new();
+        };
         let mut depth = 0_i32;
         let parts = text.split(|c: char| {
             depth += i32::from(c == '{') - i32::from(c == '}');
             c == ',' && depth <= 0
         });
-        let parts: Vec<String> = parts.map(|p| p.trim().to_owned()).filter(|p| !p.is_empty()).collect();
-        parts.iter().filter_map(|p| self.template(node, p)).collect()
+        let parts: Vec<String> = parts
+            .map(|p| p.trim().to_owned())
+            .filter(|p| !p.is_empty())
+            .collect();
+        parts
+            .iter()
+            .filter_map(|p| self.template(node, p))
+            .collect()
     }
 
     /// The name of a referenced top-level element.
-    pub(super) fn reference(&mut self, node: Node<'_, '_>, attribute: &str, kind: &str, field: &str) -> Option<String> {
+    pub(super) fn reference(
+        &mut self,
+        node: Node<'_, '_>,
+        attribute: &str,
+        kind: &str,
+        field: &str,
+    ) -> Option<String> {
         let id = node.attribute(attribute)?;
         // A reference is a qualified name; models in use write it with and without prefix.
         let local = id.rsplit(':').next().unwrap_or(id);
-        let root = self.roots.get(id).or_else(|| self.roots.get(local)).copied();
+        let root = self
+            .roots
+            .get(id)
+            .or_else(|| self.roots.get(local))
+            .copied();
         match root.filter(|root| super::namespace::is(*root, kind)) {
             Some(root) => root.attribute(field).map(str::to_owned),
             None => {

@@ -56,13 +56,21 @@ impl Cycle {
         if period.is_zero() || period.is_negative() {
             return None;
         }
-        Some(Cycle::Repeat { times, start, period })
+        Some(Cycle::Repeat {
+            times,
+            start,
+            period,
+        })
     }
 
     /// The first due date after `now`, if there is one left.
     pub fn next_after(&self, now: Millis) -> Option<Millis> {
         match self {
-            Cycle::Repeat { times, start, period } => {
+            Cycle::Repeat {
+                times,
+                start,
+                period,
+            } => {
                 let mut at = *start;
                 for step in 0..STEPS_MAX {
                     if at > now && (step > 0 || *start > now) {
@@ -76,8 +84,12 @@ impl Cycle {
                 None
             }
             Cycle::Cron(cron) => {
-                let zoned = Timestamp::from_millisecond(now).ok()?.to_zoned(TimeZone::UTC);
-                cron.find_next_occurrence(&zoned, false).ok().map(|z| z.timestamp().as_millisecond())
+                let zoned = Timestamp::from_millisecond(now)
+                    .ok()?
+                    .to_zoned(TimeZone::UTC);
+                cron.find_next_occurrence(&zoned, false)
+                    .ok()
+                    .map(|z| z.timestamp().as_millisecond())
             }
         }
     }
@@ -88,10 +100,18 @@ fn cron(text: &str) -> Option<Cron> {
     let fields = text.split_whitespace().count();
     let pattern = text.replace('?', "*");
     // `0/5` starts at 0, and both day fields must match, as in the two dialects.
-    let parser = CronParser::builder().seconds(Seconds::Required).sloppy_ranges(true).dom_and_dow(true);
+    let parser = CronParser::builder()
+        .seconds(Seconds::Required)
+        .sloppy_ranges(true)
+        .dom_and_dow(true);
     match fields {
         6 => parser.year(Year::Disallowed).build().parse(&pattern).ok(),
-        7 => parser.year(Year::Required).alternative_weekdays(true).build().parse(&pattern).ok(),
+        7 => parser
+            .year(Year::Required)
+            .alternative_weekdays(true)
+            .build()
+            .parse(&pattern)
+            .ok(),
         _ => None,
     }
 }

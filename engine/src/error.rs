@@ -1,0 +1,55 @@
+//! Why an operation of the engine was not done, in the terms that a caller can branch on.
+
+use crate::machine::Refusal;
+use crate::model::Problem;
+use crate::store::Failure;
+
+/// Why an operation was not done. Nothing of it happened.
+#[derive(thiserror::Error, Debug)]
+pub enum Error {
+    /// The thing addressed is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Bad(String),
+    /// The request makes sense, but not for this caller or now.
+    #[error("{0}")]
+    Rejected(String),
+    /// No one waits for the message, or too many do.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The engine cannot do it in the state things are in.
+    #[error("{0}")]
+    Engine(String),
+    /// Someone has claimed the task already.
+    #[error("{0}")]
+    Claimed(String),
+    /// The model or the data made the step fail.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A resource is no model that can run here.
+    #[error("ENGINE-09005 Could not parse BPMN process. Errors: {}", told(.resource, .problems))]
+    Parse {
+        /// The resource.
+        resource: String,
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+    /// The database could not.
+    #[error(transparent)]
+    Store(#[from] Failure),
+    /// The operation is not built.
+    #[error("{0} is not built")]
+    NotBuilt(String),
+}
+
+fn told(resource: &str, problems: &[Problem]) -> String {
+    let line = |p: &Problem| {
+        format!(
+            "\n* {} | resource {resource} | line {} | column {}",
+            p.message, p.line, p.column
+        )
+    };
+    problems.iter().map(line).collect()
+}

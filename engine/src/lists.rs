@@ -1,0 +1,268 @@
+//! The lists of the API: what each can be filtered and sorted by, and its rows in the API's words.
+//!
+//! Owns the translation of query parameters into conditions, as data: one table per list. Must not write. Parameters
+//! that the real engine knows and that are not built are refused by name; unknown ones are ignored, as it does.
+
+mod filter;
+mod history;
+mod runtime;
+mod variables;
+
+pub use filter::{Filter, Problem};
+
+use crate::clock::Millis;
+use crate::runtime::Handle;
+use crate::store::{Cell, Condition, Failure, Page, Query, Row, Sort};
+use serde_json::{Map, Value as Json, json};
+
+pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY, TASK_HISTORY};
+pub use runtime::{
+    DEFINITIONS, DEPLOYMENTS, EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, JOBS,
+    TASKS,
+};
+pub use variables::{VARIABLE_HISTORY, VARIABLES, variable_row};
+
+/// How a column becomes a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Text or null.
+    Text,
+    /// A number or null.
+    Int,
+    /// True or false.
+    Bool,
+    /// A date or null.
+    Date,
+}
+
+/// A list.
+#[derive(Debug)]
+pub struct List {
+    /// Where the rows come from.
+    pub from: &'static str,
+    /// Fields: name, column, kind.
+    pub fields: &'static [(&'static str, &'static str, Kind)],
+    /// Fields that are always the same.
+    pub constants: &'static [(&'static str, Constant)],
+    /// Parameters.
+    pub filters: &'static [(&'static str, Filter)],
+    /// Orders.
+    pub sorts: &'static [(&'static str, &'static str)],
+    /// The order when none is asked for.
+    pub default_order: &'static str,
+}
+
+/// A field that is always the same.
+#[derive(Clone, Copy, Debug)]
+pub enum Constant {
+    /// null
+    Null,
+    /// false
+    False,
+    /// []
+    Empty,
+}
+
+/// What is asked of a list: the parameters of a query string or a body.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    /// By name. From a query string all values are texts.
+    pub values: Map<String, Json>,
+    /// Texts may hold several values, separated by commas.
+    pub from_query: bool,
+}
+
+/// Why a list was not given.
+#[derive(thiserror::Error, Debug)]
+pub enum Error {
+    /// The parameters make no sense.
+    #[error(transparent)]
+    Parameters(#[from] Problem),
+    /// The database could not.
+    #[error(transparent)]
+    Store(#[from] Failure),
+}
+
+impl List {
+    /// The query of these parameters.
+    pub fn query(&self, parameters: &Parameters, now: Millis) -> Result<Query, Problem> {
+        let mut conditions = Vec::new();
+        for (name, filter) in self.filters {
+            if let Some(value) = parameters.values.get(*name).filter(|v| !v.is_null()) {
+                conditions.extend(filter.condition(name, value, parameters)?);
+            }
+        }
+        if let Some(parts) = parameters.values.get("orQueries").and_then(Json::as_array) {
+            for part in parts {
+                conditions.extend(self.any_of(part)?);
+            }
+        }
+        for condition in &mut conditions {
+            // The few conditions that depend on the time say so.
+            condition.sql = condition.sql.replace("{now}", &now.to_string());
+        }
+        let columns: Vec<&str> = self.fields.iter().map(|(_, column, _)| *column).collect();
+        Ok(Query {
+            columns: columns.join(", "),
+            from: self.from,
+            conditions,
+            order: self.order(parameters)?,
+            default_order: self.default_order,
+        })
+    }
+
+    /// The conditions of one `orQueries` entry, any of which suffices.
+    fn any_of(&self, part: &Json) -> Result<Option<Condition>, Problem> {
+        let values = part.as_object().cloned().unwrap_or_default();
+        let parameters = Parameters {
+            values,
+            from_query: false,
+        };
+        let mut any = Condition {
+            sql: String::new(),
+            cells: Vec::new(),
+        };
+        for (name, filter) in self.filters {
+            let Some(value) = parameters.values.get(*name).filter(|v| !v.is_null()) else {
+                continue;
+            };
+            if let Some(condition) = filter.condition(name, value, &parameters)? {
+                any.sql
+                    .push_str(if any.sql.is_empty() { "(" } else { " OR (" });
+                any.sql.push_str(&condition.sql);
+                any.sql.push(')');
+                any.cells.extend(condition.cells);
+            }
+        }
+        Ok(Some(any).filter(|any| !any.sql.is_empty()))
+    }
+
+    fn order(&self, parameters: &Parameters) -> Result<Vec<Sort>, Problem> {
+        let text = |json: Option<&Json>| json.and_then(Json::as_str).map(str::to_owned);
+        let mut wanted = Vec::new();
+        let by = text(parameters.values.get("sortBy"));
+        let order = text(parameters.values.get("sortOrder"));
+        match (by, order) {
+            (Some(by), Some(order)) => wanted.push((by, order)),
+            (None, None) => {}
+            _ => {
+                return Err(Problem::Invalid(
+                    "Only a single sorting parameter specified. sortBy and sortOrder required"
+                        .to_owned(),
+                ));
+            }
+        }
+        for sorting in parameters
+            .values
+            .get("sorting")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let by = text(sorting.get("sortBy"));
+            let order = text(sorting.get("sortOrder")).unwrap_or_else(|| "asc".to_owned());
+            wanted.extend(by.map(|by| (by, order)));
+        }
+        let mut out = Vec::new();
+        for (by, order) in wanted {
+            let known = self.sorts.iter().find(|(name, _)| *name == by);
+            let known = known.ok_or_else(|| {
+                Problem::Invalid(format!(
+                    "Cannot set query parameter 'sortBy' to value '{by}'"
+                ))
+            })?;
+            let descending = match order.as_str() {
+                "asc" => false,
+                "desc" => true,
+                other => {
+                    return Err(Problem::Invalid(format!(
+                        "Cannot set query parameter 'sortOrder' to value '{other}'"
+                    )));
+                }
+            };
+            out.push(Sort {
+                sql: known.1.to_owned(),
+                descending,
+            });
+        }
+        Ok(out)
+    }
+
+    /// A row in the API's words.
+    pub fn row(&self, row: &Row) -> Map<String, Json> {
+        let mut out = Map::new();
+        for (at, (name, _, kind)) in self.fields.iter().enumerate() {
+            // Columns without a name are parts of a value that has its own reader.
+            if name.is_empty() {
+                continue;
+            }
+            let value = match kind {
+                Kind::Text => row.maybe_text(at).map_or(Json::Null, Json::from),
+                Kind::Int => row.maybe_int(at).map_or(Json::Null, Json::from),
+                Kind::Bool => row.flag(at).into(),
+                Kind::Date => row
+                    .maybe_int(at)
+                    .map_or(Json::Null, |ms| crate::time::rest_text(ms).into()),
+            };
+            out.insert((*name).to_owned(), value);
+        }
+        for (name, constant) in self.constants {
+            let value = match constant {
+                Constant::Null => Json::Null,
+                Constant::False => false.into(),
+                Constant::Empty => json!([]),
+            };
+            out.insert((*name).to_owned(), value);
+        }
+        out
+    }
+}
+
+impl Handle {
+    /// A page of a list, in the API's words.
+    pub async fn list(
+        &self,
+        list: &List,
+        parameters: &Parameters,
+        page: Page,
+    ) -> Result<Vec<Map<String, Json>>, Error> {
+        let rows = self
+            .store()
+            .list(&list.query(parameters, self.clock().now())?, page)
+            .await?;
+        Ok(rows.iter().map(|row| list.row(row)).collect())
+    }
+
+    /// How many rows a list has.
+    pub async fn count(&self, list: &List, parameters: &Parameters) -> Result<i64, Error> {
+        Ok(self
+            .store()
+            .count(&list.query(parameters, self.clock().now())?)
+            .await?)
+    }
+
+    /// One row of a list, by the value of a column.
+    pub async fn one(
+        &self,
+        list: &List,
+        column: &str,
+        id: &str,
+    ) -> Result<Option<Map<String, Json>>, Error> {
+        let mut query = list.query(&Parameters::default(), self.clock().now())?;
+        query.conditions.push(Condition {
+            sql: format!("{column} = ?"),
+            cells: vec![Cell::from(id)],
+        });
+        let rows = self
+            .store()
+            .list(
+                &query,
+                Page {
+                    first: 0,
+                    most: Some(1),
+                },
+            )
+            .await?;
+        Ok(rows.first().map(|row| list.row(row)))
+    }
+}

@@ -1,0 +1,162 @@
+//! Parameters as conditions.
+
+use super::Parameters;
+use crate::store::{Cell, Condition};
+use serde_json::Value as Json;
+
+/// How a parameter filters.
+#[derive(Clone, Copy, Debug)]
+pub enum Filter {
+    /// The column has this text.
+    Text(&'static str),
+    /// The column has one of these texts.
+    OneOf(&'static str),
+    /// The column has none of these texts.
+    NoneOf(&'static str),
+    /// The column is like this pattern.
+    Like(&'static str),
+    /// The column is this number.
+    Int(&'static str),
+    /// The column compares to this number: `<`, `<=`, `>`, `>=`.
+    Compare(&'static str, &'static str),
+    /// The column compares to this date.
+    Moment(&'static str, &'static str),
+    /// True: the condition holds; false: nothing.
+    When(&'static str),
+    /// True: the first condition holds; false: the second.
+    Either(&'static str, &'static str),
+    /// The condition, with the text wherever it has a `?`.
+    Holds(&'static str),
+    /// Variables of the instance that this column names.
+    Variables(&'static str),
+    /// Known to the real engine, not built here.
+    NotBuilt,
+}
+
+/// What is wrong with a parameter.
+#[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// It makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is not built.
+    #[error("the filter '{0}' is not built")]
+    NotBuilt(String),
+}
+
+impl Filter {
+    /// The condition of a value.
+    pub(super) fn condition(
+        self,
+        name: &str,
+        value: &Json,
+        all: &Parameters,
+    ) -> Result<Option<Condition>, Problem> {
+        let invalid = |what: &str| {
+            Problem::Invalid(format!(
+                "Cannot set query parameter '{name}' to value '{value}': {what}"
+            ))
+        };
+        let one = |sql: String, cell: Cell| {
+            Ok(Some(Condition {
+                sql,
+                cells: vec![cell],
+            }))
+        };
+        match self {
+            Filter::Text(column) => one(format!("{column} = ?"), text(value).into()),
+            Filter::Like(column) => one(format!("{column} LIKE ?"), text(value).into()),
+            Filter::OneOf(column) => Ok(Some(one_of(column, texts(value, all.from_query), true))),
+            Filter::NoneOf(column) => Ok(Some(one_of(column, texts(value, all.from_query), false))),
+            Filter::Int(column) => one(
+                format!("{column} = ?"),
+                number(value).ok_or_else(|| invalid("not a number"))?.into(),
+            ),
+            Filter::Compare(column, operator) => one(
+                format!("{column} {operator} ?"),
+                number(value).ok_or_else(|| invalid("not a number"))?.into(),
+            ),
+            Filter::Moment(column, operator) => {
+                let moment = value
+                    .as_str()
+                    .and_then(crate::time::date)
+                    .ok_or_else(|| invalid("not a date"))?;
+                one(format!("{column} {operator} ?"), moment.into())
+            }
+            Filter::When(sql) => {
+                let wanted = flag(value).ok_or_else(|| invalid("not a boolean"))?;
+                Ok(wanted.then(|| plain(sql)))
+            }
+            Filter::Either(yes, no) => {
+                let wanted = flag(value).ok_or_else(|| invalid("not a boolean"))?;
+                Ok(Some(plain(if wanted { yes } else { no })))
+            }
+            Filter::Holds(sql) => {
+                let cells = vec![Cell::from(text(value)); sql.matches('?').count()];
+                Ok(Some(Condition {
+                    cells,
+                    ..plain(sql)
+                }))
+            }
+            Filter::Variables(column) => {
+                super::variables::condition(column, value, all.from_query).map(Some)
+            }
+            Filter::NotBuilt => Err(Problem::NotBuilt(name.to_owned())),
+        }
+    }
+}
+
+fn plain(sql: &str) -> Condition {
+    Condition {
+        sql: sql.to_owned(),
+        cells: Vec::new(),
+    }
+}
+
+/// One of, or none of.
+fn one_of(column: &str, values: Vec<String>, inside: bool) -> Condition {
+    if values.is_empty() {
+        return plain(if inside { "1 = 0" } else { "1 = 1" });
+    }
+    let marks = vec!["?"; values.len()].join(", ");
+    let not = if inside { "" } else { " NOT" };
+    let cells = values.into_iter().map(Cell::from).collect();
+    Condition {
+        sql: format!("{column}{not} IN ({marks})"),
+        cells,
+    }
+}
+
+pub(super) fn text(value: &Json) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn texts(value: &Json, from_query: bool) -> Vec<String> {
+    match value {
+        Json::Array(items) => items.iter().map(text).collect(),
+        Json::String(list) if from_query => list
+            .split(',')
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        other => vec![text(other)],
+    }
+}
+
+fn number(value: &Json) -> Option<i64> {
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// Texts count as the engine's clients send them: anything but `true` is false, and what is no boolean at all is wrong.
+fn flag(value: &Json) -> Option<bool> {
+    match value {
+        Json::Bool(b) => Some(*b),
+        Json::String(s) if s == "true" || s.is_empty() => Some(true),
+        Json::String(s) if s == "false" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,63 @@
+//! From inside an element to its way out: outputs, end of listening, transaction break.
+
+use super::agenda::{Operation, Run};
+use super::document::{NodeKey, Role, Wait};
+use super::effect::{Effect, Outcome, Record};
+use super::refusal::Refusal;
+
+impl Run<'_> {
+    /// The element is done.
+    pub(super) fn complete(&mut self, node: NodeKey) -> Result<(), Refusal> {
+        let element = self.element(node)?;
+        let role = self.node(node)?.role;
+        if role != Role::Body {
+            self.map_outputs(node, element)?;
+        }
+        self.end_activity(node, Outcome::Completed)?;
+        let break_after = match (&element.multi, role) {
+            (Some(multi), Role::Inner) => multi.async_after,
+            _ => element.async_after,
+        };
+        if break_after {
+            let job = self.continue_job(node)?;
+            self.node_mut(node)?.wait = Wait::After { job };
+        } else {
+            self.plan(Operation::Leave(node));
+        }
+        Ok(())
+    }
+
+    /// Ends the activity instance: its listening, its variables, its record.
+    pub(super) fn end_activity(&mut self, node: NodeKey, outcome: Outcome) -> Result<(), Refusal> {
+        self.stop_listening(node)?;
+        self.drop_scope(node);
+        let at = self.node_mut(node)?;
+        at.wait = Wait::Nothing;
+        if let Some(activity) = at.activity.take() {
+            self.record(Record::Left { activity, outcome });
+        }
+        Ok(())
+    }
+
+    /// Ends the instance: every path has come to its end.
+    pub(super) fn end_instance(&mut self, element: Option<String>) -> Result<(), Refusal> {
+        let root = super::Document::ROOT;
+        let scope = self.node(root)?.id.clone();
+        let variables = self
+            .vars
+            .of_scope(&scope)
+            .map(|(name, v)| (name.to_owned(), v.value.clone()))
+            .collect();
+        self.stop_listening(root)?;
+        self.drop_scope(root);
+        self.record(Record::Ended {
+            outcome: Outcome::Completed,
+            element,
+        });
+        self.doc.ended = true;
+        if self.doc.parent.is_some() {
+            self.emit(Effect::Return { variables });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a command was not carried out. Nothing of it happened.
+
+use crate::expr;
+
+/// Why a command was not carried out.
+#[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// What the command is about is not in this instance (any more).
+    #[error("{what} {id} doesn't exist")]
+    Missing {
+        /// Its kind.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// The instance is suspended.
+    #[error("ENGINE-03017 Cannot execute operation on suspended process instance '{0}'")]
+    Suspended(String),
+    /// An expression failed.
+    #[error("{0}")]
+    Expression(#[from] expr::Error),
+    /// A script failed.
+    #[error(
+        "Unable to evaluate script while executing activity '{element}' in the process definition with id '{definition}': {reason}"
+    )]
+    Script {
+        /// Where.
+        element: String,
+        /// Of what.
+        definition: String,
+        /// Why.
+        reason: String,
+    },
+    /// No way out of a gateway.
+    #[error(
+        "ENGINE-02004 No outgoing sequence flow for the element with id '{0}' could be selected for continuing the process."
+    )]
+    Stuck(String),
+    /// A value is not what the element needs.
+    #[error("{element}: {reason}")]
+    Value {
+        /// Where.
+        element: String,
+        /// Why.
+        reason: String,
+    },
+    /// A model that does not come to rest.
+    #[error("the step reached the limit of {0} operations without a wait state")]
+    Endless(usize),
+    /// Too many at once.
+    #[error("'{element}' would make {count} instances, the limit is {limit}")]
+    TooMany {
+        /// Where.
+        element: String,
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The definition no longer knows an element that the instance stands at.
+    #[error("the definition has no element '{0}'")]
+    NoElement(String),
+}

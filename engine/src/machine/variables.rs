@@ -1,0 +1,89 @@
+//! The variables of one instance, by scope and name, and which of them a step touched.
+
+use crate::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One variable.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Variable {
+    /// Its id.
+    pub id: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// Scope (an execution's id) and name.
+pub type Key = (String, String);
+
+/// The variables of one instance.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Variables {
+    all: BTreeMap<Key, Variable>,
+    touched: BTreeSet<Key>,
+}
+
+impl Variables {
+    /// Variables as they are stored.
+    pub fn stored(all: BTreeMap<Key, Variable>) -> Variables {
+        Variables {
+            all,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// The variable of this name in exactly this scope.
+    pub fn get(&self, scope: &str, name: &str) -> Option<&Variable> {
+        self.all.get(&(scope.to_owned(), name.to_owned()))
+    }
+
+    /// All of one scope.
+    pub fn of_scope<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = (&'a str, &'a Variable)> {
+        let from = (scope.to_owned(), String::new());
+        self.all
+            .range(from..)
+            .take_while(move |(key, _)| key.0 == scope)
+            .map(|(key, v)| (key.1.as_str(), v))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Variable)> {
+        self.all.iter()
+    }
+
+    /// Sets one; `id` is used if it is new. Gives whether it is new.
+    pub fn set(
+        &mut self,
+        scope: &str,
+        name: &str,
+        value: Value,
+        id: impl FnOnce() -> String,
+    ) -> bool {
+        let key = (scope.to_owned(), name.to_owned());
+        self.touched.insert(key.clone());
+        match self.all.entry(key) {
+            std::collections::btree_map::Entry::Occupied(mut entry) => {
+                entry.get_mut().value = value;
+                false
+            }
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(Variable { id: id(), value });
+                true
+            }
+        }
+    }
+
+    /// Removes one.
+    pub fn remove(&mut self, scope: &str, name: &str) -> Option<Variable> {
+        let key = (scope.to_owned(), name.to_owned());
+        let removed = self.all.remove(&key);
+        if removed.is_some() {
+            self.touched.insert(key);
+        }
+        removed
+    }
+
+    /// What was touched, with the value it has now (`None`: removed).
+    pub fn touched(&self) -> impl Iterator<Item = (&Key, Option<&Variable>)> {
+        self.touched.iter().map(|key| (key, self.all.get(key)))
+    }
+}

@@ -1,0 +1,79 @@
+//! The `engine-rest` face: HTTP over a [`Handle`].
+//!
+//! Owns paths, bodies, status codes and error shapes; one file per resource. Must not touch the store's tables: lists
+//! go through `lists`, everything else through the handle. What is not built answers 501 with its name, never a guess.
+
+mod answer;
+mod body;
+mod deployment;
+mod error;
+mod execution;
+mod external_task;
+mod history;
+mod incident;
+mod instance;
+mod job;
+mod links;
+mod message;
+mod multipart;
+mod not_built;
+mod process_definition;
+mod system;
+mod task;
+mod tree;
+mod values;
+mod variables;
+
+use crate::runtime::Handle;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+
+/// Largest request body.
+pub(crate) const BODY_MAX: usize = 128 * 1024 * 1024;
+/// The path that everything is below.
+pub(crate) const BASE: &str = "/engine-rest";
+
+/// What the face itself can be told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    /// May requests move the clock?
+    pub(crate) test_clock: bool,
+}
+
+/// The REST face of an engine.
+pub fn router(handle: Handle) -> Router {
+    router_with(handle, Settings::default())
+}
+
+pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
+    let operations = operations();
+    let below = Router::new()
+        .merge(operations.clone())
+        .nest("/engine/default", operations)
+        .merge(system::engines());
+    let mut app = Router::new().nest(BASE, below);
+    if settings.test_clock {
+        app = app.merge(system::test_clock());
+    }
+    app.fallback(error::no_route)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(handle)
+}
+
+fn operations() -> Router<Handle> {
+    Router::new()
+        .merge(system::routes())
+        .merge(deployment::routes())
+        .merge(process_definition::routes())
+        .merge(instance::routes())
+        .merge(execution::routes())
+        .merge(task::routes())
+        .merge(external_task::routes())
+        .merge(message::routes())
+        .merge(job::routes())
+        .merge(incident::routes())
+        .merge(variables::routes())
+        .merge(history::routes())
+        .merge(not_built::routes())
+        .method_not_allowed_fallback(error::wrong_method)
+}

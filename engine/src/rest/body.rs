@@ -1,0 +1,152 @@
+//! Bodies and query strings, read as leniently as the real engine reads them: unknown fields are ignored, null is
+//! absent, numbers may come as text, an empty body is an empty object.
+
+use super::error::Refused;
+use crate::lists::Parameters;
+use crate::store::Page;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use http::request::Parts;
+use serde_json::{Map, Value as Json};
+
+/// A JSON object.
+pub(super) struct Body(pub(super) Map<String, Json>);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body, Refused> {
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|e| Refused::invalid(e.body_text()).status(e.status()))?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Body(Map::new()));
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(Json::Object(map)) => Ok(Body(map)),
+            Ok(_) => Err(Refused::invalid("the body is no JSON object")),
+            Err(e) => Err(Refused::invalid(e.to_string())),
+        }
+    }
+}
+
+impl Body {
+    /// A field that is there and not null.
+    pub(super) fn get(&self, name: &str) -> Option<&Json> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        })
+    }
+
+    /// A whole number, also as text.
+    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, Refused> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let number = value
+            .as_i64()
+            .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+        number
+            .map(Some)
+            .ok_or_else(|| Refused::invalid(format!("'{name}' is no whole number: {value}")))
+    }
+
+    /// True or false, also as text.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Refused> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Json::Bool(b)) => Ok(*b),
+            Some(Json::String(text)) if text == "true" => Ok(true),
+            Some(Json::String(text)) if text == "false" || text.is_empty() => Ok(false),
+            Some(other) => Err(Refused::invalid(format!("'{name}' is no boolean: {other}"))),
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        let items = self
+            .get(name)
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten();
+        items
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    /// The parameters of a list.
+    pub(super) fn parameters(self) -> Parameters {
+        Parameters {
+            values: self.0,
+            from_query: false,
+        }
+    }
+}
+
+/// A query string.
+pub(super) struct Asked(pub(super) Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Asked, Refused> {
+        let query = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(pairs)| Asked(pairs))
+            .map_err(|e| Refused::invalid(e.body_text()))
+    }
+}
+
+impl Asked {
+    /// A parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Is it said to be true?
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.get(name) == Some("true")
+    }
+
+    /// Is it true unless it is said to be false?
+    pub(super) fn unless_false(&self, name: &str) -> bool {
+        self.get(name) != Some("false")
+    }
+
+    /// The page asked for.
+    pub(super) fn page(&self) -> Result<Page, Refused> {
+        let number = |name: &str| match self.get(name) {
+            None | Some("") => Ok(None),
+            Some(text) => text
+                .parse::<i64>()
+                .map(Some)
+                .map_err(|_| Refused::parameter("HTTP 404 Not Found")),
+        };
+        Ok(Page {
+            first: number("firstResult")?.unwrap_or(0),
+            most: number("maxResults")?,
+        })
+    }
+
+    /// The parameters of a list.
+    pub(super) fn parameters(self) -> Parameters {
+        let mut values = Map::new();
+        for (name, value) in self.0 {
+            values.insert(name, Json::String(value));
+        }
+        Parameters {
+            values,
+            from_query: true,
+        }
+    }
+}

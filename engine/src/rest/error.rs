@@ -1,0 +1,210 @@
+//! Errors in the engine's shape: `{"type", "message", "code"}`.
+
+use crate::error::Error;
+use crate::lists;
+use crate::machine::Refusal;
+use crate::model::Problem;
+use crate::store::Failure;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::{Method, Response, StatusCode, Uri};
+use serde_json::{Value as Json, json};
+
+/// A request that was refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    /// Set by the engine; an error of the HTTP layer has none.
+    code: Option<i64>,
+    details: Option<Json>,
+}
+
+/// Code of a transaction that met another.
+const OPTIMISTIC_LOCKING: i64 = 1;
+
+impl Refused {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        message: impl Into<String>,
+        code: Option<i64>,
+    ) -> Refused {
+        Refused {
+            status,
+            kind,
+            message: message.into(),
+            code,
+            details: None,
+        }
+    }
+
+    /// The request makes no sense to the HTTP layer.
+    pub(super) fn invalid(message: impl Into<String>) -> Refused {
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestException",
+            message,
+            None,
+        )
+    }
+
+    /// What the path names is not there.
+    pub(super) fn missing(message: impl Into<String>) -> Refused {
+        Refused::new(
+            StatusCode::NOT_FOUND,
+            "InvalidRequestException",
+            message,
+            None,
+        )
+    }
+
+    /// The engine found nothing of that id.
+    pub(super) fn unknown(message: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::NOT_FOUND, "RestException", message, Some(0))
+    }
+
+    /// The engine failed; the operation that was tried comes first.
+    pub(super) fn failed(what: &str, error: &Error) -> Refused {
+        let mut refused = Refused::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "RestException",
+            format!("{what}: {error}"),
+            Some(0),
+        );
+        if matches!(error, Error::Store(Failure::Conflict)) {
+            refused.code = Some(OPTIMISTIC_LOCKING);
+        }
+        refused
+    }
+
+    /// A parameter that is no number, as JAX-RS says it.
+    pub(super) fn parameter(message: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::NOT_FOUND, "QueryParamException", message, None)
+    }
+
+    /// Not built, by name.
+    pub(super) fn not_built(what: impl std::fmt::Display) -> Refused {
+        let message = format!("{what} is not built in Homing's engine");
+        Refused::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplementedException",
+            message,
+            None,
+        )
+    }
+
+    /// The same with another status.
+    #[must_use]
+    pub(super) fn status(mut self, status: StatusCode) -> Refused {
+        self.status = status;
+        self
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response<Body> {
+        let mut body = json!({ "type": self.kind, "message": self.message, "code": self.code });
+        if let (Some(details), Some(map)) = (self.details, body.as_object_mut()) {
+            map.insert("details".to_owned(), details);
+        }
+        super::answer::with_status(self.status, &body)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        let message = error.to_string();
+        let of = |status, kind, code| Refused::new(status, kind, message.clone(), Some(code));
+        match error {
+            Error::NotFound(_) => of(StatusCode::NOT_FOUND, "RestException", 0),
+            Error::Bad(_) => of(StatusCode::BAD_REQUEST, "InvalidRequestException", 0),
+            Error::Rejected(_) | Error::Mismatch(_) => {
+                of(StatusCode::BAD_REQUEST, "RestException", 0)
+            }
+            Error::Claimed(_) => of(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "TaskAlreadyClaimedException",
+                0,
+            ),
+            Error::Engine(_) | Error::Refused(Refusal::Missing { .. }) => {
+                of(StatusCode::INTERNAL_SERVER_ERROR, "RestException", 0)
+            }
+            Error::Refused(_) => of(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "ProcessEngineException",
+                0,
+            ),
+            Error::Store(Failure::Conflict) => of(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "OptimisticLockingException",
+                OPTIMISTIC_LOCKING,
+            ),
+            Error::Store(_) => of(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "ProcessEnginePersistenceException",
+                0,
+            ),
+            Error::NotBuilt(what) => Refused::not_built(what),
+            Error::Parse { resource, problems } => {
+                let mut refused =
+                    Refused::new(StatusCode::BAD_REQUEST, "ParseException", message, Some(0));
+                refused.details = Some(details(&resource, &problems));
+                refused
+            }
+        }
+    }
+}
+
+fn details(resource: &str, problems: &[Problem]) -> Json {
+    let errors: Vec<Json> = problems
+        .iter()
+        .map(|p| {
+            let ids: Vec<&String> = p.element.iter().collect();
+            json!({ "message": p.message, "line": p.line, "column": p.column, "mainElementId": p.element, "elementIds": ids })
+        })
+        .collect();
+    json!({ resource: { "errors": errors, "warnings": [] } })
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Error::Store(failure).into()
+    }
+}
+
+impl From<lists::Error> for Refused {
+    fn from(error: lists::Error) -> Refused {
+        match error {
+            lists::Error::Parameters(lists::Problem::Invalid(message)) => Refused::invalid(message),
+            lists::Error::Parameters(problem @ lists::Problem::NotBuilt(_)) => Refused::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplementedException",
+                problem.to_string(),
+                None,
+            ),
+            lists::Error::Store(failure) => failure.into(),
+        }
+    }
+}
+
+/// No such route.
+pub(super) async fn no_route(_method: Method, _uri: Uri) -> Refused {
+    Refused::new(
+        StatusCode::NOT_FOUND,
+        "NotFoundException",
+        "HTTP 404 Not Found",
+        None,
+    )
+}
+
+/// The route is there, but not with this method.
+pub(super) async fn wrong_method(_method: Method) -> Refused {
+    Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "NotAllowedException",
+        "HTTP 405 Method Not Allowed",
+        None,
+    )
+}

@@ -1,0 +1,124 @@
+//! `/job`
+
+use super::answer::{Answer, bytes, json, no_content};
+use super::body::{Asked, Body};
+use super::error::Refused;
+use crate::lists::JOBS;
+use crate::runtime::Handle;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post, put};
+use http::StatusCode;
+use serde_json::json;
+
+pub(super) fn routes() -> Router<Handle> {
+    Router::new()
+        .route("/job", get(list).post(list_by_body))
+        .route("/job/count", get(count).post(count_by_body))
+        .route("/job/{id}", get(one).delete(remove))
+        .route("/job/{id}/execute", post(execute))
+        .route("/job/{id}/retries", put(retries))
+        .route("/job/{id}/duedate", put(due_date))
+        .route("/job/{id}/priority", put(priority))
+        .route("/job/{id}/suspended", put(suspend))
+        .route("/job/{id}/stacktrace", get(stacktrace))
+}
+
+async fn list(State(handle): State<Handle>, asked: Asked) -> Answer {
+    let page = asked.page()?;
+    Ok(json(handle.list(&JOBS, &asked.parameters(), page).await?))
+}
+
+async fn list_by_body(State(handle): State<Handle>, asked: Asked, body: Body) -> Answer {
+    Ok(json(
+        handle
+            .list(&JOBS, &body.parameters(), asked.page()?)
+            .await?,
+    ))
+}
+
+async fn count(State(handle): State<Handle>, asked: Asked) -> Answer {
+    Ok(json(
+        json!({ "count": handle.count(&JOBS, &asked.parameters()).await? }),
+    ))
+}
+
+async fn count_by_body(State(handle): State<Handle>, body: Body) -> Answer {
+    Ok(json(
+        json!({ "count": handle.count(&JOBS, &body.parameters()).await? }),
+    ))
+}
+
+async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let found = handle.one(&JOBS, "j.id", &id).await?;
+    found
+        .map(json)
+        .ok_or_else(|| Refused::missing(format!("Job with id '{id}' does not exist")))
+}
+
+async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    if !handle.store().delete_job(&id).await? {
+        return Err(Refused::unknown(format!("No job found with id '{id}'")));
+    }
+    Ok(no_content())
+}
+
+async fn execute(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    // Whatever a job throws, the engine answers as if the job were not there; its callers know that.
+    let done = handle.execute_job(&id).await;
+    done.map_err(|error| Refused::from(error).status(StatusCode::NOT_FOUND))?;
+    Ok(no_content())
+}
+
+async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let retries = body
+        .int("retries")?
+        .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
+    if retries < 0 {
+        return Err(Refused::invalid(format!(
+            "The number of job retries must be a non-negative Integer, but '{retries}' has been provided."
+        )));
+    }
+    handle.set_job_retries(&id, retries).await?;
+    Ok(no_content())
+}
+
+async fn due_date(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    if body.flag("cascade")? {
+        return Err(Refused::not_built("cascade of a due date"));
+    }
+    let due = body.text("duedate").map(|text| {
+        crate::time::date(&text).ok_or_else(|| Refused::invalid("'duedate' is no date"))
+    });
+    handle.set_job_due(&id, due.transpose()?).await?;
+    Ok(no_content())
+}
+
+async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let priority = body
+        .int("priority")?
+        .ok_or_else(|| Refused::invalid("Priority for job cannot be null."))?;
+    if !handle.store().set_job_priority(&id, priority).await? {
+        return Err(Refused::unknown(format!("No job found with id '{id}'")));
+    }
+    Ok(no_content())
+}
+
+async fn suspend(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    handle
+        .store()
+        .suspend_job(&id, body.flag("suspended")?)
+        .await?;
+    handle.inner.job_bell.notify_one();
+    Ok(no_content())
+}
+
+async fn stacktrace(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    match handle.store().job_trace(&id).await? {
+        None => Err(Refused::missing(format!("No job found with id {id}"))),
+        Some(None) => Err(Refused::missing(format!(
+            "No stacktrace found for the job with id '{id}'."
+        ))),
+        Some(Some(trace)) => Ok(bytes("text/plain", None, trace.into_bytes())),
+    }
+}

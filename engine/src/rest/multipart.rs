@@ -1,0 +1,42 @@
+//! Multipart bodies of deployments and variable uploads.
+
+use super::error::Refused;
+use axum::extract::Multipart;
+
+/// One part.
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) filename: Option<String>,
+    pub(super) media_type: Option<String>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Most parts of one body.
+const PARTS_MAX: usize = 1_000;
+
+/// Reads all parts; of parts with equal names the last one counts.
+pub(super) async fn parts(mut multipart: Multipart) -> Result<Vec<Part>, Refused> {
+    let mut out: Vec<Part> = Vec::new();
+    let broken = |e: axum::extract::multipart::MultipartError| {
+        Refused::invalid(e.body_text()).status(e.status())
+    };
+    while let Some(field) = multipart.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let filename = field.file_name().map(str::to_owned);
+        let media_type = field.content_type().map(str::to_owned);
+        let bytes = field.bytes().await.map_err(broken)?.to_vec();
+        out.retain(|part| part.name != name);
+        if out.len() >= PARTS_MAX {
+            return Err(Refused::invalid(format!(
+                "a body may have {PARTS_MAX} parts"
+            )));
+        }
+        out.push(Part {
+            name,
+            filename,
+            media_type,
+            bytes,
+        });
+    }
+    Ok(out)
+}

@@ -1,0 +1,356 @@
+//! `/task`
+
+use super::answer::{Answer, json, no_content};
+use super::body::{Asked, Body};
+use super::error::Refused;
+use super::values;
+use crate::error::Error;
+use crate::lists::TASKS;
+use crate::machine::Raised;
+use crate::runtime::Handle;
+use crate::store::TaskFields;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use http::StatusCode;
+use serde_json::{Map, Value as Json, json};
+
+pub(super) fn routes() -> Router<Handle> {
+    Router::new()
+        .route("/task", get(list).post(list_by_body))
+        .route("/task/count", get(count).post(count_by_body))
+        .route("/task/create", post(create))
+        .route("/task/{id}", get(one).put(update).delete(remove))
+        .route("/task/{id}/claim", post(claim))
+        .route("/task/{id}/unclaim", post(unclaim))
+        .route("/task/{id}/assignee", post(assign))
+        .route("/task/{id}/delegate", post(delegate))
+        .route("/task/{id}/resolve", post(resolve))
+        .route("/task/{id}/complete", post(complete))
+        .route("/task/{id}/submit-form", post(complete))
+        .route("/task/{id}/bpmnError", post(bpmn_error))
+        .route("/task/{id}/bpmnEscalation", post(bpmn_escalation))
+        .route("/task/{id}/form", get(form))
+        .route("/task/{id}/identity-links", get(links).post(add_link))
+        .route("/task/{id}/identity-links/delete", post(remove_link))
+        .route("/task/{id}/comment", get(comments))
+        .route("/task/{id}/comment/create", post(add_comment))
+}
+
+async fn list(State(handle): State<Handle>, asked: Asked) -> Answer {
+    let page = asked.page()?;
+    let rows = handle.list(&TASKS, &asked.parameters(), page).await?;
+    Ok(json(rows.into_iter().map(finish).collect::<Vec<Json>>()))
+}
+
+async fn list_by_body(State(handle): State<Handle>, asked: Asked, body: Body) -> Answer {
+    let rows = handle
+        .list(&TASKS, &body.parameters(), asked.page()?)
+        .await?;
+    Ok(json(rows.into_iter().map(finish).collect::<Vec<Json>>()))
+}
+
+async fn count(State(handle): State<Handle>, asked: Asked) -> Answer {
+    Ok(json(
+        json!({ "count": handle.count(&TASKS, &asked.parameters()).await? }),
+    ))
+}
+
+async fn count_by_body(State(handle): State<Handle>, body: Body) -> Answer {
+    Ok(json(
+        json!({ "count": handle.count(&TASKS, &body.parameters()).await? }),
+    ))
+}
+
+/// The task's state follows from its other fields.
+fn finish(mut row: Map<String, Json>) -> Json {
+    let state = if row.get("lastUpdated").is_some_and(|u| !u.is_null()) {
+        "Updated"
+    } else {
+        "Created"
+    };
+    row.insert("taskState".to_owned(), state.into());
+    Json::Object(row)
+}
+
+async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let found = handle.one(&TASKS, "t.id", &id).await?;
+    found
+        .map(finish)
+        .map(json)
+        .ok_or_else(|| Refused::missing(format!("No matching task with id {id}")))
+}
+
+/// What a body says a task is to be.
+fn fields(body: &Body) -> Result<TaskFields, Refused> {
+    let date = |name: &str| {
+        let moment = body.text(name).map(|text| {
+            crate::time::date(&text).ok_or_else(|| Refused::invalid(format!("'{name}' is no date")))
+        });
+        moment.transpose()
+    };
+    Ok(TaskFields {
+        name: body.text("name"),
+        description: body.text("description"),
+        assignee: body.text("assignee"),
+        owner: body.text("owner"),
+        delegation: body.text("delegationState"),
+        due: date("due")?,
+        follow_up: date("followUp")?,
+        priority: body.int("priority")?.unwrap_or(50),
+        parent: body.text("parentTaskId"),
+        tenant: body.text("tenantId"),
+    })
+}
+
+async fn create(State(handle): State<Handle>, body: Body) -> Answer {
+    let id = body.text("id").unwrap_or_else(|| handle.new_id());
+    handle
+        .store()
+        .create_task(&id, &fields(&body)?, handle.clock().now())
+        .await?;
+    Ok(no_content())
+}
+
+async fn update(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    if !handle
+        .store()
+        .update_task(&id, &fields(&body)?, handle.clock().now())
+        .await?
+    {
+        return Err(Refused::missing(format!("No matching task with id {id}")));
+    }
+    Ok(no_content())
+}
+
+async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let row = handle.store().task(&id).await?;
+    if row.is_some_and(|row| row.instance.is_some()) {
+        let message = "The task cannot be deleted because is part of a running process";
+        return Err(Refused::failed(
+            &format!("Could not delete task {id}"),
+            &Error::Engine(message.to_owned()),
+        ));
+    }
+    // As the engine does: an unknown id is no error.
+    handle.store().delete_task(&id).await?;
+    Ok(no_content())
+}
+
+async fn claim(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let user = body.text("userId").ok_or_else(|| {
+        Refused::failed(
+            &format!("Cannot claim task {id}"),
+            &Error::Engine("userId is null".to_owned()),
+        )
+    })?;
+    handle.claim_task(&id, &user).await?;
+    Ok(no_content())
+}
+
+async fn unclaim(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let done = handle.assign_task(&id, None).await;
+    done.map_err(|error| Refused::from(error).status(StatusCode::BAD_REQUEST))?;
+    Ok(no_content())
+}
+
+async fn assign(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let done = handle
+        .assign_task(&id, body.text("userId").as_deref())
+        .await;
+    done.map_err(|error| Refused::from(error).status(StatusCode::BAD_REQUEST))?;
+    Ok(no_content())
+}
+
+async fn delegate(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let user = body
+        .text("userId")
+        .ok_or_else(|| Refused::invalid("userId is null"))?;
+    let row = handle.existing_task(&id).await?;
+    let owner = row.owner.or(row.assignee);
+    handle
+        .store()
+        .delegate_task(&id, owner.as_deref(), &user, handle.clock().now())
+        .await?;
+    Ok(no_content())
+}
+
+async fn resolve(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let variables = values::read_all(body.get("variables"))?;
+    let row = handle.existing_task(&id).await?;
+    if let (Some(instance), false) = (&row.instance, variables.is_empty()) {
+        let execution = row.execution.clone().unwrap_or_default();
+        let set = crate::machine::Command::SetVariables {
+            execution,
+            set: variables,
+            remove: Vec::new(),
+            local: false,
+        };
+        handle.command(instance, &set).await?;
+    }
+    handle
+        .store()
+        .resolve_task(&id, handle.clock().now())
+        .await?;
+    Ok(no_content())
+}
+
+async fn complete(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let variables = values::read_all(body.get("variables"))?;
+    let done = handle.complete_task(&id, &variables).await;
+    let after = done.map_err(|error| match error {
+        refused @ Error::Refused(_) => {
+            Refused::failed(&format!("Cannot complete task {id}"), &refused)
+        }
+        error => Refused::failed(&format!("Cannot complete task {id}"), &error),
+    })?;
+    if body.flag("withVariablesInReturn")? {
+        let all = after.iter().map(|((_, name), v)| (name.as_str(), &v.value));
+        return Ok(json(values::write_all(all, false)));
+    }
+    Ok(no_content())
+}
+
+async fn bpmn_error(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let code = body
+        .text("errorCode")
+        .filter(|c| !c.is_empty())
+        .ok_or_else(|| Refused::invalid("errorCode is null"))?;
+    let raised = Raised::Error {
+        code,
+        message: body.text("errorMessage"),
+    };
+    handle
+        .raise_at_task(&id, &raised, &values::read_all(body.get("variables"))?)
+        .await?;
+    Ok(no_content())
+}
+
+async fn bpmn_escalation(
+    State(handle): State<Handle>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Answer {
+    let code = body
+        .text("escalationCode")
+        .filter(|c| !c.is_empty())
+        .ok_or_else(|| Refused::invalid("escalationCode is null"))?;
+    let raised = Raised::Escalation { code };
+    handle
+        .raise_at_task(&id, &raised, &values::read_all(body.get("variables"))?)
+        .await?;
+    Ok(no_content())
+}
+
+async fn form(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let found = handle.one(&TASKS, "t.id", &id).await?;
+    let row = found.ok_or_else(|| Refused::invalid(format!("Cannot get form for task {id}")))?;
+    let key = row.get("formKey").cloned().unwrap_or(Json::Null);
+    Ok(json(
+        json!({ "key": key, "contextPath": null, "operatonFormRef": null, "camundaFormRef": null }),
+    ))
+}
+
+async fn links(State(handle): State<Handle>, Path(id): Path<String>, asked: Asked) -> Answer {
+    let row = handle
+        .existing_task(&id)
+        .await
+        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+    let mut out = Vec::new();
+    for (kind, user) in [("assignee", row.assignee), ("owner", row.owner)] {
+        out.extend(user.map(|user| (kind.to_owned(), Some(user), None)));
+    }
+    out.extend(handle.store().links(&id).await?);
+    let wanted = asked.get("type");
+    let out = out
+        .into_iter()
+        .filter(|(kind, _, _)| wanted.is_none_or(|w| w == kind));
+    Ok(json(
+        out.map(|(kind, user, group)| json!({ "type": kind, "userId": user, "groupId": group }))
+            .collect::<Vec<_>>(),
+    ))
+}
+
+/// Type, user and group of a link in a body.
+fn link(body: &Body) -> Result<(String, Option<String>, Option<String>), Refused> {
+    let (user, group) = (body.text("userId"), body.text("groupId"));
+    if user.is_some() == group.is_some() {
+        return Err(Refused::invalid(
+            "Identity Link requires either userId or groupId, but not both.",
+        ));
+    }
+    Ok((
+        body.text("type").unwrap_or_else(|| "candidate".to_owned()),
+        user,
+        group,
+    ))
+}
+
+async fn add_link(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    handle
+        .existing_task(&id)
+        .await
+        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+    let (kind, user, group) = link(&body)?;
+    match (kind.as_str(), &user) {
+        ("assignee", Some(user)) => handle.assign_task(&id, Some(user)).await?,
+        ("owner", Some(user)) => handle.store().own_task(&id, Some(user)).await?,
+        _ => {
+            handle
+                .store()
+                .add_link(&id, &kind, user.as_deref(), group.as_deref())
+                .await?
+        }
+    }
+    Ok(no_content())
+}
+
+async fn remove_link(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    handle
+        .existing_task(&id)
+        .await
+        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+    let (kind, user, group) = link(&body)?;
+    match kind.as_str() {
+        "assignee" => handle.assign_task(&id, None).await?,
+        "owner" => handle.store().own_task(&id, None).await?,
+        _ => {
+            handle
+                .store()
+                .remove_link(&id, &kind, user.as_deref(), group.as_deref())
+                .await?
+        }
+    }
+    Ok(no_content())
+}
+
+async fn comments(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let rows = handle.store().comments(&id).await?;
+    let shown = rows.into_iter().map(|c| {
+        json!({ "id": c.id, "taskId": id, "processInstanceId": c.instance, "userId": c.user,
+                "time": crate::time::rest_text(c.at), "message": c.message, "links": [] })
+    });
+    Ok(json(shown.collect::<Vec<_>>()))
+}
+
+async fn add_comment(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let row = handle
+        .existing_task(&id)
+        .await
+        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+    let message = body
+        .text("message")
+        .ok_or_else(|| Refused::invalid("Message is null"))?;
+    let comment = crate::store::Comment {
+        id: handle.new_id(),
+        instance: row.instance,
+        user: None,
+        at: handle.clock().now(),
+        message,
+    };
+    handle.store().add_comment(&id, &comment).await?;
+    Ok(json(json!({
+        "id": comment.id, "taskId": id, "processInstanceId": comment.instance, "userId": null,
+        "time": crate::time::rest_text(comment.at), "message": comment.message, "links": [],
+    })))
+}

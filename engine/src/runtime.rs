@@ -1,0 +1,110 @@
+//! The engine as its users see it: a [`Handle`] that takes one operation after the other to the machine and the store.
+//!
+//! Owns the running engine's parts: store, clock, ids, script host, definition cache, bells. Carries out what the
+//! machine decided, and decides nothing about processes itself. Must not know HTTP.
+
+mod assembly;
+mod definitions;
+mod deploy;
+mod instances;
+mod jobs;
+mod messages;
+mod tasks;
+mod work;
+
+pub use deploy::{Deployed, Upload};
+pub use instances::{Start, Started};
+pub use messages::{Correlated, Correlation};
+
+use crate::clock::Clock;
+use crate::ids::Generator;
+use crate::machine::Scripts;
+use crate::model::Delegates;
+use crate::script::QuickJs;
+use crate::store::Store;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{Notify, watch};
+
+/// Tries of a unit that others keep changing under it.
+pub(crate) const CONFLICT_TRIES: usize = 8;
+/// Most instances that one unit may touch: calls within calls.
+pub const MAX_UNIT_INSTANCES: usize = 500;
+
+/// The running engine. Clones share it.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the clones share.
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Generator,
+    pub(crate) scripts: Arc<dyn Scripts>,
+    pub(crate) delegates: Delegates,
+    pub(crate) definitions: definitions::Cache,
+    /// Rung when external tasks may be there for workers that wait.
+    pub(crate) work_bell: watch::Sender<u64>,
+    /// Rung when jobs may be due.
+    pub(crate) job_bell: Notify,
+    /// What this engine has done so far.
+    pub(crate) counters: Counters,
+}
+
+/// Counts since this engine started.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) units: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) jobs_done: AtomicU64,
+    pub(crate) jobs_failed: AtomicU64,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("store", &self.inner.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// An engine over a store.
+    pub fn new(store: Store, clock: Clock, delegates: Delegates) -> Handle {
+        let inner = Inner {
+            store,
+            clock,
+            ids: Generator::new(),
+            scripts: Arc::new(QuickJs),
+            delegates,
+            definitions: definitions::Cache::default(),
+            work_bell: watch::channel(0).0,
+            job_bell: Notify::new(),
+            counters: Counters::default(),
+        };
+        Handle {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The store, for reading lists.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The clock that this engine lives by.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// A bell that rings when external tasks may be there.
+    pub(crate) fn work_bell(&self) -> watch::Receiver<u64> {
+        self.inner.work_bell.subscribe()
+    }
+
+    pub(crate) fn new_id(&self) -> String {
+        self.inner.ids.next_at(self.inner.clock.now())
+    }
+}

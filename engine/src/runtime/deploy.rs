@@ -1,0 +1,356 @@
+//! Deploying models, and taking deployments away.
+
+use super::Handle;
+use crate::clock::Millis;
+use crate::error::Error;
+use crate::expr::{Environment, Known, Member, Operand, Template, to_text};
+use crate::model::{Kind, Problem, Process, Trigger};
+use crate::store::{
+    DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
+};
+use crate::time::cycle::Cycle;
+use crate::value::Value;
+use std::collections::{HashMap, HashSet};
+
+/// Longest definition id that carries key and version.
+const DEFINITION_ID_MAX: usize = 64;
+/// Tries when another engine deploys the same key at the same time.
+const TRIES: usize = 5;
+
+/// What is uploaded.
+#[derive(Clone, Debug, Default)]
+pub struct Upload {
+    /// Name of the deployment.
+    pub name: Option<String>,
+    /// Where it comes from.
+    pub source: Option<String>,
+    /// Tenant.
+    pub tenant: Option<String>,
+    /// Leave out what is there already, unless something changed.
+    pub filter_duplicates: bool,
+    /// Deploy only what changed.
+    pub changed_only: bool,
+    /// Resources by name.
+    pub resources: Vec<(String, Vec<u8>)>,
+}
+
+/// What became of an upload.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// The deployment: a new one, or the one that is the same.
+    pub deployment: Deployment,
+    /// Its definitions; `None` if nothing was deployed.
+    pub definitions: Option<Vec<DefinitionRow>>,
+}
+
+impl Handle {
+    /// Deploys resources, all or none.
+    pub async fn deploy(&self, mut upload: Upload) -> Result<Deployed, Error> {
+        if (upload.filter_duplicates || upload.changed_only)
+            && let Some(same) = self.without_duplicates(&mut upload).await?
+        {
+            return Ok(same);
+        }
+        let mut parsed = Vec::new();
+        let mut keys = HashSet::new();
+        for (name, bytes) in &upload.resources {
+            if is_bpmn(name) {
+                for process in self.parse_resource(name, bytes)? {
+                    if !keys.insert(process.key.clone()) {
+                        return Err(Error::Engine(format!(
+                            "The deployment contains definitions with the same key '{}' (id attribute), this is not allowed",
+                            process.key
+                        )));
+                    }
+                    parsed.push((name.clone(), sha(bytes), process));
+                }
+            } else if is_unbuilt(name) {
+                return Err(Error::Bad(format!(
+                    "the resource {name} is a decision, case or form model, which is not built"
+                )));
+            }
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let new = self.assemble(&upload, &parsed).await?;
+            let definitions: Vec<DefinitionRow> =
+                new.definitions.iter().map(|d| d.row.clone()).collect();
+            let deployment = new.deployment.clone();
+            match self.inner.store.deploy(new).await {
+                Ok(()) => {
+                    self.inner.job_bell.notify_one();
+                    return Ok(Deployed {
+                        deployment,
+                        definitions: Some(definitions),
+                    });
+                }
+                // Two deployments of one key at once: the version is taken; count again.
+                Err(_) if tries < TRIES && self.version_taken(&definitions).await? => {}
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    async fn version_taken(&self, definitions: &[DefinitionRow]) -> Result<bool, Error> {
+        for row in definitions {
+            let latest = self
+                .inner
+                .store
+                .latest(&row.key, row.tenant.as_deref())
+                .await?;
+            if latest.is_some_and(|latest| latest.version >= row.version) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn assemble(
+        &self,
+        upload: &Upload,
+        parsed: &[(String, String, Process)],
+    ) -> Result<NewDeployment, Error> {
+        let now = self.inner.clock.now();
+        let deployment = Deployment {
+            id: self.new_id(),
+            name: upload.name.clone(),
+            source: upload.source.clone(),
+            tenant: upload.tenant.clone(),
+            at: now,
+        };
+        let resource = |(name, bytes): &(String, Vec<u8>)| {
+            (
+                Resource {
+                    id: self.new_id(),
+                    name: name.clone(),
+                    sha: sha(bytes),
+                },
+                bytes.clone(),
+            )
+        };
+        let mut definitions = Vec::new();
+        for (name, sha, process) in parsed {
+            let latest = self
+                .inner
+                .store
+                .latest(&process.key, upload.tenant.as_deref())
+                .await?;
+            let version = latest.map_or(1, |row| row.version + 1);
+            let long = format!("{}:{version}:{}", process.key, self.new_id());
+            let row = DefinitionRow {
+                id: if long.len() > DEFINITION_ID_MAX {
+                    self.new_id()
+                } else {
+                    long
+                },
+                key: process.key.clone(),
+                version,
+                name: process.name.clone(),
+                tag: process.version_tag.clone(),
+                tenant: upload.tenant.clone(),
+                deployment: deployment.id.clone(),
+                resource: name.clone(),
+                sha: sha.clone(),
+                suspended: false,
+                ttl: process.history_days.map(i64::from),
+                startable: process.startable,
+            };
+            let starts = self.starts(name, process, &row, now).await?;
+            definitions.push(NewDefinition { row, starts });
+        }
+        Ok(NewDeployment {
+            deployment,
+            resources: upload.resources.iter().map(resource).collect(),
+            definitions,
+        })
+    }
+
+    /// What starts instances of a definition from outside.
+    async fn starts(
+        &self,
+        resource: &str,
+        process: &Process,
+        row: &DefinitionRow,
+        now: Millis,
+    ) -> Result<Vec<(String, String, StartTrigger)>, Error> {
+        let mut out = Vec::new();
+        for (_, element) in process.children(None) {
+            let Kind::Start { trigger, .. } = &element.kind else {
+                continue;
+            };
+            let problem = |message: String| Error::Parse {
+                resource: resource.to_owned(),
+                problems: vec![Problem {
+                    element: Some(element.id.clone()),
+                    line: element.line,
+                    column: 1,
+                    message,
+                }],
+            };
+            let text = |template: &Template| {
+                template
+                    .evaluate(&mut Outside(now))
+                    .map(|v| to_text(&v))
+                    .map_err(|e| problem(e.to_string()))
+            };
+            let made = match trigger {
+                Trigger::Message(name) => {
+                    let name = text(name)?;
+                    let others = self
+                        .inner
+                        .store
+                        .started_by_message(&name, row.tenant.as_deref(), &row.key)
+                        .await?;
+                    if !others.is_empty() {
+                        return Err(Error::Engine(format!(
+                            "ENGINE-01011 Cannot deploy process definition '{}': there already is a message event subscription for the message with name '{name}'.",
+                            row.resource
+                        )));
+                    }
+                    StartTrigger::Event("message", name)
+                }
+                Trigger::Signal(name) => StartTrigger::Event("signal", text(name)?),
+                Trigger::Date(template) | Trigger::Duration(template) => {
+                    let text = text(template)?;
+                    let span =
+                        crate::time::duration(&text).and_then(|span| crate::time::add(now, span));
+                    let due = span.or_else(|| crate::time::date(&text));
+                    StartTrigger::Timer(
+                        due.ok_or_else(|| {
+                            problem(format!("'{text}' is neither a date nor a duration"))
+                        })?,
+                        None,
+                    )
+                }
+                Trigger::Cycle(template) => {
+                    let text = text(template)?;
+                    let next = Cycle::parse(&text, now).and_then(|cycle| cycle.next_after(now));
+                    let due = next.ok_or_else(|| problem(format!("'{text}' is no cycle")))?;
+                    StartTrigger::Timer(due, Some(format!("{now}@{text}")))
+                }
+                Trigger::None
+                | Trigger::Error(_)
+                | Trigger::Escalation { .. }
+                | Trigger::Condition(_) => continue,
+            };
+            out.push((self.new_id(), element.id.clone(), made));
+        }
+        Ok(out)
+    }
+
+    /// Leaves out resources that the latest deployment of the name has already; gives that one if nothing is left.
+    async fn without_duplicates(&self, upload: &mut Upload) -> Result<Option<Deployed>, Error> {
+        let store = &self.inner.store;
+        let named = store
+            .deployments_named(upload.name.as_deref(), upload.tenant.as_deref())
+            .await?;
+        let Some(last) = named
+            .into_iter()
+            .next()
+            .filter(|d| d.source == upload.source)
+        else {
+            return Ok(None);
+        };
+        let resources = store.resources(&last.id).await?;
+        let known: HashMap<&str, &str> = resources
+            .iter()
+            .map(|r| (r.name.as_str(), r.sha.as_str()))
+            .collect();
+        let changed = |(name, bytes): &(String, Vec<u8>)| {
+            known.get(name.as_str()) != Some(&sha(bytes).as_str())
+        };
+        if !upload.resources.iter().any(changed) {
+            return Ok(Some(Deployed {
+                deployment: last,
+                definitions: None,
+            }));
+        }
+        if upload.changed_only {
+            upload.resources.retain(changed);
+        }
+        Ok(None)
+    }
+
+    /// Takes a deployment away. With `cascade` its instances and history go too; without, running instances refuse it.
+    pub async fn undeploy(&self, id: &str, cascade: bool) -> Result<(), Error> {
+        let store = &self.inner.store;
+        if store.deployment(id).await?.is_none() {
+            return Err(Error::NotFound(format!(
+                "Deployment with id '{id}' do not exist"
+            )));
+        }
+        if !cascade && store.running_of(id).await? > 0 {
+            return Err(Error::Engine(format!(
+                "Deletion of process definition without cascading failed: there are running instances of deployment '{id}'."
+            )));
+        }
+        let gone = store.definitions_of(id).await?;
+        store.undeploy(id).await?;
+        for row in gone {
+            // The version before it starts instances again.
+            if let Some(latest) = store
+                .latest(&row.key, row.tenant.as_deref())
+                .await?
+                .filter(|l| l.version < row.version)
+            {
+                let definition = self.parsed(&latest).await?;
+                let now = self.inner.clock.now();
+                let starts = self
+                    .starts(&latest.resource, &definition.process, &latest, now)
+                    .await?;
+                store
+                    .restart_triggers(
+                        &NewDefinition {
+                            row: latest,
+                            starts,
+                        },
+                        now,
+                    )
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sha(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+fn is_bpmn(name: &str) -> bool {
+    name.ends_with(".bpmn") || name.ends_with(".bpmn20.xml")
+}
+
+fn is_unbuilt(name: &str) -> bool {
+    [".dmn", ".dmn11.xml", ".cmmn", ".cmmn10.xml", ".cmmn11.xml"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
+}
+
+/// What an expression outside of any instance sees: the time.
+struct Outside(Millis);
+
+impl Environment for Outside {
+    fn variable(&self, _name: &str) -> Option<Value> {
+        None
+    }
+    fn local_variable(&self, _name: &str) -> Option<Value> {
+        None
+    }
+    fn variables(&self) -> Vec<(String, Value)> {
+        Vec::new()
+    }
+    fn set_variable(&mut self, _name: &str, _value: Value) {}
+    fn set_local_variable(&mut self, _name: &str, _value: Value) {}
+    fn remove_variable(&mut self, _name: &str) {}
+    fn member(&self, _member: Member<'_>) -> Option<Operand> {
+        None
+    }
+    fn knows(&self, _known: Known) -> bool {
+        false
+    }
+    fn now(&self) -> Millis {
+        self.0
+    }
+}

@@ -1,0 +1,120 @@
+//! Operations on process instances.
+
+use super::Handle;
+use super::assembly::{Assembly, suspended};
+use crate::error::Error;
+use crate::machine::{Command, Document, Instruction, Values, Variables};
+use crate::store::{DefinitionRow, Statement};
+
+/// A start.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Business key.
+    pub business_key: Option<String>,
+    /// Variables.
+    pub variables: Values,
+    /// Where to begin instead of the start event.
+    pub instructions: Vec<Instruction>,
+}
+
+/// A started instance.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Its document as it was committed.
+    pub document: Document,
+    /// Its variables.
+    pub variables: Variables,
+}
+
+impl Handle {
+    /// Starts an instance of a definition.
+    pub async fn start(&self, definition: &DefinitionRow, start: &Start) -> Result<Started, Error> {
+        if definition.suspended {
+            return Err(suspended(&definition.id));
+        }
+        let parsed = self.parsed(definition).await?;
+        let id = self.new_id();
+        let finished = self
+            .unit(|handle| {
+                let (parsed, id) = (parsed.clone(), id.clone());
+                async move {
+                    let mut assembly = Assembly::new(&handle);
+                    let mut document = Document::new(&id, &definition.id);
+                    document.business_key.clone_from(&start.business_key);
+                    document.tenant.clone_from(&definition.tenant);
+                    let command = Command::Start {
+                        at: None,
+                        variables: start.variables.clone(),
+                        instructions: start.instructions.clone(),
+                    };
+                    assembly.begin(document, parsed, command)?;
+                    assembly.finish().await
+                }
+            })
+            .await?;
+        let first = finished.instances.into_iter().next();
+        let (document, variables) =
+            first.ok_or_else(|| Error::Engine("the start made no instance".to_owned()))?;
+        Ok(Started {
+            document,
+            variables,
+        })
+    }
+
+    /// Carries out a command on an instance; `false` if there is no such instance.
+    pub async fn command(&self, instance: &str, command: &Command) -> Result<bool, Error> {
+        self.command_with(instance, command, &[], None).await
+    }
+
+    /// The same, with statements of its own in the transaction and the reason of an end.
+    pub(super) async fn command_with(
+        &self,
+        instance: &str,
+        command: &Command,
+        with: &[Statement],
+        reason: Option<&str>,
+    ) -> Result<bool, Error> {
+        let outcome = self
+            .unit(|handle| async move {
+                let mut assembly = Assembly::new(&handle);
+                assembly.unit.delete_reason = reason.map(str::to_owned);
+                assembly.unit.before.extend_from_slice(with);
+                if assembly.ask(instance, command.clone()).await? {
+                    assembly.finish().await
+                } else {
+                    Err(Error::NotFound(instance.to_owned()))
+                }
+            })
+            .await;
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound(id)) if id == instance => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends an instance from outside; `false` if there is none.
+    pub async fn delete_instance(
+        &self,
+        instance: &str,
+        reason: Option<&str>,
+    ) -> Result<bool, Error> {
+        self.command_with(instance, &Command::Delete, &[], reason)
+            .await
+    }
+
+    /// Suspends or resumes an instance with its jobs and tasks; `false` if there is none.
+    pub async fn suspend_instance(&self, instance: &str, suspend: bool) -> Result<bool, Error> {
+        let with = ["job", "work", "task"].map(|table| {
+            let sql = format!("UPDATE {table} SET suspended = ? WHERE inst = ?");
+            Statement::new(sql, vec![suspend.into(), instance.into()])
+        });
+        let done = self
+            .command_with(instance, &Command::Suspend(suspend), &with, None)
+            .await?;
+        if done && !suspend {
+            self.inner.job_bell.notify_one();
+        }
+        Ok(done)
+    }
+}

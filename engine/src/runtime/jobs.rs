@@ -1,0 +1,294 @@
+//! Running jobs, and what happens when they fail.
+
+use super::Handle;
+use super::assembly::Assembly;
+use crate::clock::Millis;
+use crate::error::Error;
+use crate::expr::Template;
+use crate::ids::At;
+use crate::machine::{Command, Context, Document, text_at};
+use crate::store::{Expect, Incident, JobRow, Statement};
+use crate::time::cycle::Cycle;
+use std::sync::atomic::Ordering;
+
+/// Longest stack trace that is kept, in bytes.
+const TRACE_MAX: usize = 64 * 1024;
+/// How soon a job is tried again whose transaction met another: its retries are not touched.
+const AFTER_CONFLICT_MS: Millis = 50;
+
+impl Handle {
+    /// Runs a job that this engine holds; a failure is recorded at the job.
+    pub(crate) async fn run_claimed(&self, job: &JobRow) {
+        match self.carry_out_job(job, Some(job.fence)).await {
+            Ok(()) => {
+                self.inner
+                    .counters
+                    .jobs_done
+                    .fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.inner
+                    .counters
+                    .jobs_failed
+                    .fetch_add(1, Ordering::Relaxed);
+                if let Err(failure) = self.record_failure(job, &error).await {
+                    tracing::warn!(job = job.id, %failure, "the failure of a job could not be recorded");
+                }
+            }
+        }
+    }
+
+    /// Runs a job now, on a user's word; the error goes to the user as well as to the job.
+    pub async fn execute_job(&self, id: &str) -> Result<(), Error> {
+        let missing = || Error::NotFound(format!("No job found with id '{id}': job is null"));
+        let job = self.inner.store.job(id).await?.ok_or_else(missing)?;
+        let done = self.carry_out_job(&job, None).await;
+        if let Err(error) = &done {
+            self.record_failure(&job, error).await?;
+        }
+        done
+    }
+
+    async fn carry_out_job(&self, job: &JobRow, fence: Option<i64>) -> Result<(), Error> {
+        self.unit(|handle| async move {
+            let mut assembly = Assembly::new(&handle);
+            match fence {
+                Some(fence) => assembly.unit.job = Some((job.id.clone(), fence)),
+                None => {
+                    let gone =
+                        Statement::new("DELETE FROM job WHERE id = ?", vec![(&job.id).into()]);
+                    assembly.unit.before.push(gone.expecting(Expect::One));
+                    assembly.unit.taken.insert(job.id.clone());
+                }
+            }
+            if job.retries > 0 {
+                assembly.unit.without_incident.insert(job.id.clone());
+            }
+            match &job.instance {
+                Some(instance) => {
+                    if !assembly
+                        .ask(
+                            instance,
+                            Command::RunJob {
+                                job: job.id.clone(),
+                            },
+                        )
+                        .await?
+                    {
+                        return Err(Error::Engine(format!(
+                            "the instance {instance} of job {} is gone",
+                            job.id
+                        )));
+                    }
+                }
+                None => handle.start_by_timer(&mut assembly, job).await?,
+            }
+            assembly.finish().await
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn start_by_timer(&self, assembly: &mut Assembly<'_>, job: &JobRow) -> Result<(), Error> {
+        let row = self.inner.store.definition(&job.definition).await?;
+        let row =
+            row.ok_or_else(|| Error::Engine(format!("the definition {} is gone", job.definition)))?;
+        let definition = self.parsed(&row).await?;
+        let mut document = Document::new(&self.new_id(), &row.id);
+        document.tenant.clone_from(&row.tenant);
+        let start = Command::Start {
+            at: Some(job.element.clone()),
+            variables: Vec::new(),
+            instructions: Vec::new(),
+        };
+        assembly.begin(document, definition, start)?;
+        // A timer that comes again leaves its successor behind. The row's text carries the moment it is counted from.
+        let again = job.repeat.as_deref().and_then(|text| text.split_once('@'));
+        let next = again.and_then(|(from, text)| {
+            Cycle::parse(text, from.parse().ok()?)?.next_after(assembly.now())
+        });
+        if let Some(due) = next {
+            let sql = "INSERT INTO job (id, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, fence, \
+                       failovers, repeat, created, tenant) SELECT ?, def, act, kind, ?, 1, prio, ?, 0, exclusive, suspended, 0, 0, \
+                       repeat, ?, tenant FROM job WHERE id = ?";
+            let now = assembly.now();
+            let cells = vec![
+                self.new_id().into(),
+                due.into(),
+                crate::store::JOB_RETRIES.into(),
+                now.into(),
+                (&job.id).into(),
+            ];
+            assembly.unit.before.insert(0, Statement::new(sql, cells));
+            self.inner.job_bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// One try less, later again, or an incident.
+    async fn record_failure(&self, job: &JobRow, error: &Error) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let lane = Statement::new("DELETE FROM lane WHERE job = ?", vec![(&job.id).into()]);
+        if matches!(error, Error::Store(_)) {
+            // The state was changed by someone else, or the database was away: not the job's fault.
+            let sql = "UPDATE job SET owner = NULL, due = ? WHERE id = ? AND fence = ?";
+            let cells = vec![
+                now.saturating_add(AFTER_CONFLICT_MS).into(),
+                (&job.id).into(),
+                job.fence.into(),
+            ];
+            return Ok(self
+                .inner
+                .store
+                .apply(vec![Statement::new(sql, cells), lane])
+                .await?);
+        }
+        let (retries, due) = self.next_try(job, now).await;
+        let message: String = error.to_string();
+        let trace: String = message.chars().take(TRACE_MAX).collect();
+        let sql = "UPDATE job SET owner = NULL, retries = ?, tried = 1, due = COALESCE(?, due), has_due = CASE WHEN ? = 1 THEN 1 ELSE has_due END, \
+                   err = ?, trace = ? WHERE id = ? AND fence = ?";
+        let cells = vec![
+            retries.into(),
+            due.into(),
+            due.is_some().into(),
+            message.chars().take(666).collect::<String>().into(),
+            trace.into(),
+            (&job.id).into(),
+            job.fence.into(),
+        ];
+        let mut out = vec![Statement::new(sql, cells), lane];
+        if retries <= 0
+            && job.retries > 0
+            && let Some(instance) = &job.instance
+        {
+            let incident = Incident {
+                id: self.new_id(),
+                instance: instance.clone(),
+                execution: job.execution.clone().unwrap_or_default(),
+                definition: job.definition.clone(),
+                element: job.element.clone(),
+                kind: "failedJob",
+                message: Some(message),
+                about: job.id.clone(),
+                tenant: job.tenant.clone(),
+            };
+            out.extend(incident.open(now));
+        }
+        self.inner.store.apply(out).await?;
+        self.inner.job_bell.notify_one();
+        Ok(())
+    }
+
+    /// Tries left after a failure, and when the next one is; `None`: at once.
+    async fn next_try(&self, job: &JobRow, now: Millis) -> (i64, Option<Millis>) {
+        let standard = ((job.retries - 1).max(0), None);
+        let Some(text) = self.retry_text(job).await else {
+            return standard;
+        };
+        let Some((times, intervals)) = retry_cycle(&text) else {
+            return standard;
+        };
+        let retries = if job.tried { job.retries } else { times };
+        let count = i64::try_from(intervals.len()).unwrap_or(1);
+        let index = (count - (retries - 1)).clamp(0, count - 1);
+        let interval = usize::try_from(index)
+            .ok()
+            .and_then(|i| intervals.get(i))
+            .copied();
+        let due = interval.and_then(|span| crate::time::add(now, span));
+        ((retries - 1).max(0), due)
+    }
+
+    /// What the element says about tries.
+    async fn retry_text(&self, job: &JobRow) -> Option<String> {
+        let definition = self.definition(&job.definition).await.ok()?;
+        let template: &Template = definition.process.get(&job.element)?.retry_cycle.as_ref()?;
+        if let Some(text) = template.literal() {
+            return Some(text.to_owned());
+        }
+        let loaded = self
+            .inner
+            .store
+            .load(job.instance.as_deref()?)
+            .await
+            .ok()??;
+        let now = self.inner.clock.now();
+        let mut ids = At(&self.inner.ids, now);
+        let context = Context {
+            definition: &definition,
+            now,
+            ids: &mut ids,
+            scripts: &*self.inner.scripts,
+        };
+        text_at(
+            loaded.document,
+            loaded.variables,
+            job.execution.as_deref()?,
+            template,
+            context,
+        )
+        .ok()
+    }
+
+    /// Sets the retries of a job.
+    pub async fn set_job_retries(&self, id: &str, retries: i64) -> Result<(), Error> {
+        let job = self.inner.store.job(id).await?;
+        let job = job.ok_or_else(|| Error::Engine(format!("No job found with id '{id}'.")))?;
+        let now = self.inner.clock.now();
+        let sql = "UPDATE job SET retries = ? WHERE id = ?";
+        let mut out =
+            vec![Statement::new(sql, vec![retries.into(), id.into()]).expecting(Expect::One)];
+        if retries > 0 && job.retries <= 0 {
+            out.extend(Incident::resolve(id, now));
+        }
+        self.inner.store.apply(out).await?;
+        self.inner.job_bell.notify_one();
+        Ok(())
+    }
+
+    /// Sets when a job is due; `None`: at once.
+    pub async fn set_job_due(&self, id: &str, due: Option<Millis>) -> Result<(), Error> {
+        let job = self.inner.store.job(id).await?;
+        job.ok_or_else(|| Error::Engine(format!("No job found with id '{id}'.")))?;
+        let now = self.inner.clock.now();
+        let sql = "UPDATE job SET due = ?, has_due = ? WHERE id = ?";
+        let cells = vec![due.unwrap_or(now).into(), due.is_some().into(), id.into()];
+        self.inner
+            .store
+            .apply(vec![Statement::new(sql, cells).expecting(Expect::One)])
+            .await?;
+        self.inner.job_bell.notify_one();
+        Ok(())
+    }
+}
+
+/// `R5/PT5M` is five tries five minutes apart; `PT10M,PT20M` three tries with these pauses between them.
+fn retry_cycle(text: &str) -> Option<(i64, Vec<jiff::Span>)> {
+    let text = text.trim();
+    if let Some(rest) = text.strip_prefix('R') {
+        let (times, span) = rest.split_once('/')?;
+        return Some((times.parse().ok()?, vec![crate::time::duration(span)?]));
+    }
+    let spans: Option<Vec<_>> = text.split(',').map(crate::time::duration).collect();
+    let spans = spans?;
+    Some((i64::try_from(spans.len()).ok()? + 1, spans))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_cycles_are_read_in_both_forms() {
+        assert_eq!(
+            retry_cycle("R5/PT5M").map(|(n, s)| (n, s.len())),
+            Some((5, 1))
+        );
+        assert_eq!(
+            retry_cycle("PT10M, PT17M,PT20M").map(|(n, s)| (n, s.len())),
+            Some((4, 3))
+        );
+        assert_eq!(retry_cycle("often").map(|(n, _)| n), None);
+    }
+}

@@ -1,0 +1,290 @@
+//! Operations on external tasks.
+
+use super::Handle;
+use super::assembly::Assembly;
+use crate::error::Error;
+use crate::machine::{Command, Place, Raised, Values};
+use crate::store::{Expect, Fetch, Fetched, Statement, WorkRow};
+
+/// Longest error message that is kept, in characters, as clients know it.
+const ERROR_MAX: usize = 666;
+
+impl Handle {
+    /// Locks external tasks for a worker.
+    pub async fn fetch_and_lock(&self, fetch: &Fetch) -> Result<Vec<Fetched>, Error> {
+        Ok(self
+            .inner
+            .store
+            .fetch_and_lock(fetch, self.inner.clock.now())
+            .await?)
+    }
+
+    /// An external task that is there.
+    pub async fn existing_work(&self, id: &str) -> Result<WorkRow, Error> {
+        let row = self.inner.store.work(id).await?;
+        row.ok_or_else(|| Error::NotFound(format!("External task with id {id} does not exist")))
+    }
+
+    /// The same, if this worker has it.
+    async fn work_of(&self, id: &str, worker: &str, verb: &str) -> Result<WorkRow, Error> {
+        let row = self.existing_work(id).await?;
+        if row.worker.as_deref() != Some(worker) {
+            let holder = row.worker.as_deref().unwrap_or("null");
+            return Err(Error::Rejected(format!(
+                "External Task {id} cannot be {verb} by worker '{worker}'. It is locked by worker '{holder}'."
+            )));
+        }
+        if row.suspended {
+            return Err(Error::Engine(format!(
+                "ExternalTask with id '{id}' is suspended"
+            )));
+        }
+        Ok(row)
+    }
+
+    async fn end_work(&self, row: &WorkRow, worker: &str, command: &Command) -> Result<(), Error> {
+        let id = row.id.as_str();
+        self.unit(|handle| async move {
+            let mut assembly = Assembly::new(&handle);
+            let sql = "DELETE FROM work WHERE id = ? AND worker = ?";
+            let guard = Statement::new(sql, vec![id.into(), worker.into()]).expecting(Expect::One);
+            assembly.unit.before.push(guard);
+            assembly.unit.taken.insert(id.to_owned());
+            if row.retries.is_none_or(|retries| retries > 0) {
+                assembly.unit.without_incident.insert(id.to_owned());
+            }
+            if !assembly.ask(&row.instance, command.clone()).await? {
+                return Err(Error::NotFound(format!(
+                    "External task with id {id} does not exist"
+                )));
+            }
+            assembly.finish().await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A worker has done it.
+    pub async fn complete_work(
+        &self,
+        id: &str,
+        worker: &str,
+        variables: Values,
+        local: Values,
+    ) -> Result<(), Error> {
+        let row = self.work_of(id, worker, "completed").await?;
+        self.end_work(
+            &row,
+            worker,
+            &Command::CompleteWork {
+                work: id.to_owned(),
+                variables,
+                local,
+            },
+        )
+        .await
+    }
+
+    /// A worker reports a BPMN error.
+    pub async fn error_at_work(
+        &self,
+        id: &str,
+        worker: &str,
+        raised: Raised,
+        variables: Values,
+    ) -> Result<(), Error> {
+        let row = self.work_of(id, worker, "bpmn error reported").await?;
+        let place = Place::Work(id.to_owned());
+        // The row goes with the execution, whether somebody catches the error or not.
+        self.end_work(
+            &row,
+            worker,
+            &Command::Raise {
+                place,
+                raised,
+                variables,
+            },
+        )
+        .await
+    }
+
+    /// A worker could not do it.
+    pub async fn fail_work(
+        &self,
+        id: &str,
+        worker: &str,
+        (message, details): (Option<String>, Option<String>),
+        (retries, after_ms): (i64, i64),
+        (variables, local): (Values, Values),
+    ) -> Result<(), Error> {
+        let row = self.work_of(id, worker, "failed").await?;
+        if retries < 0 {
+            return Err(Error::Bad(
+                "The number of retries cannot be negative".to_owned(),
+            ));
+        }
+        if after_ms < 0 {
+            return Err(Error::Bad(
+                "The retry timeout cannot be negative".to_owned(),
+            ));
+        }
+        let now = self.inner.clock.now();
+        let message = message.map(|m| m.chars().take(ERROR_MAX).collect::<String>());
+        let sql = "UPDATE work SET err = ?, details = ?, retries = ?, lock_until = ? WHERE id = ? AND worker = ?";
+        let cells = vec![
+            message.clone().into(),
+            details.into(),
+            retries.into(),
+            now.saturating_add(after_ms).into(),
+            id.into(),
+            worker.into(),
+        ];
+        let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
+        out.extend(self.incident_after(&row, retries, message, now));
+        for (values, only_here) in [(variables, false), (local, true)] {
+            if !values.is_empty() {
+                let execution = row.execution.clone();
+                let set = Command::SetVariables {
+                    execution,
+                    set: values,
+                    remove: Vec::new(),
+                    local: only_here,
+                };
+                self.command(&row.instance, &set).await?;
+            }
+        }
+        self.inner.store.apply(out).await?;
+        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        Ok(())
+    }
+
+    /// The incident that appears or goes with a new number of retries.
+    fn incident_after(
+        &self,
+        row: &WorkRow,
+        retries: i64,
+        message: Option<String>,
+        now: i64,
+    ) -> Vec<Statement> {
+        let had = row.retries.is_some_and(|r| r <= 0);
+        if retries <= 0 && !had {
+            let incident = crate::store::Incident {
+                id: self.new_id(),
+                instance: row.instance.clone(),
+                execution: row.execution.clone(),
+                definition: row.definition.clone(),
+                element: row.element.clone(),
+                kind: "failedExternalTask",
+                message,
+                about: row.id.clone(),
+                tenant: row.tenant.clone(),
+            };
+            incident.open(now)
+        } else if retries > 0 && had {
+            crate::store::Incident::resolve(&row.id, now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Sets the retries of an external task.
+    pub async fn set_work_retries(&self, id: &str, retries: i64) -> Result<(), Error> {
+        let row = self.existing_work(id).await?;
+        if retries < 0 {
+            return Err(Error::Bad(
+                "The number of retries cannot be negative".to_owned(),
+            ));
+        }
+        let sql = "UPDATE work SET retries = ? WHERE id = ?";
+        let mut out =
+            vec![Statement::new(sql, vec![retries.into(), id.into()]).expecting(Expect::One)];
+        out.extend(self.incident_after(&row, retries, row.error.clone(), self.inner.clock.now()));
+        self.inner.store.apply(out).await?;
+        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        Ok(())
+    }
+
+    /// Sets the priority of an external task.
+    pub async fn set_work_priority(&self, id: &str, priority: i64) -> Result<(), Error> {
+        self.existing_work(id).await?;
+        let sql = "UPDATE work SET prio = ? WHERE id = ?";
+        let out = Statement::new(sql, vec![priority.into(), id.into()]).expecting(Expect::One);
+        Ok(self.inner.store.apply(vec![out]).await?)
+    }
+
+    /// Makes a worker's lock last from now for another while.
+    pub async fn extend_lock(&self, id: &str, worker: &str, for_ms: i64) -> Result<(), Error> {
+        let row = self.work_of(id, worker, "locked").await?;
+        let now = self.inner.clock.now();
+        if row.locked_until.is_none_or(|until| until < now) {
+            return Err(Error::Rejected(format!(
+                "Cannot extend a lock that expired: {id}"
+            )));
+        }
+        self.relock(
+            id,
+            Some(worker),
+            now.saturating_add(for_ms),
+            "worker = ?",
+            worker,
+        )
+        .await
+    }
+
+    /// Locks an external task for a worker, unless another has it.
+    pub async fn lock_work(&self, id: &str, worker: &str, for_ms: i64) -> Result<(), Error> {
+        let row = self.existing_work(id).await?;
+        let now = self.inner.clock.now();
+        let held = row
+            .worker
+            .as_deref()
+            .filter(|w| *w != worker && row.locked_until.is_some_and(|until| until >= now));
+        if let Some(holder) = held {
+            return Err(Error::Rejected(format!(
+                "External Task {id} cannot be locked by worker '{worker}'. It is locked by worker '{holder}'."
+            )));
+        }
+        self.relock(
+            id,
+            Some(worker),
+            now.saturating_add(for_ms),
+            "1 = 1 OR worker = ?",
+            worker,
+        )
+        .await
+    }
+
+    async fn relock(
+        &self,
+        id: &str,
+        to: Option<&str>,
+        until: i64,
+        check: &str,
+        worker: &str,
+    ) -> Result<(), Error> {
+        let sql = format!("UPDATE work SET worker = ?, lock_until = ? WHERE id = ? AND ({check})");
+        let cells = vec![
+            to.map(str::to_owned).into(),
+            until.into(),
+            id.into(),
+            worker.into(),
+        ];
+        Ok(self
+            .inner
+            .store
+            .apply(vec![Statement::new(sql, cells).expecting(Expect::One)])
+            .await?)
+    }
+
+    /// Gives an external task back.
+    pub async fn unlock_work(&self, id: &str) -> Result<(), Error> {
+        self.existing_work(id).await?;
+        let sql = "UPDATE work SET worker = NULL, lock_until = NULL WHERE id = ?";
+        self.inner
+            .store
+            .apply(vec![Statement::new(sql, vec![id.into()])])
+            .await?;
+        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        Ok(())
+    }
+}

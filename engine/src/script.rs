@@ -1,0 +1,169 @@
+//! JavaScript for script tasks, conditions and mappings, in QuickJS with limits.
+//!
+//! Owns the script host. A script sees variables and an `execution`; it has no files, no network, no clock of its own
+//! to speak of, and is stopped when it takes too long or too much memory. Data goes in and out as JSON text.
+
+use crate::expr::Operand;
+use crate::machine::{Change, Scripts};
+use crate::value::Value;
+use rquickjs::{CatchResultExt, Context, Runtime};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// Most memory of one script.
+pub(crate) const MEMORY_MAX: usize = 32 * 1024 * 1024;
+/// Deepest stack of one script.
+pub(crate) const STACK_MAX: usize = 256 * 1024;
+/// Longest run of one script.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The script host.
+#[derive(Debug, Default)]
+pub(crate) struct QuickJs;
+
+const PRELUDE: &str = r"
+(function (given) {
+  const vars = given.variables, local = given.dates, out = [];
+  for (const name of local) { vars[name] = new Date(vars[name]); }
+  const plain = (v) => v instanceof Date ? { date: v.getTime() } : { json: v === undefined ? null : v };
+  globalThis.__changes = out;
+  globalThis.__plain = plain;
+  globalThis.execution = Object.assign({
+    getVariable: (n) => n in vars ? vars[n] : null,
+    getVariableLocal: (n) => n in vars ? vars[n] : null,
+    hasVariable: (n) => n in vars,
+    setVariable: (n, v) => { vars[n] = v; out.push({ set: n, value: plain(v) }); },
+    setVariableLocal: (n, v) => { vars[n] = v; out.push({ local: n, value: plain(v) }); },
+    removeVariable: (n) => { delete vars[n]; out.push({ remove: n }); },
+    getVariables: () => Object.assign({}, vars),
+  }, given.execution);
+  for (const n of ['id', 'processInstanceId', 'processDefinitionId', 'businessKey', 'processBusinessKey', 'tenantId', 'currentActivityId']) {
+    const v = n === 'processBusinessKey' ? given.execution.businessKey : given.execution[n];
+    globalThis.execution['get' + n[0].toUpperCase() + n.slice(1)] = () => v === undefined ? null : v;
+  }
+  for (const n in vars) { if (!(n in globalThis)) globalThis[n] = vars[n]; }
+})";
+
+impl QuickJs {
+    fn run_json(&self, source: &str, given: &Json) -> Result<Json, String> {
+        let runtime = Runtime::new().map_err(|e| e.to_string())?;
+        runtime.set_memory_limit(MEMORY_MAX);
+        runtime.set_max_stack_size(STACK_MAX);
+        let begun = crate::clock::monotonic();
+        runtime.set_interrupt_handler(Some(Box::new(move || begun.elapsed() > TIME_MAX)));
+        let context = Context::full(&runtime).map_err(|e| e.to_string())?;
+        context.with(|ctx| {
+            let prelude = format!("{PRELUDE}({given})");
+            ctx.eval::<(), _>(prelude)
+                .catch(&ctx)
+                .map_err(|e| e.to_string())?;
+            ctx.globals()
+                .set("__source", source)
+                .map_err(|e| e.to_string())?;
+            // Indirect evaluation: the script's own names do not meet those of the host.
+            let body =
+                "JSON.stringify({ result: __plain((0, eval)(__source)), changes: __changes })";
+            let text: String = ctx.eval(body).catch(&ctx).map_err(|e| {
+                if begun.elapsed() > TIME_MAX {
+                    format!("the script ran longer than {} ms", TIME_MAX.as_millis())
+                } else {
+                    e.to_string()
+                }
+            })?;
+            serde_json::from_str(&text).map_err(|e| e.to_string())
+        })
+    }
+}
+
+impl Scripts for QuickJs {
+    fn run(
+        &self,
+        source: &str,
+        variables: &[(String, Value)],
+        execution: &[(&'static str, String)],
+    ) -> Result<(Value, Vec<Change>), String> {
+        let dates = variables
+            .iter()
+            .filter(|(_, v)| matches!(v, Value::Date(_)))
+            .map(|(n, _)| n.clone());
+        let given = json!({
+            "variables": variables.iter().map(|(n, v)| (n.clone(), to_json(v))).collect::<serde_json::Map<_, _>>(),
+            "dates": dates.collect::<Vec<_>>(),
+            "execution": execution.iter().map(|(n, v)| ((*n).to_owned(), Json::from(v.as_str()))).collect::<serde_json::Map<_, _>>(),
+        });
+        let out = self.run_json(source, &given)?;
+        let changes = out["changes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(change)
+            .collect();
+        Ok((from_json(&out["result"]), changes))
+    }
+}
+
+fn to_json(value: &Value) -> Json {
+    Operand::from_value(value).to_json()
+}
+
+fn from_json(plain: &Json) -> Value {
+    match plain["date"].as_f64() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "JavaScript dates are whole milliseconds within 2^53"
+        )]
+        Some(ms) => Value::Date(ms as i64),
+        None => Operand::from_json(&plain["json"]).into_value(),
+    }
+}
+
+fn change(change: &Json) -> Option<Change> {
+    let name = |field: &str| change[field].as_str().map(str::to_owned);
+    if let Some(name) = name("set") {
+        Some(Change::Set(name, from_json(&change["value"])))
+    } else if let Some(name) = name("local") {
+        Some(Change::SetLocal(name, from_json(&change["value"])))
+    } else {
+        name("remove").map(Change::Remove)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(source: &str) -> Result<(Value, Vec<Change>), String> {
+        let variables = vec![
+            ("x".to_owned(), Value::Integer(20)),
+            ("when".to_owned(), Value::Date(5)),
+        ];
+        QuickJs.run(source, &variables, &[("businessKey", "order-1".to_owned())])
+    }
+
+    #[test]
+    fn scripts_read_and_set_variables() {
+        assert_eq!(run("x * 2 + 2").unwrap().0, Value::Integer(42));
+        assert_eq!(run("when.getTime()").unwrap().0, Value::Integer(5));
+        assert_eq!(
+            run("execution.getBusinessKey()").unwrap().0,
+            Value::from("order-1")
+        );
+        let (_, changes) = run("execution.setVariable('y', x / 8); var z = 3;").unwrap();
+        assert_eq!(changes, [Change::Set("y".into(), Value::Double(2.5))]);
+        assert_eq!(run("new Date(7)").unwrap().0, Value::Date(7));
+    }
+
+    #[test]
+    fn scripts_that_go_wrong_are_errors() {
+        assert!(run("throw new Error('no')").unwrap_err().contains("no"));
+        assert!(run("nope + 1").unwrap_err().contains("nope"));
+        assert!(run("(").is_err());
+    }
+
+    #[test]
+    fn scripts_that_never_end_or_eat_memory_are_stopped() {
+        assert!(run("while (true) {}").unwrap_err().contains("longer"));
+        assert!(run("var a = []; while (true) { a.push('x'.repeat(100000)); }").is_err());
+        assert!(run("(function f() { f(); })()").is_err());
+    }
+}

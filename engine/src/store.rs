@@ -1,0 +1,79 @@
+//! What outlives the process: definitions, instances, their projections, history.
+//!
+//! Owns the schema and every statement. One unit of work is one transaction, checked against the revisions it was read
+//! at. Must not know HTTP. The two databases differ in how a transaction is run and a batch is claimed, nothing else.
+
+mod cell;
+mod claim;
+mod database;
+mod deployments;
+mod incident;
+mod list;
+mod postgres;
+mod read;
+mod schema;
+mod sqlite;
+mod statement;
+mod tasks;
+mod unit;
+mod upkeep;
+mod variable;
+mod write;
+
+pub use cell::{Cell, Row};
+pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
+pub use database::{Database, Failure};
+pub use deployments::{
+    DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
+};
+pub use incident::Incident;
+pub use list::{Condition, Page, Query, Sort};
+pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
+pub use statement::{Expect, Statement};
+pub use tasks::{Comment, Link, TaskFields};
+pub use unit::{Changes, InstanceChange, Unit};
+pub(crate) use write::RETRIES as JOB_RETRIES;
+
+use std::sync::Arc;
+
+/// The store of one site.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) db: Arc<Database>,
+}
+
+impl Store {
+    /// Opens `sqlite:FILE` or `postgres://…`, makes the schema if it is new, and gives the database an identity.
+    pub async fn open(url: &str) -> Result<Store, Failure> {
+        let db = Database::open(url).await?;
+        schema::migrate(&db).await?;
+        Ok(Store { db: Arc::new(db) })
+    }
+
+    /// The identity of this database, given to it when it was made.
+    pub async fn installation(&self) -> Result<String, Failure> {
+        let rows = self
+            .db
+            .query(
+                "SELECT value FROM property WHERE name = 'installation'",
+                Vec::new(),
+            )
+            .await?;
+        Ok(rows.first().map(|row| row.text(0)).unwrap_or_default())
+    }
+
+    /// Commits a unit, or nothing of it.
+    pub async fn commit(&self, unit: Unit) -> Result<(), Failure> {
+        self.db.apply(unit.statements()).await.map(|_| ())
+    }
+
+    /// Carries out statements in one transaction.
+    pub(crate) async fn apply(&self, statements: Vec<Statement>) -> Result<(), Failure> {
+        self.db.apply(statements).await.map(|_| ())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}

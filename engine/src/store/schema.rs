@@ -1,0 +1,139 @@
+//! The tables, and how an older database is brought forward.
+
+use super::cell::Cell;
+use super::database::{Database, Failure};
+use super::statement::Statement;
+
+/// Steps in order; a database remembers how many it has. Steps are never changed, only added.
+const STEPS: &[&[&str]] = &[&[
+    "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",
+    "CREATE TABLE deployment (id TEXT PRIMARY KEY, name TEXT, source TEXT, tenant TEXT, at BIGINT NOT NULL)",
+    "CREATE TABLE content (sha TEXT PRIMARY KEY, bytes {blob} NOT NULL)",
+    "CREATE TABLE resource (id TEXT PRIMARY KEY, deployment TEXT NOT NULL, name TEXT NOT NULL, sha TEXT NOT NULL)",
+    "CREATE INDEX resource_deployment ON resource (deployment)",
+    "CREATE TABLE definition (id TEXT PRIMARY KEY, key TEXT NOT NULL, version BIGINT NOT NULL, name TEXT, tag TEXT, tenant TEXT, \
+     deployment TEXT NOT NULL, resource TEXT NOT NULL, sha TEXT NOT NULL, suspended BIGINT NOT NULL, ttl BIGINT, startable BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX definition_version ON definition (key, COALESCE(tenant, ''), version)",
+    "CREATE INDEX definition_deployment ON definition (deployment)",
+    "CREATE TABLE inst (id TEXT PRIMARY KEY, def TEXT NOT NULL, root TEXT NOT NULL, super_inst TEXT, super_exec TEXT, bkey TEXT, \
+     tenant TEXT, suspended BIGINT NOT NULL, rev BIGINT NOT NULL, home_gen BIGINT NOT NULL, doc TEXT NOT NULL, started BIGINT NOT NULL)",
+    "CREATE INDEX inst_def ON inst (def)",
+    "CREATE INDEX inst_bkey ON inst (bkey)",
+    "CREATE INDEX inst_super ON inst (super_inst)",
+    "CREATE TABLE var (id TEXT PRIMARY KEY, inst TEXT NOT NULL, scope TEXT NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL, \
+     num DOUBLE PRECISION, txt TEXT, bytes {blob}, meta TEXT, ai TEXT)",
+    "CREATE UNIQUE INDEX var_scope ON var (inst, scope, name)",
+    "CREATE INDEX var_name ON var (name, inst)",
+    "CREATE TABLE job (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT NOT NULL, act TEXT NOT NULL, kind TEXT NOT NULL, \
+     due BIGINT NOT NULL, has_due BIGINT NOT NULL, prio BIGINT NOT NULL, retries BIGINT NOT NULL, tried BIGINT NOT NULL, exclusive BIGINT NOT NULL, \
+     suspended BIGINT NOT NULL, owner TEXT, fence BIGINT NOT NULL, lease_until BIGINT, failovers BIGINT NOT NULL, err TEXT, trace TEXT, \
+     repeat TEXT, created BIGINT NOT NULL, tenant TEXT)",
+    "CREATE INDEX job_ready ON job (due) WHERE owner IS NULL AND retries > 0 AND suspended = 0",
+    "CREATE INDEX job_owner ON job (owner) WHERE owner IS NOT NULL",
+    "CREATE INDEX job_inst ON job (inst)",
+    "CREATE TABLE lane (inst TEXT PRIMARY KEY, job TEXT NOT NULL, owner TEXT NOT NULL)",
+    "CREATE TABLE work (id TEXT PRIMARY KEY, inst TEXT NOT NULL, exec TEXT NOT NULL, def TEXT NOT NULL, act TEXT NOT NULL, ai TEXT NOT NULL, \
+     topic TEXT NOT NULL, prio BIGINT NOT NULL, created BIGINT NOT NULL, retries BIGINT, suspended BIGINT NOT NULL, worker TEXT, \
+     lock_until BIGINT, err TEXT, details TEXT, tenant TEXT)",
+    "CREATE INDEX work_topic ON work (topic, created)",
+    "CREATE INDEX work_inst ON work (inst)",
+    "CREATE TABLE task (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT, act TEXT, ai TEXT, name TEXT, description TEXT, \
+     assignee TEXT, owner TEXT, delegation TEXT, due BIGINT, follow_up BIGINT, prio BIGINT NOT NULL, form_key TEXT, created BIGINT NOT NULL, \
+     updated BIGINT, suspended BIGINT NOT NULL, tenant TEXT, parent TEXT)",
+    "CREATE INDEX task_inst ON task (inst)",
+    "CREATE INDEX task_assignee ON task (assignee)",
+    "CREATE TABLE link (task TEXT NOT NULL, type TEXT NOT NULL, user_id TEXT, group_id TEXT)",
+    "CREATE INDEX link_task ON link (task)",
+    "CREATE TABLE sub (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT NOT NULL, act TEXT NOT NULL, kind TEXT NOT NULL, \
+     name TEXT NOT NULL, tenant TEXT, created BIGINT NOT NULL)",
+    "CREATE INDEX sub_name ON sub (kind, name)",
+    "CREATE INDEX sub_inst ON sub (inst)",
+    "CREATE TABLE incident (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT, act TEXT, type TEXT NOT NULL, message TEXT, \
+     ref TEXT NOT NULL, cause TEXT NOT NULL, root_cause TEXT NOT NULL, at BIGINT NOT NULL, tenant TEXT)",
+    "CREATE INDEX incident_inst ON incident (inst)",
+    "CREATE INDEX incident_ref ON incident (ref)",
+    "CREATE TABLE h_inst (id TEXT PRIMARY KEY, def TEXT NOT NULL, bkey TEXT, tenant TEXT, super_inst TEXT, root TEXT NOT NULL, \
+     start_act TEXT, end_act TEXT, started BIGINT NOT NULL, ended BIGINT, state TEXT NOT NULL, reason TEXT, removal BIGINT)",
+    "CREATE INDEX h_inst_started ON h_inst (started)",
+    "CREATE INDEX h_inst_ended ON h_inst (ended)",
+    "CREATE INDEX h_inst_bkey ON h_inst (bkey)",
+    "CREATE TABLE h_act (id TEXT PRIMARY KEY, inst TEXT NOT NULL, parent TEXT, def TEXT NOT NULL, act TEXT NOT NULL, name TEXT, type TEXT NOT NULL, \
+     exec TEXT NOT NULL, task TEXT, called TEXT, assignee TEXT, started BIGINT NOT NULL, ended BIGINT, canceled BIGINT NOT NULL, seq BIGINT NOT NULL, tenant TEXT)",
+    "CREATE INDEX h_act_inst ON h_act (inst, seq)",
+    "CREATE TABLE h_task (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT, act TEXT, ai TEXT, name TEXT, description TEXT, \
+     assignee TEXT, owner TEXT, due BIGINT, follow_up BIGINT, prio BIGINT NOT NULL, started BIGINT NOT NULL, ended BIGINT, reason TEXT, tenant TEXT)",
+    "CREATE INDEX h_task_inst ON h_task (inst)",
+    "CREATE TABLE h_var (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT, ai TEXT, name TEXT NOT NULL, type TEXT NOT NULL, \
+     num DOUBLE PRECISION, txt TEXT, bytes {blob}, meta TEXT, created BIGINT NOT NULL, state TEXT NOT NULL, tenant TEXT)",
+    "CREATE INDEX h_var_inst ON h_var (inst)",
+    "CREATE TABLE h_incident (id TEXT PRIMARY KEY, inst TEXT, exec TEXT, def TEXT, act TEXT, type TEXT NOT NULL, message TEXT, \
+     ref TEXT NOT NULL, cause TEXT NOT NULL, root_cause TEXT NOT NULL, at BIGINT NOT NULL, ended BIGINT, state TEXT NOT NULL, tenant TEXT)",
+    "CREATE INDEX h_incident_inst ON h_incident (inst)",
+    "CREATE TABLE comment (id TEXT PRIMARY KEY, task TEXT NOT NULL, inst TEXT, user_id TEXT, at BIGINT NOT NULL, message TEXT NOT NULL)",
+    "CREATE TABLE engine (id TEXT PRIMARY KEY, name TEXT NOT NULL, epoch BIGINT NOT NULL, status TEXT NOT NULL, beat BIGINT NOT NULL, \
+     beat_at BIGINT NOT NULL, window_ms BIGINT NOT NULL, running BIGINT NOT NULL, capacity BIGINT NOT NULL)",
+]];
+
+/// Brings the schema to this version.
+pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {
+    let blob = if matches!(db, Database::Sqlite(_)) {
+        "BLOB"
+    } else {
+        "BYTEA"
+    };
+    let mut have = version(db).await;
+    while let Some(step) = STEPS.get(usize::try_from(have).unwrap_or(usize::MAX)) {
+        let mut statements: Vec<Statement> = Vec::new();
+        if matches!(db, Database::Postgres(_)) {
+            // Two engines that start together on an empty database take turns.
+            let key: Vec<Cell> = vec![Cell::from(0x686f_6d69_6e67_i64)];
+            statements.push(Statement::new("SELECT pg_advisory_xact_lock(?)", key));
+        }
+        statements.extend(
+            step.iter()
+                .map(|sql| Statement::new(sql.replace("{blob}", blob), Vec::new())),
+        );
+        if have == 0 {
+            let installation = uuid::Uuid::new_v4().to_string();
+            let row = vec![Cell::from("installation"), Cell::from(installation)];
+            statements.push(Statement::new(
+                "INSERT INTO property (name, value) VALUES (?, ?)",
+                row,
+            ));
+        }
+        statements.push(Statement::new(
+            "DELETE FROM property WHERE name = 'schema'",
+            Vec::new(),
+        ));
+        let row = vec![Cell::from("schema"), Cell::from((have + 1).to_string())];
+        statements.push(Statement::new(
+            "INSERT INTO property (name, value) VALUES (?, ?)",
+            row,
+        ));
+        match db.apply(statements).await {
+            Ok(_) => have += 1,
+            // The other engine was first: look again.
+            Err(failure) => {
+                let now = version(db).await;
+                if now <= have {
+                    return Err(failure);
+                }
+                have = now;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn version(db: &Database) -> i64 {
+    let rows = db
+        .query(
+            "SELECT value FROM property WHERE name = 'schema'",
+            Vec::new(),
+        )
+        .await;
+    // Without the table the database is new.
+    rows.ok()
+        .and_then(|rows| rows.first().and_then(|row| row.text(0).parse().ok()))
+        .unwrap_or(0)
+}

@@ -1,0 +1,178 @@
+//! SQLite: one writer that commits several units at once, and a pool of readers.
+
+use super::cell::{Cell, Row};
+use super::database::Failure;
+use super::statement::{Expect, Statement};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{
+    AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef,
+};
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Units that are committed together at most; each waits for the sync of the disk once.
+const GROUP_MAX: usize = 64;
+/// Units that may wait for the writer.
+const QUEUE_MAX: usize = 1024;
+/// Connections for reading.
+const READERS: u32 = 4;
+/// How long another process may hold the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+type Answer = Result<Vec<Vec<Row>>, Failure>;
+type Request = (Vec<Statement>, oneshot::Sender<Answer>);
+
+/// A file.
+#[derive(Debug)]
+pub struct Sqlite {
+    readers: SqlitePool,
+    writer: mpsc::Sender<Request>,
+}
+
+impl Sqlite {
+    /// Opens or makes the file.
+    pub(super) async fn open(url: &str) -> Result<Sqlite, Failure> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .pragma("temp_store", "memory")
+            .statement_cache_capacity(512)
+            .disable_statement_logging();
+        let connection = SqliteConnection::connect_with(&options).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options)
+            .await?;
+        let (writer, requests) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(write(connection, requests));
+        Ok(Sqlite { readers, writer })
+    }
+
+    pub(super) async fn query(
+        &self,
+        sql: String,
+        parameters: Vec<Cell>,
+    ) -> Result<Vec<Row>, Failure> {
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments(parameters)?);
+        let rows = self.readers.fetch_all(query).await?;
+        rows.iter().map(row).collect()
+    }
+
+    pub(super) async fn apply(&self, statements: Vec<Statement>) -> Answer {
+        let (answer, wait) = oneshot::channel();
+        self.writer
+            .send((statements, answer))
+            .await
+            .map_err(|_| Failure::Closed)?;
+        wait.await.map_err(|_| Failure::Closed)?
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+    }
+}
+
+async fn write(mut connection: SqliteConnection, mut requests: mpsc::Receiver<Request>) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while requests.recv_many(&mut group, GROUP_MAX).await > 0 {
+        let mut answers = Vec::with_capacity(group.len());
+        let outcome = commit(&mut connection, &mut group, &mut answers).await;
+        if let Err(failure) = &outcome {
+            tracing::warn!(%failure, "a group of units was not committed");
+            // An error in the middle leaves a transaction open; without one this does nothing.
+            drop(connection.execute("ROLLBACK").await);
+        }
+        let committed = outcome.is_ok();
+        for (answer, to) in answers {
+            let answer = if committed {
+                answer
+            } else {
+                answer.and(Err(Failure::Closed))
+            };
+            drop(to.send(answer));
+        }
+        for (_, to) in group.drain(..) {
+            drop(to.send(Err(Failure::Closed)));
+        }
+    }
+    drop(connection.close().await);
+}
+
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: &mut Vec<Request>,
+    answers: &mut Vec<(Answer, oneshot::Sender<Answer>)>,
+) -> Result<(), Failure> {
+    connection.execute("BEGIN IMMEDIATE").await?;
+    for (statements, to) in group.drain(..) {
+        connection.execute("SAVEPOINT unit").await?;
+        let answer = run(connection, statements).await;
+        if answer.is_err() {
+            connection.execute("ROLLBACK TO unit").await?;
+        }
+        connection.execute("RELEASE unit").await?;
+        answers.push((answer, to));
+    }
+    connection.execute("COMMIT").await?;
+    Ok(())
+}
+
+async fn run(connection: &mut SqliteConnection, statements: Vec<Statement>) -> Answer {
+    let mut out = Vec::new();
+    for statement in statements {
+        let query = sqlx::query_with(
+            AssertSqlSafe(statement.sql.into_owned()),
+            arguments(statement.parameters)?,
+        );
+        if statement.expect == Expect::Rows {
+            let rows = connection.fetch_all(query).await?;
+            out.push(rows.iter().map(row).collect::<Result<Vec<_>, _>>()?);
+        } else {
+            let touched = connection.execute(query).await?.rows_affected();
+            if statement.expect == Expect::One && touched != 1 {
+                return Err(Failure::Conflict);
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn arguments(parameters: Vec<Cell>) -> Result<SqliteArguments, Failure> {
+    let mut arguments = SqliteArguments::default();
+    for cell in parameters {
+        let added = match cell {
+            Cell::Text(v) => sqlx::Arguments::add(&mut arguments, v),
+            Cell::Int(v) => sqlx::Arguments::add(&mut arguments, v),
+            Cell::Real(v) => sqlx::Arguments::add(&mut arguments, v),
+            Cell::Blob(v) => sqlx::Arguments::add(&mut arguments, v),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn row(row: &SqliteRow) -> Result<Row, Failure> {
+    let mut cells = Vec::with_capacity(row.len());
+    for at in 0..row.len() {
+        let value = row.try_get_raw(at)?;
+        if value.is_null() {
+            cells.push(Cell::Text(None));
+            continue;
+        }
+        let kind = value.type_info().name().to_owned();
+        cells.push(match kind.as_str() {
+            "INTEGER" | "BOOLEAN" | "BIGINT" | "INT8" => Cell::Int(row.try_get(at)?),
+            "REAL" => Cell::Real(row.try_get(at)?),
+            "BLOB" => Cell::Blob(row.try_get(at)?),
+            _ => Cell::Text(row.try_get(at)?),
+        });
+        debug_assert!(at < row.columns().len() && !row.columns()[at].name().is_empty());
+    }
+    Ok(Row(cells))
+}

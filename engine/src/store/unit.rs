@@ -1,0 +1,193 @@
+//! One unit of work as one list of statements.
+//!
+//! What was made and undone within the unit leaves no trace but history. The revisions of all instances that it was
+//! computed from are checked in the same transaction.
+
+use super::cell::Cell;
+use super::statement::{Expect, Statement, insert, marks};
+use super::write;
+use crate::clock::Millis;
+use crate::machine::{Document, Effect, Variables};
+use std::collections::{HashMap, HashSet};
+
+/// What became of one instance.
+#[derive(Debug)]
+pub struct InstanceChange {
+    /// Its next document.
+    pub document: Document,
+    /// Its variables, with what was touched.
+    pub variables: Variables,
+    /// The revision it was read at; `None` if it is new.
+    pub revision: Option<i64>,
+    /// Its definition's id.
+    pub definition: String,
+    /// What is to be done.
+    pub effects: Vec<Effect>,
+}
+
+/// One unit of work.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// The instances it touched.
+    pub instances: Vec<InstanceChange>,
+    /// The leased job it carries out, with its fence.
+    pub job: Option<(String, i64)>,
+    /// Statements of its own, before all others.
+    pub before: Vec<Statement>,
+    /// Rows that `before` removes itself, with a check.
+    pub taken: HashSet<String>,
+    /// Jobs and external tasks that are known to have no incident.
+    pub without_incident: HashSet<String>,
+    /// Days that history is kept, by definition.
+    pub history_days: HashMap<String, i64>,
+    /// The user who did it, where one did.
+    pub delete_reason: Option<String>,
+    /// The moment.
+    pub now: Millis,
+}
+
+/// Rows to be made, unless they are undone within the unit.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    rows: Vec<Option<Vec<Cell>>>,
+    index: HashMap<String, usize>,
+    pub(super) gone: Vec<String>,
+}
+
+impl Pending {
+    pub(super) fn make(&mut self, id: &str, row: Vec<Cell>) {
+        if let Some(earlier) = self.row(id) {
+            *earlier = row;
+            return;
+        }
+        self.index.insert(id.to_owned(), self.rows.len());
+        self.rows.push(Some(row));
+    }
+
+    /// Undoes a row of this unit, or notes that a stored one goes.
+    pub(super) fn remove(&mut self, id: String) {
+        match self.index.remove(&id) {
+            Some(at) => self.rows[at] = None,
+            None => self.gone.push(id),
+        }
+    }
+
+    pub(super) fn row(&mut self, id: &str) -> Option<&mut Vec<Cell>> {
+        self.index.get(id).and_then(|at| self.rows[*at].as_mut())
+    }
+
+    fn flush(self, table: &str, columns: &str, conflict: &str, out: &mut Vec<Statement>) {
+        if !self.gone.is_empty() {
+            let ids = self.gone.iter().map(Cell::from).collect();
+            out.push(Statement::new(
+                format!("DELETE FROM {table} WHERE id IN {}", marks(self.gone.len())),
+                ids,
+            ));
+        }
+        out.extend(insert(
+            table,
+            columns,
+            self.rows.into_iter().flatten().collect(),
+            conflict,
+        ));
+    }
+}
+
+/// Everything that a unit writes, by table.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub(super) jobs: Pending,
+    pub(super) work: Pending,
+    pub(super) tasks: Pending,
+    pub(super) links: Vec<Vec<Cell>>,
+    pub(super) subscriptions: Pending,
+    pub(super) activities: Pending,
+    pub(super) task_history: Pending,
+    pub(super) variable_history: Pending,
+    pub(super) instance_history: Pending,
+    pub(super) updates: Vec<Statement>,
+    pub(super) position: i64,
+}
+
+impl Unit {
+    /// The statements, checks first.
+    pub fn statements(mut self) -> Vec<Statement> {
+        let mut out = std::mem::take(&mut self.before);
+        let mut changes = Changes::default();
+        let (now, days, reason) = (self.now, &self.history_days, &self.delete_reason);
+        for change in &self.instances {
+            write::instance(change, now, &mut out);
+        }
+        for change in &self.instances {
+            for effect in &change.effects {
+                write::effect(effect, change, now, &mut changes);
+            }
+            write::ending(change, now, days, reason.as_deref(), &mut changes);
+        }
+        if let Some((job, fence)) = self.job {
+            self.taken.insert(job.clone());
+            let sql = "DELETE FROM job WHERE id = ? AND fence = ?";
+            out.push(
+                Statement::new(sql, vec![job.as_str().into(), fence.into()]).expecting(Expect::One),
+            );
+            out.push(Statement::new(
+                "DELETE FROM lane WHERE job = ?",
+                vec![job.into()],
+            ));
+        }
+        let refs: Vec<&String> = changes.jobs.gone.iter().chain(&changes.work.gone).collect();
+        let refs: Vec<String> = refs
+            .into_iter()
+            .filter(|id| !self.without_incident.contains(*id))
+            .cloned()
+            .collect();
+        write::resolve_incidents(&refs, now, &mut out);
+        for gone in [
+            &mut changes.jobs.gone,
+            &mut changes.work.gone,
+            &mut changes.tasks.gone,
+        ] {
+            gone.retain(|id| !self.taken.contains(id));
+        }
+        changes.flush(&mut out);
+        out
+    }
+}
+
+impl Changes {
+    fn flush(self, out: &mut Vec<Statement>) {
+        if !self.tasks.gone.is_empty() {
+            let ids = self.tasks.gone.iter().map(Cell::from).collect();
+            out.push(Statement::new(
+                format!(
+                    "DELETE FROM link WHERE task IN {}",
+                    marks(self.tasks.gone.len())
+                ),
+                ids,
+            ));
+        }
+        self.jobs.flush("job", write::JOB, "", out);
+        self.work.flush("work", write::WORK, "", out);
+        self.tasks.flush("task", write::TASK, "", out);
+        out.extend(insert(
+            "link",
+            "task, type, user_id, group_id",
+            self.links,
+            "",
+        ));
+        self.subscriptions
+            .flush("sub", write::SUBSCRIPTION, "", out);
+        self.instance_history
+            .flush("h_inst", write::INSTANCE_HISTORY, "", out);
+        self.activities.flush("h_act", write::ACTIVITY, "", out);
+        self.task_history
+            .flush("h_task", write::TASK_HISTORY, "", out);
+        self.variable_history.flush(
+            "h_var",
+            write::VARIABLE_HISTORY,
+            write::VARIABLE_HISTORY_AGAIN,
+            out,
+        );
+        out.extend(self.updates);
+    }
+}

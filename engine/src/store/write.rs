@@ -1,0 +1,443 @@
+//! Effects as rows.
+
+use super::cell::Cell;
+use super::statement::{Expect, Statement, insert, marks};
+use super::unit::{Changes, InstanceChange};
+use super::variable;
+use crate::clock::Millis;
+use crate::machine::{ActivityRecord, Effect, Job, JobKind, Outcome, Record, Task, Work};
+use std::collections::HashMap;
+
+pub(super) const JOB: &str = "id, inst, exec, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, \
+     fence, failovers, repeat, created, tenant";
+pub(super) const WORK: &str =
+    "id, inst, exec, def, act, ai, topic, prio, created, suspended, tenant";
+pub(super) const TASK: &str = "id, inst, exec, def, act, ai, name, description, assignee, due, follow_up, prio, form_key, \
+     created, suspended, tenant";
+pub(super) const SUBSCRIPTION: &str = "id, inst, exec, def, act, kind, name, tenant, created";
+pub(super) const ACTIVITY: &str = "id, inst, parent, def, act, name, type, exec, task, called, assignee, started, ended, \
+     canceled, seq, tenant";
+pub(super) const TASK_HISTORY: &str = "id, inst, exec, def, act, ai, name, description, assignee, due, follow_up, prio, \
+     started, ended, reason, tenant";
+pub(super) const VARIABLE_HISTORY: &str =
+    "id, inst, exec, def, ai, name, type, num, txt, bytes, meta, created, state, tenant";
+pub(super) const INSTANCE_HISTORY: &str = "id, def, bkey, tenant, super_inst, root, start_act, end_act, started, ended, state, reason, removal";
+
+/// A variable keeps its row over its life.
+pub(super) const VARIABLE_HISTORY_AGAIN: &str = "ON CONFLICT (id) DO UPDATE SET type = excluded.type, num = excluded.num, \
+     txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta, state = excluded.state";
+
+/// Retries of a new job.
+pub(crate) const RETRIES: i64 = 3;
+/// Positions of columns that a later effect of the same unit changes.
+const ACTIVITY_ENDED: usize = 12;
+const TASK_ENDED: usize = 13;
+const VARIABLE_STATE: usize = 12;
+const INSTANCE_END: usize = 7;
+const DAY_MS: i64 = 86_400_000;
+
+/// The instance's own row and its variables.
+pub(super) fn instance(change: &InstanceChange, now: Millis, out: &mut Vec<Statement>) {
+    let doc = &change.document;
+    let id = || Cell::from(&doc.id);
+    match (change.revision, doc.ended) {
+        (None, true) => return,
+        (None, false) => {
+            let sql = "INSERT INTO inst (id, def, root, super_inst, super_exec, bkey, tenant, suspended, rev, home_gen, doc, started) \
+                       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)";
+            let parent = doc.parent.as_ref();
+            let cells = vec![
+                id(),
+                (&change.definition).into(),
+                (&doc.root).into(),
+                parent.map(|p| p.instance.clone()).into(),
+                parent.map(|p| p.execution.clone()).into(),
+                (&doc.business_key).into(),
+                (&doc.tenant).into(),
+                doc.suspended.into(),
+                text(doc).into(),
+                now.into(),
+            ];
+            out.push(Statement::new(sql, cells));
+        }
+        (Some(revision), false) => {
+            let sql = "UPDATE inst SET doc = ?, bkey = ?, suspended = ?, rev = rev + 1 WHERE id = ? AND rev = ?";
+            let cells = vec![
+                text(doc).into(),
+                (&doc.business_key).into(),
+                doc.suspended.into(),
+                id(),
+                revision.into(),
+            ];
+            out.push(Statement::new(sql, cells).expecting(Expect::One));
+        }
+        (Some(revision), true) => {
+            let sql = "DELETE FROM inst WHERE id = ? AND rev = ?";
+            out.push(Statement::new(sql, vec![id(), revision.into()]).expecting(Expect::One));
+            for sql in [
+                "DELETE FROM var WHERE inst = ?",
+                "DELETE FROM incident WHERE inst = ?",
+            ] {
+                out.push(Statement::new(sql, vec![id()]));
+            }
+            let sql = "UPDATE h_incident SET ended = ?, state = 'deleted' WHERE inst = ? AND ended IS NULL";
+            out.push(Statement::new(sql, vec![now.into(), id()]));
+            return;
+        }
+    }
+    variables(change, out);
+}
+
+fn text(doc: &crate::machine::Document) -> String {
+    serde_json::to_string(doc).unwrap_or_default()
+}
+
+fn variables(change: &InstanceChange, out: &mut Vec<Statement>) {
+    let inst = &change.document.id;
+    let mut rows = Vec::new();
+    for ((scope, name), variable) in change.variables.touched() {
+        match variable {
+            None => {
+                let sql = "DELETE FROM var WHERE inst = ? AND scope = ? AND name = ?";
+                out.push(Statement::new(
+                    sql,
+                    vec![inst.into(), scope.into(), name.into()],
+                ));
+            }
+            Some(variable) => {
+                let mut cells: Vec<Cell> = vec![
+                    (&variable.id).into(),
+                    inst.into(),
+                    scope.into(),
+                    name.into(),
+                ];
+                cells.extend(variable::columns(&variable.value));
+                rows.push(cells);
+            }
+        }
+    }
+    let columns = "id, inst, scope, name, type, num, txt, bytes, meta";
+    let conflict = "ON CONFLICT (inst, scope, name) DO UPDATE SET type = excluded.type, num = excluded.num, \
+                    txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta";
+    out.extend(insert("var", columns, rows, conflict));
+}
+
+/// One effect.
+pub(super) fn effect(effect: &Effect, change: &InstanceChange, now: Millis, changes: &mut Changes) {
+    match effect {
+        Effect::CreateJob(made) => changes.jobs.make(&made.id, job(made, change, now)),
+        Effect::RemoveJob(id) => changes.jobs.remove(id.clone()),
+        Effect::CreateTask(made) => task(made, change, now, changes),
+        Effect::RemoveTask { task, outcome } => remove_task(task, *outcome, now, changes),
+        Effect::CreateWork(made) => changes.work.make(&made.id, work(made, change, now)),
+        Effect::RemoveWork(id) => changes.work.remove(id.clone()),
+        Effect::Subscribe {
+            id,
+            kind,
+            name,
+            execution,
+            element,
+        } => {
+            let row = vec![
+                id.into(),
+                (&change.document.id).into(),
+                execution.into(),
+                (&change.definition).into(),
+                element.into(),
+                (*kind).into(),
+                name.into(),
+                (&change.document.tenant).into(),
+                now.into(),
+            ];
+            changes.subscriptions.make(id, row);
+        }
+        Effect::Unsubscribe(id) => changes.subscriptions.remove(id.clone()),
+        Effect::Record(record) => history(record, change, now, changes),
+        // These were carried out before the unit was written.
+        Effect::Call(_)
+        | Effect::CancelCall(_)
+        | Effect::Return { .. }
+        | Effect::RaiseAbove { .. }
+        | Effect::Uncaught { .. }
+        | Effect::Broadcast { .. } => {}
+    }
+}
+
+fn job(job: &Job, change: &InstanceChange, now: Millis) -> Vec<Cell> {
+    let kind = match job.kind {
+        JobKind::Continue => "continue",
+        JobKind::Timer => "timer",
+        JobKind::StartTimer => "start-timer",
+    };
+    vec![
+        (&job.id).into(),
+        (&change.document.id).into(),
+        (&job.execution).into(),
+        (&change.definition).into(),
+        (&job.element).into(),
+        kind.into(),
+        job.due.unwrap_or(now).into(),
+        job.due.is_some().into(),
+        job.priority.into(),
+        RETRIES.into(),
+        false.into(),
+        job.exclusive.into(),
+        change.document.suspended.into(),
+        0_i64.into(),
+        0_i64.into(),
+        (&job.repeat).into(),
+        now.into(),
+        (&change.document.tenant).into(),
+    ]
+}
+
+fn work(work: &Work, change: &InstanceChange, now: Millis) -> Vec<Cell> {
+    vec![
+        (&work.id).into(),
+        (&change.document.id).into(),
+        (&work.execution).into(),
+        (&change.definition).into(),
+        (&work.element).into(),
+        (&work.activity).into(),
+        (&work.topic).into(),
+        work.priority.into(),
+        now.into(),
+        change.document.suspended.into(),
+        (&change.document.tenant).into(),
+    ]
+}
+
+fn task(task: &Task, change: &InstanceChange, now: Millis, changes: &mut Changes) {
+    let common = |tail: Vec<Cell>| {
+        let mut row: Vec<Cell> = vec![
+            (&task.id).into(),
+            (&change.document.id).into(),
+            (&task.execution).into(),
+            (&change.definition).into(),
+            (&task.element).into(),
+            (&task.activity).into(),
+            (&task.name).into(),
+            (&task.description).into(),
+            (&task.assignee).into(),
+            task.due.into(),
+            task.follow_up.into(),
+            task.priority.into(),
+        ];
+        row.extend(tail);
+        row.push((&change.document.tenant).into());
+        row
+    };
+    let live = vec![
+        (&task.form_key).into(),
+        now.into(),
+        change.document.suspended.into(),
+    ];
+    changes.tasks.make(&task.id, common(live));
+    changes.task_history.make(
+        &task.id,
+        common(vec![now.into(), Cell::Int(None), Cell::Text(None)]),
+    );
+    for user in &task.candidate_users {
+        changes.links.push(vec![
+            (&task.id).into(),
+            "candidate".into(),
+            user.into(),
+            Cell::Text(None),
+        ]);
+    }
+    for group in &task.candidate_groups {
+        changes.links.push(vec![
+            (&task.id).into(),
+            "candidate".into(),
+            Cell::Text(None),
+            group.into(),
+        ]);
+    }
+}
+
+fn remove_task(id: &str, outcome: Outcome, now: Millis, changes: &mut Changes) {
+    let reason = if outcome == Outcome::Completed {
+        "completed"
+    } else {
+        "deleted"
+    };
+    changes.tasks.remove(id.to_owned());
+    changes.links.retain(|link| link[0] != Cell::from(id));
+    if let Some(row) = changes.task_history.row(id) {
+        row[TASK_ENDED] = now.into();
+        row[TASK_ENDED + 1] = reason.into();
+    } else {
+        let sql = "UPDATE h_task SET ended = ?, reason = ? WHERE id = ?";
+        changes.updates.push(Statement::new(
+            sql,
+            vec![now.into(), reason.into(), id.into()],
+        ));
+    }
+}
+
+fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut Changes) {
+    let doc = &change.document;
+    match record {
+        Record::Started { element } => {
+            let row = vec![
+                (&doc.id).into(),
+                (&change.definition).into(),
+                (&doc.business_key).into(),
+                (&doc.tenant).into(),
+                doc.parent.as_ref().map(|p| p.instance.clone()).into(),
+                (&doc.root).into(),
+                element.into(),
+                Cell::Text(None),
+                now.into(),
+                Cell::Int(None),
+                "ACTIVE".into(),
+                Cell::Text(None),
+                Cell::Int(None),
+            ];
+            changes.instance_history.make(&doc.id, row);
+        }
+        Record::Ended { .. } => {}
+        Record::Entered(entered) => {
+            changes.position += 1;
+            changes.activities.make(
+                &entered.activity,
+                activity(entered, change, now, changes.position),
+            );
+        }
+        Record::Left { activity, outcome } => {
+            let canceled = *outcome == Outcome::Cancelled;
+            if let Some(row) = changes.activities.row(activity) {
+                row[ACTIVITY_ENDED] = now.into();
+                row[ACTIVITY_ENDED + 1] = canceled.into();
+            } else {
+                let sql = "UPDATE h_act SET ended = ?, canceled = ? WHERE id = ?";
+                changes.updates.push(Statement::new(
+                    sql,
+                    vec![now.into(), canceled.into(), activity.into()],
+                ));
+            }
+        }
+        Record::Set {
+            id,
+            execution,
+            name,
+            value,
+            activity,
+        } => {
+            let mut row: Vec<Cell> = vec![
+                id.into(),
+                (&doc.id).into(),
+                execution.into(),
+                (&change.definition).into(),
+                activity.into(),
+                name.into(),
+            ];
+            row.extend(variable::columns(value));
+            row.extend([now.into(), "CREATED".into(), (&doc.tenant).into()]);
+            changes.variable_history.make(id, row);
+        }
+        Record::Removed { id } => {
+            if let Some(row) = changes.variable_history.row(id) {
+                row[VARIABLE_STATE] = "DELETED".into();
+            } else {
+                let sql = "UPDATE h_var SET state = 'DELETED' WHERE id = ?";
+                changes.updates.push(Statement::new(sql, vec![id.into()]));
+            }
+        }
+    }
+}
+
+fn activity(
+    entered: &ActivityRecord,
+    change: &InstanceChange,
+    now: Millis,
+    position: i64,
+) -> Vec<Cell> {
+    vec![
+        (&entered.activity).into(),
+        (&change.document.id).into(),
+        (&entered.parent).into(),
+        (&change.definition).into(),
+        (&entered.element).into(),
+        (&entered.name).into(),
+        (&entered.type_name).into(),
+        (&entered.execution).into(),
+        (&entered.task).into(),
+        (&entered.called).into(),
+        (&entered.assignee).into(),
+        now.into(),
+        Cell::Int(None),
+        false.into(),
+        // Millisecond first, then the order within the unit.
+        now.saturating_mul(10_000).saturating_add(position).into(),
+        (&change.document.tenant).into(),
+    ]
+}
+
+/// The end of an instance in history.
+pub(super) fn ending(
+    change: &InstanceChange,
+    now: Millis,
+    days: &HashMap<String, i64>,
+    reason: Option<&str>,
+    changes: &mut Changes,
+) {
+    let ended = change.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Record(Record::Ended { outcome, element }) => Some((*outcome, element.clone())),
+        _ => None,
+    });
+    let Some((outcome, element)) = ended else {
+        return;
+    };
+    let state = if outcome == Outcome::Completed {
+        "COMPLETED"
+    } else {
+        "EXTERNALLY_TERMINATED"
+    };
+    let reason = if outcome == Outcome::Completed {
+        None
+    } else {
+        reason.map(str::to_owned)
+    };
+    let removal = days
+        .get(&change.definition)
+        .map(|days| now.saturating_add(days.saturating_mul(DAY_MS)));
+    let id = &change.document.id;
+    if let Some(row) = changes.instance_history.row(id) {
+        row[INSTANCE_END] = element.into();
+        row[INSTANCE_END + 2] = now.into();
+        row[INSTANCE_END + 3] = state.into();
+        row[INSTANCE_END + 4] = reason.into();
+        row[INSTANCE_END + 5] = removal.into();
+    } else {
+        let sql = "UPDATE h_inst SET end_act = ?, ended = ?, state = ?, reason = ?, removal = ? WHERE id = ?";
+        let cells = vec![
+            element.into(),
+            now.into(),
+            state.into(),
+            reason.into(),
+            removal.into(),
+            id.into(),
+        ];
+        changes.updates.push(Statement::new(sql, cells));
+    }
+}
+
+/// Incidents of jobs and external tasks that are gone.
+pub(super) fn resolve_incidents(refs: &[String], now: Millis, out: &mut Vec<Statement>) {
+    if refs.is_empty() {
+        return;
+    }
+    let list = marks(refs.len());
+    let ids = || refs.iter().map(Cell::from);
+    out.push(Statement::new(
+        format!("DELETE FROM incident WHERE ref IN {list}"),
+        ids().collect(),
+    ));
+    let mut cells = vec![now.into()];
+    cells.extend(ids());
+    let sql = format!(
+        "UPDATE h_incident SET ended = ?, state = 'resolved' WHERE ended IS NULL AND ref IN {list}"
+    );
+    out.push(Statement::new(sql, cells));
+}
