@@ -10,11 +10,18 @@ pub mod feed;
 pub mod journal;
 pub mod key;
 pub mod mapping;
+mod open;
+mod postgres;
 mod site;
+mod sql;
+mod sqlite;
 pub mod store;
 pub mod table;
 
 pub use key::{Engine, Id, Kind, RoutingKey};
 pub use mapping::{Generation, Mapping, Source, State, Timestamp};
+pub use open::{open, open_as};
+pub use postgres::ANSWER_TIMEOUT;
 pub use site::SiteId;
+pub use sql::{INCARNATION_MAX, SHIPMENT_MAX};
 pub use store::{Handle, Store};

@@ -40,6 +40,25 @@ pub enum Error {
     /// The database belongs to a newer version, or is not a Homing store.
     #[error("the store's schema does not fit: {0}")]
     Schema(String),
+    /// The URL is not one of a store.
+    #[error("\"{url}\" is not a store: {why}; write sqlite:FILE or postgres://USER@HOST/DATABASE")]
+    Url { url: String, why: String },
+    /// Another process has the SQLite file open.
+    #[error(
+        "{0} is in use by another process; an SQLite store serves one router, several need postgres://"
+    )]
+    Locked(String),
+    /// Nothing has this name.
+    #[error("there is no {what}")]
+    Unknown { what: String },
+    /// A site cannot leave the registry while mappings name it.
+    #[error(
+        "{mappings} mappings that have not ended still name site {site}; move or end them first"
+    )]
+    InUse { site: SiteId, mappings: u64 },
+    /// A limit of the store is reached.
+    #[error("the limit of {1} {0} is reached")]
+    Limit(&'static str, usize),
 }
 
 /// A mapping that traffic (through the journal), an import or reconciliation wants to exist: insert-once.
@@ -236,6 +255,8 @@ pub trait Store: Send + Sync + 'static {
     /// Adds what is missing, changes what differs; answers the registry's revision. Identity, state and assignment of
     /// a known site stay as they are.
     async fn register(&self, router: &str, sites: &[SiteRecord]) -> Result<u64, Error>;
+    /// Takes a site that no mapping names any more out of the registry.
+    async fn unregister(&self, site: SiteId, audit: &AuditEntry) -> Result<(), Error>;
     async fn registry(&self) -> Result<(u64, Vec<SiteRecord>), Error>;
     async fn set_identity(
         &self,
@@ -278,9 +299,14 @@ pub trait Store: Send + Sync + 'static {
     // -- audit
     async fn audit(&self, after: Option<u64>, limit: usize) -> Result<Vec<AuditRecord>, Error>;
     async fn audit_append(&self, entry: &AuditEntry) -> Result<AuditRecord, Error>;
+    /// Number and hash of the newest record, as the transaction that wrote it noted them.
+    async fn audit_end(&self) -> Result<(u64, String), Error>;
 
     /// The store's incarnation: grows when a store is restored or promoted.
     async fn incarnation(&self) -> Result<u16, Error>;
+    /// Starts an incarnation above the present one and above `above` (the highest that anybody remembers): after a
+    /// restore, or a promotion of another copy. A backend starts one by itself where it can tell.
+    async fn begin_incarnation(&self, above: u16, audit: &AuditEntry) -> Result<u16, Error>;
     /// A cheap round trip that proves that the store answers.
     async fn ping(&self) -> Result<(), Error>;
 }

@@ -6,6 +6,7 @@
 use homing_mapping_store::{Engine, Kind, RoutingKey};
 
 pub mod credentials;
+pub mod refuse;
 
 /// What a request is, with all that later steps need from the raw request. No later step looks at it again.
 #[derive(Clone, Debug, PartialEq)]

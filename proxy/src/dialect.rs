@@ -7,11 +7,11 @@ use crate::classify::Class;
 use homing_mapping_store::{Engine, RoutingKey};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 pub mod engine_rest;
 mod facts;
 pub mod generic;
-pub mod merge;
 mod operation;
 mod path;
 mod pointers;
@@ -51,7 +51,7 @@ pub enum Found<'t> {
 #[derive(Clone, Debug)]
 pub struct Matched<'t> {
     /// The operation.
-    pub operation: &'t Operation,
+    pub operation: &'t Arc<Operation>,
     /// Byte ranges of the path's parameters, in the order of the pattern.
     pub params: Params,
     /// The engine that the path names.
@@ -120,6 +120,17 @@ pub struct Window {
     pub to_ms: i64,
 }
 
+/// How something done at one site is undone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Undo {
+    /// By this request.
+    By(Ask),
+    /// There was nothing to do.
+    Nothing,
+    /// It cannot be undone.
+    Impossible,
+}
+
 /// One API. Paths are below the base path, raw, and carry a query where one is needed.
 pub trait Dialect: Send + Sync {
     /// The dialect's name in configuration.
@@ -131,9 +142,6 @@ pub trait Dialect: Send + Sync {
     /// Says what the request is. `body` is the whole body if [`Matched::wants_body`], unless it was longer than the
     /// limit of what is sniffed (`None`).
     fn classify(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class;
-
-    /// How the answers of several sites to a read over all of them become one. `body` as in [`Dialect::classify`].
-    fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> merge::Plan;
 
     /// What a passing answer proves about the site that gave it.
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact>;
@@ -164,6 +172,9 @@ pub trait Dialect: Send + Sync {
 
     /// Members that the router's own problem answers carry beside RFC 9457, so that clients of this API show `detail`.
     fn error_members(&self, detail: &str) -> Map<String, Value>;
+
+    /// How to undo what this answer says was done, because another site refused the same.
+    fn undo(&self, operation: &Operation, body: &[u8]) -> Undo;
 
     /// Whether this answer proves that nothing was executed.
     fn not_executed(&self, status: StatusCode, body: &[u8]) -> bool;

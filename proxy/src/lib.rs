@@ -1,4 +1,23 @@
 //! The router: one address in front of many engine sites.
+//!
+//! Owns the data path and the control path; `app` alone knows how the parts are connected.
 
+pub mod admin;
+pub mod app;
 pub mod classify;
+pub mod cli;
+pub mod clock;
+pub mod context;
+pub mod control;
 pub mod dialect;
+pub mod fleet;
+pub mod forward;
+pub mod gate;
+pub mod learn;
+pub mod listener;
+pub mod observe;
+pub mod pipeline;
+pub mod problem;
+pub mod resolve;
+pub mod telemetry;
+pub mod topology;

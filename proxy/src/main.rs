@@ -1,3 +1,12 @@
-//! The `homing` binary.
+//! The `homing` binary: arguments in, exit code out.
+//!
+//! Owns nothing; everything goes through the library.
 
-fn main() {}
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    homing_proxy::cli::main()
+}

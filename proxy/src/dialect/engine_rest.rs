@@ -3,27 +3,27 @@
 //! Owns the dialect's face; the facts are tables beside this file, read once. Relies on the tables being right, which
 //! the tests prove.
 
-use super::merge::Plan;
 use super::{
-    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Window, facts,
-    path,
+    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
+    facts, path,
 };
 use crate::classify::Class;
 use homing_mapping_store::{Engine, RoutingKey};
 use http::StatusCode;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 mod answers;
 mod class;
 mod intent;
 mod members;
-mod merge;
 mod probe;
 mod routes;
 mod rule;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod undo;
 
 pub use routes::TableError;
 
@@ -32,7 +32,6 @@ pub use routes::TableError;
 pub struct EngineRest {
     table: routes::Table,
     bodies: class::Bodies,
-    sorts: merge::Sorts,
 }
 
 impl EngineRest {
@@ -41,12 +40,11 @@ impl EngineRest {
         Ok(EngineRest {
             table: routes::Table::read()?,
             bodies: class::Bodies::new(),
-            sorts: merge::Sorts::read()?,
         })
     }
 
     /// All operations, in the order of the table.
-    pub fn operations(&self) -> &[Operation] {
+    pub fn operations(&self) -> &[Arc<Operation>] {
         &self.table.operations
     }
 
@@ -93,10 +91,6 @@ impl Dialect for EngineRest {
         class::of(rule, &self.bodies, &class::Request { found, head, body })
     }
 
-    fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
-        self.sorts.plan(found.operation, head, body)
-    }
-
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {
         if !answer.status.is_success() {
             return Vec::new();
@@ -138,6 +132,10 @@ impl Dialect for EngineRest {
 
     fn error_members(&self, detail: &str) -> Map<String, Value> {
         answers::error_members(detail)
+    }
+
+    fn undo(&self, operation: &Operation, body: &[u8]) -> Undo {
+        undo::undo(operation, body)
     }
 
     fn not_executed(&self, status: StatusCode, body: &[u8]) -> bool {

@@ -4,13 +4,14 @@
 //! known, so its keys always get rows.
 
 use super::{
-    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Merge, Operation, Presence, Window,
-    merge::Plan, path,
+    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
+    path,
 };
 use crate::classify::Class;
 use homing_mapping_store::{Engine, RoutingKey};
 use http::StatusCode;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 mod class;
 mod key;
@@ -28,7 +29,7 @@ pub use spec::{ClassName, KeySpec, LearnSpec, MergeName, RuleError, RuleSpec};
 pub struct Generic {
     name: String,
     rules: Vec<rule::Rule>,
-    operations: Vec<Operation>,
+    operations: Vec<Arc<Operation>>,
 }
 
 impl Generic {
@@ -44,7 +45,7 @@ impl Generic {
             match rule::compile(number, spec) {
                 Ok((rule, operation)) => {
                     dialect.rules.push(rule);
-                    dialect.operations.push(operation);
+                    dialect.operations.push(Arc::new(operation));
                 }
                 Err(error) => errors.push(error),
             }
@@ -91,16 +92,6 @@ impl Dialect for Generic {
         match self.rules.get(found.operation.index) {
             Some(rule) => class::of(rule, found, head, body),
             None => Class::Local,
-        }
-    }
-
-    fn merging(&self, found: &Matched<'_>, _: &Head<'_>, _: Option<&[u8]>) -> Plan {
-        if found.operation.merge == Merge::Concat {
-            Plan::Concat
-        } else if found.operation.merge == Merge::Add {
-            Plan::Add
-        } else {
-            Plan::default()
         }
     }
 
@@ -151,6 +142,10 @@ impl Dialect for Generic {
 
     fn error_members(&self, _: &str) -> Map<String, Value> {
         Map::new()
+    }
+
+    fn undo(&self, _operation: &Operation, _body: &[u8]) -> Undo {
+        Undo::Impossible
     }
 
     fn not_executed(&self, _: StatusCode, _: &[u8]) -> bool {

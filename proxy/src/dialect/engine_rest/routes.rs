@@ -12,6 +12,7 @@ use homing_mapping_store::Kind;
 use http::Method;
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// An embedded table is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,7 @@ pub enum TableError {
 /// The compiled table.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<Arc<Operation>>,
     /// One per operation.
     pub(super) rules: Vec<Rule>,
     pub(super) tree: Tree,
@@ -91,7 +92,7 @@ impl Table {
                 table.ends.push(Vec::new());
             }
             table.ends[end].push(table.operations.len());
-            table.operations.push(Operation {
+            table.operations.push(Arc::new(Operation {
                 name: name.into(),
                 path: path.into(),
                 class: rule.class(),
@@ -106,7 +107,7 @@ impl Table {
                 teaching,
                 index: table.operations.len(),
                 method: Some(method),
-            });
+            }));
             table.rules.push(rule);
         }
         table.add_options();
@@ -115,7 +116,7 @@ impl Table {
 
     /// Containers answer OPTIONS on every path by themselves, whatever the table says.
     fn add_options(&mut self) {
-        self.operations.push(Operation {
+        self.operations.push(Arc::new(Operation {
             name: "options".into(),
             method: Some(Method::OPTIONS),
             path: "/**".into(),
@@ -126,12 +127,12 @@ impl Table {
             merge: Merge::One,
             teaching: Teaching::new(),
             index: self.operations.len(),
-        });
+        }));
         self.rules.push(Rule::Any(None));
     }
 
     /// The operation of this pattern for the method. HEAD is a GET without its body.
-    pub(super) fn pick(&self, end: usize, head: &Head<'_>) -> Option<&Operation> {
+    pub(super) fn pick(&self, end: usize, head: &Head<'_>) -> Option<&Arc<Operation>> {
         let method = if head.method == Method::HEAD {
             &Method::GET
         } else {

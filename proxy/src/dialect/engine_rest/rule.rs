@@ -117,7 +117,7 @@ impl Rule {
     pub(super) fn body(&self, method: &Method) -> Body {
         let sniff = match self {
             Rule::KeyedBody(_) | Rule::Start(..) | Rule::StartBody | Rule::StartTask => true,
-            Rule::Gather(..) => method == Method::POST,
+            Rule::Gather(_, members) => method == Method::POST && !members.is_empty(),
             Rule::Split(members) | Rule::Broadcast(members) | Rule::Correlate(members) => {
                 !members.is_empty()
             }

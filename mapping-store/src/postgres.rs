@@ -1,0 +1,105 @@
+//! PostgreSQL as the store of many routers.
+//!
+//! Owns connections, timeouts and the statements that only PostgreSQL has. Must not know what the rows mean.
+
+mod bulk;
+mod session;
+mod wake;
+
+use crate::sql::Sql;
+use crate::sql::session::{Access, Backend, Session};
+use crate::store::{Error, Handle};
+use async_trait::async_trait;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, SqlSafeStr};
+use std::borrow::Cow;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+use wake::Wake;
+
+/// A store that does not answer is an error after this long: for a connection, and for each statement.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The server gives up on a statement a little later than we do, so that an abandoned one does not go on.
+const STATEMENT_TIMEOUT_MS: &str = "3000";
+/// An open transaction of a router that was stopped in the middle must not hold the store's lock for long.
+const IDLE_IN_TRANSACTION_MS: &str = "5000";
+/// Connections of one router.
+const CONNECTIONS_MAX: u32 = 8;
+
+pub(crate) struct Postgres {
+    pool: PgPool,
+    wake: Wake,
+}
+
+/// Opens the store behind a `postgres://` URL and brings its schema up to date.
+pub(crate) async fn open(url: &str) -> Result<Handle, Error> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|error| Error::Url {
+            url: without_secret(url),
+            why: error.to_string(),
+        })?
+        .application_name("homing")
+        .options([
+            ("statement_timeout", STATEMENT_TIMEOUT_MS),
+            (
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_MS,
+            ),
+        ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ANSWER_TIMEOUT)
+        .connect_with(options)
+        .await
+        .map_err(|error| session::failed("connect", error))?;
+    migrations()
+        .run(&pool)
+        .await
+        .map_err(|error| Error::Schema(error.to_string()))?;
+    let wake = Wake::start(pool.clone());
+    Ok(Arc::new(Sql::new(Box::new(Postgres { pool, wake }))))
+}
+
+/// A URL for messages: what stands before `@` may hold a password.
+fn without_secret(url: &str) -> String {
+    url.rsplit_once('@').map_or_else(
+        || url.to_owned(),
+        |(_, place)| format!("postgres://***@{place}"),
+    )
+}
+
+fn migrations() -> Migrator {
+    let first = include_str!("postgres/migrations/0001_first.sql").into_sql_str();
+    let first = Migration::new(
+        1,
+        Cow::Borrowed("first"),
+        MigrationType::Simple,
+        first,
+        false,
+    );
+    Migrator::with_migrations(vec![first])
+}
+
+#[async_trait]
+impl Backend for Postgres {
+    async fn session(
+        &self,
+        access: Access,
+        doing: &'static str,
+    ) -> Result<Box<dyn Session>, Error> {
+        let connection = self
+            .pool
+            .acquire()
+            .await
+            .map_err(|error| session::failed(doing, error))?;
+        Ok(Box::new(
+            session::PostgresSession::begin(connection, access, doing).await?,
+        ))
+    }
+
+    async fn changed(&self) {
+        self.wake.changed().await;
+    }
+}

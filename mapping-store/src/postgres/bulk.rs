@@ -1,0 +1,84 @@
+//! PostgreSQL's statements over many rows at once: columns as arrays.
+//!
+//! Owns their text.
+
+use crate::sql::key::StoredKey;
+use crate::sql::session::StoredMapping;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+
+fn column<T, R>(rows: &[T], of: impl Fn(&T) -> R) -> Vec<R> {
+    rows.iter().map(of).collect()
+}
+
+pub(super) async fn find(
+    connection: &mut PgConnection,
+    keys: &[StoredKey],
+) -> Result<Vec<StoredMapping>, sqlx::Error> {
+    let sql = "SELECT m.seq, m.kind, m.engine, m.id, m.home, m.generation, m.state, m.source, m.created_at, \
+               m.updated_at FROM UNNEST($1::smallint[], $2::bigint[], $3::bytea[]) AS k (kind, engine, id) \
+               JOIN mappings m ON m.kind = k.kind AND m.engine = k.engine AND m.id = k.id";
+    let rows = sqlx::query(sql)
+        .bind(column(keys, |key| key.kind as i16))
+        .bind(column(keys, |key| key.engine))
+        .bind(column(keys, |key| key.id.clone()))
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(mapping).collect()
+}
+
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    rows: &[StoredMapping],
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO mappings (seq, kind, engine, id, home, generation, state, source, created_at, updated_at) \
+               SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::bytea[], $5::bigint[], \
+               $6::bigint[], $7::smallint[], $8::smallint[], $9::bigint[], $10::bigint[])";
+    sqlx::query(sql)
+        .bind(column(rows, |row| row.seq))
+        .bind(column(rows, |row| row.key.kind as i16))
+        .bind(column(rows, |row| row.key.engine))
+        .bind(column(rows, |row| row.key.id.clone()))
+        .bind(column(rows, |row| row.home))
+        .bind(column(rows, |row| row.generation))
+        .bind(column(rows, |row| row.state as i16))
+        .bind(column(rows, |row| row.source as i16))
+        .bind(column(rows, |row| row.created_at))
+        .bind(column(rows, |row| row.updated_at))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn made(
+    connection: &mut PgConnection,
+    after: i64,
+    to: i64,
+) -> Result<Vec<StoredMapping>, sqlx::Error> {
+    let sql = "SELECT seq, kind, engine, id, home, generation, state, source, created_at, updated_at FROM mappings \
+               WHERE seq > $1 AND seq <= $2 ORDER BY seq";
+    let rows = sqlx::query(sql)
+        .bind(after)
+        .bind(to)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(mapping).collect()
+}
+
+fn mapping(row: &PgRow) -> Result<StoredMapping, sqlx::Error> {
+    let small = |at: usize| row.try_get::<i16, _>(at).map(i64::from);
+    Ok(StoredMapping {
+        seq: row.try_get(0)?,
+        key: StoredKey {
+            kind: small(1)?,
+            engine: row.try_get(2)?,
+            id: row.try_get(3)?,
+        },
+        home: row.try_get(4)?,
+        generation: row.try_get(5)?,
+        state: small(6)?,
+        source: small(7)?,
+        created_at: row.try_get(8)?,
+        updated_at: row.try_get(9)?,
+    })
+}

@@ -1,0 +1,231 @@
+//! The store in SQL: its logic, written once for both databases.
+//!
+//! Owns what each operation means. Must not know which database it talks to. Relies on a `Backend` for sessions.
+
+mod changes;
+mod intents;
+pub(crate) mod key;
+mod leases;
+mod mappings;
+mod names;
+mod pins;
+mod registry;
+mod routers;
+pub(crate) mod session;
+mod ship;
+mod sites;
+mod suffixes;
+mod trail;
+mod write;
+
+pub use ship::SHIPMENT_MAX;
+pub use write::INCARNATION_MAX;
+
+use crate::assignment::{Assignment, SiteRecord, SiteState};
+use crate::audit::{AuditEntry, AuditRecord};
+use crate::mapping::{Generation, Mapping};
+use crate::store::{
+    Changes, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter, OpenIntent,
+    Page, Pin, RouterRecord, Seq, Shipment, Store,
+};
+use crate::{RoutingKey, SiteId};
+use async_trait::async_trait;
+use names::Names;
+use session::{Access, Backend, Session};
+use write::Write;
+
+pub(crate) struct Sql {
+    backend: Box<dyn Backend>,
+    names: Names,
+}
+
+impl Sql {
+    pub(crate) fn new(backend: Box<dyn Backend>) -> Sql {
+        Sql {
+            backend,
+            names: Names::default(),
+        }
+    }
+
+    async fn read(&self, doing: &'static str) -> Result<Box<dyn Session>, Error> {
+        self.backend.session(Access::Read, doing).await
+    }
+
+    async fn write(&self, doing: &'static str) -> Result<Write, Error> {
+        Write::begin(self.backend.session(Access::Write, doing).await?).await
+    }
+}
+
+#[async_trait]
+impl Store for Sql {
+    async fn get(&self, key: &RoutingKey) -> Result<Option<Mapping>, Error> {
+        Ok(self
+            .mappings_of(std::slice::from_ref(key))
+            .await?
+            .pop()
+            .flatten())
+    }
+
+    async fn get_many(&self, keys: &[RoutingKey]) -> Result<Vec<Option<Mapping>>, Error> {
+        self.mappings_of(keys).await
+    }
+
+    async fn history(&self, key: &RoutingKey) -> Result<Vec<HistoryRow>, Error> {
+        self.history_of(key).await
+    }
+
+    async fn ship(&self, shipment: &Shipment) -> Result<Vec<Inserted>, Error> {
+        self.take_shipment(shipment).await
+    }
+
+    async fn change(&self, change: &MappingChange) -> Result<Option<Mapping>, Error> {
+        self.change_mapping(change).await
+    }
+
+    async fn scan(
+        &self,
+        filter: &MappingFilter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Mapping>, Error> {
+        self.scan_mappings(filter, after, limit).await
+    }
+
+    async fn count(&self, filter: &MappingFilter) -> Result<u64, Error> {
+        self.count_mappings(filter).await
+    }
+
+    async fn changes(&self, since: Seq, limit: usize) -> Result<Changes, Error> {
+        self.changes_since(since, limit).await
+    }
+
+    async fn head(&self) -> Result<Seq, Error> {
+        let mut session = self.read("read the newest change").await?;
+        let head = changes::head(session.as_mut()).await?;
+        session.commit().await?;
+        Ok(Seq(head))
+    }
+
+    async fn changed(&self) {
+        self.backend.changed().await;
+    }
+
+    async fn pins(&self) -> Result<Vec<Pin>, Error> {
+        self.all_pins().await
+    }
+
+    async fn pin(
+        &self,
+        key: &RoutingKey,
+        site: Option<SiteId>,
+        expected: Option<Generation>,
+        audit: &AuditEntry,
+    ) -> Result<Option<Pin>, Error> {
+        self.set_pin(key, site, expected, audit).await
+    }
+
+    async fn register(&self, router: &str, sites: &[SiteRecord]) -> Result<u64, Error> {
+        self.register_sites(router, sites).await
+    }
+
+    async fn unregister(&self, site: SiteId, audit: &AuditEntry) -> Result<(), Error> {
+        self.unregister_site(site, audit).await
+    }
+
+    async fn registry(&self) -> Result<(u64, Vec<SiteRecord>), Error> {
+        self.all_sites().await
+    }
+
+    async fn set_identity(
+        &self,
+        site: SiteId,
+        expected: Option<&str>,
+        identity: &str,
+        audit: &AuditEntry,
+    ) -> Result<(), Error> {
+        self.change_identity(site, expected, identity, audit).await
+    }
+
+    async fn set_site_state(
+        &self,
+        site: SiteId,
+        state: SiteState,
+        expected: Option<Generation>,
+        audit: &AuditEntry,
+    ) -> Result<SiteRecord, Error> {
+        self.change_site_state(site, state, expected, audit).await
+    }
+
+    async fn assignments(&self) -> Result<Vec<Assignment>, Error> {
+        self.all_assignments().await
+    }
+
+    async fn assign(
+        &self,
+        site: SiteId,
+        installation: &str,
+        expected: Generation,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error> {
+        self.change_assignment(site, installation, expected, audit)
+            .await
+    }
+
+    async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error> {
+        self.note_router(router, lease_ms).await
+    }
+
+    async fn routers(&self) -> Result<Vec<RouterRecord>, Error> {
+        self.all_routers().await
+    }
+
+    async fn forget_router(&self, name: &str, audit: &AuditEntry) -> Result<(), Error> {
+        self.remove_router(name, audit).await
+    }
+
+    async fn lease(&self, name: &str, holder: &str, ttl_ms: u64) -> Result<Option<Lease>, Error> {
+        self.take_lease(name, holder, ttl_ms).await
+    }
+
+    async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {
+        self.give_lease_back(name, holder).await
+    }
+
+    async fn open_intents(&self, limit: usize) -> Result<Vec<OpenIntent>, Error> {
+        self.oldest_intents(limit).await
+    }
+
+    async fn suffixes(&self) -> Result<Vec<(String, SiteId)>, Error> {
+        self.all_suffixes().await
+    }
+
+    async fn learn_suffix(&self, suffix: &str, site: SiteId) -> Result<(), Error> {
+        self.add_suffix(suffix, site).await
+    }
+
+    async fn audit(&self, after: Option<u64>, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+        self.audit_records(after, limit).await
+    }
+
+    async fn audit_append(&self, entry: &AuditEntry) -> Result<AuditRecord, Error> {
+        self.append_audit(entry).await
+    }
+
+    async fn audit_end(&self) -> Result<(u64, String), Error> {
+        self.end_of_audit().await
+    }
+
+    async fn incarnation(&self) -> Result<u16, Error> {
+        self.present_incarnation().await
+    }
+
+    async fn begin_incarnation(&self, above: u16, audit: &AuditEntry) -> Result<u16, Error> {
+        self.next_incarnation(above, audit).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let mut session = self.read("reach the store").await?;
+        changes::head(session.as_mut()).await?;
+        session.commit().await
+    }
+}

@@ -1,0 +1,116 @@
+//! SQLite as the store of one router: a file, one writer connection, readers beside it.
+//!
+//! Owns connections, pragmas and the statements that only SQLite has. Must not know what the rows mean.
+
+mod bulk;
+mod lock;
+mod session;
+
+use crate::sql::Sql;
+use crate::sql::session::{Access, Backend, Session};
+use crate::store::{Error, Handle};
+use async_trait::async_trait;
+use lock::Lock;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqlSafeStr, SqlitePool};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long a statement waits for a lock that a reader or a checkpoint holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a write waits for the one writer connection.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that only read.
+const READERS_MAX: u32 = 4;
+/// `changed` returns at least this often.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// Page cache of the writer, in KiB (SQLite counts it negative).
+const WRITER_CACHE_KIB: &str = "-65536";
+
+pub(crate) struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    wake: Arc<Notify>,
+    /// Held as long as the store is open.
+    _lock: Lock,
+}
+
+/// Opens (and makes, where missing) the file of `sqlite:FILE`.
+pub(crate) async fn open(file: &str, router: Option<&str>) -> Result<Handle, Error> {
+    let path = Path::new(file);
+    let lock = Lock::take(path, router)?;
+    let existed = path.exists();
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(WRITER_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
+        .await
+        .map_err(|source| session::failed("open the file", source))?;
+    migrations()
+        .run(&writer)
+        .await
+        .map_err(|error| Error::Schema(format!("{file}: {error}")))?;
+    lock.opened(&writer, existed).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(WRITER_TIMEOUT)
+        .connect_lazy_with(options.read_only(true).create_if_missing(false));
+    let backend = Sqlite {
+        writer,
+        readers,
+        wake: Arc::new(Notify::new()),
+        _lock: lock,
+    };
+    Ok(Arc::new(Sql::new(Box::new(backend))))
+}
+
+fn migrations() -> Migrator {
+    let first = include_str!("sqlite/migrations/0001_first.sql").into_sql_str();
+    let first = Migration::new(
+        1,
+        Cow::Borrowed("first"),
+        MigrationType::Simple,
+        first,
+        false,
+    );
+    Migrator::with_migrations(vec![first])
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn session(
+        &self,
+        access: Access,
+        doing: &'static str,
+    ) -> Result<Box<dyn Session>, Error> {
+        let pool = match access {
+            Access::Read => &self.readers,
+            Access::Write => &self.writer,
+        };
+        let connection = pool
+            .acquire()
+            .await
+            .map_err(|source| session::failed(doing, source))?;
+        let session =
+            session::SqliteSession::begin(connection, access, doing, Arc::clone(&self.wake))
+                .await?;
+        Ok(Box::new(session))
+    }
+
+    async fn changed(&self) {
+        let _ = tokio::time::timeout(POLL_EVERY, self.wake.notified()).await;
+    }
+}

@@ -1,0 +1,58 @@
+//! The admin listener: `/v1`, health, metrics.
+//!
+//! Owns the HTTP face of operations. Must not change a home itself other than by compare-and-set in the store; has no
+//! part in the data path. The CLI and the console are its only clients beside scripts.
+
+pub mod error;
+pub mod health;
+
+use crate::app::reload::Reloader;
+use crate::control::registrar::Registrar;
+use crate::observe::Inventory;
+use crate::pipeline::Pipeline;
+use arc_swap::ArcSwap;
+use homing_config::Config;
+use homing_mapping_store::feed::Feed;
+use homing_mapping_store::{Handle, journal};
+use std::sync::Arc;
+
+/// What handlers work on.
+pub struct State {
+    /// Settings in force.
+    pub config: Arc<Config>,
+    /// The configuration in force, and the way to another.
+    pub reloader: Arc<Reloader>,
+    /// The data path, for `explain`.
+    pub pipeline: Arc<Pipeline>,
+    /// The store.
+    pub store: Handle,
+    /// What is seen of sites.
+    pub inventory: Arc<Inventory>,
+    /// The registry as this router follows it.
+    pub registrar: Arc<Registrar>,
+    /// The change feed.
+    pub feed: Arc<Feed>,
+    /// This router's journal.
+    pub journal: journal::Handle,
+    /// Why the router is not ready; `None` when it is.
+    pub(crate) unready: ArcSwap<Option<&'static str>>,
+}
+
+impl State {
+    /// The router takes requests.
+    pub fn set_ready(&self) {
+        self.unready.store(Arc::new(None));
+    }
+
+    /// The router wants no new requests.
+    pub fn set_unready(&self, why: &'static str) {
+        self.unready.store(Arc::new(Some(why)));
+    }
+}
+
+/// The admin face over this state.
+pub fn service(state: &Arc<State>) -> axum::Router {
+    axum::Router::new()
+        .merge(health::routes())
+        .with_state(Arc::clone(state))
+}

@@ -1,0 +1,453 @@
+//! Composition: configuration in, wired tasks running, shutdown in order.
+//!
+//! Owns what is connected to what. Must not decide anything about a request or a site.
+
+pub mod reload;
+pub mod shell;
+
+use crate::admin;
+use crate::control::intents;
+use crate::control::probers;
+use crate::control::registrar::Registrar;
+use crate::fleet::{self, Fleet};
+use crate::forward::send::Times;
+use crate::gate;
+use crate::learn::Learner;
+use crate::observe::{Inventory, judge::Thresholds, probe};
+use crate::pipeline::{self, Pipeline};
+use crate::resolve::known::{Known, suffix_parse};
+use crate::resolve::locate::Locator;
+use crate::resolve::route::{self, Placement, Resolver};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::chain;
+use crate::telemetry::metrics::metrics;
+use crate::topology::Topology;
+use arc_swap::ArcSwap;
+use homing_config::settings as config;
+use homing_config::{Config, Inputs, Loaded};
+use homing_mapping_store::cache::Cache;
+use homing_mapping_store::feed::{self, Feed};
+use homing_mapping_store::journal::{self, Journal};
+use homing_mapping_store::store::Inserted;
+use homing_mapping_store::table::Table;
+use homing_mapping_store::{Handle, store};
+use http::HeaderValue;
+use reload::Reloader;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a router cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store refuses (another schema, another process).
+    #[error("the store cannot be opened")]
+    Store(#[source] store::Error),
+    /// The journal refuses (another process, damage).
+    #[error("the journal in {folder} cannot be opened")]
+    Journal {
+        folder: String,
+        #[source]
+        source: journal::Error,
+    },
+    /// Sites and dialects do not hold together.
+    #[error("the sites cannot be set up")]
+    Fleet(#[from] fleet::Error),
+    /// A file or socket of ours cannot be opened.
+    #[error("cannot {doing}")]
+    Io {
+        doing: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// TLS of a listener cannot be used.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] crate::forward::tls::Error),
+}
+
+/// A router, wired.
+pub struct Router {
+    /// Its settings.
+    pub config: Arc<Config>,
+    /// Requests.
+    pub pipeline: Arc<Pipeline>,
+    /// What the admin listener works on.
+    pub admin: Arc<admin::State>,
+    /// Takes changed configurations over.
+    pub reloader: Arc<Reloader>,
+    journal: Journal,
+    store: Handle,
+    registrar: Arc<Registrar>,
+    learner: Arc<Learner>,
+    feed: Arc<Feed>,
+}
+
+/// The whole time that an engine's transaction may take; Camunda's own job lock is five minutes.
+const TRANSACTION_BOUND: Duration = Duration::from_secs(300);
+/// Most bytes of a body that goes to every site (limit `spool_bytes`).
+const SPOOL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Between two tries to reach a store that does not answer at start.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+impl Router {
+    /// Opens store and journal, reads the registry, wires everything. Waits for a store that does not answer yet.
+    pub async fn open(inputs: Inputs, loaded: Loaded) -> Result<Router, Error> {
+        let config = Arc::new(loaded.config.clone());
+        let store = open_store(&config).await?;
+        let (journal, replay) = open_journal(&config)?;
+        let (known, learner) = knowledge(&config, &store, &journal, &replay);
+        let inventory = Arc::new(Inventory::default());
+        let fleet = Arc::new(Fleet::new(&config, Arc::clone(&inventory))?);
+        let topology = Arc::new(ArcSwap::from_pointee(fleet.topology(&config, &[], None)?));
+        let feed = Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&known.table)));
+        let applied = {
+            let feed = Arc::clone(&feed);
+            Box::new(move || feed.applied())
+        };
+        let registrar = Arc::new(Registrar::new(
+            Arc::clone(&store),
+            fleet,
+            Arc::clone(&config),
+            Arc::clone(&inventory),
+            Arc::clone(&topology),
+            Arc::clone(&learner),
+            applied,
+        ));
+        registered(&registrar).await;
+        let pipeline = Arc::new(pipeline(&config, &known, &learner, &store, &topology)?);
+        let reloader = Arc::new(Reloader::new(
+            inputs,
+            loaded,
+            Arc::clone(&inventory),
+            Arc::clone(&pipeline),
+            Arc::clone(&registrar),
+            Arc::clone(&store),
+        ));
+        let admin = Arc::new(admin::State {
+            config: Arc::clone(&config),
+            reloader: Arc::clone(&reloader),
+            pipeline: Arc::clone(&pipeline),
+            store: Arc::clone(&store),
+            inventory,
+            registrar: Arc::clone(&registrar),
+            feed: Arc::clone(&feed),
+            journal: journal.handle(),
+            unready: ArcSwap::from_pointee(Some("starting")),
+        });
+        Ok(Router {
+            config,
+            pipeline,
+            admin,
+            reloader,
+            journal,
+            store,
+            registrar,
+            learner,
+            feed,
+        })
+    }
+
+    /// Starts the background work on the current runtime and waits for the first look at every site.
+    pub async fn start(&self) {
+        self.hints().await;
+        let hooks = self.hooks();
+        tokio::spawn(Arc::clone(&self.feed).run(hooks));
+        let (learner, ship) = (Arc::clone(&self.learner), self.journal.handle());
+        tokio::spawn(journal::ship::run(
+            Arc::clone(&self.store),
+            ship,
+            || crate::clock::wall().0,
+            move |row, result| {
+                let label = match result {
+                    Inserted::New => "new",
+                    Inserted::Same => "same",
+                    Inserted::Conflict { .. } => "conflict",
+                };
+                metrics().mapping_writes.with_label_values(&[label]).inc();
+                learner.shipped(row, result);
+            },
+        ));
+        tokio::spawn(Arc::clone(&self.registrar).run());
+        let settings = probe::Settings {
+            interval: self.config.health.interval,
+            timeout: self.config.timeouts.probe,
+            thresholds: Thresholds {
+                rise: self.config.health.rise,
+                fall: self.config.health.fall,
+            },
+        };
+        let via = self.pipeline.via.clone();
+        tokio::spawn(probers::run(
+            Arc::clone(&self.pipeline.topology),
+            Arc::clone(&self.registrar),
+            settings,
+            via.clone(),
+        ));
+        let intents = intents::Settings {
+            transaction_bound: TRANSACTION_BOUND.min(self.config.timeouts.response_head * 5),
+            every: Duration::from_secs(1),
+            times: self.pipeline.settings.load().times,
+            via,
+        };
+        tokio::spawn(intents::run(
+            Arc::clone(&self.pipeline.topology),
+            Arc::clone(&self.learner),
+            intents,
+        ));
+        tokio::spawn(Arc::clone(&self.reloader).watch());
+        self.first_look(settings.timeout).await;
+    }
+
+    /// Pins and suffix hints, before the first request.
+    async fn hints(&self) {
+        read_suffixes(&self.store, &self.pipeline.resolver.known).await;
+        let known = &self.pipeline.resolver.known;
+        match self.store.pins().await {
+            Ok(pins) => known.set_pins(&pins),
+            Err(error) => tracing::warn!("pins cannot be read yet: {}", chain(&error)),
+        }
+    }
+
+    fn hooks(&self) -> feed::Hooks {
+        let (store, known) = (
+            Arc::clone(&self.store),
+            Arc::clone(&self.pipeline.resolver.known),
+        );
+        let registrar = Arc::clone(&self.registrar);
+        let pins = move || {
+            let (store, known) = (Arc::clone(&store), Arc::clone(&known));
+            tokio::spawn(async move {
+                match store.pins().await {
+                    Ok(pins) => known.set_pins(&pins),
+                    Err(error) => tracing::warn!("pins cannot be read: {}", chain(&error)),
+                }
+            });
+        };
+        let (store, known) = (
+            Arc::clone(&self.store),
+            Arc::clone(&self.pipeline.resolver.known),
+        );
+        let suffix = move |_: &str| {
+            let (store, known) = (Arc::clone(&store), Arc::clone(&known));
+            tokio::spawn(async move { read_suffixes(&store, &known).await });
+        };
+        let known = Arc::clone(&self.pipeline.resolver.known);
+        feed::Hooks {
+            pins: Box::new(pins),
+            sites: Box::new(move || registrar.bell.notify_one()),
+            suffix: Box::new(suffix),
+            settled: Box::new(move |key| known.settle(key)),
+        }
+    }
+
+    /// A router that has not looked yet would refuse its first starts.
+    async fn first_look(&self, within: Duration) {
+        let deadline = crate::clock::now() + within;
+        let unseen = || {
+            self.pipeline
+                .topology
+                .load()
+                .sites()
+                .any(|site| site.live.observed() == crate::observe::Observed::Unknown)
+        };
+        while unseen() && crate::clock::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ships what the journal still holds, for at most `within`.
+    pub async fn close(self, within: Duration) {
+        let handle = self.journal.handle();
+        let shipped = tokio::time::timeout(within, handle.drained()).await;
+        if shipped.is_err() {
+            tracing::warn!(
+                "the journal keeps what the store has not taken; it is shipped at the next start"
+            );
+        }
+        if let Err(error) = self
+            .store
+            .release(
+                &format!("router/{}", self.config.router.name),
+                &self.config.router.name,
+            )
+            .await
+        {
+            tracing::debug!("could not give the lease back: {}", chain(&error));
+        }
+    }
+}
+
+/// All suffix hints; there are a few for each start of an engine.
+async fn read_suffixes(store: &Handle, known: &Known) {
+    match store.suffixes().await {
+        Ok(suffixes) => {
+            for (text, site) in suffixes {
+                if let Some(suffix) = suffix_parse(&text) {
+                    known.hear_suffix(suffix, site);
+                }
+            }
+        }
+        Err(error) => tracing::warn!("suffix hints cannot be read: {}", chain(&error)),
+    }
+}
+
+fn open_journal(config: &Config) -> Result<(Journal, journal::Replay), Error> {
+    let folder = &config.store.journal;
+    let settings = journal::Settings {
+        bytes_max: config.limits.journal_bytes,
+        ..journal::Settings::default()
+    };
+    Journal::open(folder, &config.router.name, settings).map_err(|source| Error::Journal {
+        folder: folder.display().to_string(),
+        source,
+    })
+}
+
+/// What memory knows, begun with what the journal still holds, and the learner that adds to it.
+fn knowledge(
+    config: &Config,
+    store: &Handle,
+    journal: &Journal,
+    replay: &journal::Replay,
+) -> (Arc<Known>, Arc<Learner>) {
+    let cache = Cache::new(config.limits.cache_entries);
+    let known = Arc::new(Known::new(Arc::new(Table::new()), cache));
+    let learner = Arc::new(Learner::new(
+        Arc::clone(&known),
+        journal.handle(),
+        Arc::clone(store),
+        config.router.name.clone(),
+        config.timeouts.store,
+    ));
+    for row in &replay.mappings {
+        learner.remember(std::slice::from_ref(row), &[], row.home);
+    }
+    (known, learner)
+}
+
+/// Without the registry a router would not know what "all sites" means.
+async fn registered(registrar: &Registrar) {
+    while let Err(error) = registrar.register().await {
+        tracing::warn!(
+            "the store does not take the registration yet: {}",
+            chain(&error)
+        );
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Handle, Error> {
+    let url = match &config.store.url {
+        config::StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+        config::StoreUrl::Postgres(url) => url.expose().to_owned(),
+    };
+    loop {
+        match homing_mapping_store::open_as(&url, &config.router.name).await {
+            Ok(store) => return Ok(store),
+            Err(store::Error::Unavailable { doing, source }) => {
+                tracing::warn!("the store does not answer yet while trying to {doing}: {source}");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            Err(error) => return Err(Error::Store(error)),
+        }
+    }
+}
+
+fn pipeline(
+    config: &Config,
+    known: &Arc<Known>,
+    learner: &Arc<Learner>,
+    store: &Handle,
+    topology: &Arc<ArcSwap<Topology>>,
+) -> Result<Pipeline, Error> {
+    let (timeouts, limits) = (&config.timeouts, &config.limits);
+    let via = HeaderValue::try_from(format!("1.1 {}", config.router.name))
+        .unwrap_or_else(|_| HeaderValue::from_static("1.1 homing"));
+    let probe_times = Times {
+        head: timeouts.locate,
+        ..times(config)
+    };
+    let resolver = Resolver {
+        known: Arc::clone(known),
+        locator: Locator::new(via, probe_times, limits.negative_cache),
+        learner: Arc::clone(learner),
+        store: Arc::clone(store),
+        store_within: timeouts.store,
+        placement: ArcSwap::from_pointee(placement(config)),
+    };
+    let log = access_log(config)?;
+    Ok(Pipeline::new(
+        &config.router.name,
+        Arc::clone(topology),
+        resolver,
+        Arc::clone(learner),
+        pipeline_settings(config),
+        log,
+    ))
+}
+
+fn times(config: &Config) -> Times {
+    let timeouts = &config.timeouts;
+    Times {
+        connect: timeouts.connect,
+        head: timeouts.response_head,
+        body_idle: timeouts.response_idle,
+        keep: timeouts.keepalive_upstream,
+    }
+}
+
+fn pipeline_settings(config: &Config) -> pipeline::Settings {
+    let (timeouts, limits) = (&config.timeouts, &config.limits);
+    pipeline::Settings {
+        gate: gate::Limits {
+            target_bytes: limits.target_bytes,
+        },
+        sniff_bytes: limits.sniff_bytes,
+        answer_sniff_bytes: limits.answer_sniff_bytes,
+        spool_bytes: SPOOL_BYTES_MAX,
+        times: times(config),
+        long_poll: Duration::from_secs(1800) + timeouts.response_head,
+        body_idle: timeouts.body_idle,
+        sticky_user: config
+            .placement
+            .sticky_user
+            .as_ref()
+            .and_then(fleet::dialects::user_source),
+    }
+}
+
+fn placement(config: &Config) -> Placement {
+    use crate::resolve::place::Policy;
+    Placement {
+        policy: match config.placement.policy {
+            config::Policy::Weighted => Policy::Weighted,
+            config::Policy::LeastLoaded => Policy::LeastLoaded,
+            config::Policy::HashBusinessKey => Policy::HashBusinessKey,
+            config::Policy::HashTenant => Policy::HashTenant,
+            config::Policy::Locality => Policy::Locality,
+        },
+        constraints: config.placement.constraints.clone(),
+        zone: config.router.zone.clone(),
+        business_key: match config.placement.business_key {
+            config::BusinessKey::Hint => route::BusinessKey::Hint,
+            config::BusinessKey::Claim => route::BusinessKey::Claim,
+            config::BusinessKey::Off => route::BusinessKey::Off,
+        },
+    }
+}
+
+fn access_log(config: &Config) -> Result<AccessLog, Error> {
+    Ok(match &config.telemetry.access_log {
+        config::AccessLog::Off => AccessLog::off(),
+        config::AccessLog::Stdout => AccessLog::to(std::io::stdout()),
+        config::AccessLog::File(path) => {
+            let file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path);
+            AccessLog::to(file.map_err(|source| Error::Io {
+                doing: format!("open the access log {}", path.display()),
+                source,
+            })?)
+        }
+    })
+}

@@ -1,0 +1,206 @@
+//! The process shell: pingora's server around our listeners, and the order of shutting down.
+//!
+//! Owns listeners, signals and threads. Must not know what a request is. Relies on pingora-core for accepting, and for
+//! handing sockets to a new process.
+
+use super::reload::Reloader;
+use super::{Error, Router};
+use crate::admin;
+use crate::listener::{self, Listener};
+use crate::pipeline::Pipeline;
+use crate::telemetry::chain;
+use async_trait::async_trait;
+use homing_config::settings::Bind;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use pingora_core::apps::ServerApp;
+use pingora_core::listeners::Listeners;
+use pingora_core::protocols::Stream;
+use pingora_core::server::configuration::{Opt, ServerConf};
+use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::services::listening::Service;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What is left undone this long after the last request is left to the next start.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// How often the drain looks whether the last connection has ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Runs a router until a signal ends it.
+pub fn run(control: Runtime, router: Router) -> Result<(), Error> {
+    let config = Arc::clone(&router.config);
+    let drain = config.timeouts.drain;
+    let conf = ServerConf {
+        threads: config.router.threads,
+        work_stealing: false,
+        grace_period_seconds: Some(drain.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(1),
+        upgrade_sock: config
+            .store
+            .journal
+            .with_extension("upgrade.sock")
+            .display()
+            .to_string(),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(Opt::default(), conf);
+    server.bootstrap();
+    for listen in &config.listen {
+        let settings = listener::Settings {
+            trusted: listen.trusted_proxies.clone(),
+            head: config.timeouts.head,
+            head_bytes: config.limits.head_bytes,
+            headers: config.limits.headers,
+            connections: config.limits.connections,
+        };
+        let app = Listener::new(settings, Arc::clone(&router.pipeline));
+        let listeners = Listeners::tcp(&listen.bind.to_string());
+        server.add_service(Service::with_listeners(
+            format!("data {}", listen.bind),
+            listeners,
+            app,
+        ));
+    }
+    let mut admin = Service::new(
+        "admin".into(),
+        AdminListener {
+            service: admin::service(&router.admin),
+        },
+    );
+    admin.threads = Some(1);
+    match &config.admin.bind {
+        Bind::Tcp(address) => admin.add_tcp(&address.to_string()),
+        Bind::Unix(path) => admin.add_uds(
+            &path.display().to_string(),
+            Some(std::fs::Permissions::from_mode(0o600)),
+        ),
+    }
+    server.add_service(admin);
+    control.block_on(router.start());
+    let signals = Signals {
+        pipeline: Arc::clone(&router.pipeline),
+        admin: Arc::clone(&router.admin),
+        drain,
+    };
+    control.spawn(reload_on_hangup(Arc::clone(&router.reloader)));
+    control.spawn(announce(
+        Arc::clone(&router.admin),
+        config.listen.iter().map(|listen| listen.bind).collect(),
+    ));
+    server.run(RunArgs {
+        shutdown_signal: Box::new(signals),
+    });
+    control.block_on(router.close(CLOSE_WITHIN));
+    control.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// SIGHUP: read the configuration again.
+async fn reload_on_hangup(reloader: Arc<Reloader>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        // How it went is logged and kept by the reloader.
+        let _ = reloader.reload().await;
+    }
+}
+
+/// Says `ready` once every listener takes connections.
+async fn announce(admin: Arc<admin::State>, listeners: Vec<std::net::SocketAddr>) {
+    for address in &listeners {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+    admin.set_ready();
+    let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    tracing::info!(router = admin.config.router.name, listen = listeners.join(" "), admin = %admin.config.admin.bind, "ready");
+}
+
+struct AdminListener {
+    service: axum::Router,
+}
+
+#[async_trait]
+impl ServerApp for AdminListener {
+    async fn process_new(
+        self: &Arc<Self>,
+        session: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let service = TowerToHyperService::new(self.service.clone());
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(hyper_util::rt::TokioTimer::new())
+            .serve_connection(TokioIo::new(session), service);
+        let mut connection = std::pin::pin!(connection);
+        let mut shutdown = shutdown.clone();
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!("an admin connection broke: {}", chain(&error));
+                }
+            }
+            () = down(&mut shutdown) => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
+        None
+    }
+}
+
+/// The server shuts down.
+async fn down(shutdown: &mut ShutdownWatch) {
+    // An error means that the server is gone, which is as good.
+    let _ = shutdown.wait_for(|down| *down).await;
+}
+
+/// SIGTERM: unready, then drained, then out. SIGINT: out. SIGQUIT: sockets to the new process, then drained.
+struct Signals {
+    pipeline: Arc<Pipeline>,
+    admin: Arc<admin::State>,
+    drain: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::quit()),
+        ) else {
+            tracing::error!("signals cannot be watched; only SIGKILL ends this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {
+                tracing::info!("SIGTERM: draining");
+                self.admin.set_unready("draining");
+                self.pipeline.drain();
+                let ended = async {
+                    while self.pipeline.connections() > 0 {
+                        tokio::time::sleep(DRAIN_LOOK).await;
+                    }
+                };
+                tokio::select! {
+                    () = ended => {}
+                    () = tokio::time::sleep(self.drain) => tracing::warn!(open = self.pipeline.connections(), "drain time is over"),
+                    _ = interrupt.recv() => {}
+                }
+                // Everything has ended: pingora's own grace period would only wait.
+                ShutdownSignal::FastShutdown
+            }
+            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+            _ = quit.recv() => {
+                self.admin.set_unready("handing over");
+                ShutdownSignal::GracefulUpgrade
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The command line: verbs, options, exit codes.
+//!
+//! Owns the words that people type. Must not do the work; each verb has its own file.
+
+mod input;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// 0 ok, 1 failed, 2 usage, 3 refused by a safety rule, 4 stale plan or lost compare-and-set, 5 partly done, 78
+/// configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    Failed = 1,
+    Usage = 2,
+    Refused = 3,
+    Stale = 4,
+    Partly = 5,
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An intelligent load balancer for process engines.
+#[derive(Parser)]
+#[command(name = "homing", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a router.
+    Serve(serve::Serve),
+}
+
+/// Parses the arguments and runs the verb.
+pub fn main() -> ExitCode {
+    // The one TLS provider of this process; whoever comes second gets this one too.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            }
+            .into();
+        }
+    };
+    match arguments.verb {
+        Verb::Serve(serve) => serve.run(),
+    }
+    .into()
+}

@@ -1,0 +1,125 @@
+//! What is known about one request while it passes: for its log line, its metrics and the headers of its answer.
+//!
+//! Owns ids and timings. Must not influence where the request goes.
+
+use crate::clock;
+use crate::forward::headers::{Origin, TRACEPARENT, Trust, X_REQUEST_ID};
+use crate::problem::Reason;
+use crate::resolve::RouteSource;
+use homing_mapping_store::{Kind, SiteId};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+/// One request on its way.
+pub struct Context {
+    /// Where it came from.
+    pub origin: Origin,
+    /// Method as asked.
+    pub method: Method,
+    /// Target as asked.
+    pub uri: Uri,
+    /// `X-Request-Id`: the trusted peer's, else ours.
+    pub request_id: HeaderValue,
+    /// `traceparent` for the site.
+    pub trace: HeaderValue,
+    /// When its head had arrived.
+    pub began: Instant,
+    /// Time spent waiting for sites.
+    pub site_time: Duration,
+    /// Operation of the dialect.
+    pub operation: Option<String>,
+    /// Class in the log and metrics.
+    pub class: &'static str,
+    /// Kind of its key.
+    pub key_kind: Option<Kind>,
+    /// Why it went where it went.
+    pub source: Option<RouteSource>,
+    /// Where it went.
+    pub site: Option<SiteId>,
+    /// Why the router answered itself.
+    pub reason: Option<Reason>,
+}
+
+/// Longest request id that is taken over from a peer.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+impl Context {
+    /// A request whose head has just arrived.
+    pub fn begin(origin: Origin, method: Method, uri: Uri, headers: &HeaderMap) -> Context {
+        let taken = headers
+            .get(&X_REQUEST_ID)
+            .filter(|id| origin.trust == Trust::Trusted && id.len() <= REQUEST_ID_BYTES_MAX);
+        let request_id = taken.cloned().unwrap_or_else(|| hex(&[random()]));
+        let trace = headers
+            .get(&TRACEPARENT)
+            .filter(|trace| is_traceparent(trace))
+            .cloned();
+        Context {
+            origin,
+            method,
+            uri,
+            request_id,
+            trace: trace.unwrap_or_else(new_trace),
+            began: clock::now(),
+            site_time: Duration::ZERO,
+            operation: None,
+            class: "none",
+            key_kind: None,
+            source: None,
+            site: None,
+            reason: None,
+        }
+    }
+
+    /// The trace id out of `traceparent`.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace.to_str().ok()?.get(3..35)
+    }
+}
+
+/// `version-traceid-parentid-flags` (W3C Trace Context).
+fn is_traceparent(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    bytes.len() >= 55
+        && bytes
+            .iter()
+            .take(55)
+            .enumerate()
+            .all(|(at, byte)| match at {
+                2 | 35 | 52 => *byte == b'-',
+                _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+            })
+}
+
+fn new_trace() -> HeaderValue {
+    let text = format!("00-{:016x}{:016x}-{:016x}-01", random(), random(), random());
+    HeaderValue::try_from(text).unwrap_or_else(|_| {
+        HeaderValue::from_static("00-00000000000000000000000000000001-0000000000000001-00")
+    })
+}
+
+fn hex(numbers: &[u64]) -> HeaderValue {
+    let text: String = numbers
+        .iter()
+        .map(|number| format!("{number:016x}"))
+        .collect();
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+thread_local! {
+    static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::thread::current().id()));
+}
+
+/// A random number (splitmix64, seeded by the system for each thread): for ids and weights, never for secrets.
+pub fn random() -> u64 {
+    STATE.with(|state| {
+        let next = state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        state.set(next);
+        let mut z = next;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    })
+}

@@ -1,0 +1,7 @@
+//! The router's background work: registry and lease, shipping, feed, probers, open intents.
+//!
+//! Owns the loops; each is level-triggered and safe to restart. Must not carry requests.
+
+pub mod intents;
+pub mod probers;
+pub mod registrar;

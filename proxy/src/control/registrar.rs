@@ -1,0 +1,310 @@
+//! This router in the registry: its heartbeat, the sites it knows, the states and assignments it obeys.
+//!
+//! Owns the router's lease and its acknowledgement of the registry. Must not change a site's state or assignment.
+//! Relies on the store's clock for leases and on the own monotonic clock for how long its knowledge is sure.
+
+use crate::clock;
+use crate::fleet::Fleet;
+use crate::learn::Learner;
+use crate::observe::inventory::{Acknowledged, Inventory};
+use crate::observe::probe::{Identities, Verdict};
+use crate::telemetry::chain;
+use crate::telemetry::metrics::metrics;
+use crate::topology::Topology;
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use homing_config::Config;
+use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
+use homing_mapping_store::audit::AuditEntry;
+use homing_mapping_store::store::{Error, RouterRecord, Seq};
+use homing_mapping_store::{Handle, SiteId};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// The registrar.
+pub struct Registrar {
+    store: Handle,
+    fleet: ArcSwap<Fleet>,
+    config: ArcSwap<Config>,
+    inventory: Arc<Inventory>,
+    topology: Arc<ArcSwap<Topology>>,
+    learner: Arc<Learner>,
+    /// Applied position of the feed.
+    applied: Box<dyn Fn() -> Seq + Send + Sync>,
+    /// The registry as last read.
+    records: Mutex<(u64, Vec<SiteRecord>)>,
+    /// Rung when the feed shows that a site, state or assignment changed.
+    pub bell: Notify,
+    /// Rung when the topology was replaced.
+    pub replaced: Notify,
+}
+
+impl Registrar {
+    /// A registrar that has not read anything yet.
+    pub fn new(
+        store: Handle,
+        fleet: Arc<Fleet>,
+        config: Arc<Config>,
+        inventory: Arc<Inventory>,
+        topology: Arc<ArcSwap<Topology>>,
+        learner: Arc<Learner>,
+        applied: Box<dyn Fn() -> Seq + Send + Sync>,
+    ) -> Registrar {
+        Registrar {
+            store,
+            fleet: ArcSwap::new(fleet),
+            config: ArcSwap::new(config),
+            inventory,
+            topology,
+            learner,
+            applied,
+            records: Mutex::new((0, Vec::new())),
+            bell: Notify::new(),
+            replaced: Notify::new(),
+        }
+    }
+
+    /// Registers this router's sites and takes over what the registry says. Called once before the first request, and
+    /// then by `run`.
+    pub async fn register(&self) -> Result<(), Error> {
+        let config = self.config.load_full();
+        self.store
+            .register(&config.router.name, &crate::fleet::records(&config))
+            .await?;
+        self.renew().await
+    }
+
+    /// Follows another configuration from now on; the registry hears of its sites before they are fronted.
+    pub async fn replace(&self, config: Config, fleet: Fleet) -> Result<(), Error> {
+        self.store
+            .register(&config.router.name, &crate::fleet::records(&config))
+            .await?;
+        self.config.store(Arc::new(config));
+        self.fleet.store(Arc::new(fleet));
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0 = 0;
+        self.renew().await
+    }
+
+    /// Keeps the lease and follows the registry until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut registered = true;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.config.load().lease.renew_every) => {}
+                () = self.bell.notified() => {}
+            }
+            let renewed = if registered {
+                self.renew().await
+            } else {
+                self.register().await
+            };
+            registered = renewed.is_ok();
+            metrics().store_up.set(i64::from(registered));
+            if let Err(error) = renewed {
+                tracing::warn!("the registry cannot be read: {}", chain(&error));
+            }
+        }
+    }
+
+    /// One round: heartbeat with what was acknowledged so far, then read, take over, acknowledge.
+    async fn renew(&self) -> Result<(), Error> {
+        let began = clock::monotonic_ms();
+        let (revision, records) = self.store.registry().await?;
+        self.take_over(revision, &records);
+        let lease_ms =
+            u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
+        self.store
+            .heartbeat(&self.record(revision), lease_ms)
+            .await?;
+        let routers = self.store.routers().await?;
+        let assignments = self.store.assignments().await?;
+        self.publish(&records, &routers, &assignments);
+        // Newer sites wait for this router's acknowledgement until its lease has run out, counted from before the
+        // store was asked.
+        self.learner.registry_fresh_until(began + lease_ms);
+        Ok(())
+    }
+
+    fn record(&self, revision: u64) -> RouterRecord {
+        let config = self.config.load();
+        RouterRecord {
+            name: config.router.name.clone(),
+            registry_acknowledged: revision,
+            applied: (self.applied)(),
+            address: config.admin.bind.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_hash: config_hash(&config),
+            seen_at: clock::wall(),
+            live: true,
+        }
+    }
+
+    /// Sites of the registry that this router's file does not name are fronted too, before they are acknowledged.
+    fn take_over(&self, revision: u64, records: &[SiteRecord]) {
+        {
+            let mut held = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.0 == revision && held.1 == records {
+                return;
+            }
+            *held = (revision, records.to_vec());
+        }
+        let before = self.topology.load_full();
+        match self
+            .fleet
+            .load()
+            .topology(&self.config.load(), records, Some(&before))
+        {
+            Ok(topology) => {
+                self.topology.store(Arc::new(topology));
+                self.replaced.notify_waiters();
+            }
+            Err(error) => tracing::error!("the registry cannot be taken over: {}", chain(&error)),
+        }
+    }
+
+    fn publish(
+        &self,
+        records: &[SiteRecord],
+        routers: &[RouterRecord],
+        assignments: &[Assignment],
+    ) {
+        let acknowledged = routers
+            .iter()
+            .filter(|router| router.live)
+            .map(|router| router.registry_acknowledged)
+            .min()
+            .unwrap_or(0);
+        let topology = self.topology.load();
+        for record in records {
+            let assignment = assignments
+                .iter()
+                .find(|assignment| assignment.site == record.site);
+            let serving = assignment.and_then(|assignment| {
+                topology
+                    .site(record.site)?
+                    .installations
+                    .iter()
+                    .position(|installation| installation.name == assignment.installation)
+            });
+            let live = self.inventory.of(record.site);
+            live.update(|view| {
+                view.state = record.state;
+                view.state_generation = record.generation;
+                view.identity.clone_from(&record.identity);
+                view.acknowledged = if record.revision <= acknowledged {
+                    Acknowledged::ByAll
+                } else {
+                    Acknowledged::Waiting
+                };
+                view.serving = serving.unwrap_or(0);
+                view.assignment = assignment
+                    .map(|assignment| assignment.generation)
+                    .unwrap_or_default();
+            });
+            show(record, assignment);
+        }
+    }
+
+    fn held(&self) -> Vec<SiteRecord> {
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .clone()
+    }
+}
+
+fn show(record: &SiteRecord, assignment: Option<&Assignment>) {
+    let name = record.site.name();
+    for state in [
+        SiteState::Ready,
+        SiteState::Draining,
+        SiteState::Maintenance,
+        SiteState::Quarantined,
+    ] {
+        metrics()
+            .site_state
+            .with_label_values(&[name, state.as_str()])
+            .set(i64::from(record.state == state));
+    }
+    if let Some(assignment) = assignment {
+        let generation = i64::try_from(assignment.generation.0).unwrap_or(i64::MAX);
+        metrics()
+            .generation
+            .with_label_values(&[name])
+            .set(generation);
+    }
+}
+
+/// Tells routers with the same settings from others.
+pub fn config_hash(config: &Config) -> String {
+    blake3::hash(format!("{config:?}").as_bytes())
+        .to_hex()
+        .chars()
+        .take(16)
+        .collect()
+}
+
+/// Longest wait for the store when a site shows its identity for the first time.
+const FIRST_SIGHT_WITHIN: Duration = Duration::from_secs(2);
+
+#[async_trait]
+impl Identities for Registrar {
+    async fn check(&self, site: SiteId, shown: &str) -> Verdict {
+        let records = self.held();
+        if records
+            .iter()
+            .any(|record| record.site != site && record.identity.as_deref() == Some(shown))
+        {
+            return Verdict::Shared;
+        }
+        match records
+            .iter()
+            .find(|record| record.site == site)
+            .map(|record| record.identity.as_deref())
+        {
+            Some(Some(held)) if held == shown => Verdict::Right,
+            Some(Some(_)) => Verdict::Wrong,
+            Some(None) => self.first_sight(site, shown).await,
+            None => Verdict::Unknown,
+        }
+    }
+}
+
+impl Registrar {
+    async fn first_sight(&self, site: SiteId, shown: &str) -> Verdict {
+        let audit = AuditEntry {
+            actor: format!("router:{}", self.config.load().router.name),
+            action: "site.identity".into(),
+            subject: site.name().into(),
+            reason: Some("first sight".into()),
+            detail: serde_json::json!({ "identity": shown }).to_string(),
+            request_id: None,
+            at: clock::wall(),
+        };
+        match tokio::time::timeout(
+            FIRST_SIGHT_WITHIN,
+            self.store.set_identity(site, None, shown, &audit),
+        )
+        .await
+        {
+            Ok(Ok(())) => {
+                tracing::info!(%site, identity = shown, "site's database seen for the first time");
+                let mut held = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(record) = held.1.iter_mut().find(|record| record.site == site) {
+                    record.identity = Some(shown.to_owned());
+                }
+                Verdict::Right
+            }
+            // Another router was first, or the store is away: the next round knows more.
+            Ok(Err(_)) | Err(_) => {
+                self.bell.notify_one();
+                Verdict::Unknown
+            }
+        }
+    }
+}

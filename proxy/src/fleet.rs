@@ -1,0 +1,356 @@
+//! Configuration and registry -> topology.
+//!
+//! Owns the making of sites: from this router's file, and from the registry for sites that only other routers' files
+//! name. Must not observe or route. Live cells and endpoints of sites that did not change are carried over.
+
+pub mod dialects;
+
+use crate::dialect::engine_rest::TableError;
+use crate::dialect::generic::RuleError;
+use crate::dialect::{Dialect, EngineRest};
+use crate::forward::bulkhead::Bulkhead;
+use crate::forward::tls;
+use crate::observe::Inventory;
+use crate::topology::{
+    Balance, Endpoint, Group, HealthProbe, IdentityProbe, Installation, ProbeSettings, Site,
+    Topology,
+};
+use base64::Engine as _;
+use homing_config::Config;
+use homing_config::settings as config;
+use homing_mapping_store::SiteId;
+use homing_mapping_store::assignment::{InstallationRecord, SiteRecord, SiteState};
+use homing_mapping_store::{Generation, Timestamp};
+use http::HeaderValue;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Why a topology cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A dialect's rules do not hold together.
+    #[error("the rules of dialect {name} do not hold together: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Rules {
+        name: String,
+        errors: Vec<RuleError>,
+    },
+    /// A built-in table is damaged.
+    #[error("the table of engine-rest cannot be read")]
+    Table(#[from] TableError),
+    /// A record of the registry names a dialect that this router's file does not declare.
+    #[error(
+        "site {site} of the registry speaks \"{dialect}\", which this router's configuration does not declare"
+    )]
+    UnknownDialect { site: String, dialect: String },
+    /// A record of the registry has an endpoint that cannot be read.
+    #[error("site {site} of the registry has the endpoint \"{endpoint}\": {why}")]
+    Endpoint {
+        site: String,
+        endpoint: String,
+        why: String,
+    },
+    /// TLS material cannot be used.
+    #[error("TLS of site {site}")]
+    Tls {
+        site: String,
+        #[source]
+        source: tls::Error,
+    },
+}
+
+/// Makes topologies; keeps what lives longer than one of them.
+pub struct Fleet {
+    inventory: Arc<Inventory>,
+    dialects: HashMap<String, Arc<dyn Dialect>>,
+}
+
+impl Fleet {
+    /// A fleet that speaks the built-in dialects and those of the configuration.
+    pub fn new(config: &Config, inventory: Arc<Inventory>) -> Result<Fleet, Error> {
+        let mut dialects: HashMap<String, Arc<dyn Dialect>> = HashMap::new();
+        dialects.insert("engine-rest".into(), Arc::new(EngineRest::new()?));
+        for declared in &config.dialects {
+            let made = dialects::generic(declared).map_err(|errors| Error::Rules {
+                name: declared.name.clone(),
+                errors,
+            })?;
+            dialects.insert(declared.name.clone(), made);
+        }
+        Ok(Fleet {
+            inventory,
+            dialects,
+        })
+    }
+
+    /// The topology of the file's sites and of those that only the registry knows.
+    pub fn topology(
+        &self,
+        config: &Config,
+        registry: &[SiteRecord],
+        before: Option<&Topology>,
+    ) -> Result<Topology, Error> {
+        let mut groups: Vec<Group> = Vec::new();
+        for site in &config.sites {
+            add(&mut groups, self.configured(config, site, before)?);
+        }
+        for record in registry {
+            if config
+                .sites
+                .iter()
+                .all(|site| site.name != record.site.name())
+            {
+                match self.registered(config, record, before) {
+                    Ok(site) => add(&mut groups, site),
+                    // Somebody else's site must not stop this router; its keys are refused by name.
+                    Err(error) => tracing::error!("{}", crate::telemetry::chain(&error)),
+                }
+            }
+        }
+        Ok(Topology::new(groups))
+    }
+
+    fn configured(
+        &self,
+        config: &Config,
+        site: &config::Site,
+        before: Option<&Topology>,
+    ) -> Result<Arc<Site>, Error> {
+        let id = SiteId::named(&site.name);
+        let name = dialect_name(&site.dialect);
+        let dialect = self
+            .dialects
+            .get(name)
+            .ok_or_else(|| Error::UnknownDialect {
+                site: site.name.clone(),
+                dialect: name.to_owned(),
+            })?;
+        let old = before.and_then(|before| before.site(id));
+        let mut installations = Vec::new();
+        for installation in &site.installations {
+            let tls = tls::client(installation.tls.as_ref()).map_err(|source| Error::Tls {
+                site: site.name.clone(),
+                source,
+            })?;
+            let mut endpoints = Vec::new();
+            for endpoint in &installation.endpoints {
+                let upstream = tls.upstream(endpoint).map_err(|source| Error::Tls {
+                    site: site.name.clone(),
+                    source,
+                })?;
+                endpoints.push(
+                    same_endpoint(old, endpoint)
+                        .filter(|_| upstream.is_none())
+                        .unwrap_or_else(|| {
+                            Arc::new(Endpoint::new(
+                                endpoint.host.clone(),
+                                endpoint.port,
+                                upstream,
+                            ))
+                        }),
+                );
+            }
+            installations.push(Arc::new(Installation {
+                name: installation.name.clone(),
+                zone: installation.zone.clone().or_else(|| site.zone.clone()),
+                endpoints,
+                balance: match installation.balance {
+                    config::Balance::LeastRequests => Balance::LeastRequests,
+                    config::Balance::ActiveBackup => Balance::ActiveBackup,
+                },
+                header: header(&installation.name),
+            }));
+        }
+        let base_path = site
+            .installations
+            .first()
+            .and_then(|i| i.endpoints.first())
+            .map(|e| e.base_path.clone());
+        Ok(Arc::new(Site {
+            id,
+            dialect: Arc::clone(dialect),
+            base_path: base_path.unwrap_or_default(),
+            weight: site.weight,
+            installations,
+            service_account: site.service_account.as_ref().and_then(basic),
+            probe: probe(site),
+            bulkhead: bulkhead(config, old),
+            live: self.inventory.of(id),
+            header: header(&site.name),
+        }))
+    }
+
+    fn registered(
+        &self,
+        config: &Config,
+        record: &SiteRecord,
+        before: Option<&Topology>,
+    ) -> Result<Arc<Site>, Error> {
+        let name = record.site.name();
+        let dialect = self
+            .dialects
+            .get(&record.dialect)
+            .ok_or_else(|| Error::UnknownDialect {
+                site: name.into(),
+                dialect: record.dialect.clone(),
+            })?;
+        let old = before.and_then(|before| before.site(record.site));
+        let tls = tls::client(None).map_err(|source| Error::Tls {
+            site: name.into(),
+            source,
+        })?;
+        let mut base_path = String::new();
+        let mut installations = Vec::new();
+        for installation in &record.installations {
+            let mut endpoints = Vec::new();
+            for text in &installation.endpoints {
+                let endpoint = config::Endpoint::parse(text).map_err(|why| Error::Endpoint {
+                    site: name.into(),
+                    endpoint: text.clone(),
+                    why,
+                })?;
+                let upstream = tls.upstream(&endpoint).map_err(|source| Error::Tls {
+                    site: name.into(),
+                    source,
+                })?;
+                base_path.clone_from(&endpoint.base_path);
+                endpoints.push(
+                    same_endpoint(old, &endpoint)
+                        .filter(|_| upstream.is_none())
+                        .unwrap_or_else(|| {
+                            Arc::new(Endpoint::new(
+                                endpoint.host.clone(),
+                                endpoint.port,
+                                upstream,
+                            ))
+                        }),
+                );
+            }
+            installations.push(Arc::new(Installation {
+                name: installation.name.clone(),
+                zone: installation.zone.clone(),
+                endpoints,
+                balance: Balance::LeastRequests,
+                header: header(&installation.name),
+            }));
+        }
+        Ok(Arc::new(Site {
+            id: record.site,
+            dialect: Arc::clone(dialect),
+            base_path,
+            weight: 100,
+            installations,
+            service_account: None,
+            probe: ProbeSettings::default(),
+            bulkhead: bulkhead(config, old),
+            live: self.inventory.of(record.site),
+            header: header(name),
+        }))
+    }
+}
+
+/// What this router tells the registry about the sites of its file.
+pub fn records(config: &Config) -> Vec<SiteRecord> {
+    config
+        .sites
+        .iter()
+        .map(|site| SiteRecord {
+            site: SiteId::named(&site.name),
+            dialect: dialect_name(&site.dialect).to_owned(),
+            installations: site
+                .installations
+                .iter()
+                .map(|installation| InstallationRecord {
+                    name: installation.name.clone(),
+                    zone: installation.zone.clone().or_else(|| site.zone.clone()),
+                    endpoints: installation
+                        .endpoints
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect(),
+                })
+                .collect(),
+            identity: None,
+            state: SiteState::Ready,
+            generation: Generation::default(),
+            revision: 0,
+            reason: None,
+            updated_at: Timestamp::default(),
+        })
+        .collect()
+}
+
+fn add(groups: &mut Vec<Group>, site: Arc<Site>) {
+    let same = |group: &&mut Group| {
+        Arc::ptr_eq(&group.dialect, &site.dialect) && group.base_path == site.base_path
+    };
+    match groups.iter_mut().find(same) {
+        Some(group) => group.sites.push(site),
+        None => groups.push(Group {
+            dialect: Arc::clone(&site.dialect),
+            base_path: site.base_path.clone(),
+            sites: vec![site],
+        }),
+    }
+}
+
+fn dialect_name(name: &config::DialectName) -> &str {
+    match name {
+        config::DialectName::EngineRest => "engine-rest",
+        config::DialectName::Flowable => "flowable",
+        config::DialectName::Rules(name) => name,
+    }
+}
+
+/// Counters and pooled connections of an endpoint that stays must not be lost.
+fn same_endpoint(old: Option<&Arc<Site>>, endpoint: &config::Endpoint) -> Option<Arc<Endpoint>> {
+    old?.installations
+        .iter()
+        .flat_map(|installation| &installation.endpoints)
+        .find(|held| held.tls.is_none() && held.host == endpoint.host && held.port == endpoint.port)
+        .cloned()
+}
+
+fn bulkhead(config: &Config, old: Option<&Arc<Site>>) -> Arc<Bulkhead> {
+    let limits = &config.limits;
+    let fresh = || {
+        Arc::new(Bulkhead::new(
+            limits.in_flight_per_site,
+            limits.queue_per_site,
+            config.timeouts.queue,
+        ))
+    };
+    old.map(|old| Arc::clone(&old.bulkhead))
+        .filter(|held| held.limits() == (limits.in_flight_per_site, limits.queue_per_site))
+        .unwrap_or_else(fresh)
+}
+
+fn header(name: &str) -> HeaderValue {
+    HeaderValue::try_from(name).unwrap_or_else(|_| HeaderValue::from_static("?"))
+}
+
+fn basic(account: &config::ServiceAccount) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", account.user, account.password.expose());
+    let mut value = HeaderValue::try_from(format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    ))
+    .ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn probe(site: &config::Site) -> ProbeSettings {
+    let health = match &site.health.probe {
+        config::Probe::Dialect { .. } => HealthProbe::Dialect,
+        config::Probe::Tcp => HealthProbe::Tcp,
+        config::Probe::Get { path, expect } => HealthProbe::Path {
+            path: path.clone(),
+            expect: expect.clone(),
+        },
+    };
+    let identity = match site.identity {
+        config::Identity::Auto | config::Identity::Marker => IdentityProbe::Dialect,
+        config::Identity::Off => IdentityProbe::Off,
+    };
+    ProbeSettings { health, identity }
+}

@@ -1,0 +1,15 @@
+//! Sending to sites and streaming back.
+//!
+//! Owns connections, bodies, headers at the hop, and turning problems into answers. Must not choose a home or touch the
+//! store.
+
+pub mod ask;
+pub mod body;
+pub mod bulkhead;
+pub mod connect;
+pub mod headers;
+pub mod pool;
+pub mod rescue;
+pub mod send;
+pub mod tls;
+pub mod verify;

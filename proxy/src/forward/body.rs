@@ -1,0 +1,405 @@
+//! Bodies on their way through: the request's payload and the answer's body.
+//!
+//! Owns streaming with back-pressure, idle timeouts and the bounded copy that `learn` reads. Must not route or decide.
+
+use super::pool::Lease;
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The peer's stream ended wrongly.
+    #[error("the body was cut")]
+    Cut(#[from] hyper::Error),
+    /// Nothing moved for the whole idle time.
+    #[error("nothing of the body arrived for {0:?}")]
+    Idle(Duration),
+}
+
+/// The request body on its way to a site.
+pub enum Payload {
+    /// Nothing.
+    Empty,
+    /// Wholly read before; can be sent again.
+    Whole(Option<Bytes>),
+    /// A read prefix and what is still to come.
+    Streaming {
+        prefix: Option<Bytes>,
+        rest: Incoming,
+        idle: Idle,
+    },
+}
+
+impl Payload {
+    /// A copy that can be sent to another site, if the body was read wholly.
+    pub fn copy(&self) -> Option<Payload> {
+        match self {
+            Payload::Empty => Some(Payload::Empty),
+            Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
+            Payload::Streaming { .. } => None,
+        }
+    }
+}
+
+/// Reads up to `limit` bytes. The payload still yields the whole body afterwards; the bytes are handed out only if they
+/// are the whole body.
+pub async fn sniff(
+    mut body: Incoming,
+    limit: usize,
+    idle: Duration,
+) -> Result<(Payload, Option<Bytes>), Error> {
+    if body.is_end_stream() {
+        return Ok((Payload::Empty, Some(Bytes::new())));
+    }
+    if body.size_hint().lower() > limit as u64 {
+        return Ok((
+            Payload::Streaming {
+                prefix: None,
+                rest: body,
+                idle: Idle::new(idle),
+            },
+            None,
+        ));
+    }
+    let mut read = BytesMut::new();
+    loop {
+        let Ok(frame) = tokio::time::timeout(idle, body.frame()).await else {
+            return Err(Error::Idle(idle));
+        };
+        match frame {
+            None => {
+                let whole = read.freeze();
+                return Ok((Payload::Whole(Some(whole.clone())), Some(whole)));
+            }
+            Some(frame) => {
+                if let Ok(data) = frame?.into_data() {
+                    read.extend_from_slice(&data);
+                }
+            }
+        }
+        if read.len() > limit {
+            let prefix = Some(read.freeze());
+            return Ok((
+                Payload::Streaming {
+                    prefix,
+                    rest: body,
+                    idle: Idle::new(idle),
+                },
+                None,
+            ));
+        }
+    }
+}
+
+impl HttpBody for Payload {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut *self {
+            Payload::Empty => Poll::Ready(None),
+            Payload::Whole(bytes) => Poll::Ready(
+                bytes
+                    .take()
+                    .filter(|bytes| !bytes.is_empty())
+                    .map(|bytes| Ok(Frame::data(bytes))),
+            ),
+            Payload::Streaming { prefix, rest, idle } => {
+                if let Some(prefix) = prefix.take() {
+                    return Poll::Ready(Some(Ok(Frame::data(prefix))));
+                }
+                match Pin::new(rest).poll_frame(cx) {
+                    Poll::Ready(frame) => {
+                        idle.moved();
+                        Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
+                    }
+                    Poll::Pending => idle.poll(cx).map(|error| Some(Err(error))),
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Payload::Empty => true,
+            Payload::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Payload::Streaming { prefix, rest, .. } => prefix.is_none() && rest.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Payload::Empty => SizeHint::with_exact(0),
+            Payload::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Payload::Streaming { prefix, rest, .. } => {
+                let read = prefix.as_ref().map_or(0, |prefix| prefix.len() as u64);
+                let mut hint = rest.size_hint();
+                if let Some(upper) = hint.upper() {
+                    hint.set_upper(upper + read);
+                }
+                hint.set_lower(hint.lower() + read);
+                hint
+            }
+        }
+    }
+}
+
+/// A timer that runs only while a body stands still.
+pub struct Idle {
+    after: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Idle {
+    /// A timer that has not started.
+    pub fn new(after: Duration) -> Idle {
+        Idle { after, sleep: None }
+    }
+
+    fn moved(&mut self) {
+        self.sleep = None;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let after = self.after;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
+        sleep.as_mut().poll(cx).map(|()| Error::Idle(after))
+    }
+}
+
+/// An answer's body on its way to the client.
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// Made or read wholly by the router.
+    Whole(Option<Bytes>),
+    /// Streaming from a site.
+    Streaming(Box<Streaming>),
+}
+
+/// A site's body, with everything that must live as long as it streams.
+pub struct Streaming {
+    body: Incoming,
+    idle: Idle,
+    /// Gives the connection back when the body has ended; drops it otherwise.
+    lease: Option<Lease>,
+    tee: Option<Tee>,
+    watch: Option<Box<dyn FnOnce(Ended) + Send + Sync>>,
+    bytes: u64,
+}
+
+/// How a streamed body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Bytes handed on.
+    pub bytes: u64,
+    /// Whether it came to its proper end.
+    pub whole: Whole,
+}
+
+/// Whether a body came to its proper end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// It did.
+    Yes,
+    /// The site cut it.
+    CutByUpstream,
+    /// The client left.
+    LeftByDownstream,
+}
+
+/// A bounded copy of a passing body, handed to `learn` when the body has ended.
+pub struct Tee {
+    copy: BytesMut,
+    limit: usize,
+    done: Option<Box<dyn FnOnce(Bytes) + Send + Sync>>,
+}
+
+impl Streaming {
+    /// A body that streams through.
+    pub fn new(body: Incoming, idle: Duration, lease: Lease) -> Streaming {
+        Streaming {
+            body,
+            idle: Idle::new(idle),
+            lease: Some(lease),
+            tee: None,
+            watch: None,
+            bytes: 0,
+        }
+    }
+
+    /// Copies up to `limit` bytes aside and hands them over at the end; nothing if the body is longer.
+    pub fn tee(&mut self, limit: usize, done: impl FnOnce(Bytes) + Send + Sync + 'static) {
+        self.tee = Some(Tee {
+            copy: BytesMut::new(),
+            limit,
+            done: Some(Box::new(done)),
+        });
+    }
+
+    /// Calls back once, however the body ends.
+    pub fn watch(&mut self, ended: impl FnOnce(Ended) + Send + Sync + 'static) {
+        self.watch = Some(Box::new(ended));
+    }
+
+    /// Reads the whole body, at most `limit` bytes. `Err(self)` keeps nothing: the answer is too long or was cut.
+    pub async fn read_whole(mut self: Box<Self>, limit: usize) -> Result<Bytes, ReadError> {
+        let mut read = BytesMut::new();
+        let mut body = Pin::new(&mut *self);
+        while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_data(cx)).await {
+            let frame = frame.map_err(ReadError::Broken)?;
+            if let Ok(data) = frame.into_data() {
+                if read.len() + data.len() > limit {
+                    return Err(ReadError::TooLong(limit));
+                }
+                read.extend_from_slice(&data);
+            }
+        }
+        Ok(read.freeze())
+    }
+
+    fn poll_data(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.idle.moved();
+                if let Some(data) = frame.data_ref() {
+                    this.bytes += data.len() as u64;
+                    if let Some(tee) = &mut this.tee {
+                        if tee.copy.len() + data.len() > tee.limit {
+                            this.tee = None;
+                        } else {
+                            tee.copy.extend_from_slice(data);
+                        }
+                    }
+                }
+                if this.body.is_end_stream() {
+                    this.end(Whole::Yes);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.end(Whole::CutByUpstream);
+                Poll::Ready(Some(Err(Error::from(error))))
+            }
+            Poll::Ready(None) => {
+                this.end(Whole::Yes);
+                Poll::Ready(None)
+            }
+            Poll::Pending => match this.idle.poll(cx) {
+                Poll::Ready(error) => {
+                    this.end(Whole::CutByUpstream);
+                    Poll::Ready(Some(Err(error)))
+                }
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn end(&mut self, whole: Whole) {
+        if let Some(lease) = self.lease.take() {
+            match whole {
+                Whole::Yes => lease.give_back(),
+                Whole::CutByUpstream | Whole::LeftByDownstream => drop(lease),
+            }
+        }
+        if let Some(mut tee) = self.tee.take()
+            && whole == Whole::Yes
+            && let Some(done) = tee.done.take()
+        {
+            done(tee.copy.freeze());
+        }
+        if let Some(watch) = self.watch.take() {
+            watch(Ended {
+                bytes: self.bytes,
+                whole,
+            });
+        }
+    }
+}
+
+/// Why an answer could not be read wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Cut or idle.
+    #[error("the answer broke off")]
+    Broken(#[source] Error),
+    /// Longer than the limit.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if self.watch.is_some() || self.lease.is_some() {
+            let whole = if self.body.is_end_stream() {
+                Whole::Yes
+            } else {
+                Whole::LeftByDownstream
+            };
+            self.end(whole);
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        if bytes.is_empty() {
+            Body::Empty
+        } else {
+            Body::Whole(Some(bytes))
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut *self {
+            Body::Empty => Poll::Ready(None),
+            Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Streaming(streaming) => Pin::new(&mut **streaming).poll_data(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Empty => true,
+            Body::Whole(bytes) => bytes.is_none(),
+            Body::Streaming(streaming) => streaming.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Empty => SizeHint::with_exact(0),
+            Body::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Body::Streaming(streaming) => streaming.body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Connections to endpoints: one pool per thread and endpoint, newest first.
+//!
+//! Owns connections between requests. Must not choose an endpoint or judge an answer. Relies on each data-path thread
+//! running its own current-thread runtime: a connection never changes threads.
+
+use super::body::Payload;
+use super::bulkhead::Permit;
+use super::connect;
+use crate::clock;
+use crate::topology::Endpoint;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A connection and what is known about it.
+pub struct Connection {
+    sender: SendRequest<Payload>,
+    /// Set when the site announced the close; an unannounced one means that the engine went away.
+    expects_close: Arc<AtomicBool>,
+    idle_since_ms: u64,
+}
+
+/// Connections of one endpoint that this thread keeps for later.
+pub const IDLE_PER_ENDPOINT_MAX: usize = 128;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<Connection>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Connection {
+    pub(super) fn new(sender: SendRequest<Payload>, expects_close: Arc<AtomicBool>) -> Connection {
+        Connection {
+            sender,
+            expects_close,
+            idle_since_ms: 0,
+        }
+    }
+
+    /// The sending half.
+    pub(super) fn sender(&mut self) -> &mut SendRequest<Payload> {
+        &mut self.sender
+    }
+
+    /// One exchange outside any pool.
+    pub(crate) async fn ask(
+        &mut self,
+        request: Request<Payload>,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        self.sender.ready().await?;
+        self.sender.send_request(request).await
+    }
+
+    /// The site said that it will close this connection, or we will.
+    pub(crate) fn will_close(&self) {
+        self.expects_close.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A kept connection of this thread that is still open and not older than `idle`.
+pub(super) fn take(endpoint: &Endpoint, idle: Duration) -> Option<Connection> {
+    let oldest =
+        clock::monotonic_ms().saturating_sub(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
+    POOL.with_borrow_mut(|pool| {
+        let kept = pool.get_mut(endpoint.number)?;
+        while let Some(connection) = kept.pop() {
+            if connection.idle_since_ms < oldest {
+                // Everything below was put there earlier still: we close before the site does.
+                for old in kept.drain(..).chain([connection]) {
+                    old.will_close();
+                }
+                return None;
+            }
+            if !connection.sender.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    })
+}
+
+fn keep(endpoint: &Endpoint, mut connection: Connection) {
+    connection.idle_since_ms = clock::monotonic_ms();
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() <= endpoint.number {
+            pool.resize_with(endpoint.number + 1, Vec::new);
+        }
+        let kept = &mut pool[endpoint.number];
+        if kept.len() < IDLE_PER_ENDPOINT_MAX {
+            kept.push(connection);
+        } else {
+            connection.will_close();
+        }
+    });
+}
+
+/// A connection in use for one exchange, and the places that the exchange holds.
+pub struct Lease {
+    connection: Option<Connection>,
+    endpoint: Arc<Endpoint>,
+    permit: Option<Permit>,
+}
+
+impl Lease {
+    pub(super) fn new(
+        connection: Connection,
+        endpoint: Arc<Endpoint>,
+        permit: Option<Permit>,
+    ) -> Lease {
+        endpoint.running.fetch_add(1, Ordering::Relaxed);
+        Lease {
+            connection: Some(connection),
+            endpoint,
+            permit,
+        }
+    }
+
+    /// The sending half of the connection.
+    pub(super) fn sender(&mut self) -> Option<&mut SendRequest<Payload>> {
+        self.connection.as_mut().map(Connection::sender)
+    }
+
+    /// The site said that it will close this connection.
+    pub(super) fn will_close(&self) {
+        if let Some(connection) = &self.connection {
+            connection.will_close();
+        }
+    }
+
+    /// Gives the connection up and the place in the bulkhead back to the caller.
+    pub(super) fn abandon(mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
+    /// The exchange is over and the connection can serve another one.
+    pub fn give_back(mut self) {
+        if let Some(connection) = self.connection.take()
+            && !connection.expects_close.load(Ordering::Relaxed)
+            && !connection.sender.is_closed()
+        {
+            keep(&self.endpoint, connection);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // We close it ourselves, in the middle of an exchange.
+            connection.will_close();
+        }
+        self.endpoint.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A kept connection, or a new one.
+pub(super) async fn checkout(
+    endpoint: &Arc<Endpoint>,
+    idle: Duration,
+    connect_within: Duration,
+) -> Result<Connection, connect::Error> {
+    match take(endpoint, idle) {
+        Some(connection) => Ok(connection),
+        None => connect::connect(endpoint, connect_within).await,
+    }
+}

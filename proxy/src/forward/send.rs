@@ -1,0 +1,363 @@
+//! One exchange with one site: pick an endpoint, send, wait for the head of the answer.
+//!
+//! Owns the rule of re-sending: only with proof that nothing was sent, or if the request is idempotent. Must not choose
+//! the site. Relies on hyper handing back a request of which no byte was written.
+
+use super::body::{Body, Payload, Streaming};
+use super::bulkhead::{Full, Permit};
+use super::pool::{self, Lease};
+use super::{connect, verify};
+use crate::clock;
+use crate::observe::Evidence;
+use crate::problem::{Problem, Reason};
+use crate::resolve::Target;
+use crate::topology::{Balance, Endpoint, Installation};
+use http::header::CONNECTION;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Times of the phases of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the head of the answer.
+    pub head: Duration,
+    /// Between two pieces of the answer's body.
+    pub body_idle: Duration,
+    /// How long a kept connection may idle; shorter than the site's own.
+    pub keep: Duration,
+}
+
+/// Whether a request may be sent twice (RFC 9110 9.2.2, narrowed: a repeated DELETE gives a false 404).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Reads.
+    Safe,
+    /// Everything else.
+    Never,
+}
+
+/// A request ready for a site.
+pub struct Outgoing {
+    /// Method.
+    pub method: Method,
+    /// Origin form: path and query exactly as the client wrote them.
+    pub target: Uri,
+    /// Prepared headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub payload: Payload,
+    /// Whether it may be sent twice.
+    pub repeat: Repeat,
+}
+
+impl Outgoing {
+    /// A copy for another site, if the body was read wholly.
+    pub fn copy(&self) -> Option<Outgoing> {
+        Some(Outgoing {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            payload: self.payload.copy()?,
+            repeat: self.repeat,
+        })
+    }
+}
+
+/// The head of a site's answer, its body still streaming.
+pub type Answer = Response<Body>;
+
+/// Fresh connections tried after kept ones turned out to be closed.
+const ATTEMPTS_MAX: usize = 4;
+/// A failed connect passes an endpoint over for this long.
+const AVOID_MS: u64 = 2_000;
+
+/// Sends to the target's serving installation.
+pub async fn exchange(
+    target: &Target,
+    outgoing: Outgoing,
+    times: Times,
+) -> Result<Answer, Problem> {
+    let permit = enter(target).await?;
+    let mut attempt = Attempt {
+        permit: Some(permit),
+        outgoing: Some(outgoing),
+        tried: Vec::new(),
+        last: None,
+    };
+    for number in 0..ATTEMPTS_MAX.max(target.installation().endpoints.len()) {
+        match attempt.once(target, times, number).await {
+            Step::Answer(answer) => return Ok(*answer),
+            Step::Failed(problem) => return Err(*problem),
+            Step::Again => {}
+        }
+    }
+    Err(attempt.exhausted(target))
+}
+
+async fn enter(target: &Target) -> Result<Permit, Problem> {
+    target.site.bulkhead.enter().await.map_err(|full| {
+        let (limit, what) = match full {
+            Full::Queue => ("queue_per_site", "too many requests are waiting"),
+            Full::Waited => (
+                "in_flight_per_site",
+                "no running request ended within the queue time",
+            ),
+        };
+        crate::telemetry::metrics::limit_hit(limit);
+        let detail = format!("limit {limit} reached: at site {} {what}", target.site.id);
+        Problem::new(Reason::LimitExceeded, detail)
+            .at(target.site.id)
+            .retry_after(Duration::from_secs(1))
+            .proxy_error("connection_limit_reached")
+    })
+}
+
+struct Attempt {
+    permit: Option<Permit>,
+    outgoing: Option<Outgoing>,
+    tried: Vec<usize>,
+    last: Option<String>,
+}
+
+enum Step {
+    Answer(Box<Answer>),
+    Failed(Box<Problem>),
+    Again,
+}
+
+impl Attempt {
+    async fn once(&mut self, target: &Target, times: Times, number: usize) -> Step {
+        let installation = target.installation();
+        let Some(endpoint) = pick(installation, &self.tried) else {
+            return Step::Failed(Box::new(self.exhausted(target)));
+        };
+        if !endpoint.is_proven()
+            && let Err(problem) = verify::before_use(target, &endpoint).await
+        {
+            return Step::Failed(Box::new(problem));
+        }
+        let connection = if number == 0 {
+            pool::checkout(&endpoint, times.keep, times.connect).await
+        } else {
+            connect::connect(&endpoint, times.connect).await
+        };
+        let mut connection = match connection {
+            Ok(connection) => connection,
+            Err(error) => {
+                endpoint
+                    .avoid_until_ms
+                    .store(clock::monotonic_ms() + AVOID_MS, Ordering::Relaxed);
+                endpoint.broke();
+                target.report(Evidence::ConnectFailed);
+                self.last = Some(crate::telemetry::chain(&error));
+                self.tried.push(endpoint.number);
+                return Step::Again;
+            }
+        };
+        if connection.sender().ready().await.is_err() {
+            return Step::Again;
+        }
+        let Some(outgoing) = self.outgoing.take() else {
+            return Step::Failed(Box::new(self.exhausted(target)));
+        };
+        let repeat = outgoing.repeat;
+        let again = match repeat {
+            Repeat::Safe => outgoing.copy(),
+            Repeat::Never => None,
+        };
+        let lease = Lease::new(connection, Arc::clone(&endpoint), self.permit.take());
+        match send(lease, outgoing, times).await {
+            Ok(answer) => {
+                target.report(Evidence::Answered);
+                Step::Answer(Box::new(answer))
+            }
+            Err(Failure::NotSent { outgoing, permit }) => {
+                self.outgoing = Some(*outgoing);
+                self.permit = permit;
+                Step::Again
+            }
+            Err(Failure::MaybeSent { what, permit, kind }) => {
+                target.report(Evidence::Broke);
+                self.permit = permit;
+                self.last = Some(what);
+                match again {
+                    // One more try, on a fresh connection.
+                    Some(copy) if number == 0 && kind == Broken::Cut => {
+                        self.outgoing = Some(copy);
+                        Step::Again
+                    }
+                    _ => Step::Failed(Box::new(self.maybe_sent(target, repeat, kind))),
+                }
+            }
+        }
+    }
+
+    fn exhausted(&self, target: &Target) -> Problem {
+        let why = self.last.as_deref().unwrap_or("no endpoint is usable");
+        Problem::new(
+            Reason::SiteUnreachable,
+            format!("site {} does not answer: {why}", target.site.id),
+        )
+        .at(target.site.id)
+        .retry_after(Duration::from_secs(2))
+        .proxy_error("connection_refused")
+    }
+
+    fn maybe_sent(&self, target: &Target, repeat: Repeat, kind: Broken) -> Problem {
+        let why = self.last.as_deref().unwrap_or("the connection broke");
+        let site = target.site.id;
+        let problem = match (kind, repeat) {
+            (Broken::Malformed, _) => Problem::new(Reason::UpstreamBroke, format!("site {site} answered what is not HTTP: {why}")).proxy_error("http_protocol_error"),
+            (_, Repeat::Never) => Problem::new(
+                Reason::OutcomeUnknown,
+                format!("the request may have been carried out at site {site} and is not sent again: {why}"),
+            )
+            .proxy_error(kind.proxy_error()),
+            (Broken::Late, Repeat::Safe) => Problem::new(Reason::SiteUnreachable, format!("site {site} did not answer in time: {why}"))
+                .with_status(StatusCode::GATEWAY_TIMEOUT)
+                .proxy_error(kind.proxy_error()),
+            (Broken::Cut, Repeat::Safe) => Problem::new(Reason::UpstreamBroke, format!("site {site} broke off before answering: {why}")).proxy_error(kind.proxy_error()),
+        };
+        problem.at(site).maybe_sent()
+    }
+}
+
+fn pick(installation: &Installation, tried: &[usize]) -> Option<Arc<Endpoint>> {
+    let untried = || {
+        installation
+            .endpoints
+            .iter()
+            .filter(|endpoint| !tried.contains(&endpoint.number))
+    };
+    if installation.endpoints.len() == 1 {
+        return untried().next().cloned();
+    }
+    let now = clock::monotonic_ms();
+    let usable =
+        || untried().filter(|endpoint| endpoint.avoid_until_ms.load(Ordering::Relaxed) <= now);
+    let chosen = match installation.balance {
+        Balance::ActiveBackup => usable().next(),
+        Balance::LeastRequests => {
+            usable().min_by_key(|endpoint| endpoint.running.load(Ordering::Relaxed))
+        }
+    };
+    // When all are to be avoided, the one avoided longest is still better than none.
+    chosen
+        .or_else(|| {
+            untried().min_by_key(|endpoint| endpoint.avoid_until_ms.load(Ordering::Relaxed))
+        })
+        .cloned()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    Cut,
+    Late,
+    Malformed,
+}
+
+impl Broken {
+    fn proxy_error(self) -> &'static str {
+        match self {
+            Broken::Cut => "connection_terminated",
+            Broken::Late => "http_response_timeout",
+            Broken::Malformed => "http_protocol_error",
+        }
+    }
+}
+
+enum Failure {
+    NotSent {
+        outgoing: Box<Outgoing>,
+        permit: Option<Permit>,
+    },
+    MaybeSent {
+        what: String,
+        permit: Option<Permit>,
+        kind: Broken,
+    },
+}
+
+async fn send(mut lease: Lease, outgoing: Outgoing, times: Times) -> Result<Answer, Failure> {
+    let repeat = outgoing.repeat;
+    let mut request = Request::new(outgoing.payload);
+    *request.method_mut() = outgoing.method;
+    *request.uri_mut() = outgoing.target;
+    *request.headers_mut() = outgoing.headers;
+    let Some(sender) = lease.sender() else {
+        return Err(Failure::MaybeSent {
+            what: "the connection is gone".into(),
+            permit: None,
+            kind: Broken::Cut,
+        });
+    };
+    match tokio::time::timeout(times.head, sender.try_send_request(request)).await {
+        Ok(Ok(response)) => {
+            let (head, body) = response.into_parts();
+            if closes(head.version, &head.headers) {
+                lease.will_close();
+            }
+            let body = if hyper::body::Body::is_end_stream(&body) {
+                lease.give_back();
+                Body::Empty
+            } else {
+                Body::Streaming(Box::new(Streaming::new(body, times.body_idle, lease)))
+            };
+            Ok(Response::from_parts(head, body))
+        }
+        Ok(Err(mut error)) => {
+            let message = error.take_message();
+            let what = crate::telemetry::chain(error.error());
+            let kind = if error.error().is_parse() {
+                Broken::Malformed
+            } else {
+                Broken::Cut
+            };
+            let permit = lease.abandon();
+            match message {
+                Some(request) => {
+                    let (head, payload) = request.into_parts();
+                    let outgoing = Outgoing {
+                        method: head.method,
+                        target: head.uri,
+                        headers: head.headers,
+                        payload,
+                        repeat,
+                    };
+                    Err(Failure::NotSent {
+                        outgoing: Box::new(outgoing),
+                        permit,
+                    })
+                }
+                None => Err(Failure::MaybeSent { what, permit, kind }),
+            }
+        }
+        Err(_) => {
+            let what = format!("no answer within {:?}", times.head);
+            Err(Failure::MaybeSent {
+                what,
+                permit: lease.abandon(),
+                kind: Broken::Late,
+            })
+        }
+    }
+}
+
+fn closes(version: Version, headers: &HeaderMap) -> bool {
+    let says = |word: &str| {
+        headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .split(',')
+                    .any(|token| token.trim().eq_ignore_ascii_case(word))
+            })
+    };
+    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+}

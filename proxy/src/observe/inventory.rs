@@ -1,0 +1,188 @@
+//! The inventory: what is observed and wanted of each site, as one snapshot.
+//!
+//! Owns the snapshot and the live cell of each site. Must not decide what follows from it, beyond `available`.
+
+use super::judge::{Evidence, Observed};
+use crate::clock;
+use arc_swap::ArcSwap;
+use homing_mapping_store::assignment::SiteState;
+use homing_mapping_store::{Generation, SiteId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Both axes of one site, and what goes with them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteView {
+    /// What is seen.
+    pub observed: Observed,
+    /// Wall-clock milliseconds since when.
+    pub since: i64,
+    /// What operators want.
+    pub state: SiteState,
+    /// Generation of that.
+    pub state_generation: Generation,
+    /// Which installation serves, by its place in the site's list.
+    pub serving: usize,
+    /// Generation of the assignment.
+    pub assignment: Generation,
+    /// Whether every live router knows the site.
+    pub acknowledged: Acknowledged,
+    /// Identity of its database, once known.
+    pub identity: Option<String>,
+}
+
+/// Whether every live router knows a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// All do: it takes placements.
+    ByAll,
+    /// Not yet.
+    Waiting,
+}
+
+impl Default for SiteView {
+    fn default() -> SiteView {
+        SiteView {
+            observed: Observed::Unknown,
+            since: 0,
+            state: SiteState::Ready,
+            state_generation: Generation::default(),
+            serving: 0,
+            assignment: Generation::default(),
+            acknowledged: Acknowledged::Waiting,
+            identity: None,
+        }
+    }
+}
+
+impl SiteView {
+    /// Whether new work may be placed there.
+    pub fn available(&self) -> bool {
+        self.state == SiteState::Ready
+            && self.acknowledged == Acknowledged::ByAll
+            && matches!(self.observed, Observed::Healthy | Observed::Suspect(_))
+    }
+
+    /// Whether work that lives there may be sent there.
+    pub fn servable(&self) -> bool {
+        matches!(self.state, SiteState::Ready | SiteState::Draining)
+            && !matches!(self.observed, Observed::Down(_))
+    }
+}
+
+/// The live cell of one site: the view, and the bell of its prober.
+pub struct Live {
+    view: ArcSwap<SiteView>,
+    changed: watch::Sender<()>,
+    wake: Notify,
+    /// Traffic failures since the prober last looked.
+    failures: AtomicU64,
+    write: Mutex<()>,
+}
+
+impl Default for Live {
+    fn default() -> Live {
+        Live {
+            view: ArcSwap::from_pointee(SiteView::default()),
+            changed: watch::Sender::new(()),
+            wake: Notify::new(),
+            failures: AtomicU64::new(0),
+            write: Mutex::new(()),
+        }
+    }
+}
+
+impl Live {
+    /// The view as it is now.
+    pub fn view(&self) -> Arc<SiteView> {
+        self.view.load_full()
+    }
+
+    /// What is observed now.
+    pub fn observed(&self) -> Observed {
+        self.view.load().observed
+    }
+
+    /// Whether new work may be placed there.
+    pub fn available(&self) -> bool {
+        self.view.load().available()
+    }
+
+    /// Reads something off the view without keeping it.
+    pub fn read<T>(&self, reader: impl FnOnce(&SiteView) -> T) -> T {
+        reader(&self.view.load())
+    }
+
+    /// Changes the view; the only way to.
+    pub fn update(&self, change: impl FnOnce(&mut SiteView)) {
+        let _writer = self.write.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.view.load_full();
+        let mut view = (*before).clone();
+        change(&mut view);
+        if view.observed != before.observed {
+            view.since = clock::wall().0;
+        }
+        if view != *before {
+            self.view.store(Arc::new(view));
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Evidence from live traffic. Trouble rings the prober's bell.
+    pub fn report(&self, evidence: Evidence) {
+        match evidence {
+            Evidence::ConnectFailed | Evidence::Broke => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.wake.notify_one();
+            }
+            Evidence::Answered | Evidence::ProbePassed | Evidence::ProbeFailed(_) => {}
+        }
+    }
+
+    /// Failures of live traffic since the last call.
+    pub fn take_failures(&self) -> u64 {
+        self.failures.swap(0, Ordering::Relaxed)
+    }
+
+    /// Rings the bell and waits until `proven` or the site is down, at most `within`. Answers whether it was proven.
+    pub async fn verify(&self, proven: impl Fn() -> bool, within: Duration) -> bool {
+        let mut changed = self.changed.subscribe();
+        let waiting = async {
+            loop {
+                changed.mark_unchanged();
+                if proven() {
+                    return true;
+                }
+                self.wake.notify_one();
+                if changed.changed().await.is_err()
+                    || (matches!(self.observed(), Observed::Down(_)) && !proven())
+                {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(within, waiting).await.unwrap_or(false)
+    }
+
+    /// Returns when the prober should look at once.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}
+
+/// Every site's live cell. Cells are made on first sight and stay: a reload does not forget what was seen.
+#[derive(Default)]
+pub struct Inventory {
+    cells: Mutex<HashMap<SiteId, Arc<Live>>>,
+}
+
+impl Inventory {
+    /// The cell of a site.
+    pub fn of(&self, site: SiteId) -> Arc<Live> {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(cells.entry(site).or_default())
+    }
+}

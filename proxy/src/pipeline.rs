@@ -1,0 +1,386 @@
+//! The life of a request: gate, classify, resolve, forward, learn.
+//!
+//! Owns the order of the steps. Must not do a step's work itself.
+
+mod every;
+mod finish;
+mod start;
+
+use crate::classify::credentials::UserSource;
+use crate::classify::{self, Class};
+use crate::context::Context;
+use crate::dialect::{Answer, Found, Head, Learns, Matched, Operation, Resend};
+use crate::forward::body::{self, Body, Payload};
+use crate::forward::headers::{self, HOMING_SITE, Origin, Trust};
+use crate::forward::send::{self, Outgoing, Repeat, Times};
+use crate::gate;
+use crate::learn::Learner;
+use crate::problem::{Problem, Reason};
+use crate::resolve::route::Asking;
+use crate::resolve::{Resolver, Route, Target};
+use crate::telemetry::access_log::AccessLog;
+use crate::topology::{Group, Topology};
+use arc_swap::ArcSwap;
+use homing_mapping_store::{Kind, RoutingKey, Source};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Everything that a request needs on its way.
+pub struct Pipeline {
+    /// This router's name, as in Via and Proxy-Status.
+    pub name: String,
+    /// `1.1 NAME`.
+    pub via: HeaderValue,
+    /// What is fronted.
+    pub topology: Arc<ArcSwap<Topology>>,
+    /// Where requests go.
+    pub resolver: Resolver,
+    /// What answers teach.
+    pub learner: Arc<Learner>,
+    /// Limits and times.
+    pub settings: ArcSwap<Settings>,
+    /// The access log.
+    pub log: AccessLog,
+    drain: watch::Sender<bool>,
+    connections: AtomicUsize,
+}
+
+/// Limits and times of the pipeline.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Limits of the gate.
+    pub gate: gate::Limits,
+    /// Most bytes of a request's body that are read to find a key.
+    pub sniff_bytes: usize,
+    /// Most bytes of a passing answer that are read to learn from.
+    pub answer_sniff_bytes: usize,
+    /// Most bytes of a body that is sent to every site.
+    pub spool_bytes: usize,
+    /// Times of an exchange.
+    pub times: Times,
+    /// Longest wait for a worker's long poll.
+    pub long_poll: Duration,
+    /// Longest standstill of a request's body.
+    pub body_idle: Duration,
+    /// Where a user is named, if placement is sticky by user.
+    pub sticky_user: Option<UserSource>,
+}
+
+/// A classified request, ready to be resolved and sent.
+struct Asked<'t> {
+    group: &'t Group,
+    found: Matched<'t>,
+    class: Class,
+    addressed: Option<String>,
+    user: Option<RoutingKey>,
+    outgoing: Outgoing,
+}
+
+impl Pipeline {
+    /// A pipeline of these parts.
+    pub fn new(
+        name: &str,
+        topology: Arc<ArcSwap<Topology>>,
+        resolver: Resolver,
+        learner: Arc<Learner>,
+        settings: Settings,
+        log: AccessLog,
+    ) -> Pipeline {
+        let via = HeaderValue::try_from(format!("1.1 {name}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("1.1 homing"));
+        Pipeline {
+            name: name.to_owned(),
+            via,
+            topology,
+            resolver,
+            learner,
+            settings: ArcSwap::from_pointee(settings),
+            log,
+            drain: watch::Sender::new(false),
+            connections: AtomicUsize::new(0),
+        }
+    }
+
+    /// One request in, one answer out, whatever happens.
+    pub async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        origin: Origin,
+    ) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let mut context = Context::begin(
+            origin,
+            parts.method.clone(),
+            parts.uri.clone(),
+            &parts.headers,
+        );
+        let topology = self.topology.load_full();
+        let answered = self.answer(&topology, &mut context, parts, body).await;
+        self.finish(&topology, context, answered)
+    }
+
+    /// The product in one screen.
+    async fn answer(
+        self: &Arc<Self>,
+        topology: &Arc<Topology>,
+        context: &mut Context,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Body>, Problem> {
+        gate::admit(
+            &parts.method,
+            &parts.uri,
+            parts.version,
+            &parts.headers,
+            &self.name,
+            self.settings.load().gate,
+        )?;
+        let asked = self.classify(topology, context, parts, body).await?;
+        let asking = Asking {
+            addressed: asked.addressed.as_deref(),
+            user: asked.user.clone(),
+        };
+        match self
+            .resolver
+            .resolve(topology, asked.group, &asked.class, &asking)
+            .await?
+        {
+            Route::One(target) if matches!(asked.class, Class::Create(_)) => {
+                self.start(topology, context, asked, Some(target)).await
+            }
+            Route::New => self.start(topology, context, asked, None).await,
+            Route::Every => self.every(context, asked).await,
+            Route::Merge => Err(not_built(asked.found.operation)),
+            Route::One(target) => {
+                context.routed(&target);
+                let answer = self
+                    .forward(context, &target, asked.outgoing, &asked.class)
+                    .await?;
+                Ok(self.learn(asked.group, &asked.found, &target, answer))
+            }
+        }
+    }
+
+    async fn classify<'t>(
+        &self,
+        topology: &'t Topology,
+        context: &mut Context,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Asked<'t>, Problem> {
+        let uri = parts.uri;
+        let Some((group, path)) = topology.group_of(uri.path()) else {
+            return Err(Problem::new(
+                Reason::NotRoutable,
+                format!("no site is published below {}", uri.path()),
+            ));
+        };
+        let head = Head {
+            method: &parts.method,
+            path,
+            query: uri.query(),
+            headers: &parts.headers,
+        };
+        let found = match group.dialect.find(&head) {
+            Found::Route(found) => found,
+            Found::NoRoute => return Err(classify::refuse::no_route(group.dialect.name(), path)),
+            Found::MethodNotAllowed => {
+                return Err(classify::refuse::no_method(
+                    group.dialect.name(),
+                    &parts.method,
+                    path,
+                ));
+            }
+        };
+        context.operation = Some(found.operation.name.to_string());
+        let (payload, sniffed) = self.payload(&found, body).await?;
+        let class = group.dialect.classify(&found, &head, sniffed.as_deref());
+        context.classified(&class);
+        let trusted = context.origin.trust == Trust::Trusted;
+        let addressed = parts
+            .headers
+            .get(&HOMING_SITE)
+            .filter(|_| trusted)
+            .and_then(|site| site.to_str().ok())
+            .map(str::to_owned);
+        let settings = self.settings.load();
+        let user = settings
+            .sticky_user
+            .as_ref()
+            .and_then(|from| classify::credentials::user_of(from, &parts.headers))
+            .map(|user| RoutingKey::new(Kind::USER, &user));
+        let repeat = match found.operation.resend {
+            Resend::Safe => Repeat::Safe,
+            Resend::Never => Repeat::Never,
+        };
+        let mut headers = parts.headers;
+        headers::towards_site(
+            &mut headers,
+            context.origin,
+            &self.via,
+            &context.request_id,
+            &context.trace,
+        );
+        let outgoing = Outgoing {
+            method: parts.method,
+            target: origin_form(&uri)?,
+            headers,
+            payload,
+            repeat,
+        };
+        Ok(Asked {
+            group,
+            found,
+            class,
+            addressed,
+            user,
+            outgoing,
+        })
+    }
+
+    async fn payload(
+        &self,
+        found: &Matched<'_>,
+        body: Incoming,
+    ) -> Result<(Payload, Option<bytes::Bytes>), Problem> {
+        let settings = self.settings.load_full();
+        // What goes to every site is kept whole, so that each gets the same.
+        let everywhere = found.operation.class == "broadcast";
+        if !found.wants_body() && !everywhere {
+            use hyper::body::Body as _;
+            let payload = if body.is_end_stream() {
+                Payload::Empty
+            } else {
+                Payload::Streaming {
+                    prefix: None,
+                    rest: body,
+                    idle: body::Idle::new(settings.body_idle),
+                }
+            };
+            return Ok((payload, None));
+        }
+        let limit = if everywhere {
+            settings.spool_bytes
+        } else {
+            settings.sniff_bytes
+        };
+        body::sniff(body, limit, settings.body_idle)
+            .await
+            .map_err(|error| {
+                let problem = Problem::new(
+                    Reason::BadRequest,
+                    format!(
+                        "the request's body broke off: {}",
+                        crate::telemetry::chain(&error)
+                    ),
+                );
+                match error {
+                    body::Error::Idle(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
+                    body::Error::Cut(_) => problem,
+                }
+            })
+    }
+
+    async fn forward(
+        &self,
+        context: &mut Context,
+        target: &Target,
+        outgoing: Outgoing,
+        class: &Class,
+    ) -> Result<Response<Body>, Problem> {
+        let settings = self.settings.load_full();
+        let mut times = settings.times;
+        if matches!(class, Class::WorkerFetch) {
+            times.head = settings.long_poll;
+        }
+        let began = crate::clock::now();
+        let answer = send::exchange(target, outgoing, times).await;
+        context.site_time += crate::clock::now().duration_since(began);
+        answer
+    }
+
+    /// What a passing answer names is copied aside and learned when it has passed.
+    fn learn(
+        self: &Arc<Self>,
+        group: &Group,
+        found: &Matched<'_>,
+        target: &Target,
+        answer: Response<Body>,
+    ) -> Response<Body> {
+        if !answer.status().is_success() || found.operation.learns == Learns::Nothing {
+            return answer;
+        }
+        let (head, mut body) = answer.into_parts();
+        if let Body::Streaming(streaming) = &mut body {
+            let (pipeline, dialect) = (Arc::clone(self), Arc::clone(&group.dialect));
+            let (operation, engine, site) = (
+                Arc::clone(found.operation),
+                found.engine.clone(),
+                target.site.id,
+            );
+            let (status, headers) = (head.status, head.headers.clone());
+            streaming.tee(self.settings.load().answer_sniff_bytes, move |copy| {
+                let answer = Answer {
+                    engine: &engine,
+                    status,
+                    headers: &headers,
+                    body: &copy,
+                };
+                let facts = dialect.extract(&operation, &answer);
+                pipeline.learner.passing(&facts, site, Source::Learned);
+            });
+        }
+        Response::from_parts(head, body)
+    }
+
+    /// Becomes true when this router stops taking connections.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.drain.subscribe()
+    }
+
+    /// Asks every connection to end after its running request.
+    pub fn drain(&self) {
+        self.drain.send_replace(true);
+    }
+
+    /// Connections open on data listeners.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A data listener took a connection.
+    pub fn connection_opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A data listener's connection has ended.
+    pub fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The operation merges or splits over sites in a way that is not built.
+fn not_built(operation: &Operation) -> Problem {
+    let name = &operation.name;
+    Problem::new(
+        Reason::NotImplemented,
+        format!(
+            "the operation {name} merges or splits over sites, which is not built; with one site, or a trusted Homing-Site header, it passes"
+        ),
+    )
+}
+
+/// Path and query exactly as the client wrote them.
+fn origin_form(uri: &http::Uri) -> Result<http::Uri, Problem> {
+    match uri.path_and_query() {
+        Some(target) if uri.authority().is_some() => http::Uri::try_from(target.as_str())
+            .map_err(|_| Problem::new(Reason::BadRequest, "the target is not a path")),
+        Some(_) => Ok(uri.clone()),
+        None => Err(Problem::new(Reason::BadRequest, "the target has no path")),
+    }
+}

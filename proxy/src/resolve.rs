@@ -1,0 +1,13 @@
+//! `Class` -> `Route`: which site, and why.
+//!
+//! Owns the order of authority: pin, mapping, cache, store, located, placed, default. Must not send the request itself,
+//! read its body or write the store. Relies on the table, the store's primary key and the locator for keys nobody knows.
+
+pub mod known;
+pub mod locate;
+pub mod place;
+pub mod route;
+pub mod target;
+
+pub use route::{Resolver, Route};
+pub use target::{RouteSource, Target};

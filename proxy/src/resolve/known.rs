@@ -1,0 +1,200 @@
+//! What is known about keys in memory: pins, the mapping table, the cache below instances, conflicts, suffix hints.
+//!
+//! Owns the answer to "where is this key" without I/O. Must not ask the store or sites, and never removes a durable row.
+
+use crate::resolve::RouteSource;
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use homing_mapping_store::cache::Cache;
+use homing_mapping_store::store::Pin;
+use homing_mapping_store::table::Table;
+use homing_mapping_store::{Generation, Id, RoutingKey, SiteId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Everything known in memory.
+pub struct Known {
+    /// The mapping table.
+    pub table: Arc<Table>,
+    /// What lives below an instance; bounded.
+    pub cache: Cache,
+    pins: ArcSwap<HashMap<RoutingKey, (SiteId, Generation)>>,
+    conflicts: DashMap<RoutingKey, Vec<SiteId>>,
+    suffixes: DashMap<Suffix, Vec<SiteId>, ahash::RandomState>,
+}
+
+/// The last eight bytes of a time-based UUID: clock sequence and node, constant for the life of one engine process.
+pub type Suffix = [u8; 8];
+
+/// Where a key is, as far as memory knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The site.
+    pub site: SiteId,
+    /// Generation of what decided.
+    pub generation: Generation,
+    /// What decided.
+    pub source: RouteSource,
+}
+
+impl Known {
+    /// Knows what the table holds, and nothing else yet.
+    pub fn new(table: Arc<Table>, cache: Cache) -> Known {
+        Known {
+            table,
+            cache,
+            pins: ArcSwap::from_pointee(HashMap::new()),
+            conflicts: DashMap::new(),
+            suffixes: DashMap::default(),
+        }
+    }
+
+    /// The home of a key. No allocation, no I/O.
+    pub fn home(&self, key: &RoutingKey) -> Option<Home> {
+        let pins = self.pins.load();
+        if !pins.is_empty()
+            && let Some((site, generation)) = pins.get(key)
+        {
+            return Some(Home {
+                site: *site,
+                generation: *generation,
+                source: RouteSource::Pin,
+            });
+        }
+        if let Some(entry) = self.table.get(key) {
+            return Some(Home {
+                site: entry.home,
+                generation: entry.generation,
+                source: RouteSource::Mapping,
+            });
+        }
+        let site = self.cache.get(key)?;
+        Some(Home {
+            site,
+            generation: Generation::default(),
+            source: RouteSource::Cache,
+        })
+    }
+
+    /// The sites that claim a key, if more than one does.
+    pub fn conflict(&self, key: &RoutingKey) -> Option<Vec<SiteId>> {
+        if self.conflicts.is_empty() {
+            return None;
+        }
+        self.conflicts.get(key).map(|sites| sites.clone())
+    }
+
+    /// Raises the alarm for a key that two sites claim.
+    pub fn alarm(&self, key: &RoutingKey, sites: &[SiteId]) {
+        crate::telemetry::metrics::metrics().mapping_conflicts.inc();
+        tracing::error!(%key, ?sites, "two sites claim one key; it is refused until an operator decides");
+        self.conflicts.insert(key.clone(), sites.to_vec());
+    }
+
+    /// An operator has decided.
+    pub fn settle(&self, key: &RoutingKey) {
+        self.conflicts.remove(key);
+    }
+
+    /// Keys in conflict.
+    pub fn conflicts(&self) -> Vec<(RoutingKey, Vec<SiteId>)> {
+        self.conflicts
+            .iter()
+            .map(|entry| (entry.key().clone(), entry.value().clone()))
+            .collect()
+    }
+
+    /// Replaces the pins.
+    pub fn set_pins(&self, pins: &[Pin]) {
+        let pins = pins
+            .iter()
+            .map(|pin| (pin.key.clone(), (pin.site, pin.generation)))
+            .collect();
+        self.pins.store(Arc::new(pins));
+    }
+
+    /// Sites whose engines are known to have made ids with this key's suffix. `None`: the id says nothing.
+    pub fn hint(&self, key: &RoutingKey) -> Option<Vec<SiteId>> {
+        self.suffixes
+            .get(&suffix(&key.id)?)
+            .map(|sites| sites.clone())
+    }
+
+    /// Hears from the store that a site's engine makes ids with this suffix.
+    pub fn hear_suffix(&self, suffix: Suffix, site: SiteId) {
+        let mut sites = self.suffixes.entry(suffix).or_default();
+        if !sites.contains(&site) {
+            sites.push(site);
+        }
+    }
+
+    /// Learns that a site's engine makes ids with this suffix. Answers the suffix if that is news.
+    pub fn learn_suffix(&self, id: &Id, site: SiteId) -> Option<Suffix> {
+        let suffix = suffix(id)?;
+        if self
+            .suffixes
+            .get(&suffix)
+            .is_some_and(|sites| sites.contains(&site))
+        {
+            return None;
+        }
+        let mut sites = self.suffixes.entry(suffix).or_default();
+        if sites.contains(&site) {
+            return None;
+        }
+        sites.push(site);
+        Some(suffix)
+    }
+}
+
+/// The suffix of an id that carries one: a version 1 UUID.
+pub fn suffix(id: &Id) -> Option<Suffix> {
+    match id {
+        Id::Uuid(bytes) if bytes[6] >> 4 == 1 => {
+            let mut suffix = [0; 8];
+            suffix.copy_from_slice(&bytes[8..]);
+            Some(suffix)
+        }
+        Id::Uuid(_) | Id::Text(_) => None,
+    }
+}
+
+/// The suffix as the store keeps it: the last 17 characters of the id.
+pub fn suffix_text(suffix: Suffix) -> String {
+    let hex: String = suffix.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}", &hex[..4], &hex[4..])
+}
+
+/// The suffix back from its text.
+pub fn suffix_parse(text: &str) -> Option<Suffix> {
+    let digits: String = text.split('-').collect();
+    if digits.len() != 16 || !digits.is_ascii() {
+        return None;
+    }
+    let mut suffix = [0; 8];
+    for (index, byte) in suffix.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[index * 2..index * 2 + 2], 16).ok()?;
+    }
+    Some(suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_time_based_ids_carry_a_suffix() {
+        let v1 = Id::new("0d0e5c8a-96c7-11f0-8de9-0242ac120002");
+        assert_eq!(
+            suffix(&v1).map(suffix_text).as_deref(),
+            Some("8de9-0242ac120002")
+        );
+        assert_eq!(suffix_parse("8de9-0242ac120002"), suffix(&v1));
+        assert_eq!(
+            suffix(&Id::new("0d0e5c8a-96c7-41f0-8de9-0242ac120002")),
+            None
+        );
+        assert_eq!(suffix(&Id::new("17")), None);
+        assert_eq!(suffix_parse("8de9"), None);
+    }
+}

@@ -1,0 +1,494 @@
+//! The resolver: one request's class and key -> its route.
+//!
+//! Owns the order in which authorities are asked. Must not write the store; what it learns on the way it hands to
+//! `Known` and to the learner.
+
+use super::known::{Home, Known};
+use super::locate::{Located, Locator};
+use super::place::{self, Candidate, Constraint, Near, Open, Policy, Question, Refused};
+use super::target::{RouteSource, Target};
+use crate::classify::{Any, Class, Create, Keyed, Unknown};
+use crate::learn::Learner;
+use crate::problem::{Problem, Reason};
+use crate::topology::{Group, Site, Topology};
+use arc_swap::ArcSwap;
+use homing_mapping_store::{Generation, Handle, Kind, RoutingKey, SiteId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a request goes.
+pub enum Route {
+    /// To one site.
+    One(Target),
+    /// To a site that is still to be chosen for something new; may be chosen again if nothing was sent.
+    New,
+    /// To every site of the group.
+    Every,
+    /// Over the sites of the group, answers merged.
+    Merge,
+}
+
+/// Placement settings.
+#[derive(Clone, Debug, Default)]
+pub struct Placement {
+    /// How homes are chosen.
+    pub policy: Policy,
+    /// Hard constraints.
+    pub constraints: Vec<Constraint>,
+    /// The router's own zone.
+    pub zone: Option<String>,
+    /// What a business key means.
+    pub business_key: BusinessKey,
+}
+
+/// What a business key means for placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BusinessKey {
+    /// Prefer the home that it already has.
+    #[default]
+    Hint,
+    /// One home per tenant, definition and key.
+    Claim,
+    /// Nothing.
+    Off,
+}
+
+/// What a request brings besides its class.
+#[derive(Clone, Debug, Default)]
+pub struct Asking<'a> {
+    /// A trusted peer's `Homing-Site`.
+    pub addressed: Option<&'a str>,
+    /// The user, where placement is sticky by user.
+    pub user: Option<RoutingKey>,
+}
+
+/// The resolver.
+pub struct Resolver {
+    /// What memory knows.
+    pub known: Arc<Known>,
+    /// Finds what memory does not know.
+    pub locator: Locator,
+    /// Takes what is found on the way.
+    pub learner: Arc<Learner>,
+    /// The store, for keys that are not in memory.
+    pub store: Handle,
+    /// Longest wait for the store on a miss.
+    pub store_within: Duration,
+    /// Placement settings.
+    pub placement: ArcSwap<Placement>,
+}
+
+impl Resolver {
+    /// Where a request of this class goes.
+    pub async fn resolve(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        class: &Class,
+        asking: &Asking<'_>,
+    ) -> Result<Route, Problem> {
+        if let Some(name) = asking.addressed {
+            return self.addressed(topology, name).map(Route::One);
+        }
+        match class {
+            Class::Keyed(keyed) => self.keyed(topology, group, keyed).await.map(Route::One),
+            Class::Create(create) => self.create(topology, group, create).await,
+            Class::Any(any) => self.any(group, any, asking).map(Route::One),
+            Class::Broadcast(_) => Ok(Route::Every),
+            Class::Shared | Class::Local => {
+                self.any(group, &Any::default(), asking).map(Route::One)
+            }
+            Class::Gather(_) | Class::Split | Class::Correlate | Class::WorkerFetch => {
+                match group.sites.as_slice() {
+                    [only] => Target::of(only, RouteSource::Default, Generation::default())
+                        .map(Route::One),
+                    _ => Ok(Route::Merge),
+                }
+            }
+            Class::Refuse(refusal) => Err(crate::classify::refuse::refused(refusal)),
+        }
+    }
+
+    fn addressed(&self, topology: &Topology, name: &str) -> Result<Target, Problem> {
+        let site = SiteId::known(name).and_then(|id| topology.site(id));
+        let site = site.ok_or_else(|| {
+            Problem::new(
+                Reason::BadRequest,
+                format!("Homing-Site names \"{name}\", which is no site of this router"),
+            )
+        })?;
+        Target::of(site, RouteSource::Addressed, Generation::default())
+    }
+
+    async fn keyed(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        keyed: &Keyed,
+    ) -> Result<Target, Problem> {
+        let key = &keyed.key;
+        if let Some(sites) = self.known.conflict(key) {
+            return Err(conflict(key, &sites));
+        }
+        if let Some(home) = self.known.home(key) {
+            return self.at(topology, key, home);
+        }
+        // An execution's id may be its process instance's.
+        if let Some(home) = group
+            .dialect
+            .broader(key)
+            .and_then(|broader| self.known.home(&broader))
+        {
+            return self.at(topology, key, home);
+        }
+        if let Some(home) = self.stored(key).await? {
+            return self.at(topology, key, home);
+        }
+        match keyed.unknown {
+            Unknown::Locate => self.located(topology, group, key).await,
+            Unknown::Place => self.placed(topology, group, key).await,
+        }
+    }
+
+    fn at(&self, topology: &Topology, key: &RoutingKey, home: Home) -> Result<Target, Problem> {
+        let Some(site) = topology.site(home.site) else {
+            let detail = format!(
+                "{key} lives at site {}, which this router does not know yet",
+                home.site
+            );
+            return Err(Problem::new(Reason::SiteUnreachable, detail)
+                .at(home.site)
+                .about(key)
+                .retry_after(Duration::from_secs(1)));
+        };
+        Target::of(site, home.source, home.generation).map_err(|problem| problem.about(key))
+    }
+
+    /// The store by primary key, for kinds that have rows.
+    async fn stored(&self, key: &RoutingKey) -> Result<Option<Home>, Problem> {
+        if !has_rows(key.kind) {
+            return Ok(None);
+        }
+        match tokio::time::timeout(self.store_within, self.store.get(key)).await {
+            Ok(Ok(Some(mapping))) => {
+                self.known.table.apply(&mapping);
+                Ok(Some(Home {
+                    site: mapping.home,
+                    generation: mapping.generation,
+                    source: RouteSource::Store,
+                }))
+            }
+            Ok(Ok(None)) => Ok(None),
+            // The store is away: sites are the last truth of where an instance lives, so a held key can still be
+            // located, and a placed one falls back to what every router computes alike.
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    async fn located(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        key: &RoutingKey,
+    ) -> Result<Target, Problem> {
+        match self.locator.locate(key, group, &self.known).await {
+            Located::At {
+                site,
+                source,
+                facts,
+            } => {
+                self.learner.located(key, site, &facts);
+                self.at(
+                    topology,
+                    key,
+                    Home {
+                        site,
+                        generation: Generation::default(),
+                        source,
+                    },
+                )
+            }
+            Located::Absent if self.learner.registry_is_fresh() => {
+                Err(Problem::new(Reason::UnknownId, format!("no site knows {key}")).about(key))
+            }
+            Located::Absent => {
+                let detail = format!(
+                    "{key} was not found, and this router may be behind on the registry of sites because the store does not answer"
+                );
+                Err(Problem::new(Reason::LocateIncomplete, detail)
+                    .about(key)
+                    .retry_after(Duration::from_secs(2)))
+            }
+            Located::Incomplete(silent) => {
+                let names: Vec<&str> = silent.iter().map(|site| site.name()).collect();
+                let detail = format!(
+                    "{key} was not found, but these sites could not be asked: {}",
+                    names.join(", ")
+                );
+                Err(Problem::new(Reason::LocateIncomplete, detail)
+                    .about(key)
+                    .retry_after(Duration::from_secs(2)))
+            }
+            Located::Conflict(sites) => {
+                self.known.alarm(key, &sites);
+                Err(conflict(key, &sites))
+            }
+        }
+    }
+
+    /// A home for a placed key (session, user) that has none.
+    async fn placed(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        key: &RoutingKey,
+    ) -> Result<Target, Problem> {
+        let chosen = self.choose(group, &Create::default(), &[], &[], hash_of(key))?;
+        let home = self.learner.claim(key, chosen).await;
+        self.at(
+            topology,
+            key,
+            Home {
+                site: home,
+                generation: Generation::default(),
+                source: RouteSource::Placed,
+            },
+        )
+    }
+
+    async fn create(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        create: &Create,
+    ) -> Result<Route, Problem> {
+        match &create.beside {
+            // The new thing can only be made where this lives.
+            Some(beside) => {
+                let keyed = Keyed {
+                    key: beside.clone(),
+                    unknown: Unknown::Locate,
+                };
+                self.keyed(topology, group, &keyed).await.map(Route::One)
+            }
+            None => Ok(Route::New),
+        }
+    }
+
+    /// A home for something new. `tried`: sites that were chosen before and proved not to have got the request.
+    pub async fn place(
+        &self,
+        group: &Group,
+        create: &Create,
+        asking: &Asking<'_>,
+        tried: &[SiteId],
+        random: u64,
+    ) -> Result<Target, Problem> {
+        let mut hints = Vec::new();
+        if let Some(key) = self.business_key(create) {
+            hints.extend(self.home_or_stored(&key).await);
+        }
+        if let Some(user) = &asking.user {
+            hints.extend(self.home_or_stored(user).await);
+        }
+        let mut chosen = self.choose(group, create, &hints, tried, random)?;
+        if self.placement.load().business_key == BusinessKey::Claim
+            && let Some(key) = self.business_key(create)
+        {
+            chosen = self.learner.claim_strictly(&key, chosen).await?;
+        }
+        let site = group.sites.iter().find(|site| site.id == chosen);
+        let site = site.ok_or_else(|| {
+            Problem::new(
+                Reason::NoSiteAvailable,
+                format!("the home of this business key, site {chosen}, is not of this group"),
+            )
+        })?;
+        Target::of(site, RouteSource::Placed, Generation::default())
+    }
+
+    async fn home_or_stored(&self, key: &RoutingKey) -> Option<SiteId> {
+        match self.known.home(key) {
+            Some(home) => Some(home.site),
+            None => self.stored(key).await.ok().flatten().map(|home| home.site),
+        }
+    }
+
+    /// The placed key of a start's business key.
+    pub fn business_key(&self, create: &Create) -> Option<RoutingKey> {
+        let business_key = create.business_key.as_deref()?;
+        match self.placement.load().business_key {
+            BusinessKey::Off => None,
+            BusinessKey::Hint => Some(RoutingKey::of(
+                create.engine.clone(),
+                Kind::BUSINESS_KEY,
+                business_key,
+            )),
+            BusinessKey::Claim => {
+                let tenant = create.tenant.as_deref().unwrap_or_default();
+                let definition = create.definition.as_deref().unwrap_or_default();
+                Some(RoutingKey::of(
+                    create.engine.clone(),
+                    Kind::BUSINESS_KEY,
+                    &format!("{tenant}/{definition}/{business_key}"),
+                ))
+            }
+        }
+    }
+
+    fn any(&self, group: &Group, any: &Any, asking: &Asking<'_>) -> Result<Target, Problem> {
+        let placement = self.placement.load();
+        let create = Create {
+            tenant: any.tenant.clone(),
+            ..Create::default()
+        };
+        let hints: Vec<SiteId> = asking
+            .user
+            .iter()
+            .filter_map(|user| self.known.home(user))
+            .map(|home| home.site)
+            .collect();
+        // Reads of replicated things always go to the first site that answers, so that ids stay the same for a client.
+        let open = |site: &Arc<Site>| site.live.read(|view| view.servable());
+        let preferred = group
+            .sites
+            .iter()
+            .filter(|site| hints.contains(&site.id))
+            .chain(&group.sites);
+        let mut allowed = preferred.filter(|site| {
+            let only = Candidate {
+                site: site.id,
+                weight: 1,
+                running: 0,
+                near: Near::Elsewhere,
+                open: Open::Yes,
+            };
+            place::place(&question(&placement, &[only], &create, &[], 0)).is_ok()
+        });
+        match allowed.find(|site| open(site)) {
+            Some(site) => Target::of(site, RouteSource::Default, Generation::default()),
+            None => Err(refused(&Refused::NoneOpen(
+                group.sites.iter().map(|site| site.id).collect(),
+            ))),
+        }
+    }
+
+    fn choose(
+        &self,
+        group: &Group,
+        create: &Create,
+        hints: &[SiteId],
+        tried: &[SiteId],
+        random: u64,
+    ) -> Result<SiteId, Problem> {
+        let placement = self.placement.load();
+        let candidates: Vec<Candidate> = group
+            .sites
+            .iter()
+            .map(|site| candidate(&placement, site, tried))
+            .collect();
+        place::place(&question(&placement, &candidates, create, hints, random))
+            .map_err(|why| refused(&why))
+    }
+}
+
+fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) -> Candidate {
+    let (available, serving) = site.live.read(|view| (view.available(), view.serving));
+    let zone = site
+        .installations
+        .get(serving)
+        .and_then(|installation| installation.zone.as_deref());
+    Candidate {
+        site: site.id,
+        weight: site.weight,
+        running: site.bulkhead.in_flight(),
+        near: if zone.is_some() && zone == placement.zone.as_deref() {
+            Near::Here
+        } else {
+            Near::Elsewhere
+        },
+        open: if available && !tried.contains(&site.id) {
+            Open::Yes
+        } else {
+            Open::No
+        },
+    }
+}
+
+fn question<'a>(
+    placement: &'a Placement,
+    candidates: &'a [Candidate],
+    create: &'a Create,
+    hints: &'a [SiteId],
+    random: u64,
+) -> Question<'a> {
+    Question {
+        candidates,
+        policy: placement.policy,
+        constraints: &placement.constraints,
+        tenant: create.tenant.as_deref(),
+        business_key: create.business_key.as_deref(),
+        hints,
+        random,
+    }
+}
+
+fn refused(why: &Refused) -> Problem {
+    match why {
+        Refused::Constraint => Problem::new(
+            Reason::Constraint,
+            "the placement constraint of this tenant leaves no site",
+        ),
+        Refused::NoneOpen(sites) => {
+            let names: Vec<&str> = sites.iter().map(|site| site.name()).collect();
+            Problem::new(
+                Reason::NoSiteAvailable,
+                format!(
+                    "none of these sites takes new work now: {}",
+                    names.join(", ")
+                ),
+            )
+            .retry_after(Duration::from_secs(2))
+            .proxy_error("destination_unavailable")
+        }
+    }
+}
+
+/// Kinds that have durable rows; everything else lives below them in a bounded cache.
+pub fn has_rows(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::EXECUTION
+            | Kind::JOB
+            | Kind::EXTERNAL_TASK
+            | Kind::INCIDENT
+            | Kind::VARIABLE
+            | Kind::CASE_EXECUTION
+            | Kind::ACTIVITY_INSTANCE
+            | Kind::JOB_DEFINITION
+            | Kind::PROCESS_DEFINITION
+            | Kind::CASE_DEFINITION
+            | Kind::DECISION_DEFINITION
+            | Kind::DECISION_REQUIREMENTS_DEFINITION
+            | Kind::DEPLOYMENT
+            | Kind::DECISION_INSTANCE
+            | Kind::EVENT_SUBSCRIPTION
+            | Kind::DETAIL
+            | Kind::LOG_ENTRY
+            | Kind::USER_OPERATION
+    )
+}
+
+fn conflict(key: &RoutingKey, sites: &[SiteId]) -> Problem {
+    let names: Vec<&str> = sites.iter().map(|site| site.name()).collect();
+    let detail = format!(
+        "these sites claim {key}: {}; an operator must decide (homing map set)",
+        names.join(", ")
+    );
+    Problem::new(Reason::MappingConflict, detail).about(key)
+}
+
+/// The same number on every router, so that routers without a store agree.
+fn hash_of(key: &RoutingKey) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key.to_string().as_bytes())
+}

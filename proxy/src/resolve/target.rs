@@ -1,0 +1,130 @@
+//! Where one request goes, with the reason.
+//!
+//! Owns the closed list of reasons and the check that a site may be used at all. Must not choose.
+
+use crate::observe::{Evidence, Observed, Why};
+use crate::problem::{Problem, Reason};
+use crate::topology::{Installation, Site};
+use homing_mapping_store::Generation;
+use homing_mapping_store::assignment::SiteState;
+use std::sync::Arc;
+use std::time::Duration;
+
+macro_rules! sources {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// Why a request goes where it goes, strongest authority first.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum RouteSource { $($(#[$doc])* $name),* }
+        impl RouteSource {
+            /// The text in log, metrics and `explain`.
+            pub fn as_str(self) -> &'static str { match self { $(RouteSource::$name => $text),* } }
+            /// All, strongest first.
+            pub const ALL: &[RouteSource] = &[$(RouteSource::$name),*];
+        }
+    };
+}
+
+sources! {
+    /// A trusted peer addressed the site.
+    Addressed = "addressed";
+    /// An operator's override.
+    Pin = "pin";
+    /// The mapping table.
+    Mapping = "mapping";
+    /// The bounded cache of what lives below an instance.
+    Cache = "cache";
+    /// The store, by primary key.
+    Store = "store";
+    /// The id's suffix named the site and the site confirmed it.
+    Hint = "hint";
+    /// All candidate sites were asked.
+    Located = "located";
+    /// A home was chosen.
+    Placed = "placed";
+    /// Any site will do.
+    Default = "default";
+}
+
+/// Where one request goes.
+#[derive(Clone)]
+pub struct Target {
+    /// The site.
+    pub site: Arc<Site>,
+    /// Which of its installations serves, by place.
+    pub serving: usize,
+    /// Why this site.
+    pub source: RouteSource,
+    /// Generation of the mapping or pin, where one decided.
+    pub generation: Generation,
+}
+
+impl Target {
+    /// The site as a target, if it may be used now; else the named state that forbids it.
+    pub fn of(
+        site: &Arc<Site>,
+        source: RouteSource,
+        generation: Generation,
+    ) -> Result<Target, Problem> {
+        site.live.read(|view| {
+            if view.servable() {
+                let serving = view.serving.min(site.installations.len().saturating_sub(1));
+                return Ok(Target {
+                    site: Arc::clone(site),
+                    serving,
+                    source,
+                    generation,
+                });
+            }
+            Err(refusal(site, view.state, view.observed))
+        })
+    }
+
+    /// The installation that serves.
+    pub fn installation(&self) -> &Arc<Installation> {
+        &self.site.installations[self.serving]
+    }
+
+    /// Passes evidence from traffic on to the observer.
+    pub fn report(&self, evidence: Evidence) {
+        self.site.live.report(evidence);
+    }
+}
+
+fn refusal(site: &Site, state: SiteState, observed: Observed) -> Problem {
+    let name = site.id;
+    let (reason, detail, after) = match (state, observed) {
+        (SiteState::Quarantined, _) => (
+            Reason::SiteQuarantined,
+            format!("site {name} is back from a failure and not released"),
+            30,
+        ),
+        (SiteState::Maintenance, _) => (
+            Reason::SiteParked,
+            format!("site {name} is in maintenance"),
+            30,
+        ),
+        (SiteState::Ready | SiteState::Draining, Observed::Down(why)) => (
+            Reason::SiteUnreachable,
+            format!("site {name} is down ({})", why.as_str()),
+            2,
+        ),
+        (
+            SiteState::Ready | SiteState::Draining,
+            Observed::Unknown | Observed::Healthy | Observed::Suspect(_),
+        ) => (
+            Reason::SiteUnreachable,
+            format!("site {name} cannot be used"),
+            2,
+        ),
+    };
+    let error = match observed {
+        Observed::Down(Why::Slow) => "connection_timeout",
+        Observed::Down(_) | Observed::Unknown | Observed::Healthy | Observed::Suspect(_) => {
+            "destination_unavailable"
+        }
+    };
+    Problem::new(reason, detail)
+        .at(site.id)
+        .retry_after(Duration::from_secs(after))
+        .proxy_error(error)
+}

@@ -1,0 +1,261 @@
+//! Metrics: every name and label that the router exposes.
+//!
+//! Owns the registry. Must not carry an id as a label: labels are closed sets and site names.
+
+use crate::resolve::RouteSource;
+use homing_mapping_store::SiteId;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// All metrics of this process.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    /// The router's own share of a request's time.
+    pub router_seconds: Histogram,
+    pub upstream_connections: IntGaugeVec,
+    pub site_available: IntGaugeVec,
+    pub site_state: IntGaugeVec,
+    pub mappings: IntGaugeVec,
+    pub mapping_writes: IntCounterVec,
+    pub store_seconds: HistogramVec,
+    pub store_up: IntGauge,
+    pub feed_lag_seconds: Gauge,
+    pub locate: IntCounterVec,
+    /// Answers that showed that a key lives elsewhere than the table says. Must stay 0.
+    pub wrong_home: IntCounter,
+    pub mapping_conflicts: IntCounter,
+    pub limit_hits: IntCounterVec,
+    pub config_reload_success: IntGauge,
+    pub open_intents: IntGauge,
+    pub generation: IntGaugeVec,
+}
+
+/// Seconds; from a tenth of a millisecond to a long poll.
+const REQUEST_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
+
+/// The metrics of this process.
+pub fn metrics() -> &'static Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(Metrics::new)
+}
+
+/// Counts that a named limit was reached.
+pub fn limit_hit(limit: &'static str) {
+    metrics().limit_hits.with_label_values(&[limit]).inc();
+}
+
+impl Metrics {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a list of names with their help, nothing else"
+    )]
+    fn new() -> Metrics {
+        let registry = Registry::new_custom(Some("homing".into()), None).unwrap_or_default();
+        let made = Metrics {
+            requests: counters(
+                "requests_total",
+                "Requests by site, class, route source and status code",
+                &["site", "class", "source", "code"],
+            ),
+            request_seconds: histograms(
+                "request_seconds",
+                "Whole time of a request until its answer's head",
+                &["site", "class"],
+            ),
+            router_seconds: one(Histogram::with_opts(
+                HistogramOpts::new("router_seconds", "The router's own share of a request")
+                    .buckets(REQUEST_BUCKETS.to_vec()),
+            )),
+            upstream_connections: gauges(
+                "upstream_connections",
+                "Requests towards a site by state (running, waiting)",
+                &["site", "state"],
+            ),
+            site_available: gauges("site_available", "1 if the site takes new work", &["site"]),
+            site_state: gauges(
+                "site_state",
+                "1 for the state that the site is in, on either axis",
+                &["site", "state"],
+            ),
+            mappings: gauges("mappings", "Mappings in memory by kind", &["kind"]),
+            mapping_writes: counters(
+                "mapping_writes_total",
+                "Mappings written to the store by result",
+                &["result"],
+            ),
+            store_seconds: histograms("store_seconds", "Time of store operations", &["op"]),
+            store_up: one(IntGauge::new(
+                "store_up",
+                "1 if the store answered last time",
+            )),
+            feed_lag_seconds: one(Gauge::new(
+                "feed_lag_seconds",
+                "How far the table is behind the store",
+            )),
+            locate: counters(
+                "locate_total",
+                "Searches for the home of an unknown key by result",
+                &["result"],
+            ),
+            wrong_home: one(IntCounter::new(
+                "wrong_home_total",
+                "Requests that a site answered though the key lives elsewhere",
+            )),
+            mapping_conflicts: one(IntCounter::new(
+                "mapping_conflicts_total",
+                "Keys that two sites claim",
+            )),
+            limit_hits: counters(
+                "limit_hits_total",
+                "Times that a named limit was reached",
+                &["limit"],
+            ),
+            config_reload_success: one(IntGauge::new(
+                "config_reload_success",
+                "1 if the last configuration was taken",
+            )),
+            open_intents: one(IntGauge::new(
+                "open_intents",
+                "Starts whose outcome is not known yet",
+            )),
+            generation: gauges(
+                "generation",
+                "Generation of the site's assignment",
+                &["site"],
+            ),
+            registry,
+        };
+        let build = gauges("build_info", "Constant 1 with the version", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        made.config_reload_success.set(1);
+        let all: Vec<Box<dyn prometheus::core::Collector>> = vec![
+            Box::new(made.requests.clone()),
+            Box::new(made.request_seconds.clone()),
+            Box::new(made.router_seconds.clone()),
+            Box::new(made.upstream_connections.clone()),
+            Box::new(made.site_available.clone()),
+            Box::new(made.site_state.clone()),
+            Box::new(made.mappings.clone()),
+            Box::new(made.mapping_writes.clone()),
+            Box::new(made.store_seconds.clone()),
+            Box::new(made.store_up.clone()),
+            Box::new(made.feed_lag_seconds.clone()),
+            Box::new(made.locate.clone()),
+            Box::new(made.wrong_home.clone()),
+            Box::new(made.mapping_conflicts.clone()),
+            Box::new(made.limit_hits.clone()),
+            Box::new(made.config_reload_success.clone()),
+            Box::new(made.open_intents.clone()),
+            Box::new(made.generation.clone()),
+            Box::new(build),
+        ];
+        for collector in all {
+            one(made.registry.register(collector));
+        }
+        made
+    }
+
+    /// Counts one finished request.
+    pub fn request(&self, done: Done) {
+        let handles = HANDLES.with_borrow_mut(|known| {
+            known
+                .entry((done.site, done.class, done.source, done.code))
+                .or_insert_with(|| {
+                    let site = done.site.map_or("", SiteId::name);
+                    let source = done.source.map_or("", RouteSource::as_str);
+                    let counter = self.requests.with_label_values(&[
+                        site,
+                        done.class,
+                        source,
+                        &done.code.to_string(),
+                    ]);
+                    (
+                        counter,
+                        self.request_seconds.with_label_values(&[site, done.class]),
+                    )
+                })
+                .clone()
+        });
+        handles.0.inc();
+        handles.1.observe(done.took.as_secs_f64());
+    }
+
+    /// The text for `/metrics`.
+    pub fn text(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+/// One finished request, as the metrics see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub site: Option<SiteId>,
+    pub class: &'static str,
+    pub source: Option<RouteSource>,
+    pub code: u16,
+    pub took: Duration,
+}
+
+type Labels = (Option<SiteId>, &'static str, Option<RouteSource>, u16);
+
+thread_local! {
+    /// Label look-ups cost more than the count itself, so each thread keeps the handles that it has used.
+    static HANDLES: RefCell<HashMap<Labels, (IntCounter, Histogram), ahash::RandomState>> = RefCell::new(HashMap::default());
+}
+
+fn one<T>(made: Result<T, prometheus::Error>) -> T {
+    made.expect("metric names and labels are constants of this file, checked by its test")
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    one(IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    one(IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    one(HistogramVec::new(
+        HistogramOpts::new(name, help).buckets(REQUEST_BUCKETS.to_vec()),
+        labels,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_can_be_told() {
+        metrics().request(Done {
+            site: None,
+            class: "any",
+            source: None,
+            code: 200,
+            took: Duration::from_millis(1),
+        });
+        let text = metrics().text();
+        for name in [
+            "homing_requests_total",
+            "homing_router_seconds",
+            "homing_wrong_home_total",
+            "homing_build_info",
+        ] {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What the router fronts: groups of sites that share a dialect, their installations and endpoints.
+//!
+//! Owns the immutable picture and the few live counters that hang on it. Must not observe, choose or send. A reload
+//! builds a new picture; live parts of sites that stay are carried over.
+
+use crate::dialect::Dialect;
+use crate::forward::bulkhead::Bulkhead;
+use crate::observe::Live;
+use homing_mapping_store::SiteId;
+use http::HeaderValue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Everything the router fronts, immutable.
+pub struct Topology {
+    /// Sites by dialect and base path; the longest base path that fits a request wins.
+    pub groups: Vec<Group>,
+    by_id: Vec<Option<Arc<Site>>>,
+}
+
+/// Sites that look like one.
+pub struct Group {
+    /// What is known of their API.
+    pub dialect: Arc<dyn Dialect>,
+    /// The public base path, without a trailing slash; empty for the root.
+    pub base_path: String,
+    /// In configuration order.
+    pub sites: Vec<Arc<Site>>,
+}
+
+/// One engine database and what serves it.
+pub struct Site {
+    /// Its number in this process.
+    pub id: SiteId,
+    /// Dialect of its API.
+    pub dialect: Arc<dyn Dialect>,
+    /// Base path below which the dialect's paths begin.
+    pub base_path: String,
+    /// Share of placements.
+    pub weight: u32,
+    /// In the order of the configuration; the first one serves at the very first start.
+    pub installations: Vec<Arc<Installation>>,
+    /// Credentials for health, identity and locate probes: a whole `Authorization` value.
+    pub service_account: Option<HeaderValue>,
+    /// How it is probed.
+    pub probe: ProbeSettings,
+    /// Caps what one site may hold of this router.
+    pub bulkhead: Arc<Bulkhead>,
+    /// What is observed and wanted of it.
+    pub live: Arc<Live>,
+    /// `Homing-Site` value.
+    pub header: HeaderValue,
+}
+
+/// How a site is probed.
+#[derive(Clone, Debug, Default)]
+pub struct ProbeSettings {
+    /// What tells that the site works.
+    pub health: HealthProbe,
+    /// What tells that it is the right database.
+    pub identity: IdentityProbe,
+}
+
+/// What tells that a site works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HealthProbe {
+    /// The dialect's own true probe, TCP where it has none.
+    #[default]
+    Dialect,
+    /// A connection is enough.
+    Tcp,
+    /// This path answers one of these statuses.
+    Path { path: String, expect: Vec<u16> },
+}
+
+/// What tells that a site's database is the right one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityProbe {
+    /// The dialect's, where it has one.
+    #[default]
+    Dialect,
+    /// Not checked.
+    Off,
+}
+
+/// Engine nodes at one place that can serve a site's data.
+pub struct Installation {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub zone: Option<String>,
+    /// Its nodes.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// How nodes are chosen.
+    pub balance: Balance,
+    /// `Homing-Installation` value.
+    pub header: HeaderValue,
+}
+
+/// How the endpoints of an installation share the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// The one with the least running requests.
+    #[default]
+    LeastRequests,
+    /// The first one that works.
+    ActiveBackup,
+}
+
+/// One address of an installation.
+pub struct Endpoint {
+    /// Process-wide number: the per-thread pools are indexed by it.
+    pub number: usize,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS towards it.
+    pub tls: Option<Arc<UpstreamTls>>,
+    /// Requests running there from this router.
+    pub running: AtomicUsize,
+    /// Monotonic milliseconds until which it is passed over after a failed connect.
+    pub avoid_until_ms: AtomicU64,
+    /// Connections that broke unexpectedly so far.
+    breaks: AtomicU64,
+    /// The count of breaks that the last passed identity probe had seen when it began; 0 before the first.
+    proven_at: AtomicU64,
+}
+
+/// TLS settings towards an endpoint.
+pub struct UpstreamTls {
+    /// rustls settings, shared so that sessions resume.
+    pub config: Arc<rustls::ClientConfig>,
+    /// The name that the certificate must carry.
+    pub server_name: rustls::pki_types::ServerName<'static>,
+}
+
+impl Topology {
+    /// The picture of these groups.
+    pub fn new(groups: Vec<Group>) -> Topology {
+        let mut by_id = Vec::new();
+        for site in groups.iter().flat_map(|group| &group.sites) {
+            if by_id.len() <= site.id.index() {
+                by_id.resize(site.id.index() + 1, None);
+            }
+            by_id[site.id.index()] = Some(Arc::clone(site));
+        }
+        Topology { groups, by_id }
+    }
+
+    /// The site with this number, if this router fronts it.
+    pub fn site(&self, id: SiteId) -> Option<&Arc<Site>> {
+        self.by_id.get(id.index())?.as_ref()
+    }
+
+    /// All sites.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.groups.iter().flat_map(|group| &group.sites)
+    }
+
+    /// The group whose base path is the longest that begins this path, and the path below it.
+    pub fn group_of<'p>(&self, path: &'p str) -> Option<(&Group, &'p str)> {
+        let mut best: Option<(&Group, &'p str)> = None;
+        for group in &self.groups {
+            let Some(rest) = path.strip_prefix(group.base_path.as_str()) else {
+                continue;
+            };
+            let whole_segment = rest.is_empty() || rest.starts_with('/');
+            if whole_segment
+                && best.is_none_or(|(held, _)| held.base_path.len() < group.base_path.len())
+            {
+                best = Some((group, rest));
+            }
+        }
+        best
+    }
+}
+
+impl Endpoint {
+    /// A new endpoint with a process-wide number of its own.
+    pub fn new(host: String, port: u16, tls: Option<Arc<UpstreamTls>>) -> Endpoint {
+        static NUMBERS: AtomicUsize = AtomicUsize::new(0);
+        Endpoint {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            host,
+            port,
+            tls,
+            running: AtomicUsize::new(0),
+            avoid_until_ms: AtomicU64::new(0),
+            breaks: AtomicU64::new(1),
+            proven_at: AtomicU64::new(0),
+        }
+    }
+
+    /// A connection broke unexpectedly: an engine that comes back may come back on another database.
+    pub fn broke(&self) {
+        self.breaks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a probe hands to `prove` when it has passed.
+    pub fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Relaxed)
+    }
+
+    /// An identity probe that began at this count of breaks has passed.
+    pub fn prove(&self, breaks: u64) {
+        self.proven_at.store(breaks, Ordering::Relaxed);
+    }
+
+    /// Whether the right database has answered since the last unexpected break. No new connection carries traffic
+    /// before.
+    pub fn is_proven(&self) -> bool {
+        self.proven_at.load(Ordering::Relaxed) == self.breaks.load(Ordering::Relaxed)
+    }
+}
