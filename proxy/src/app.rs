@@ -2,6 +2,7 @@
 //!
 //! Owns what is connected to what. Must not decide anything about a request or a site.
 
+pub mod handover;
 pub mod reload;
 pub mod shell;
 
@@ -23,6 +24,7 @@ use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
+use handover::Beginning;
 use homing_config::settings as config;
 use homing_config::{Config, Inputs, Loaded};
 use homing_mapping_store::cache::Cache;
@@ -59,6 +61,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// There is nothing to take over.
+    #[error("the running process cannot be taken over")]
+    HandOver(#[from] handover::Error),
     /// TLS of a listener cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] crate::forward::tls::Error),
@@ -85,15 +90,21 @@ pub struct Router {
 const TRANSACTION_BOUND: Duration = Duration::from_secs(300);
 /// Most bytes of a body that goes to every site (limit `spool_bytes`).
 const SPOOL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Between two looks for journals of processes that have ended.
+const LEFTOVERS_EVERY: Duration = Duration::from_secs(2);
 /// Between two tries to reach a store that does not answer at start.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl Router {
     /// Opens store and journal, reads the registry, wires everything. Waits for a store that does not answer yet.
-    pub async fn open(inputs: Inputs, loaded: Loaded) -> Result<Router, Error> {
+    pub async fn open(
+        inputs: Inputs,
+        loaded: Loaded,
+        beginning: Beginning,
+    ) -> Result<Router, Error> {
         let config = Arc::new(loaded.config.clone());
         let store = open_store(&config).await?;
-        let (journal, replay) = open_journal(&config)?;
+        let (journal, replay) = open_journal(&config, beginning)?;
         let (known, learner) = knowledge(&config, &store, &journal, &replay);
         let inventory = Arc::new(Inventory::default());
         let fleet = Arc::new(Fleet::new(&config, Arc::clone(&inventory))?);
@@ -194,6 +205,7 @@ impl Router {
             intents,
         ));
         tokio::spawn(Arc::clone(&self.reloader).watch());
+        tokio::spawn(leftovers(self.journal.handle(), Arc::clone(&self.learner)));
         self.first_look(settings.timeout).await;
     }
 
@@ -263,15 +275,20 @@ impl Router {
                 "the journal keeps what the store has not taken; it is shipped at the next start"
             );
         }
-        if let Err(error) = self
-            .store
-            .release(
-                &format!("router/{}", self.config.router.name),
-                &self.config.router.name,
-            )
-            .await
-        {
-            tracing::debug!("could not give the lease back: {}", chain(&error));
+    }
+}
+
+/// Takes over what a process that has handed its sockets to this one leaves in its journal when it ends.
+async fn leftovers(journal: journal::Handle, learner: Arc<Learner>) {
+    loop {
+        tokio::time::sleep(LEFTOVERS_EVERY).await;
+        match journal.adopt_leftovers() {
+            Ok(left) => {
+                for row in &left.mappings {
+                    learner.remember(std::slice::from_ref(row), &[], row.home);
+                }
+            }
+            Err(error) => tracing::error!("{}", chain(&error)),
         }
     }
 }
@@ -290,11 +307,17 @@ async fn read_suffixes(store: &Handle, known: &Known) {
     }
 }
 
-fn open_journal(config: &Config) -> Result<(Journal, journal::Replay), Error> {
+fn open_journal(
+    config: &Config,
+    beginning: Beginning,
+) -> Result<(Journal, journal::Replay), Error> {
     let folder = &config.store.journal;
     let settings = journal::Settings {
         bytes_max: config.limits.journal_bytes,
-        ..journal::Settings::default()
+        overlap: match beginning {
+            Beginning::Alone => journal::Overlap::Refuse,
+            Beginning::TakeOver => journal::Overlap::HandOver,
+        },
     };
     Journal::open(folder, &config.router.name, settings).map_err(|source| Error::Journal {
         folder: folder.display().to_string(),

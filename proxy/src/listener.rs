@@ -31,6 +31,8 @@ pub struct Settings {
     pub head_bytes: usize,
     /// Most header fields.
     pub headers: usize,
+    /// How long an idle connection may still bring a request when the router drains.
+    pub linger: Duration,
     /// Most connections of this listener.
     pub connections: usize,
 }
@@ -99,8 +101,14 @@ impl Listener {
             _ = shutdown.wait_for(|down| *down) => {}
             _ = draining.wait_for(|draining| *draining) => {}
         }
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+        // A kept connection that is closed while its client sends looks like a failure. So the next answer says
+        // `Connection: close`, and only what stays idle is closed by us.
+        self.pipeline.last_answers();
+        let lingering = tokio::time::timeout(self.settings.linger, connection.as_mut()).await;
+        if lingering.is_err() {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
     }
 }
 

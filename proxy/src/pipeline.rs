@@ -26,7 +26,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -47,6 +47,8 @@ pub struct Pipeline {
     /// The access log.
     pub log: AccessLog,
     drain: watch::Sender<bool>,
+    /// Set when answers end their connections.
+    closing: AtomicBool,
     connections: AtomicUsize,
 }
 
@@ -102,6 +104,7 @@ impl Pipeline {
             settings: ArcSwap::from_pointee(settings),
             log,
             drain: watch::Sender::new(false),
+            closing: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
         }
     }
@@ -346,6 +349,11 @@ impl Pipeline {
     /// Asks every connection to end after its running request.
     pub fn drain(&self) {
         self.drain.send_replace(true);
+    }
+
+    /// From now on each answer ends its connection.
+    pub fn last_answers(&self) {
+        self.closing.store(true, Ordering::Relaxed);
     }
 
     /// Connections open on data listeners.

@@ -3,6 +3,7 @@
 //! Owns listeners, signals and threads. Must not know what a request is. Relies on pingora-core for accepting, and for
 //! handing sockets to a new process.
 
+use super::handover::{self, Beginning};
 use super::reload::Reloader;
 use super::{Error, Router};
 use crate::admin;
@@ -31,7 +32,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// Runs a router until a signal ends it.
-pub fn run(control: Runtime, router: Router) -> Result<(), Error> {
+pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(), Error> {
     let config = Arc::clone(&router.config);
     let drain = config.timeouts.drain;
     let conf = ServerConf {
@@ -39,15 +40,18 @@ pub fn run(control: Runtime, router: Router) -> Result<(), Error> {
         work_stealing: false,
         grace_period_seconds: Some(drain.as_secs()),
         graceful_shutdown_timeout_seconds: Some(1),
-        upgrade_sock: config
-            .store
-            .journal
-            .with_extension("upgrade.sock")
-            .display()
-            .to_string(),
+        upgrade_sock: handover::socket(&config).display().to_string(),
         ..ServerConf::default()
     };
-    let mut server = Server::new_with_opt_and_conf(Opt::default(), conf);
+    control.block_on(router.start());
+    let opt = Opt {
+        upgrade: beginning == Beginning::TakeOver,
+        ..Opt::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(opt, conf);
+    if beginning == Beginning::TakeOver {
+        handover::ask(handover::running(&config)?, handover::socket(&config));
+    }
     server.bootstrap();
     for listen in &config.listen {
         let settings = listener::Settings {
@@ -55,6 +59,7 @@ pub fn run(control: Runtime, router: Router) -> Result<(), Error> {
             head: config.timeouts.head,
             head_bytes: config.limits.head_bytes,
             headers: config.limits.headers,
+            linger: drain / 2,
             connections: config.limits.connections,
         };
         let app = Listener::new(settings, Arc::clone(&router.pipeline));
@@ -80,7 +85,6 @@ pub fn run(control: Runtime, router: Router) -> Result<(), Error> {
         ),
     }
     server.add_service(admin);
-    control.block_on(router.start());
     let signals = Signals {
         pipeline: Arc::clone(&router.pipeline),
         admin: Arc::clone(&router.admin),
@@ -118,6 +122,7 @@ async fn announce(admin: Arc<admin::State>, listeners: Vec<std::net::SocketAddr>
         }
     }
     admin.set_ready();
+    handover::announce(&admin.config);
     let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
     tracing::info!(router = admin.config.router.name, listen = listeners.join(" "), admin = %admin.config.admin.bind, "ready");
 }

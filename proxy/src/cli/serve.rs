@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::input::{self, ConfigArgs};
+use crate::app::handover::Beginning;
 use crate::app::{self, Router, shell};
 use crate::telemetry::chain;
 use homing_config::settings::LogFormat;
@@ -14,6 +15,9 @@ use tracing_subscriber::EnvFilter;
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Take the listening sockets over from the process of this router that runs, without losing a connection.
+    #[arg(long)]
+    upgrade: bool,
 }
 
 /// Threads for everything that is not a request: store, probes, feed.
@@ -26,7 +30,12 @@ impl Serve {
             return Exit::Config;
         };
         logging(&loaded.config);
-        match serve(inputs, loaded) {
+        let beginning = if self.upgrade {
+            Beginning::TakeOver
+        } else {
+            Beginning::Alone
+        };
+        match serve(inputs, loaded, beginning) {
             Ok(()) => Exit::Ok,
             Err(error) => {
                 tracing::error!("{}", chain(&error));
@@ -36,7 +45,7 @@ impl Serve {
     }
 }
 
-fn serve(inputs: Inputs, loaded: Loaded) -> Result<(), app::Error> {
+fn serve(inputs: Inputs, loaded: Loaded, beginning: Beginning) -> Result<(), app::Error> {
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -46,8 +55,8 @@ fn serve(inputs: Inputs, loaded: Loaded) -> Result<(), app::Error> {
             doing: "start the control threads".into(),
             source,
         })?;
-    let router = control.block_on(Router::open(inputs, loaded))?;
-    shell::run(control, router)
+    let router = control.block_on(Router::open(inputs, loaded, beginning))?;
+    shell::run(control, router, beginning)
 }
 
 /// The process log, on standard error.

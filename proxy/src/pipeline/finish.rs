@@ -14,8 +14,9 @@ use crate::resolve::Target;
 use crate::telemetry::access_log::{AccessLog, Blame, Line, rfc3339};
 use crate::telemetry::metrics::{Done, metrics};
 use crate::topology::Topology;
-use http::header::VIA;
-use http::{Response, Version};
+use http::header::{CONNECTION, VIA};
+use http::{HeaderValue, Response, Version};
+use std::sync::atomic::Ordering;
 
 impl Context {
     /// What the request is.
@@ -70,6 +71,9 @@ impl Pipeline {
                     headers.insert(&HOMING_INSTALLATION, installation.header.clone());
                 }
             }
+        }
+        if self.closing.load(Ordering::Relaxed) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         headers.append(VIA, self.via.clone());
         headers.insert(&X_REQUEST_ID, context.request_id.clone());
