@@ -429,6 +429,13 @@ fn pipeline_settings(config: &Config) -> pipeline::Settings {
         spool_bytes: SPOOL_BYTES_MAX,
         times: times(config),
         long_poll: Duration::from_secs(1800) + timeouts.response_head,
+        gather: crate::forward::gather::Settings {
+            times: times(config),
+            within: timeouts.gather,
+            fanout: limits.fanout,
+            bytes: limits.gather_bytes,
+        },
+        in_flight_per_site: limits.in_flight_per_site,
         body_idle: timeouts.body_idle,
         sticky_user: config
             .placement

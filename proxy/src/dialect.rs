@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 pub mod engine_rest;
 mod facts;
+pub mod fetch;
 pub mod generic;
+pub mod merge;
 mod operation;
 mod path;
 mod pointers;
@@ -142,6 +144,15 @@ pub trait Dialect: Send + Sync {
     /// Says what the request is. `body` is the whole body if [`Matched::wants_body`], unless it was longer than the
     /// limit of what is sniffed (`None`).
     fn classify(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class;
+
+    /// How the answers of several sites to a read over all of them become one. `body` as in [`Dialect::classify`].
+    fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> merge::Plan;
+
+    /// A worker's request for work. `path`: the whole path; `None`: there is no such request, or it is not understood.
+    fn fetch(&self, path: &str, body: &[u8]) -> Option<fetch::Fetch> {
+        let _ = (path, body);
+        None
+    }
 
     /// What a passing answer proves about the site that gave it.
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact>;

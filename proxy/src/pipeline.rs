@@ -4,6 +4,7 @@
 
 mod every;
 mod finish;
+mod merge;
 mod start;
 
 use crate::classify::credentials::UserSource;
@@ -11,8 +12,10 @@ use crate::classify::{self, Class};
 use crate::context::Context;
 use crate::dialect::{Answer, Found, Head, Learns, Matched, Operation, Resend};
 use crate::forward::body::{self, Body, Payload};
+use crate::forward::gather::{self, Budget};
 use crate::forward::headers::{self, HOMING_SITE, Origin, Trust};
 use crate::forward::send::{self, Outgoing, Repeat, Times};
+use crate::forward::worker_fetch::Workers;
 use crate::gate;
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
@@ -25,6 +28,7 @@ use homing_mapping_store::{Kind, RoutingKey, Source};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use merge::Merging;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,6 +50,8 @@ pub struct Pipeline {
     pub settings: ArcSwap<Settings>,
     /// The access log.
     pub log: AccessLog,
+    budget: Arc<Budget>,
+    workers: Workers,
     drain: watch::Sender<bool>,
     /// Set when answers end their connections.
     closing: AtomicBool,
@@ -67,6 +73,10 @@ pub struct Settings {
     pub times: Times,
     /// Longest wait for a worker's long poll.
     pub long_poll: Duration,
+    /// Reads over several sites.
+    pub gather: gather::Settings,
+    /// Requests running at a site at a time.
+    pub in_flight_per_site: usize,
     /// Longest standstill of a request's body.
     pub body_idle: Duration,
     /// Where a user is named, if placement is sticky by user.
@@ -81,6 +91,7 @@ struct Asked<'t> {
     addressed: Option<String>,
     user: Option<RoutingKey>,
     outgoing: Outgoing,
+    merging: Merging,
 }
 
 impl Pipeline {
@@ -101,6 +112,8 @@ impl Pipeline {
             topology,
             resolver,
             learner,
+            budget: Arc::default(),
+            workers: Workers::new(settings.in_flight_per_site),
             settings: ArcSwap::from_pointee(settings),
             log,
             drain: watch::Sender::new(false),
@@ -158,7 +171,7 @@ impl Pipeline {
             }
             Route::New => self.start(topology, context, asked, None).await,
             Route::Every => self.every(context, asked).await,
-            Route::Merge => Err(not_built(asked.found.operation)),
+            Route::Merge => self.merge(context, asked).await,
             Route::One(target) => {
                 context.routed(&target);
                 let answer = self
@@ -204,13 +217,8 @@ impl Pipeline {
         let (payload, sniffed) = self.payload(&found, body).await?;
         let class = group.dialect.classify(&found, &head, sniffed.as_deref());
         context.classified(&class);
-        let trusted = context.origin.trust == Trust::Trusted;
-        let addressed = parts
-            .headers
-            .get(&HOMING_SITE)
-            .filter(|_| trusted)
-            .and_then(|site| site.to_str().ok())
-            .map(str::to_owned);
+        let merging = Merging::of(group, &found, &head, &class, sniffed.as_deref(), uri.path());
+        let addressed = addressed(context, &parts.headers);
         let settings = self.settings.load();
         let user = settings
             .sticky_user
@@ -243,6 +251,7 @@ impl Pipeline {
             addressed,
             user,
             outgoing,
+            merging,
         })
     }
 
@@ -253,8 +262,8 @@ impl Pipeline {
     ) -> Result<(Payload, Option<bytes::Bytes>), Problem> {
         let settings = self.settings.load_full();
         // What goes to every site is kept whole, so that each gets the same.
-        let everywhere = found.operation.class == "broadcast";
-        if !found.wants_body() && !everywhere {
+        let everywhere = matches!(found.operation.class, "broadcast" | "gather");
+        if !found.wants_body() && found.operation.class != "broadcast" {
             use hyper::body::Body as _;
             let payload = if body.is_end_stream() {
                 Payload::Empty
@@ -381,6 +390,13 @@ fn not_built(operation: &Operation) -> Problem {
             "the operation {name} merges or splits over sites, which is not built; with one site, or a trusted Homing-Site header, it passes"
         ),
     )
+}
+
+/// The site that a trusted peer names.
+fn addressed(context: &Context, headers: &http::HeaderMap) -> Option<String> {
+    let trusted = context.origin.trust == Trust::Trusted;
+    let named = headers.get(&HOMING_SITE).filter(|_| trusted)?;
+    named.to_str().ok().map(str::to_owned)
 }
 
 /// Path and query exactly as the client wrote them.

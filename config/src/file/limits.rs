@@ -57,6 +57,10 @@ pub(crate) struct LimitsFile {
     /// Sites that one request asks at the same time. Over it: the others are asked as answers come in.
     #[schemars(range(min = 1, max = 10000))]
     pub(crate) fanout: usize,
+    /// Bytes of answers that all reads over several sites hold at the same time while they are merged. Over it: 503
+    /// `limit-exceeded`; a page or a narrower filter needs less.
+    #[schemars(range(min = 1048576, max = 1_099_511_627_776_u64))]
+    pub(crate) gather_bytes: usize,
     /// Ids looked for at all sites at the same time. Over it: 503 `limit-exceeded`.
     #[schemars(range(min = 1, max = 100000))]
     pub(crate) locate_in_flight: usize,
@@ -83,6 +87,7 @@ impl Default for LimitsFile {
             negative_cache_entries: 100_000,
             negative_cache: Period::seconds(2),
             fanout: 16,
+            gather_bytes: 256 * 1024 * 1024,
             locate_in_flight: 64,
             journal_bytes: 1024 * 1024 * 1024,
         }

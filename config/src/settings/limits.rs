@@ -36,6 +36,8 @@ pub struct Limits {
     pub negative_cache: Duration,
     /// Sites that one request asks at the same time.
     pub fanout: usize,
+    /// Bytes of answers that all reads over several sites hold at the same time while they are merged.
+    pub gather_bytes: usize,
     /// Ids looked for at all sites at the same time.
     pub locate_in_flight: usize,
     /// Bytes of the journal that the store has not yet taken.
@@ -59,6 +61,7 @@ impl From<&LimitsFile> for Limits {
             negative_cache_entries: file.negative_cache_entries,
             negative_cache: file.negative_cache.0,
             fanout: file.fanout,
+            gather_bytes: file.gather_bytes,
             locate_in_flight: file.locate_in_flight,
             journal_bytes: file.journal_bytes,
         }

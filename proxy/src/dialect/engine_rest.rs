@@ -3,6 +3,8 @@
 //! Owns the dialect's face; the facts are tables beside this file, read once. Relies on the tables being right, which
 //! the tests prove.
 
+use super::fetch::Fetch;
+use super::merge::Plan;
 use super::{
     Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
     facts, path,
@@ -17,6 +19,7 @@ mod answers;
 mod class;
 mod intent;
 mod members;
+mod merge;
 mod probe;
 mod routes;
 mod rule;
@@ -32,6 +35,7 @@ pub use routes::TableError;
 pub struct EngineRest {
     table: routes::Table,
     bodies: class::Bodies,
+    sorts: merge::Sorts,
 }
 
 impl EngineRest {
@@ -40,6 +44,7 @@ impl EngineRest {
         Ok(EngineRest {
             table: routes::Table::read()?,
             bodies: class::Bodies::new(),
+            sorts: merge::Sorts::read()?,
         })
     }
 
@@ -89,6 +94,14 @@ impl Dialect for EngineRest {
             return Class::Local;
         };
         class::of(rule, &self.bodies, &class::Request { found, head, body })
+    }
+
+    fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
+        self.sorts.plan(found.operation, head, body)
+    }
+
+    fn fetch(&self, path: &str, body: &[u8]) -> Option<Fetch> {
+        Fetch::read(path, body)
     }
 
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {

@@ -4,8 +4,8 @@
 //! known, so its keys always get rows.
 
 use super::{
-    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
-    path,
+    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Merge, Operation, Presence, Undo,
+    Window, merge::Plan, path,
 };
 use crate::classify::Class;
 use homing_mapping_store::{Engine, RoutingKey};
@@ -92,6 +92,16 @@ impl Dialect for Generic {
         match self.rules.get(found.operation.index) {
             Some(rule) => class::of(rule, found, head, body),
             None => Class::Local,
+        }
+    }
+
+    fn merging(&self, found: &Matched<'_>, _: &Head<'_>, _: Option<&[u8]>) -> Plan {
+        if found.operation.merge == Merge::Concat {
+            Plan::Concat
+        } else if found.operation.merge == Merge::Add {
+            Plan::Add
+        } else {
+            Plan::default()
         }
     }
 

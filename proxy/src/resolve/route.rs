@@ -7,7 +7,7 @@ use super::known::{Home, Known};
 use super::locate::{Located, Locator};
 use super::place::{self, Candidate, Constraint, Near, Open, Policy, Question, Refused};
 use super::target::{RouteSource, Target};
-use crate::classify::{Any, Class, Create, Keyed, Unknown};
+use crate::classify::{Any, Class, Create, Gather, Keyed, Unknown};
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
 use crate::topology::{Group, Site, Topology};
@@ -98,15 +98,34 @@ impl Resolver {
             Class::Shared | Class::Local => {
                 self.any(group, &Any::default(), asking).map(Route::One)
             }
-            Class::Gather(_) | Class::Split | Class::Correlate | Class::WorkerFetch => {
-                match group.sites.as_slice() {
-                    [only] => Target::of(only, RouteSource::Default, Generation::default())
-                        .map(Route::One),
-                    _ => Ok(Route::Merge),
-                }
-            }
+            Class::Gather(gather) => match self.owner(topology, group, gather).await? {
+                Some(target) => Ok(Route::One(target)),
+                None => over_sites(group),
+            },
+            Class::Split | Class::Correlate | Class::WorkerFetch => over_sites(group),
             Class::Refuse(refusal) => Err(crate::classify::refuse::refused(refusal)),
         }
+    }
+
+    /// The home of the one thing that a read is about, if somebody knows it; sites are not asked for it, because a read
+    /// over all of them finds it as well.
+    async fn owner(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        gather: &Gather,
+    ) -> Result<Option<Target>, Problem> {
+        let Some(key) = gather.owner.as_ref().filter(|_| group.sites.len() > 1) else {
+            return Ok(None);
+        };
+        if let Some(sites) = self.known.conflict(key) {
+            return Err(conflict(key, &sites));
+        }
+        let home = match self.known.home(key) {
+            Some(home) => Some(home),
+            None => self.stored(key).await?,
+        };
+        home.map(|home| self.at(topology, key, home)).transpose()
     }
 
     fn addressed(&self, topology: &Topology, name: &str) -> Result<Target, Problem> {
@@ -389,6 +408,13 @@ impl Resolver {
             .collect();
         place::place(&question(&placement, &candidates, create, hints, random))
             .map_err(|why| refused(&why))
+    }
+}
+
+fn over_sites(group: &Group) -> Result<Route, Problem> {
+    match group.sites.as_slice() {
+        [only] => Target::of(only, RouteSource::Default, Generation::default()).map(Route::One),
+        _ => Ok(Route::Merge),
     }
 }
 

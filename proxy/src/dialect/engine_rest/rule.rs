@@ -117,12 +117,13 @@ impl Rule {
     pub(super) fn body(&self, method: &Method) -> Body {
         let sniff = match self {
             Rule::KeyedBody(_) | Rule::Start(..) | Rule::StartBody | Rule::StartTask => true,
-            Rule::Gather(_, members) => method == Method::POST && !members.is_empty(),
+            Rule::Gather(..) => method == Method::POST,
             Rule::Split(members) | Rule::Broadcast(members) | Rule::Correlate(members) => {
                 !members.is_empty()
             }
             Rule::KeyedPath(..) | Rule::Any(_) | Rule::Deploy | Rule::Aliased(..) => false,
-            Rule::WorkerFetch | Rule::Shared | Rule::Local => false,
+            Rule::WorkerFetch => true,
+            Rule::Shared | Rule::Local => false,
         };
         if sniff { Body::Sniff } else { Body::Ignore }
     }

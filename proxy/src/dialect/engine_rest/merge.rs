@@ -1,0 +1,323 @@
+//! A request over all sites -> the plan of its merge.
+//!
+//! Owns how these engines page and sort: parameters, names that differ from the row's, orders that cannot be told from
+//! the rows. Pure. Relies on the table beside this file.
+
+use super::routes::{TableError, lines};
+use crate::dialect::merge::{By, Direction, Page, Plan, Reading, Refused, Rows, Sum, Ties};
+use crate::dialect::{Head, Merge, Operation, query};
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+#[cfg(test)]
+mod tests;
+
+/// Numbers of statistics rows that are no counters.
+const KEPT: &[&str] = &["historyTimeToLive"];
+
+/// Most parts of an order. Over it: the engine's own list of sort keys is far shorter.
+const SORTS_MAX: usize = 16;
+
+/// What lists can be sorted by.
+#[derive(Debug)]
+pub(super) struct Sorts(HashMap<Box<str>, Vec<Sort>>);
+
+#[derive(Debug)]
+struct Sort {
+    by: Box<str>,
+    /// `None`: not in the rows.
+    found: Option<(Box<str>, Reading)>,
+    is_id: bool,
+}
+
+impl Sorts {
+    /// Reads the embedded table.
+    pub(super) fn read() -> Result<Sorts, TableError> {
+        let mut sorts: HashMap<Box<str>, Vec<Sort>> = HashMap::new();
+        for (number, line) in lines(include_str!("merge/sorts.tsv")) {
+            let wrong = || TableError::Line {
+                table: "sorts",
+                number,
+                what: line.to_owned(),
+            };
+            let columns: Vec<&str> = line.split('\t').collect();
+            let &[path, by, member, reading] = columns.as_slice() else {
+                return Err(wrong());
+            };
+            let found = match reading {
+                "-" => None,
+                "id" | "text" => Some((member.into(), Reading::Text)),
+                "folded" => Some((member.into(), Reading::Folded)),
+                "number" => Some((member.into(), Reading::Number)),
+                "time" => Some((member.into(), Reading::Time)),
+                _ => return Err(wrong()),
+            };
+            let is_id = reading == "id";
+            let by = by.into();
+            sorts
+                .entry(path.into())
+                .or_default()
+                .push(Sort { by, found, is_id });
+        }
+        Ok(Sorts(sorts))
+    }
+
+    /// What is done with this request.
+    pub(super) fn plan(&self, operation: &Operation, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
+        let is_post = head.method == Method::POST;
+        let Some(body) = body.or_else(|| (!is_post).then_some(b"")) else {
+            return Plan::Refused(Refused::TooLong);
+        };
+        if operation.path.starts_with("/filter/") {
+            return not_built("a filter's list over several sites");
+        }
+        if !takes_json(head.headers) {
+            return not_built("a list over several sites in another form than application/json");
+        }
+        let asked = match Asked::read(head, if is_post { body } else { b"" }) {
+            Ok(asked) => asked,
+            Err(words) => return Plan::Words(words),
+        };
+        match &operation.merge {
+            Merge::Count => Plan::Count,
+            Merge::Union => Plan::Union,
+            Merge::Rows(default) => self.rows(operation, default, asked),
+            Merge::Cursor(by) => Plan::Rows(Rows {
+                order: vec![By {
+                    member: by.clone(),
+                    reading: Reading::Time,
+                    direction: Direction::Ascending,
+                }],
+                ties: Ties::Free,
+                page: asked.page,
+                body: None,
+            }),
+            Merge::Sum(_) if !asked.sorting.is_empty() => {
+                not_built("sorted statistics over several sites")
+            }
+            Merge::Sum(by) => Plan::Sum(Sum {
+                by: by.clone(),
+                kept: KEPT,
+                page: asked.page,
+            }),
+            Merge::Copies(_) | Merge::CopiesCount | Merge::One | Merge::Each => Plan::Copies,
+            Merge::Single | Merge::Report | Merge::Fetch => {
+                not_built("this report over several sites")
+            }
+            Merge::Concat => Plan::Concat,
+            Merge::Add => Plan::Add,
+        }
+    }
+
+    fn rows(&self, operation: &Operation, default: &str, asked: Asked<'_>) -> Plan {
+        if asked.sorting.is_empty() {
+            let order = vec![ascending(default)];
+            return Plan::Rows(Rows {
+                order,
+                ties: Ties::None,
+                page: asked.page,
+                body: None,
+            });
+        }
+        let known = self.0.get(&operation.path).map_or(&[][..], Vec::as_slice);
+        let mut order = Vec::new();
+        for (by, direction) in &asked.sorting {
+            let Some(sort) = known.iter().find(|sort| *sort.by == **by) else {
+                return Plan::Words(format!("the sort key {by} is not known to this router"));
+            };
+            let Some((member, reading)) = &sort.found else {
+                return Plan::Refused(Refused::Sort(unsortable(by, known)));
+            };
+            order.push(By {
+                member: member.clone(),
+                reading: *reading,
+                direction: *direction,
+            });
+        }
+        let id = known.iter().find(|sort| sort.is_id);
+        let by_id = |by: &str| id.is_some_and(|id| *id.by == *by);
+        if asked.sorting.iter().any(|(by, _)| by_id(by)) {
+            let (ties, page) = (Ties::None, asked.page);
+            return Plan::Rows(Rows {
+                order,
+                ties,
+                page,
+                body: None,
+            });
+        }
+        let body = id.and_then(|id| asked.with_id(&id.by));
+        let ties = if body.is_some() {
+            order.push(ascending("id"));
+            Ties::None
+        } else {
+            Ties::Loose
+        };
+        Plan::Rows(Rows {
+            order,
+            ties,
+            page: asked.page,
+            body,
+        })
+    }
+}
+
+fn ascending(member: &str) -> By {
+    By {
+        member: member.into(),
+        reading: Reading::Text,
+        direction: Direction::Ascending,
+    }
+}
+
+fn not_built(what: &str) -> Plan {
+    Plan::Refused(Refused::NotBuilt(what.to_owned()))
+}
+
+fn unsortable(by: &str, known: &[Sort]) -> String {
+    let others: Vec<&str> = known
+        .iter()
+        .filter(|sort| sort.found.is_some())
+        .map(|sort| &*sort.by)
+        .collect();
+    format!(
+        "lists of several sites cannot be sorted by {by}, because the rows do not hold its value; sort by one of {}, or narrow the list to one process instance",
+        others.join(", ")
+    )
+}
+
+/// Whether the client takes plain JSON.
+fn takes_json(headers: &HeaderMap) -> bool {
+    let mut named = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .peekable();
+    named.peek().is_none()
+        || named.any(|range| {
+            ["*/*", "application/*", "application/json"]
+                .iter()
+                .any(|known| range.eq_ignore_ascii_case(known))
+        })
+}
+
+/// Page and order of one request.
+struct Asked<'r> {
+    page: Page,
+    sorting: Vec<(Cow<'r, str>, Direction)>,
+    body: Option<Sorted<'r>>,
+}
+
+/// A body, as far as it is read.
+type Sorted<'r> = BTreeMap<Cow<'r, str>, &'r RawValue>;
+
+/// One element of `sorting`.
+#[derive(Deserialize)]
+struct Sorting<'r> {
+    #[serde(rename = "sortBy", borrow, default)]
+    by: Option<Cow<'r, str>>,
+    #[serde(rename = "sortOrder", borrow, default)]
+    order: Option<Cow<'r, str>>,
+}
+
+impl<'r> Asked<'r> {
+    /// `Err`: the engine will refuse this; says what stands against a merge if it does not.
+    fn read(head: &'r Head<'_>, body: &'r [u8]) -> Result<Asked<'r>, String> {
+        let mut parameters: HashMap<Cow<'r, str>, Cow<'r, str>> = HashMap::new();
+        for (name, value) in head.query.map(query::pairs).into_iter().flatten() {
+            // Of repeated parameters the engines read the first.
+            parameters.entry(name).or_insert(value);
+        }
+        let number = |name: &str| match parameters.get(name) {
+            None => Ok(None),
+            Some(text) => text
+                .parse::<i64>()
+                .map(Some)
+                .map_err(|_| format!("{name} is not a number")),
+        };
+        let first = number("firstResult")?.unwrap_or_default();
+        let first = usize::try_from(first).map_err(|_| "firstResult is negative".to_owned())?;
+        let max = number("maxResults")?.map(|max| usize::try_from(max).unwrap_or_default());
+        let mut asked = Asked {
+            page: Page { first, max },
+            sorting: Vec::new(),
+            body: None,
+        };
+        if head.method == Method::POST {
+            asked.read_body(body)?;
+        } else {
+            let of = |name: &str| parameters.get(name).cloned();
+            asked.sort(of("sortBy"), of("sortOrder"))?;
+        }
+        Ok(asked)
+    }
+
+    fn read_body(&mut self, body: &'r [u8]) -> Result<(), String> {
+        let strange = |what: &str| format!("{what} is not what these engines read");
+        let members: Sorted<'r> = serde_json::from_slice(body).map_err(|_| strange("the body"))?;
+        let text = |name: &str| -> Result<Option<Cow<'r, str>>, String> {
+            let Some(raw) = members.get(name) else {
+                return Ok(None);
+            };
+            serde_json::from_str(raw.get()).map_err(|_| strange(name))
+        };
+        self.sort(text("sortBy")?, text("sortOrder")?)?;
+        if let Some(raw) = members.get("sorting") {
+            let list: Option<Vec<Sorting<'r>>> =
+                serde_json::from_str(raw.get()).map_err(|_| strange("sorting"))?;
+            for element in list.unwrap_or_default() {
+                self.sort(element.by, element.order)?;
+            }
+        }
+        self.body = Some(members);
+        Ok(())
+    }
+
+    fn sort(
+        &mut self,
+        by: Option<Cow<'r, str>>,
+        order: Option<Cow<'r, str>>,
+    ) -> Result<(), String> {
+        let direction = match (&by, order.as_deref()) {
+            (None, None) => return Ok(()),
+            (Some(_), Some("asc")) => Direction::Ascending,
+            (Some(_), Some("desc")) => Direction::Descending,
+            (Some(by), Some(order)) => {
+                return Err(format!("the order {order} of {by} is not known"));
+            }
+            (None, Some(_)) | (Some(_), None) => {
+                return Err("sortBy and sortOrder come together".into());
+            }
+        };
+        self.sorting.extend(by.map(|by| (by, direction)));
+        if self.sorting.len() > SORTS_MAX {
+            Err("the order has too many parts".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The body with the id appended to its order, so that no two rows are equal. `None`: there is no body.
+    fn with_id(&self, id: &str) -> Option<Bytes> {
+        let members = self.body.as_ref()?;
+        let mut sorting: Vec<serde_json::Value> = match members.get("sorting") {
+            Some(raw) => serde_json::from_str::<Option<Vec<serde_json::Value>>>(raw.get())
+                .ok()?
+                .unwrap_or_default(),
+            None => Vec::new(),
+        };
+        sorting.push(serde_json::json!({ "sortBy": id, "sortOrder": "asc" }));
+        let sorting = serde_json::value::to_raw_value(&sorting).ok()?;
+        let mut members = members.clone();
+        members.insert(Cow::Borrowed("sorting"), &sorting);
+        serde_json::to_vec(&members).ok().map(Bytes::from)
+    }
+}

@@ -1,0 +1,237 @@
+//! Promises of the plan.
+
+use super::super::tests::DIALECT;
+use super::*;
+use crate::dialect::{Dialect, Found};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn plan_with(method: &str, target: &str, body: &str, accept: &str) -> Plan {
+    let mut headers = HeaderMap::new();
+    if !accept.is_empty() {
+        headers.insert(ACCEPT, accept.parse().unwrap());
+    }
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(path, query)| (path, Some(query)));
+    let head = Head {
+        method: &method.parse().unwrap(),
+        path,
+        query,
+        headers: &headers,
+    };
+    let Found::Route(found) = DIALECT.find(&head) else {
+        panic!("no route {method} {target}")
+    };
+    DIALECT.merging(&found, &head, Some(body.as_bytes()))
+}
+
+fn plan(method: &str, target: &str, body: &str) -> Plan {
+    plan_with(method, target, body, "")
+}
+
+fn rows(plan: Plan) -> Rows {
+    let Plan::Rows(rows) = plan else {
+        panic!("{plan:?}")
+    };
+    rows
+}
+
+fn order(rows: &Rows) -> Vec<String> {
+    rows.order
+        .iter()
+        .map(|by| format!("{} {:?} {:?}", by.member, by.reading, by.direction))
+        .collect()
+}
+
+#[test]
+fn without_an_order_rows_stand_by_their_id() {
+    let rows = rows(plan("GET", "/task?firstResult=20&maxResults=10", ""));
+    assert_eq!(order(&rows), ["id Text Ascending"]);
+    assert_eq!(
+        (rows.ties, rows.page),
+        (
+            Ties::None,
+            Page {
+                first: 20,
+                max: Some(10)
+            }
+        )
+    );
+    assert_eq!(rows.ask(), Some(30));
+}
+
+#[test]
+fn a_get_cannot_break_ties_and_a_post_can() {
+    let get = rows(plan(
+        "GET",
+        "/task?sortBy=dueDate&sortOrder=desc&maxResults=5",
+        "",
+    ));
+    assert_eq!(
+        (order(&get), get.ties, get.body),
+        (vec!["due Time Descending".into()], Ties::Loose, None)
+    );
+    let body = r#"{"name":"x","priority":1.50,"sorting":[{"sortBy":"nameCaseInsensitive","sortOrder":"asc"}]}"#;
+    let post = rows(plan("POST", "/task?maxResults=5", body));
+    assert_eq!(order(&post), ["name Folded Ascending", "id Text Ascending"]);
+    assert_eq!(post.ties, Ties::None);
+    let sent = post.body.unwrap();
+    assert!(
+        std::str::from_utf8(&sent).unwrap().contains("1.50"),
+        "what is not the order passes as it is"
+    );
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    let sorting = json!([{ "sortBy": "nameCaseInsensitive", "sortOrder": "asc" }, { "sortBy": "id", "sortOrder": "asc" }]);
+    assert_eq!((&sent["name"], &sent["sorting"]), (&json!("x"), &sorting));
+    let by_id = rows(plan(
+        "POST",
+        "/job",
+        r#"{"sorting":[{"sortBy":"jobId","sortOrder":"desc"}]}"#,
+    ));
+    assert_eq!(
+        (order(&by_id), by_id.ties, by_id.body),
+        (vec!["id Text Descending".into()], Ties::None, None)
+    );
+    let no_id = rows(plan(
+        "POST",
+        "/variable-instance",
+        r#"{"sorting":[{"sortBy":"variableName","sortOrder":"desc"}]}"#,
+    ));
+    assert_eq!((no_id.ties, no_id.body), (Ties::Loose, None));
+}
+
+#[test]
+fn what_the_rows_do_not_hold_is_refused_by_name_with_an_alternative() {
+    let body = r#"{"sorting":[{"sortBy":"processVariable","sortOrder":"asc","parameters":{"variable":"v","type":"String"}}]}"#;
+    let Plan::Refused(Refused::Sort(why)) = plan("POST", "/task", body) else {
+        panic!("not refused")
+    };
+    assert!(
+        why.contains("processVariable") && why.contains("dueDate"),
+        "{why}"
+    );
+    let Plan::Refused(Refused::Sort(why)) =
+        plan("GET", "/execution?sortBy=definitionKey&sortOrder=asc", "")
+    else {
+        panic!("not refused")
+    };
+    assert!(why.contains("definitionKey"), "{why}");
+}
+
+#[test]
+fn what_the_engine_refuses_is_left_to_the_engine() {
+    for (method, target, body) in [
+        ("GET", "/task?sortBy=name", ""),
+        ("GET", "/task?sortOrder=asc", ""),
+        ("GET", "/task?sortBy=name&sortOrder=up", ""),
+        ("GET", "/task?sortBy=nonsense&sortOrder=asc", ""),
+        ("GET", "/task?maxResults=many", ""),
+        ("GET", "/task?firstResult=-1", ""),
+        ("POST", "/task", "{"),
+        ("POST", "/task", r#"{"sorting":[{"sortBy":"name"}]}"#),
+        ("POST", "/task", r#"{"sorting":"name"}"#),
+    ] {
+        let plan = plan(method, target, body);
+        assert!(
+            matches!(plan, Plan::Words(_)),
+            "{method} {target} {body}: {plan:?}"
+        );
+    }
+}
+
+#[test]
+fn only_json_is_merged() {
+    assert!(matches!(
+        plan_with("GET", "/task", "", "application/hal+json"),
+        Plan::Refused(Refused::NotBuilt(_))
+    ));
+    for accept in [
+        "application/hal+json, application/json; q=0.5",
+        "*/*",
+        "text/html, */*;q=0.1",
+    ] {
+        assert!(
+            matches!(plan_with("GET", "/task", "", accept), Plan::Rows(_)),
+            "{accept}"
+        );
+    }
+}
+
+#[test]
+fn copies_count_once_and_the_rest_adds_up() {
+    assert_eq!(plan("GET", "/process-definition/count", ""), Plan::Copies);
+    assert_eq!(
+        plan("GET", "/deployment?sortBy=name&sortOrder=asc", ""),
+        Plan::Copies
+    );
+    assert_eq!(plan("POST", "/task/count", "{}"), Plan::Count);
+    assert_eq!(plan("GET", "/external-task/topic-names", ""), Plan::Union);
+    assert!(matches!(
+        plan("GET", "/process-definition/key/k/statistics", ""),
+        Plan::Sum(_)
+    ));
+    let tail = rows(plan(
+        "GET",
+        "/optimize/process-instance/running?startedAfter=T&maxResults=100",
+        "",
+    ));
+    assert_eq!(
+        (order(&tail), tail.ties),
+        (vec!["startTime Time Ascending".into()], Ties::Free)
+    );
+}
+
+#[test]
+fn every_read_over_all_sites_has_a_plan() {
+    let mut built = 0;
+    let mut refused = Vec::new();
+    for operation in DIALECT
+        .operations()
+        .iter()
+        .filter(|operation| operation.class == "gather")
+    {
+        let method = operation.method.as_ref().unwrap();
+        let target = operation.path.replace(['{', '}'], "");
+        match plan(method.as_str(), &target, "{}") {
+            Plan::Refused(Refused::NotBuilt(_)) => {
+                refused.push(format!("{method} {}", operation.path))
+            }
+            Plan::Rows(_) | Plan::Count | Plan::Sum(_) | Plan::Union | Plan::Copies => built += 1,
+            other @ (Plan::Concat | Plan::Add | Plan::Words(_) | Plan::Refused(_)) => {
+                panic!("{method} {target}: {other:?}")
+            }
+        }
+    }
+    refused.sort();
+    insta::assert_snapshot!(format!(
+        "{built} built, {} refused:\n{}",
+        refused.len(),
+        refused.join("\n")
+    ));
+}
+
+#[test]
+fn every_list_that_is_merged_has_its_sort_keys() {
+    for operation in DIALECT
+        .operations()
+        .iter()
+        .filter(|operation| operation.class == "gather")
+    {
+        if matches!(operation.merge, Merge::Rows(_)) && !operation.path.starts_with("/filter/") {
+            assert!(
+                DIALECT.sorts.0.contains_key(&operation.path),
+                "{}",
+                operation.path
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_request_makes_planning_panic(query in "[ -~]{0,60}", body in "[ -~]{0,80}") {
+        plan("GET", &format!("/task?{query}"), "");
+        plan("POST", &format!("/task?{query}"), &body);
+    }
+}

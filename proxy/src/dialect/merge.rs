@@ -1,0 +1,71 @@
+//! How answers of several sites become one: the plan of one request, and the merging itself.
+//!
+//! Owns the plan's words and the pure merging of whole answers. Must not know an API's parameters (a dialect compiles
+//! the plan) and must not ask anybody. Relies on each site giving its rows in the order that the plan names.
+
+mod add;
+mod key;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use add::{added, concat, counted, summed, union};
+pub use key::{By, Direction, Nulls, Reading};
+pub use rows::{Page, Row, Rows, Ties};
+
+/// What is done with a read over all sites.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// One page of all sites' rows in one order.
+    Rows(Rows),
+    /// `{"count": n}` summed.
+    Count,
+    /// Rows that agree become one, their numbers summed.
+    Sum(Sum),
+    /// The distinct texts of all lists, sorted.
+    Union,
+    /// Lists one after the other, in the order of the sites.
+    Concat,
+    /// Numbers, or all numbers of an object, added.
+    Add,
+    /// Every site has the same: the first that answers stands for all.
+    Copies,
+    /// The engine is expected to refuse this: one site says so in its own words. If it takes it, this says why the
+    /// answers cannot be merged.
+    Words(String),
+    /// Not merged; says what cannot be done and what to do instead.
+    Refused(Refused),
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan::Refused(Refused::NotBuilt("a merge of this kind".into()))
+    }
+}
+
+/// Rows that are counters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sum {
+    /// Rows that agree in these members (`/` goes into an object) are one.
+    pub by: Vec<Box<str>>,
+    /// Numbers that are no counters: the first site's word stands.
+    pub kept: &'static [&'static str],
+    /// Cut after summing.
+    pub page: Page,
+}
+
+/// Why a read over all sites is not merged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refused {
+    /// The rows do not hold what they are to be sorted by.
+    Sort(String),
+    /// Not built.
+    NotBuilt(String),
+    /// The body is longer than what is held for all sites.
+    TooLong,
+}
+
+/// An answer that is not what its operation promises: it is not mixed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer is not the JSON that this operation promises")]
+pub struct Malformed;

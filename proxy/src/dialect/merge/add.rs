@@ -1,0 +1,153 @@
+//! Answers that are numbers or sets: summed, united, put one after the other.
+//!
+//! Owns the arithmetic on parsed answers. Must not know whose answers they are.
+
+use super::{Malformed, Sum};
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value, json};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+
+/// What a count answers.
+#[derive(Deserialize)]
+struct Count {
+    count: u64,
+}
+
+/// Reads one site's count.
+pub fn counted(body: &[u8]) -> Result<u64, Malformed> {
+    serde_json::from_slice(body)
+        .map(|Count { count }| count)
+        .map_err(|_| Malformed)
+}
+
+/// The distinct texts of all lists, sorted.
+pub fn union(lists: &[Bytes]) -> Result<Bytes, Malformed> {
+    let mut all = BTreeSet::new();
+    for list in lists {
+        let texts: Vec<String> = serde_json::from_slice(list).map_err(|_| Malformed)?;
+        all.extend(texts);
+    }
+    Ok(json!(all).to_string().into())
+}
+
+/// All lists in one.
+pub fn concat(lists: &[Bytes]) -> Result<Bytes, Malformed> {
+    let mut all = BytesMut::new();
+    all.put_u8(b'[');
+    for list in lists {
+        let rows: Vec<&RawValue> = serde_json::from_slice(list).map_err(|_| Malformed)?;
+        for row in rows {
+            if all.len() > 1 {
+                all.put_u8(b',');
+            }
+            all.extend_from_slice(row.get().as_bytes());
+        }
+    }
+    all.put_u8(b']');
+    Ok(all.freeze())
+}
+
+/// Plain numbers added, or the numbers of objects member by member.
+pub fn added(answers: &[Bytes]) -> Result<Bytes, Malformed> {
+    let mut sum: Option<Value> = None;
+    for answer in answers {
+        let value: Value = serde_json::from_slice(answer).map_err(|_| Malformed)?;
+        match &mut sum {
+            None => sum = Some(value),
+            Some(sum) => add(sum, &value, &[], &[]),
+        }
+    }
+    Ok(sum.unwrap_or_default().to_string().into())
+}
+
+/// Lists of rows; rows that agree become one.
+pub fn summed(plan: &Sum, lists: &[Bytes]) -> Result<Bytes, Malformed> {
+    let mut rows: Vec<Value> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for list in lists {
+        let list: Vec<Map<String, Value>> = serde_json::from_slice(list).map_err(|_| Malformed)?;
+        for row in list {
+            let row = Value::Object(row);
+            let key: Vec<Value> = plan
+                .by
+                .iter()
+                .map(|path| at(&row, path).cloned().unwrap_or_default())
+                .collect();
+            match places.entry(Value::Array(key).to_string()) {
+                Entry::Occupied(place) => add(&mut rows[*place.get()], &row, &plan.by, plan.kept),
+                Entry::Vacant(place) => {
+                    place.insert(rows.len());
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    let page = rows
+        .into_iter()
+        .skip(plan.page.first)
+        .take(plan.page.max.unwrap_or(usize::MAX));
+    Ok(Value::Array(page.collect()).to_string().into())
+}
+
+fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('/')
+        .try_fold(value, |value, member| value.get(member))
+}
+
+/// Adds the numbers of `other` to `sum`; whatever is no number keeps the first word.
+fn add(sum: &mut Value, other: &Value, by: &[Box<str>], kept: &[&str]) {
+    match (sum, other) {
+        (Value::Number(one), Value::Number(two)) => *one = plus(one, two),
+        (Value::Object(one), Value::Object(two)) => {
+            for (name, value) in two {
+                if kept.contains(&name.as_str())
+                    || by.iter().any(|path| path.split('/').next() == Some(name))
+                {
+                    continue;
+                }
+                match one.get_mut(name) {
+                    Some(held) if !held.is_null() => add(held, value, &[], kept),
+                    _ => {
+                        one.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(one), Value::Array(two)) => {
+            for element in two {
+                match one.iter_mut().find(|held| alike(held, element)) {
+                    Some(held) => add(held, element, &[], kept),
+                    None => one.push(element.clone()),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Elements of a list that count the same thing: equal in all that is no number.
+fn alike(one: &Value, two: &Value) -> bool {
+    let (Value::Object(one), Value::Object(two)) = (one, two) else {
+        return false;
+    };
+    let names = |of: &Map<String, Value>| -> Vec<(String, Value)> {
+        of.iter()
+            .filter(|(_, value)| !value.is_number())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    };
+    names(one) == names(two)
+}
+
+fn plus(one: &Number, two: &Number) -> Number {
+    if let (Some(one), Some(two)) = (one.as_i64(), two.as_i64())
+        && let Some(sum) = one.checked_add(two)
+    {
+        return sum.into();
+    }
+    let sum = one.as_f64().unwrap_or_default() + two.as_f64().unwrap_or_default();
+    Number::from_f64(sum).unwrap_or_else(|| one.clone())
+}

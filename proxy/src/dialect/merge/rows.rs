@@ -1,0 +1,175 @@
+//! Lists of rows of several sites -> one page of the list that one engine would give.
+//!
+//! Owns how many rows a site must be asked for, and the k-way merge. A site's own order is never changed, except among
+//! rows that are equal in every key: so pages lose and repeat nothing even where a database collates in another way
+//! than the comparator. Rows pass byte by byte.
+
+use super::Malformed;
+use super::key::{self, By, Nulls, Value};
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::value::RawValue;
+use std::cmp::Ordering;
+
+/// The merge of one request for a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// What the rows are ordered by.
+    pub order: Vec<By>,
+    /// What stands after that.
+    pub ties: Ties,
+    /// What is cut out of the merged list.
+    pub page: Page,
+    /// The body to send instead of the client's.
+    pub body: Option<Bytes>,
+}
+
+/// Rows that are equal in every key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// There are none: the order ends with the id.
+    None,
+    /// A site gives them in any order, another one each time.
+    Loose,
+    /// Their order does not matter to those who read this list.
+    Free,
+}
+
+/// One page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Page {
+    /// Rows passed over.
+    pub first: usize,
+    /// Rows at most; `None`: all that follow.
+    pub max: Option<usize>,
+}
+
+/// Rows asked for beyond a page's end, to see whether its last row has equals.
+const LOOK_AHEAD: usize = 20;
+/// Rows asked for beyond a page's end at most. A longer run of equal rows keeps the order in which its site gave it.
+const LOOK_AHEAD_MAX: usize = 10_000;
+
+/// One row of one site.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// A part of the answer that it came in, not a copy.
+    raw: Bytes,
+    keys: Vec<Option<Value>>,
+    id: String,
+}
+
+impl Row {
+    /// Its id; empty if it has none.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Page {
+    /// The row before which the page ends.
+    pub fn end(self) -> Option<usize> {
+        self.max.map(|max| self.first.saturating_add(max))
+    }
+}
+
+impl Rows {
+    /// How many rows, from the first one on, each site is asked for; `None`: all.
+    pub fn ask(&self) -> Option<usize> {
+        let end = self.page.end()?;
+        Some(if self.ties == Ties::Loose {
+            end.saturating_add(LOOK_AHEAD)
+        } else {
+            end
+        })
+    }
+
+    /// Whether the site must be asked again, for more rows, because the last row of the page may have equals that were
+    /// not seen.
+    pub fn ask_again(&self, rows: &[Row], asked: usize) -> Option<usize> {
+        let end = self.page.end()?;
+        if self.ties != Ties::Loose || rows.len() < asked || end == 0 {
+            return None;
+        }
+        let (last_wanted, last) = (rows.get(end - 1)?, rows.last()?);
+        let more = asked
+            .saturating_mul(2)
+            .min(end.saturating_add(LOOK_AHEAD_MAX));
+        (last_wanted.keys == last.keys && more > asked).then_some(more)
+    }
+
+    /// Reads one site's answer.
+    pub fn read(&self, body: &Bytes) -> Result<Vec<Row>, Malformed> {
+        let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| Malformed)?;
+        list.into_iter()
+            .map(|row| {
+                let (keys, id) = key::read(row.get(), &self.order)?;
+                Ok(Row {
+                    raw: body.slice_ref(row.get().as_bytes()),
+                    keys,
+                    id,
+                })
+            })
+            .collect()
+    }
+
+    /// Brings one site's rows into the order of the merge. `asked`: how many rows it was asked for.
+    pub fn settle(&self, rows: &mut Vec<Row>, asked: Option<usize>) {
+        let whole = asked.is_none_or(|asked| rows.len() < asked);
+        if self.ties == Ties::Loose {
+            let count = rows.len();
+            let mut start = 0;
+            while start < count {
+                let run = rows[start..]
+                    .iter()
+                    .take_while(|row| row.keys == rows[start].keys)
+                    .count();
+                // Where the end of the run was not seen, ordering its beginning would tell rows apart by chance.
+                if whole || start + run < count {
+                    rows[start..start + run].sort_by(|one, two| one.id.cmp(&two.id));
+                }
+                start += run;
+            }
+        }
+        if let Some(end) = self.page.end() {
+            rows.truncate(end);
+        }
+    }
+
+    /// The page, as the JSON list that one engine would give. `sites`: settled rows, in the order of the sites.
+    pub fn merge(&self, sites: Vec<Vec<Row>>, nulls: Nulls) -> Bytes {
+        let mut heads: Vec<_> = sites
+            .into_iter()
+            .map(|rows| rows.into_iter().peekable())
+            .collect();
+        let mut page = BytesMut::new();
+        page.put_u8(b'[');
+        let end = self.page.end().unwrap_or(usize::MAX);
+        for number in 0..end {
+            let mut least: Option<(usize, &Row)> = None;
+            for (site, head) in heads.iter_mut().enumerate() {
+                let Some(row) = head.peek() else { continue };
+                if least.is_none_or(|(_, held)| self.compare(row, held, nulls) == Ordering::Less) {
+                    least = Some((site, row));
+                }
+            }
+            let Some((site, _)) = least else { break };
+            let Some(row) = heads[site].next() else { break };
+            if number >= self.page.first {
+                if page.len() > 1 {
+                    page.put_u8(b',');
+                }
+                page.extend_from_slice(&row.raw);
+            }
+        }
+        page.put_u8(b']');
+        page.freeze()
+    }
+
+    fn compare(&self, one: &Row, two: &Row, nulls: Nulls) -> Ordering {
+        let by_keys = key::compare(&self.order, nulls, &one.keys, &two.keys);
+        if self.ties == Ties::Free {
+            by_keys
+        } else {
+            by_keys.then_with(|| one.id.cmp(&two.id))
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Promises of the merge, on generated sites.
+
+use super::*;
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// One site: an engine's list over its own database.
+#[derive(Debug)]
+struct Site {
+    rows: Vec<Value>,
+    nulls: Nulls,
+    /// Changes with every question: engines give rows that are equal in the sort value in any order.
+    shuffle: std::cell::Cell<u64>,
+}
+
+fn priority(row: &Value) -> Option<i64> {
+    row["priority"].as_i64()
+}
+
+fn sort(rows: &mut [Value], direction: Direction, nulls: Nulls, ties: impl Fn(&Value) -> Value) {
+    let rank = |row: &Value| match (priority(row), nulls) {
+        (Some(value), _) => (0, value),
+        (None, Nulls::High) => (1, 0),
+        (None, Nulls::Low) => (-1, 0),
+    };
+    rows.sort_by(|one, two| {
+        let by_key = rank(one).cmp(&rank(two));
+        let by_key = if direction == Direction::Ascending {
+            by_key
+        } else {
+            by_key.reverse()
+        };
+        by_key.then_with(|| ties(one).to_string().cmp(&ties(two).to_string()))
+    });
+}
+
+impl Site {
+    /// The answer to a question for that many rows.
+    fn answer(&self, direction: Direction, settled: bool, asked: Option<usize>) -> String {
+        let mut rows = self.rows.clone();
+        let turn = self.shuffle.get();
+        self.shuffle
+            .set(turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        let chance = |row: &Value| {
+            json!(xxhash_rust::xxh3::xxh3_64_with_seed(
+                row.to_string().as_bytes(),
+                turn
+            ))
+        };
+        sort(&mut rows, direction, self.nulls, |row| {
+            if settled {
+                row["id"].clone()
+            } else {
+                chance(row)
+            }
+        });
+        rows.truncate(asked.unwrap_or(usize::MAX));
+        Value::Array(rows).to_string()
+    }
+}
+
+fn plan(direction: Direction, ties: Ties, page: Page) -> Rows {
+    let order = vec![By {
+        member: "priority".into(),
+        reading: Reading::Number,
+        direction,
+    }];
+    Rows {
+        order,
+        ties,
+        page,
+        body: None,
+    }
+}
+
+/// What the gathering step does, without a network.
+fn gathered(sites: &[Site], plan: &Rows, settled: bool, nulls: Nulls) -> Vec<Value> {
+    let answers: Vec<(String, Option<usize>)> = sites
+        .iter()
+        .map(|site| {
+            let mut asked = plan.ask();
+            loop {
+                let answer = site.answer(plan.order[0].direction, settled, asked);
+                let rows = plan.read(&Bytes::from(answer.clone())).unwrap();
+                match asked.and_then(|asked| plan.ask_again(&rows, asked)) {
+                    Some(more) => asked = Some(more),
+                    None => return (answer, asked),
+                }
+            }
+        })
+        .collect();
+    let rows = answers.iter().map(|(answer, asked)| {
+        let mut rows = plan.read(&Bytes::from(answer.clone())).unwrap();
+        plan.settle(&mut rows, *asked);
+        rows
+    });
+    serde_json::from_slice(&plan.merge(rows.collect(), nulls)).unwrap()
+}
+
+prop_compose! {
+    fn sites(nulls: Nulls)(
+        placed in prop::collection::vec((0usize..3, prop::option::of(0i64..6)), 0..120),
+    ) -> Vec<Site> {
+        let mut sites: Vec<Site> =
+            (0..3).map(|number| Site { rows: Vec::new(), nulls, shuffle: std::cell::Cell::new(number) }).collect();
+        for (number, (site, priority)) in placed.into_iter().enumerate() {
+            let id = format!("{:08x}", (number as u64).wrapping_mul(2_654_435_761) as u32);
+            sites[site].rows.push(json!({ "id": id, "priority": priority }));
+        }
+        sites
+    }
+}
+
+fn ways() -> impl Strategy<Value = (Direction, Nulls, bool)> {
+    let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
+    (
+        direction,
+        prop_oneof![Just(Nulls::High), Just(Nulls::Low)],
+        any::<bool>(),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn pages_joined_are_the_list_that_one_database_would_give(
+        (direction, nulls, settled, sites, size) in ways().prop_flat_map(|(direction, nulls, settled)| {
+            (Just(direction), Just(nulls), Just(settled), sites(nulls), 1usize..40)
+        }),
+    ) {
+        let ties = if settled { Ties::None } else { Ties::Loose };
+        let mut whole: Vec<Value> = sites.iter().flat_map(|site| site.rows.clone()).collect();
+        sort(&mut whole, direction, nulls, |row| row["id"].clone());
+        let mut joined = Vec::new();
+        loop {
+            let page = Page { first: joined.len(), max: Some(size) };
+            let rows = gathered(&sites, &plan(direction, ties, page), settled, nulls);
+            prop_assert!(rows.len() <= size);
+            if rows.is_empty() {
+                break;
+            }
+            joined.extend(rows);
+        }
+        prop_assert_eq!(&joined, &whole);
+        let all = gathered(&sites, &plan(direction, ties, Page::default()), settled, nulls);
+        prop_assert_eq!(&all, &whole);
+    }
+
+    /// A database that sorts in an order that the router does not know (collation, another place for nulls).
+    #[test]
+    fn no_row_is_lost_or_given_twice_when_a_site_sorts_in_another_way(
+        sites in sites(Nulls::Low), other in sites(Nulls::High), size in 1usize..40,
+    ) {
+        let mut sites = sites;
+        for (number, mut site) in other.into_iter().enumerate() {
+            for row in &mut site.rows {
+                row["id"] = json!(format!("other-{number}-{}", row["id"]));
+            }
+            sites.push(site);
+        }
+        let count: usize = sites.iter().map(|site| site.rows.len()).sum();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut read = 0;
+        loop {
+            let page = Page { first: read, max: Some(size) };
+            let rows = gathered(&sites, &plan(Direction::Ascending, Ties::Loose, page), false, Nulls::High);
+            if rows.is_empty() {
+                break;
+            }
+            read += rows.len();
+            seen.extend(rows.iter().map(|row| row["id"].to_string()));
+        }
+        prop_assert_eq!((read, seen.len()), (count, count));
+    }
+
+    #[test]
+    fn no_answer_of_a_site_makes_the_merge_panic(body in ".{0,60}", json in "[\\[\\]{}\":,0-9a-z ]{0,40}") {
+        let plan = plan(Direction::Ascending, Ties::Loose, Page { first: 3, max: Some(2) });
+        for body in [body, json] {
+            if let Ok(mut rows) = plan.read(&Bytes::from(body.to_owned())) {
+                plan.settle(&mut rows, Some(1));
+                plan.merge(vec![rows], Nulls::High);
+            }
+            let bodies = [Bytes::from(body)];
+            let sum = Sum { by: vec!["a/b".into()], kept: &[], page: Page::default() };
+            let _ = (counted(&bodies[0]), union(&bodies), concat(&bodies), added(&bodies), summed(&sum, &bodies));
+        }
+    }
+}
+
+#[test]
+fn rows_pass_byte_by_byte() {
+    let one = Bytes::from_static(
+        br#"[ {"priority":1.0e0 ,"id" : "a","x":{"\u0041":[1, 2]}},{"id":"c","priority":3}]"#,
+    );
+    let two = Bytes::from_static(br#"[{"id":"b","priority":2,"note":"\/"}]"#);
+    let plan = plan(Direction::Ascending, Ties::None, Page::default());
+    let rows = vec![plan.read(&one).unwrap(), plan.read(&two).unwrap()];
+    let merged = plan.merge(rows, Nulls::High);
+    let text = std::str::from_utf8(&merged).unwrap();
+    assert_eq!(
+        text,
+        r#"[{"priority":1.0e0 ,"id" : "a","x":{"\u0041":[1, 2]}},{"id":"b","priority":2,"note":"\/"},{"id":"c","priority":3}]"#
+    );
+}
+
+#[test]
+fn a_run_of_equal_rows_is_read_to_its_end_but_not_for_ever() {
+    let plan = plan(
+        Direction::Ascending,
+        Ties::Loose,
+        Page {
+            first: 0,
+            max: Some(10),
+        },
+    );
+    let row = |priority: i64| json!({ "id": "x", "priority": priority });
+    let equal = |count: usize| Value::Array(vec![row(1); count]).to_string();
+    let again = |body: &str, asked: usize| {
+        plan.ask_again(&plan.read(&Bytes::from(body.to_owned())).unwrap(), asked)
+    };
+    let asked = plan.ask().unwrap();
+    assert!(asked > 10);
+    assert!(again(&equal(asked), asked).unwrap() > asked);
+    assert_eq!(again(&equal(asked - 1), asked), None);
+    let enough = Value::Array((0..asked as i64).map(row).collect()).to_string();
+    assert_eq!(again(&enough, asked), None);
+    assert_eq!(again(&equal(10_010), 10_010), None);
+}
+
+#[test]
+fn statistics_are_summed_by_what_they_count() {
+    let by = vec!["definition/key".into(), "definition/version".into()];
+    let sum = Sum {
+        by,
+        kept: &["historyTimeToLive"],
+        page: Page::default(),
+    };
+    let row = |id: &str, instances: i64, incidents: Value| {
+        json!({ "id": id, "instances": instances, "failedJobs": 1, "incidents": incidents, "historyTimeToLive": 30,
+            "definition": { "id": id, "key": "order", "version": 2 } })
+    };
+    let one = json!([row(
+        "order:2:a",
+        3,
+        json!([{ "incidentType": "failedJob", "incidentCount": 2 }])
+    )]);
+    let two = json!([
+        row("order:2:b", 4, json!([{ "incidentType": "failedJob", "incidentCount": 5 }, { "incidentType": "x", "incidentCount": 1 }])),
+        { "id": "other", "instances": 1, "definition": { "key": "other", "version": 1 } },
+    ]);
+    let lists = [Bytes::from(one.to_string()), Bytes::from(two.to_string())];
+    let rows: Value = serde_json::from_slice(&summed(&sum, &lists).unwrap()).unwrap();
+    assert_eq!(rows[0]["instances"], 7);
+    assert_eq!(rows[0]["failedJobs"], 2);
+    assert_eq!(rows[0]["historyTimeToLive"], 30);
+    assert_eq!(
+        rows[0]["definition"],
+        json!({ "id": "order:2:a", "key": "order", "version": 2 })
+    );
+    let incidents = json!([{ "incidentType": "failedJob", "incidentCount": 7 }, { "incidentType": "x", "incidentCount": 1 }]);
+    assert_eq!(rows[0]["incidents"], incidents);
+    assert_eq!(rows[1]["id"], "other");
+}
+
+#[test]
+fn sets_and_numbers_are_merged() {
+    let lists = [
+        Bytes::from_static(br#"["b","a"]"#),
+        Bytes::from_static(br#"["c","b"]"#),
+    ];
+    assert_eq!(union(&lists).unwrap(), r#"["a","b","c"]"#);
+    assert_eq!(concat(&lists).unwrap(), r#"["b","a","c","b"]"#);
+    assert_eq!(
+        added(&[Bytes::from_static(b"3"), Bytes::from_static(b"4")]).unwrap(),
+        "7"
+    );
+    let objects = [
+        Bytes::from_static(br#"{"open":1}"#),
+        Bytes::from_static(br#"{"open":2,"done":5}"#),
+    ];
+    assert_eq!(added(&objects).unwrap(), r#"{"done":5,"open":3}"#);
+    assert_eq!(counted(br#"{"count":12}"#), Ok(12));
+    assert_eq!(counted(b"<html>"), Err(Malformed));
+}

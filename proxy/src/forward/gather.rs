@@ -1,0 +1,248 @@
+//! A read over all sites: asked side by side, each within its deadline, merged as the plan says.
+//!
+//! Owns which answers are mixed and which sites are named as missing. Must not choose sites, and never fills a gap: a
+//! site that did not answer, broke off, or answered something else than the operation promises is left out by name.
+
+mod budget;
+mod one;
+
+pub use budget::Budget;
+pub use one::Told;
+
+use super::body::Body;
+use super::headers::HOMING_MISSING_SITES;
+use super::send::{Outgoing, Times};
+use crate::dialect::merge::{self, Nulls, Plan};
+use crate::problem::{Problem, Reason};
+use crate::topology::Site;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use homing_mapping_store::SiteId;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use one::{Asked, Outcome};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One read over all sites.
+pub struct Read<'r> {
+    /// How the answers become one.
+    pub plan: &'r Plan,
+    /// The client's request.
+    pub outgoing: &'r Outgoing,
+    /// The sites, in the order that breaks ties.
+    pub sites: &'r [Arc<Site>],
+    /// Limits and times.
+    pub settings: Settings,
+    /// What all reads of this router may hold.
+    pub budget: &'r Arc<Budget>,
+}
+
+/// Limits and times of a read over all sites.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Times of one exchange.
+    pub times: Times,
+    /// Deadline of each site.
+    pub within: Duration,
+    /// Sites asked at a time.
+    pub fanout: usize,
+    /// Bytes that all reads over several sites may hold.
+    pub bytes: usize,
+}
+
+/// The merged answer.
+pub struct Gathered {
+    /// What the client gets.
+    pub answer: Response<Body>,
+    /// What the sites said, to learn from.
+    pub told: Vec<Told>,
+}
+
+/// Asks every site and merges.
+pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
+    let asking: Vec<BoxFuture<'_, Outcome>> = read
+        .sites
+        .iter()
+        .map(|site| one::ask(read, site).boxed())
+        .collect();
+    let outcomes: Vec<Outcome> = futures_util::stream::iter(asking)
+        .buffered(read.settings.fanout.max(1))
+        .collect()
+        .await;
+    let mut answers: Vec<Asked> = Vec::new();
+    let mut refused: Vec<Told> = Vec::new();
+    let mut missing: Vec<(SiteId, Problem)> = Vec::new();
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Told(asked) => answers.push(asked),
+            Outcome::Refused(told) => refused.push(told),
+            Outcome::Missing(site, problem)
+                if problem.reason == Reason::LimitExceeded && is_ours(&problem) =>
+            {
+                let _ = site;
+                return Err(problem);
+            }
+            Outcome::Missing(site, problem) => missing.push((site, problem)),
+        }
+    }
+    if answers.is_empty() {
+        return nothing(refused, &missing);
+    }
+    // A site that refuses what others do would leave a gap as well.
+    missing.extend(refused.into_iter().map(|told| {
+        let detail = format!("site {} answers {}", told.target.site.id, told.status);
+        (
+            told.target.site.id,
+            Problem::new(Reason::UpstreamBroke, detail),
+        )
+    }));
+    for (site, problem) in &missing {
+        tracing::info!(%site, "missing in a read over all sites: {}", problem.detail);
+    }
+    let merged = merged(read.plan, &answers).map_err(|merge::Malformed| {
+        Problem::new(
+            Reason::UpstreamBroke,
+            "the sites' answers cannot be merged: they are not what this operation promises",
+        )
+    })?;
+    let names: Vec<SiteId> = read
+        .sites
+        .iter()
+        .map(|site| site.id)
+        .filter(|id| missing.iter().any(|(site, _)| site == id))
+        .collect();
+    Ok(Gathered {
+        answer: answer(merged, &names),
+        told: answers.into_iter().map(|asked| asked.told).collect(),
+    })
+}
+
+/// Whether a limit of this router as a whole was reached, rather than one site's.
+fn is_ours(problem: &Problem) -> bool {
+    problem.site.is_none()
+}
+
+fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
+    let bodies = || -> Vec<Bytes> {
+        answers
+            .iter()
+            .map(|asked| asked.told.body.clone())
+            .collect()
+    };
+    match plan {
+        Plan::Rows(rows) => {
+            let sites = answers.iter().map(|asked| {
+                let mut settled = rows.read(&asked.told.body)?;
+                rows.settle(&mut settled, asked.rows);
+                Ok(settled)
+            });
+            Ok(rows.merge(sites.collect::<Result<_, _>>()?, Nulls::default()))
+        }
+        Plan::Count => {
+            let counts: Result<Vec<u64>, _> =
+                bodies().iter().map(|body| merge::counted(body)).collect();
+            let sum = counts?.into_iter().fold(0u64, u64::saturating_add);
+            Ok(json!({ "count": sum }).to_string().into())
+        }
+        Plan::Sum(sum) => merge::summed(sum, &bodies()),
+        Plan::Union => merge::union(&bodies()),
+        Plan::Concat => merge::concat(&bodies()),
+        Plan::Add => merge::added(&bodies()),
+        Plan::Copies | Plan::Words(_) | Plan::Refused(_) => Err(merge::Malformed),
+    }
+}
+
+/// No site gave an answer that can be merged.
+fn nothing(refused: Vec<Told>, missing: &[(SiteId, Problem)]) -> Result<Gathered, Problem> {
+    // The caller's own mistake is told before the sites' trouble.
+    let told = refused
+        .into_iter()
+        .min_by_key(|told| told.status.is_server_error());
+    let names: Vec<SiteId> = missing.iter().map(|(site, _)| *site).collect();
+    match told {
+        Some(told) => {
+            let mut answer = told.response();
+            name_missing(answer.headers_mut(), &names);
+            Ok(Gathered {
+                answer,
+                told: Vec::new(),
+            })
+        }
+        None => {
+            let why: Vec<String> = missing
+                .iter()
+                .map(|(site, problem)| format!("{site}: {}", problem.detail))
+                .collect();
+            Err(Problem::new(
+                Reason::SiteUnreachable,
+                format!("no site answered this read; {}", why.join("; ")),
+            )
+            .retry_after(Duration::from_secs(2))
+            .proxy_error("destination_unavailable"))
+        }
+    }
+}
+
+/// An answer that the router built. Clients compare this content type letter by letter.
+pub fn answer(body: Bytes, missing: &[SiteId]) -> Response<Body> {
+    let mut answer = Response::new(Body::from(body));
+    *answer.status_mut() = StatusCode::OK;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    name_missing(answer.headers_mut(), missing);
+    answer
+}
+
+/// Names the sites that are not in the answer.
+pub fn name_missing(headers: &mut HeaderMap, missing: &[SiteId]) {
+    let names: Vec<&str> = missing.iter().map(|site| site.name()).collect();
+    if !names.is_empty()
+        && let Ok(names) = HeaderValue::try_from(names.join(", "))
+    {
+        headers.insert(&HOMING_MISSING_SITES, names);
+    }
+}
+
+/// Asks one site after the other, for a thing that each has under an id of its own: the first that finds it answers.
+pub async fn find(read: &Read<'_>) -> Result<Gathered, Problem> {
+    let mut nothing_found = None;
+    let mut missing = Vec::new();
+    for site in read.sites {
+        match one::ask(read, site).await {
+            Outcome::Told(asked) if is_nothing(&asked.told.body) => {
+                nothing_found.get_or_insert(asked.told);
+            }
+            Outcome::Told(Asked { told, .. }) => {
+                return Ok(Gathered {
+                    answer: told.response(),
+                    told: vec![told],
+                });
+            }
+            Outcome::Refused(told) if told.status == StatusCode::NOT_FOUND => {
+                nothing_found.get_or_insert(told);
+            }
+            Outcome::Refused(told) => {
+                return Ok(Gathered {
+                    answer: told.response(),
+                    told: Vec::new(),
+                });
+            }
+            Outcome::Missing(site, problem) => missing.push((site, problem)),
+        }
+    }
+    let found: Vec<Told> = nothing_found.into_iter().collect();
+    nothing(found, &missing)
+}
+
+/// An empty list, or a count of none.
+fn is_nothing(body: &Bytes) -> bool {
+    let text = body.trim_ascii();
+    text.strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"))
+        .is_some_and(|rows| rows.trim_ascii().is_empty())
+        || merge::counted(text) == Ok(0)
+}

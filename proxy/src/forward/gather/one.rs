@@ -1,0 +1,247 @@
+//! One site's part of a read over all sites.
+//!
+//! Owns what the site is asked instead of the client's request, and what counts as its answer. Must not merge.
+
+use super::Read;
+use super::budget::Held;
+use crate::dialect::merge::{Plan, Rows};
+use crate::forward::body::Body;
+use crate::forward::send::{self, Outgoing};
+use crate::problem::{Problem, Reason};
+use crate::resolve::{RouteSource, Target};
+use crate::topology::Site;
+use bytes::{Bytes, BytesMut};
+use homing_mapping_store::{Generation, SiteId};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+
+/// What one site said.
+pub struct Told {
+    /// The site.
+    pub target: Target,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its whole body.
+    pub body: Bytes,
+    #[expect(dead_code, reason = "it is held for its end")]
+    held: Option<Held>,
+}
+
+impl Told {
+    /// An answer whose bytes are counted elsewhere.
+    pub fn new(target: Target, status: StatusCode, headers: HeaderMap, body: Bytes) -> Told {
+        Told {
+            target,
+            status,
+            headers,
+            body,
+            held: None,
+        }
+    }
+
+    /// The answer as the site gave it.
+    pub fn response(&self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers.clone();
+        response.headers_mut().remove(CONTENT_LENGTH);
+        response
+    }
+}
+
+/// An answer, and how many rows were asked for.
+pub(super) struct Asked {
+    pub(super) told: Told,
+    pub(super) rows: Option<usize>,
+}
+
+/// What became of asking one site.
+pub(super) enum Outcome {
+    Told(Asked),
+    /// An error of the engine's own.
+    Refused(Told),
+    Missing(SiteId, Problem),
+}
+
+/// Asks one site within its deadline.
+pub(super) async fn ask(read: &Read<'_>, site: &Arc<Site>) -> Outcome {
+    let target = match Target::of(site, RouteSource::Default, Generation::default()) {
+        Ok(target) => target,
+        Err(problem) => return Outcome::Missing(site.id, problem),
+    };
+    let within = read.settings.within;
+    match tokio::time::timeout(within, within_deadline(read, &target)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(problem)) => Outcome::Missing(site.id, problem),
+        Err(_) => {
+            let detail = format!("site {} did not answer within {within:?}", site.id);
+            Outcome::Missing(
+                site.id,
+                Problem::new(Reason::SiteUnreachable, detail).at(site.id),
+            )
+        }
+    }
+}
+
+async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Problem> {
+    let mut rows = if let Plan::Rows(plan) = read.plan {
+        plan.ask()
+    } else {
+        None
+    };
+    loop {
+        let told = whole(read, target, request(read, rows)?).await?;
+        if !told.status.is_success() {
+            return Ok(Outcome::Refused(told));
+        }
+        if let Plan::Rows(plan) = read.plan {
+            match again(plan, &told, rows)? {
+                Some(more) => rows = Some(more),
+                None => return Ok(Outcome::Told(Asked { told, rows })),
+            }
+        } else if is_json(&told.body) {
+            return Ok(Outcome::Told(Asked { told, rows }));
+        } else {
+            return Err(malformed(target));
+        }
+    }
+}
+
+fn again(plan: &Rows, told: &Told, asked: Option<usize>) -> Result<Option<usize>, Problem> {
+    let rows = plan.read(&told.body).map_err(|_| malformed(&told.target))?;
+    Ok(asked.and_then(|asked| plan.ask_again(&rows, asked)))
+}
+
+fn malformed(target: &Target) -> Problem {
+    let detail = format!(
+        "site {} answers what this operation does not promise",
+        target.site.id
+    );
+    Problem::new(Reason::UpstreamBroke, detail).at(target.site.id)
+}
+
+/// An error page with status 200 is no answer.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+/// The client's request, as one site gets it.
+fn request(read: &Read<'_>, rows: Option<usize>) -> Result<Outgoing, Problem> {
+    let too_long = || {
+        crate::telemetry::metrics::limit_hit("spool_bytes");
+        let detail = "limit spool_bytes reached: a body that goes to every site is kept in memory and this one is too long";
+        Problem::new(Reason::LimitExceeded, detail).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    };
+    let mut outgoing = read.outgoing.copy().ok_or_else(too_long)?;
+    if outgoing.method == Method::HEAD {
+        outgoing.method = Method::GET;
+    }
+    match read.plan {
+        Plan::Rows(plan) => {
+            outgoing.target = paged(&outgoing.target, rows)?;
+            if let Some(body) = &plan.body {
+                outgoing.payload = crate::forward::body::Payload::Whole(Some(body.clone()));
+            }
+        }
+        Plan::Sum(_) => outgoing.target = paged(&outgoing.target, None)?,
+        Plan::Count | Plan::Union | Plan::Concat | Plan::Add => {}
+        Plan::Copies | Plan::Words(_) | Plan::Refused(_) => {}
+    }
+    // The length is the new body's, and what is merged has to be readable.
+    outgoing.headers.remove(CONTENT_LENGTH);
+    outgoing.headers.remove(ACCEPT_ENCODING);
+    outgoing
+        .headers
+        .insert(ACCEPT, HeaderValue::from_static("application/json"));
+    Ok(outgoing)
+}
+
+/// The same target for so many rows from the first one on.
+fn paged(target: &Uri, rows: Option<usize>) -> Result<Uri, Problem> {
+    let mut text = target.path().to_owned();
+    let kept = target
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !is_paging(pair));
+    let page = rows.map(|rows| format!("firstResult=0&maxResults={rows}"));
+    for (number, pair) in kept.chain(page.as_deref()).enumerate() {
+        text.push(if number == 0 { '?' } else { '&' });
+        text.push_str(pair);
+    }
+    text.parse().map_err(|_| {
+        Problem::new(
+            Reason::BadRequest,
+            "the query cannot be sent to several sites",
+        )
+    })
+}
+
+fn is_paging(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+    name == "firstResult" || name == "maxResults"
+}
+
+/// Sends and reads the whole answer.
+async fn whole(read: &Read<'_>, target: &Target, outgoing: Outgoing) -> Result<Told, Problem> {
+    let (head, mut body) = send::exchange(target, outgoing, read.settings.times)
+        .await?
+        .into_parts();
+    let mut taking = read.budget.taking();
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            let detail = format!(
+                "site {} broke off while answering: {}",
+                target.site.id,
+                crate::telemetry::chain(&error)
+            );
+            Problem::new(Reason::UpstreamBroke, detail).at(target.site.id)
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if !taking.take(data.len(), read.settings.bytes) {
+            crate::telemetry::metrics::limit_hit("gather_bytes");
+            let detail = format!(
+                "limit gather_bytes reached: answers of all sites that are being merged hold {} bytes; ask for a page (maxResults) or narrow the list",
+                read.settings.bytes
+            );
+            return Err(Problem::new(Reason::LimitExceeded, detail)
+                .retry_after(std::time::Duration::from_secs(1)));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Told {
+        target: target.clone(),
+        status: head.status,
+        headers: head.headers,
+        body: bytes.freeze(),
+        held: Some(taking.keep()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_paging_of_a_query_is_rewritten() {
+        let of = |target: &str, rows| paged(&target.parse().unwrap(), rows).unwrap().to_string();
+        assert_eq!(
+            of("/task?name=a%26b&firstResult=20&maxResults=10&x", Some(30)),
+            "/task?name=a%26b&x&firstResult=0&maxResults=30"
+        );
+        assert_eq!(of("/task?maxResult%73=5", None), "/task");
+        assert_eq!(of("/task", Some(3)), "/task?firstResult=0&maxResults=3");
+        assert_eq!(
+            of("/task?firstResultX=1&maxResults=2&maxResults=3", Some(4)),
+            "/task?firstResultX=1&firstResult=0&maxResults=4"
+        );
+    }
+}

@@ -1,0 +1,329 @@
+//! A worker's request for work, over all sites: a fast pass over each, then at most one parked call per site and topic
+//! filter for all workers that wait for the same.
+//!
+//! Owns who asks whom and when. Must not choose by load or priority of sites: they take turns. Every call runs as a task
+//! of its own, and what it locks is given back when nobody takes it: so a worker that leaves strands nothing.
+
+mod call;
+mod held;
+mod line;
+
+pub use held::Held;
+
+use super::gather::{self, Told};
+use super::send::Times;
+use crate::clock;
+use crate::dialect::fetch::Fetch;
+use crate::problem::{Problem, Reason};
+use crate::topology::Site;
+use bytes::Bytes;
+use call::{Answered, Waiting};
+use dashmap::DashMap;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use homing_mapping_store::SiteId;
+use http::{HeaderMap, Method, Response, Uri};
+use line::{Desk, Line};
+use moka::sync::Cache;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// One call is parked for no longer: a router that dies strands what is locked within this time only.
+const PARKED_FOR_MAX: Duration = Duration::from_secs(2);
+/// A worker is answered this much before its own time is up, so that it never sees a timeout.
+const EARLY: Duration = Duration::from_millis(100);
+/// A call that would be parked for less is not made.
+const PARKED_FOR_MIN: Duration = Duration::from_millis(50);
+/// Topic filters remembered (limit `worker_filters`). Over it: the least used is forgotten; its workers then wait in two lines.
+const FILTERS_MAX: u64 = 10_000;
+/// A filter that nobody asks for is forgotten after this time.
+const FILTER_IDLE: Duration = Duration::from_secs(600);
+
+/// All workers of this router that ask for work.
+pub struct Workers {
+    lines: Cache<u64, Arc<Line>>,
+    desks: DashMap<SiteId, Arc<Desk>>,
+    parked_max: usize,
+}
+
+/// One worker's request.
+pub struct Job {
+    /// What it asks for.
+    pub fetch: Fetch,
+    /// Method as the client wrote it.
+    pub method: Method,
+    /// Target as the client wrote it.
+    pub target: Uri,
+    /// Headers for the sites: the worker's own credentials.
+    pub headers: HeaderMap,
+    /// The sites.
+    pub sites: Vec<Arc<Site>>,
+    /// Times of an exchange.
+    pub times: Times,
+    /// How long a site may take that is not asked to wait.
+    pub within: Duration,
+}
+
+/// What a worker gets. The locks are given back unless `deliver` is called.
+pub struct Fetched {
+    held: Vec<Held>,
+    refused: Option<Told>,
+    missing: Vec<SiteId>,
+    answer: Bytes,
+}
+
+impl Workers {
+    /// `in_flight_per_site`: parked calls take at most a quarter of it.
+    pub fn new(in_flight_per_site: usize) -> Workers {
+        let lines = Cache::builder()
+            .max_capacity(FILTERS_MAX)
+            .time_to_idle(FILTER_IDLE)
+            .build();
+        Workers {
+            lines,
+            desks: DashMap::new(),
+            parked_max: (in_flight_per_site / 4).max(1),
+        }
+    }
+
+    fn desk(&self, site: SiteId) -> Arc<Desk> {
+        Arc::clone(
+            &self
+                .desks
+                .entry(site)
+                .or_insert_with(|| Arc::new(Desk::new(self.parked_max))),
+        )
+    }
+
+    /// Asks for work until there is some or the worker's time is up. `draining`: parked workers are answered at once.
+    pub async fn fetch(
+        &self,
+        job: Job,
+        mut draining: watch::Receiver<bool>,
+    ) -> Result<Fetched, Problem> {
+        let began = clock::now();
+        let line = self
+            .lines
+            .get_with(job.fetch.filter, || Arc::new(Line::default()));
+        let mut worker = Worker {
+            job: Arc::new(job),
+            line,
+            desks: self,
+            refused: Vec::new(),
+            failed: None,
+            missing: Vec::new(),
+        };
+        let held = worker.pass().await?;
+        let Some(wait) = worker.job.fetch.wait.filter(|_| held.is_empty()) else {
+            return worker.done(held);
+        };
+        if worker.is_hopeless() {
+            return worker.done(held);
+        }
+        let until = began + wait.saturating_sub(EARLY.min(wait / 10));
+        let held = tokio::select! {
+            held = worker.wait(until) => held?,
+            _ = draining.wait_for(|draining| *draining) => Vec::new(),
+        };
+        worker.done(held)
+    }
+}
+
+/// One worker while it asks.
+struct Worker<'w> {
+    job: Arc<Job>,
+    line: Arc<Line>,
+    desks: &'w Workers,
+    /// Sites whose engine refuses this worker.
+    refused: Vec<Told>,
+    /// The last error of an engine in trouble.
+    failed: Option<Told>,
+    missing: Vec<(SiteId, Problem)>,
+}
+
+impl Worker<'_> {
+    /// Every site once, without waiting, until the worker has all that it asked for.
+    async fn pass(&mut self) -> Result<Vec<Held>, Problem> {
+        let mut held: Vec<Held> = Vec::new();
+        let mut left = self.job.fetch.max;
+        self.missing.clear();
+        for site in self.line.turn(&self.job.sites) {
+            if left == 0 {
+                break;
+            }
+            if self.is_refused(site.id) {
+                continue;
+            }
+            let desk = self.desks.desk(site.id);
+            if let Some(problem) = desk.avoided(site.id) {
+                self.missing.push((site.id, problem));
+                continue;
+            }
+            let asked = call::start(&self.job, &site, Arc::clone(&desk), left, Waiting::Not);
+            let answered = tokio::time::timeout(self.job.within, asked).await;
+            if let Some(more) = self.take(&site, &desk, answered.ok().and_then(Result::ok)) {
+                left = left.saturating_sub(more.count());
+                held.push(more);
+            }
+        }
+        if !held.is_empty() {
+            // Where there was work there may be more.
+            self.line.ring();
+        }
+        Ok(held)
+    }
+
+    /// Takes one site's answer, or that there was none in time; gives what it locked, if anything.
+    fn take(&mut self, site: &Site, desk: &Desk, answered: Option<Answered>) -> Option<Held> {
+        self.missing.retain(|(missing, _)| *missing != site.id);
+        let problem = match answered {
+            Some(Answered::Tasks(held)) => return Some(held).filter(|held| held.count() > 0),
+            Some(Answered::Refused(told)) => {
+                self.refused.push(told);
+                return None;
+            }
+            Some(Answered::Failed(told)) => {
+                let detail = format!("site {} answers {}", site.id, told.status);
+                self.failed = Some(told);
+                Problem::new(Reason::UpstreamBroke, detail).at(site.id)
+            }
+            Some(Answered::Missing(problem)) => problem,
+            None => {
+                desk.avoid();
+                let detail = format!(
+                    "site {} did not answer within {:?}",
+                    site.id, self.job.within
+                );
+                Problem::new(Reason::SiteUnreachable, detail).at(site.id)
+            }
+        };
+        self.missing.push((site.id, problem));
+        None
+    }
+
+    fn is_refused(&self, site: SiteId) -> bool {
+        self.refused.iter().any(|told| told.target.site.id == site)
+    }
+
+    /// Whether no site can give anything.
+    fn is_hopeless(&self) -> bool {
+        self.refused.len() + self.missing.len() >= self.job.sites.len()
+    }
+
+    /// Waits for work until `until`.
+    async fn wait(&mut self, until: Instant) -> Result<Vec<Held>, Problem> {
+        let mut calls = FuturesUnordered::new();
+        let line = Arc::clone(&self.line);
+        loop {
+            let left = until.saturating_duration_since(clock::now());
+            if left.is_zero() || self.is_hopeless() {
+                return Ok(Vec::new());
+            }
+            let slice = left.min(PARKED_FOR_MAX);
+            if slice >= PARKED_FOR_MIN {
+                for site in line.turn(&self.job.sites) {
+                    let desk = self.desks.desk(site.id);
+                    if self.is_refused(site.id) || desk.avoided(site.id).is_some() {
+                        continue;
+                    }
+                    if let Some(slot) = line.take(site.id) {
+                        let max = self.job.fetch.max;
+                        let asked = call::start(
+                            &self.job,
+                            &site,
+                            Arc::clone(&desk),
+                            max,
+                            Waiting::Parked(slice, slot),
+                        );
+                        let within = slice + self.job.within;
+                        calls.push(async move {
+                            let answered = tokio::time::timeout(within, asked).await;
+                            (site, desk, answered.ok().and_then(Result::ok))
+                        });
+                    }
+                }
+            }
+            tokio::select! {
+                Some((site, desk, answered)) = calls.next(), if !calls.is_empty() => {
+                    if let Some(held) = self.take(&site, &desk, answered) {
+                        return Ok(vec![held]);
+                    }
+                }
+                () = line.rung() => {
+                    let held = self.pass().await?;
+                    if !held.is_empty() {
+                        return Ok(held);
+                    }
+                }
+                // Slots that others hold are looked at again.
+                () = tokio::time::sleep(slice) => {}
+            }
+        }
+    }
+
+    fn done(mut self, held: Vec<Held>) -> Result<Fetched, Problem> {
+        let answered = self.job.sites.len()
+            - (self.refused.len() + self.missing.len()).min(self.job.sites.len());
+        let nobody = held.is_empty() && answered == 0;
+        if nobody {
+            // The same trouble everywhere may be the worker's own mistake: the engine's words say it best.
+            self.refused.extend(self.failed.take());
+        }
+        if nobody && self.refused.is_empty() {
+            let why: Vec<String> = self
+                .missing
+                .iter()
+                .map(|(site, problem)| format!("{site}: {}", problem.detail))
+                .collect();
+            let detail = format!("no site can be asked for work; {}", why.join("; "));
+            return Err(Problem::new(Reason::NoSiteAvailable, detail)
+                .retry_after(Duration::from_secs(2))
+                .proxy_error("destination_unavailable"));
+        }
+        let refused = if nobody {
+            self.refused.drain(..).next()
+        } else {
+            None
+        };
+        let left_out = self
+            .missing
+            .iter()
+            .map(|(site, _)| *site)
+            .chain(self.refused.iter().map(|told| told.target.site.id));
+        let missing: Vec<SiteId> = left_out.collect();
+        let answer = self
+            .job
+            .fetch
+            .answer(held.iter().map(Held::tasks).collect());
+        Ok(Fetched {
+            held,
+            refused,
+            missing,
+            answer,
+        })
+    }
+}
+
+impl Fetched {
+    /// The answer, and what the sites said, to learn from. From now on the tasks are the worker's.
+    pub fn deliver(self) -> (Response<super::body::Body>, Vec<Told>) {
+        let mut answer = match &self.refused {
+            Some(told) => told.response(),
+            None => gather::answer(self.answer, &[]),
+        };
+        gather::name_missing(answer.headers_mut(), &self.missing);
+        (
+            answer,
+            self.held.into_iter().filter_map(Held::deliver).collect(),
+        )
+    }
+}
+
+/// Tasks given back so far by this process because nobody took them.
+pub fn given_back() -> usize {
+    GIVEN_BACK.load(Ordering::Relaxed)
+}
+
+static GIVEN_BACK: AtomicUsize = AtomicUsize::new(0);

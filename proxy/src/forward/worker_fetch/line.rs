@@ -1,0 +1,142 @@
+//! Workers that wait for the same work, and what one site may hold of them.
+//!
+//! Owns slots, turns and the bell. Must not ask anybody.
+
+use crate::clock;
+use crate::problem::{Problem, Reason};
+use crate::topology::Site;
+use homing_mapping_store::SiteId;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// A site that did not answer a worker is passed over for this long, so that it does not slow down every other.
+const AVOID_MS: u64 = 1_000;
+
+/// All workers of one topic filter.
+#[derive(Default)]
+pub(super) struct Line {
+    turn: AtomicUsize,
+    /// Sites at which a call is parked.
+    parked: Mutex<HashSet<SiteId>>,
+    bell: Notify,
+}
+
+/// The right to park a call at one site for one filter.
+pub(super) struct Slot {
+    line: Arc<Line>,
+    site: SiteId,
+}
+
+impl Line {
+    /// The sites, beginning with another one each time.
+    pub(super) fn turn(&self, sites: &[Arc<Site>]) -> Vec<Arc<Site>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut sites = sites.to_vec();
+        if !sites.is_empty() {
+            let first = turn % sites.len();
+            sites.rotate_left(first);
+        }
+        sites
+    }
+
+    /// The slot at this site, if it is free.
+    pub(super) fn take(self: &Arc<Line>, site: SiteId) -> Option<Slot> {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        parked.insert(site).then(|| Slot {
+            line: Arc::clone(self),
+            site,
+        })
+    }
+
+    /// Wakes the worker that has waited longest.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Returns when it was this worker's turn to be woken.
+    pub(super) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+}
+
+impl Slot {
+    /// Frees the slot.
+    pub(super) fn free(self) -> Arc<Line> {
+        Arc::clone(&self.line)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.line
+            .parked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.site);
+    }
+}
+
+/// What one site holds of all waiting workers.
+pub(super) struct Desk {
+    parked: Arc<Semaphore>,
+    avoid_until_ms: AtomicU64,
+}
+
+impl Desk {
+    pub(super) fn new(parked_max: usize) -> Desk {
+        Desk {
+            parked: Arc::new(Semaphore::new(parked_max)),
+            avoid_until_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Room to park one call (limit `parked_per_site`).
+    pub(super) fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let room = Arc::clone(&self.parked).try_acquire_owned().ok();
+        if room.is_none() {
+            crate::telemetry::metrics::limit_hit("parked_per_site");
+        }
+        room
+    }
+
+    /// The site did not answer.
+    pub(super) fn avoid(&self) {
+        self.avoid_until_ms
+            .store(clock::monotonic_ms() + AVOID_MS, Ordering::Relaxed);
+    }
+
+    /// Why the site is passed over now.
+    pub(super) fn avoided(&self, site: SiteId) -> Option<Problem> {
+        (clock::monotonic_ms() < self.avoid_until_ms.load(Ordering::Relaxed)).then(|| {
+            let detail = format!("site {site} did not answer a moment ago");
+            Problem::new(Reason::SiteUnreachable, detail).at(site)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_at_a_time_is_parked_at_a_site() {
+        let line = Arc::new(Line::default());
+        let (a, b) = (SiteId::named("line-a"), SiteId::named("line-b"));
+        let slot = line.take(a).unwrap();
+        assert!(line.take(a).is_none());
+        assert!(line.take(b).is_some());
+        drop(slot);
+        assert!(line.take(a).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_bell_wakes_one_and_is_not_forgotten() {
+        let line = Line::default();
+        line.ring();
+        line.rung().await;
+        let second = tokio::time::timeout(std::time::Duration::from_millis(20), line.rung()).await;
+        assert!(second.is_err(), "one ring wakes one");
+    }
+}

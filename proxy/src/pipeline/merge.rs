@@ -1,0 +1,233 @@
+//! A request over all sites: read and merged, or a worker's request for work.
+//!
+//! Owns which of the ways of merging is taken, and learning before the answer is released: what a list names can be
+//! worked on at once. Must not merge or send itself.
+
+use super::{Asked, Pipeline, not_built};
+use crate::classify::{Class, Gather};
+use crate::context::Context;
+use crate::dialect::fetch::Fetch;
+use crate::dialect::merge::{Plan, Refused};
+use crate::dialect::{Answer, Head, Learns, Matched};
+use crate::forward::body::Body;
+use crate::forward::gather::{self, Gathered, Read, Told};
+use crate::forward::worker_fetch::Job;
+use crate::problem::{Problem, Reason};
+use crate::resolve::{RouteSource, Target};
+use crate::topology::Group;
+use homing_mapping_store::{Generation, Source};
+use http::{Response, StatusCode};
+use std::sync::Arc;
+
+/// What a request over all sites needs beside its class.
+pub(super) enum Merging {
+    /// It is not over all sites.
+    Not,
+    /// A read.
+    Read(Plan),
+    /// A worker's request; `None`: not understood.
+    Fetch(Option<Fetch>),
+}
+
+impl Merging {
+    pub(super) fn of(
+        group: &Group,
+        found: &Matched<'_>,
+        head: &Head<'_>,
+        class: &Class,
+        body: Option<&[u8]>,
+        path: &str,
+    ) -> Merging {
+        match class {
+            Class::Gather(_) if group.sites.len() > 1 => {
+                Merging::Read(group.dialect.merging(found, head, body))
+            }
+            Class::WorkerFetch if group.sites.len() > 1 => {
+                Merging::Fetch(body.and_then(|body| group.dialect.fetch(path, body)))
+            }
+            Class::Gather(_)
+            | Class::WorkerFetch
+            | Class::Keyed(_)
+            | Class::Create(_)
+            | Class::Any(_)
+            | Class::Split
+            | Class::Broadcast(_)
+            | Class::Correlate
+            | Class::Shared
+            | Class::Local
+            | Class::Refuse(_) => Merging::Not,
+        }
+    }
+}
+
+impl Pipeline {
+    pub(super) async fn merge(
+        self: &Arc<Self>,
+        context: &mut Context,
+        mut asked: Asked<'_>,
+    ) -> Result<Response<Body>, Problem> {
+        match (
+            std::mem::replace(&mut asked.merging, Merging::Not),
+            &asked.class,
+        ) {
+            (Merging::Read(plan), Class::Gather(gather)) => {
+                let gather = gather.clone();
+                self.read(context, asked, &plan, &gather).await
+            }
+            (Merging::Fetch(Some(fetch)), _) => self.worker_fetch(context, asked, fetch).await,
+            // A site has to say what it thinks of this.
+            (Merging::Fetch(None), _) => self.first(context, asked).await,
+            _ => Err(not_built(asked.found.operation)),
+        }
+    }
+
+    async fn read(
+        self: &Arc<Self>,
+        context: &mut Context,
+        asked: Asked<'_>,
+        plan: &Plan,
+        class: &Gather,
+    ) -> Result<Response<Body>, Problem> {
+        match plan {
+            Plan::Refused(why) => return Err(refused(why)),
+            Plan::Copies if class.aliases.is_empty() => return self.first(context, asked).await,
+            Plan::Words(why) => {
+                let answer = self.first(context, asked).await?;
+                return if answer.status().is_success() {
+                    Err(unmerged(why))
+                } else {
+                    Ok(answer)
+                };
+            }
+            Plan::Copies
+            | Plan::Rows(_)
+            | Plan::Count
+            | Plan::Sum(_)
+            | Plan::Union
+            | Plan::Concat
+            | Plan::Add => {}
+        }
+        let settings = self.settings.load().gather;
+        let read = Read {
+            plan,
+            outgoing: &asked.outgoing,
+            sites: &asked.group.sites,
+            settings,
+            budget: &self.budget,
+        };
+        let began = crate::clock::now();
+        let gathered = if matches!(plan, Plan::Copies) {
+            gather::find(&read).await
+        } else {
+            gather::gather(&read).await
+        };
+        context.site_time += crate::clock::now().duration_since(began);
+        let Gathered { answer, told } = gathered?;
+        self.learn_told(&asked, &told);
+        Ok(answer)
+    }
+
+    /// The first site that can be asked answers for all.
+    async fn first(
+        self: &Arc<Self>,
+        context: &mut Context,
+        asked: Asked<'_>,
+    ) -> Result<Response<Body>, Problem> {
+        let mut last = Problem::new(Reason::NoSiteAvailable, "there is no site");
+        let mut outgoing = Some(asked.outgoing);
+        for site in &asked.group.sites {
+            let target = match Target::of(site, RouteSource::Default, Generation::default()) {
+                Ok(target) => target,
+                Err(problem) => {
+                    last = problem;
+                    continue;
+                }
+            };
+            let Some(sending) = outgoing.take() else {
+                break;
+            };
+            outgoing = sending.copy();
+            context.routed(&target);
+            match self.forward(context, &target, sending, &asked.class).await {
+                Ok(answer) => return Ok(self.learn(asked.group, &asked.found, &target, answer)),
+                // The next site is as good, unless this one may have done something.
+                Err(problem)
+                    if asked.found.operation.resend == crate::dialect::Resend::Safe
+                        || problem.not_sent == crate::problem::Sent::Never =>
+                {
+                    last = problem
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        Err(last)
+    }
+
+    async fn worker_fetch(
+        self: &Arc<Self>,
+        context: &mut Context,
+        asked: Asked<'_>,
+        fetch: Fetch,
+    ) -> Result<Response<Body>, Problem> {
+        let settings = self.settings.load_full();
+        let job = Job {
+            fetch,
+            method: asked.outgoing.method.clone(),
+            target: asked.outgoing.target.clone(),
+            headers: asked.outgoing.headers.clone(),
+            sites: asked.group.sites.clone(),
+            times: settings.times,
+            within: settings.gather.within,
+        };
+        let began = crate::clock::now();
+        let fetched = self.workers.fetch(job, self.draining()).await;
+        context.site_time += crate::clock::now().duration_since(began);
+        let (answer, told) = fetched?.deliver();
+        self.learn_told(&asked, &told);
+        Ok(answer)
+    }
+
+    /// What the sites named is known before the client sees it.
+    fn learn_told(&self, asked: &Asked<'_>, told: &[Told]) {
+        if asked.found.operation.learns == Learns::Nothing {
+            return;
+        }
+        let limit = self.settings.load().answer_sniff_bytes;
+        for told in told.iter().filter(|told| told.body.len() <= limit) {
+            let answer = Answer {
+                engine: &asked.found.engine,
+                status: told.status,
+                headers: &told.headers,
+                body: &told.body,
+            };
+            let facts = asked.group.dialect.extract(asked.found.operation, &answer);
+            self.learner
+                .passing(&facts, told.target.site.id, Source::Learned);
+        }
+    }
+}
+
+fn refused(why: &Refused) -> Problem {
+    match why {
+        Refused::Sort(detail) => Problem::new(Reason::BadRequest, detail.clone()),
+        Refused::NotBuilt(what) => Problem::new(
+            Reason::NotImplemented,
+            format!(
+                "{what} is not built; with one site, or a trusted Homing-Site header, it passes"
+            ),
+        ),
+        Refused::TooLong => {
+            crate::telemetry::metrics::limit_hit("spool_bytes");
+            let detail = "limit spool_bytes reached: a body that goes to every site is kept in memory and this one is too long";
+            Problem::new(Reason::LimitExceeded, detail).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+        }
+    }
+}
+
+/// A site took what was expected to be refused.
+fn unmerged(why: &str) -> Problem {
+    Problem::new(
+        Reason::NotImplemented,
+        format!("this read over several sites cannot be merged: {why}"),
+    )
+}
