@@ -32,7 +32,6 @@ pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
 pub use statement::{Expect, Statement};
 pub use tasks::{Comment, Link, TaskFields};
 pub use unit::{Changes, InstanceChange, Unit};
-pub(crate) use write::RETRIES as JOB_RETRIES;
 
 use std::sync::Arc;
 

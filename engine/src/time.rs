@@ -4,6 +4,7 @@
 //! read the clock.
 
 pub mod cycle;
+pub mod retry;
 
 use crate::clock::Millis;
 use jiff::civil::DateTime;

@@ -560,7 +560,7 @@ pub static EVENT_SUBSCRIPTIONS: List = List {
     fields: &[
         ("id", "s.id", Kind::Text),
         ("eventType", "s.kind", Kind::Text),
-        ("eventName", "s.name", Kind::Text),
+        ("eventName", "NULLIF(s.name, '')", Kind::Text),
         ("executionId", "s.exec", Kind::Text),
         ("processInstanceId", "s.inst", Kind::Text),
         ("activityId", "s.act", Kind::Text),

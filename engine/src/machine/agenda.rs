@@ -4,7 +4,7 @@
 //! parallel branches in one transaction.
 
 use super::document::{Document, Node, NodeKey, Role, Wait};
-use super::effect::{Effect, Record};
+use super::effect::{Effect, Outcome, Record};
 use super::refusal::Refusal;
 use super::variables::Variables;
 use super::{Context, MAX_EXECUTIONS, MAX_OPERATIONS, Step};
@@ -51,6 +51,8 @@ pub(super) struct Run<'a> {
     pub(super) effects: Vec<Effect>,
     /// Did a variable change since conditions were last looked at?
     pub(super) changed: bool,
+    /// How instances end that were called from here and are not wanted any more.
+    pub(super) calls_end: Outcome,
     agenda: Vec<Operation>,
     done: usize,
 }
@@ -63,6 +65,7 @@ impl<'a> Run<'a> {
             context,
             effects: Vec::new(),
             changed: false,
+            calls_end: Outcome::Interrupted,
             agenda: Vec::new(),
             done: 0,
         }

@@ -13,6 +13,7 @@ impl Run<'_> {
         }
         self.cancel_inside(node)?;
         self.end_activity(node, Outcome::Cancelled)?;
+        self.drop_scope(node);
         self.doc.nodes.remove(&node);
         Ok(())
     }
@@ -30,7 +31,10 @@ impl Run<'_> {
                 outcome: Outcome::Cancelled,
             }),
             Wait::Work { work } => self.emit(Effect::RemoveWork(work)),
-            Wait::Call { instance } => self.emit(Effect::CancelCall(instance)),
+            Wait::Call { instance } => {
+                let outcome = self.calls_end;
+                self.emit(Effect::CancelCall { instance, outcome });
+            }
             Wait::Nothing | Wait::Event | Wait::Join => {}
         }
         Ok(())
@@ -49,13 +53,14 @@ impl Run<'_> {
     }
 
     /// Ends the instance from outside.
-    pub(super) fn delete(&mut self) -> Result<(), Refusal> {
+    pub(super) fn delete(&mut self, outcome: Outcome) -> Result<(), Refusal> {
+        self.calls_end = outcome;
         let root = Document::ROOT;
         self.cancel_inside(root)?;
         self.stop_listening(root)?;
         self.drop_scope(root);
         self.record(Record::Ended {
-            outcome: Outcome::Cancelled,
+            outcome,
             element: None,
         });
         self.doc.ended = true;

@@ -1,5 +1,6 @@
 //! Everything that can be asked of an instance.
 
+use super::effect::Outcome;
 use crate::value::Value;
 
 /// Names and values.
@@ -99,8 +100,8 @@ pub enum Command {
         /// Only in this execution.
         local: bool,
     },
-    /// End the instance from outside.
-    Delete,
+    /// End the instance before its own end.
+    Delete(Outcome),
     /// Suspend or resume.
     Suspend(bool),
     /// Move executions by hand.

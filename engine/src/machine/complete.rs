@@ -30,11 +30,34 @@ impl Run<'_> {
     /// Ends the activity instance: its listening, its variables, its record.
     pub(super) fn end_activity(&mut self, node: NodeKey, outcome: Outcome) -> Result<(), Refusal> {
         self.stop_listening(node)?;
-        self.drop_scope(node);
+        self.drop_locals(node)?;
         let at = self.node_mut(node)?;
         at.wait = Wait::Nothing;
         if let Some(activity) = at.activity.take() {
             self.record(Record::Left { activity, outcome });
+        }
+        Ok(())
+    }
+
+    /// Drops the activity's own variables; the counter and item of a multi-instance activity belong to the round, which
+    /// is not over yet.
+    fn drop_locals(&mut self, node: NodeKey) -> Result<(), Refusal> {
+        if self.node(node)?.role != Role::Inner {
+            self.drop_scope(node);
+            return Ok(());
+        }
+        let multi = self.element(node)?.multi.as_ref();
+        let item = multi.and_then(|multi| multi.element.clone());
+        let scope = self.node(node)?.id.clone();
+        let names: Vec<String> = self
+            .vars
+            .of_scope(&scope)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for name in names {
+            if name != super::multi::COUNTER && Some(&name) != item.as_ref() {
+                self.vars.remove(&scope, &name);
+            }
         }
         Ok(())
     }

@@ -42,7 +42,12 @@ pub enum Effect {
     /// Start another instance.
     Call(Called),
     /// End a called instance.
-    CancelCall(String),
+    CancelCall {
+        /// The instance.
+        instance: String,
+        /// Why.
+        outcome: Outcome,
+    },
     /// Tell the caller that this instance has ended.
     Return {
         /// Its variables.
@@ -88,6 +93,8 @@ pub struct Job {
     pub due: Option<Millis>,
     /// The cycle, for people.
     pub repeat: Option<String>,
+    /// Tries it has.
+    pub retries: i64,
     /// Must it be alone among the instance's jobs?
     pub exclusive: bool,
     /// How urgent.
@@ -190,8 +197,10 @@ pub enum Version {
 pub enum Outcome {
     /// As meant.
     Completed,
-    /// By an event or by hand.
+    /// By hand, or not as meant.
     Cancelled,
+    /// By an event in the instance that called it.
+    Interrupted,
 }
 
 /// A line of history.

@@ -5,6 +5,7 @@ use super::document::{NodeKey, Role, Wait};
 use super::effect::{ActivityRecord, Effect, Job, JobKind, Record};
 use super::refusal::Refusal;
 use crate::model::Element;
+use crate::time::retry::{self, Retry};
 
 /// Longest activity instance id that carries the element's id.
 const ACTIVITY_ID_MAX: usize = 64;
@@ -118,6 +119,7 @@ impl Run<'_> {
             kind: JobKind::Continue,
             due: None,
             repeat: None,
+            retries: self.job_retries(node, element)?,
             exclusive,
             priority: self.job_priority(node, element)?,
         };
@@ -136,5 +138,14 @@ impl Run<'_> {
             .as_ref()
             .or_else(|| self.process().job_priority.as_ref());
         template.map_or(Ok(0), |t| self.number(node, t))
+    }
+
+    /// Tries of a job at an element.
+    pub(super) fn job_retries(&mut self, node: NodeKey, element: &Element) -> Result<i64, Refusal> {
+        let Some(template) = &element.retry_cycle else {
+            return Ok(retry::DEFAULT);
+        };
+        let text = self.text(node, template)?;
+        Ok(Retry::parse(&text).map_or(retry::DEFAULT, |retry| retry.times))
     }
 }

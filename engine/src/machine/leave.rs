@@ -19,9 +19,7 @@ impl Run<'_> {
             _ => self.all_true(node)?,
         };
         if chosen.is_empty() {
-            if !element.outgoing.is_empty()
-                && matches!(element.kind, Kind::Exclusive | Kind::Inclusive)
-            {
+            if !element.outgoing.is_empty() {
                 return Err(Refusal::Stuck(element.id.clone()));
             }
             self.plan(Operation::Finish(node));

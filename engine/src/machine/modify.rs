@@ -55,7 +55,7 @@ impl Run<'_> {
             self.plan(operation);
         }
         if self.doc.children(Document::ROOT).is_empty() {
-            self.delete()?;
+            self.delete(super::Outcome::Cancelled)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::value::Value;
 const TOTAL: &str = "nrOfInstances";
 const ACTIVE: &str = "nrOfActiveInstances";
 const COMPLETED: &str = "nrOfCompletedInstances";
-const COUNTER: &str = "loopCounter";
+pub(super) const COUNTER: &str = "loopCounter";
 
 impl Run<'_> {
     /// Goes into the body.
@@ -94,6 +94,18 @@ impl Run<'_> {
     ) -> Result<NodeKey, Refusal> {
         let id = self.element(body)?.id.clone();
         let inner = self.spawn(body, &id, Role::Inner)?;
+        self.set_item(body, inner, multi, index)?;
+        Ok(inner)
+    }
+
+    /// The counter and the item of an instance.
+    fn set_item(
+        &mut self,
+        body: NodeKey,
+        inner: NodeKey,
+        multi: &Multi,
+        index: usize,
+    ) -> Result<(), Refusal> {
         self.set_in(inner, COUNTER, count(index));
         if let Some(name) = &multi.element {
             // The list is read for each instance, so that a sequential body sees it as it is by then.
@@ -101,7 +113,7 @@ impl Run<'_> {
                 self.set_in(inner, name, item.into_value());
             }
         }
-        Ok(inner)
+        Ok(())
     }
 
     /// One instance is done.
@@ -118,8 +130,6 @@ impl Run<'_> {
             let active = self.counter(body, ACTIVE).saturating_sub(1);
             self.set_in(body, ACTIVE, count(active));
         }
-        self.drop_scope(inner);
-        self.doc.nodes.remove(&inner);
         let enough = match &multi.completion {
             Some(condition) => self.truth(body, condition)?,
             None => false,
@@ -130,8 +140,12 @@ impl Run<'_> {
             }
             self.plan(Operation::Complete(body));
         } else if multi.sequential {
-            let next = self.add_inner(body, multi, completed)?;
-            self.plan(Operation::Arrive(next));
+            // The same execution goes round again.
+            self.set_item(body, inner, multi, completed)?;
+            self.plan(Operation::Arrive(inner));
+        } else {
+            self.drop_scope(inner);
+            self.doc.nodes.remove(&inner);
         }
         Ok(())
     }

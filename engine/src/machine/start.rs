@@ -13,7 +13,7 @@ impl Run<'_> {
         let allowed_when_suspended = matches!(
             command,
             Command::Suspend(_)
-                | Command::Delete
+                | Command::Delete(_)
                 | Command::SetVariables { .. }
                 | Command::Returned { .. }
                 | Command::Modify(_)
@@ -66,7 +66,7 @@ impl Run<'_> {
                 remove,
                 local,
             } => self.set_variables(&execution, set, &remove, local),
-            Command::Delete => self.delete(),
+            Command::Delete(outcome) => self.delete(outcome),
             Command::Suspend(suspended) => {
                 self.doc.suspended = suspended;
                 Ok(())
@@ -84,7 +84,7 @@ impl Run<'_> {
         let process = self.process();
         let start = match at {
             Some(id) => process.find(id),
-            None => process.none_start(None),
+            None => process.initial(),
         };
         let element = start.map(|index| process.element(index));
         if element.is_none() && instructions.is_empty() {

@@ -29,13 +29,7 @@ impl Run<'_> {
                 self.arm(node, event, trigger)
             }
             Trigger::Condition(_) => {
-                let id = self.new_id();
-                let kind = SubscriptionKind::Condition;
-                self.node_mut(node)?.subscriptions.push(Subscription {
-                    id,
-                    kind,
-                    event: event.to_owned(),
-                });
+                self.subscribe(node, event, "conditional", String::new())?;
                 // Conditions are looked at once when listening begins.
                 self.changed = true;
                 Ok(())
@@ -61,10 +55,10 @@ impl Run<'_> {
     ) -> Result<(), Refusal> {
         let id = self.new_id();
         let execution = self.node(node)?.id.clone();
-        let known = if kind == "message" {
-            SubscriptionKind::Message(name.clone())
-        } else {
-            SubscriptionKind::Signal(name.clone())
+        let known = match kind {
+            "message" => SubscriptionKind::Message(name.clone()),
+            "signal" => SubscriptionKind::Signal(name.clone()),
+            _ => SubscriptionKind::Condition,
         };
         self.node_mut(node)?.subscriptions.push(Subscription {
             id: id.clone(),
@@ -126,11 +120,12 @@ impl Run<'_> {
 
     fn forget(&mut self, subscription: Subscription) {
         match subscription.kind {
-            SubscriptionKind::Message(_) | SubscriptionKind::Signal(_) => {
+            SubscriptionKind::Message(_)
+            | SubscriptionKind::Signal(_)
+            | SubscriptionKind::Condition => {
                 self.emit(Effect::Unsubscribe(subscription.id));
             }
             SubscriptionKind::Timer { .. } => self.emit(Effect::RemoveJob(subscription.id)),
-            SubscriptionKind::Condition => {}
         }
     }
 }

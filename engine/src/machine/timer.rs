@@ -77,6 +77,7 @@ impl Run<'_> {
             kind: JobKind::Timer,
             due: Some(due),
             repeat: cycle.as_ref().map(|(text, _)| text.clone()),
+            retries: self.job_retries(node, element)?,
             exclusive: element.exclusive,
             priority: self.job_priority(node, element)?,
         };

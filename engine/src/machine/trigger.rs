@@ -192,7 +192,8 @@ impl Run<'_> {
     fn catch(&mut self, node: NodeKey, event: ElementIndex) -> Result<(), Refusal> {
         let element = self.process().element(event);
         if self.place(node)? != Some(event) {
-            self.end_activity(node, Outcome::Completed)?;
+            // The real engine writes the gateway down as cancelled: nothing completes it.
+            self.end_activity(node, Outcome::Cancelled)?;
             self.node_mut(node)?.at = Some(element.id.clone());
             self.begin_activity(node, &element.id, &element.type_name)?;
         }

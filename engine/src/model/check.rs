@@ -42,9 +42,7 @@ pub(super) fn check(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, process: &P
                 sub_process(reader, at, process, index, sub.triggered_by_event);
             }
             Kind::EventBased => event_based(reader, at, process, element),
-            Kind::Exclusive if element.outgoing.len() > 1 => {
-                exclusive(reader, at, process, element)
-            }
+            Kind::Exclusive => exclusive(reader, at, process, element),
             Kind::Parallel if element.incoming.len() > 1 => join(reader, at, process, element),
             _ => {}
         }
@@ -90,6 +88,13 @@ fn event_based(
 }
 
 fn exclusive(reader: &mut Reader<'_, '_>, at: Node<'_, '_>, process: &Process, element: &Element) {
+    if let [only] = element.outgoing.as_slice() {
+        let flow = process.flow(*only);
+        if flow.condition.is_some() {
+            reader.problem(at, format!("Exclusive Gateway '{}' has only one outgoing sequence flow ('{}'). This is not allowed to have a condition.", element.id, flow.id));
+        }
+        return;
+    }
     for index in &element.outgoing {
         let flow = process.flow(*index);
         if flow.condition.is_none() && element.default != Some(*index) {

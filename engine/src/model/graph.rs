@@ -92,6 +92,18 @@ impl Process {
             .map(|(index, _)| index)
     }
 
+    /// Where an instance begins that is not started by an event: at the none start event, or at the only one.
+    pub fn initial(&self) -> Option<ElementIndex> {
+        let mut starts = self
+            .children(None)
+            .filter(|(_, e)| matches!(e.kind, Kind::Start { .. }));
+        let only = starts
+            .next()
+            .filter(|_| starts.next().is_none())
+            .map(|(index, _)| index);
+        self.none_start(None).or(only)
+    }
+
     /// Boundary events of an activity.
     pub fn boundaries(&self, host: ElementIndex) -> impl Iterator<Item = (ElementIndex, &Element)> {
         let scope = self.element(host).scope;

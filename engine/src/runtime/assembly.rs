@@ -255,8 +255,8 @@ impl<'h> Assembly<'h> {
             .and_then(|h| h.document.parent.clone());
         match effect {
             Effect::Call(called) => self.call(instance, called).await?,
-            Effect::CancelCall(child) => {
-                self.ask(&child, Command::Delete).await?;
+            Effect::CancelCall { instance, outcome } => {
+                self.ask(&instance, Command::Delete(outcome)).await?;
             }
             Effect::Return { variables } => {
                 if let Some(Parent {

@@ -3,7 +3,7 @@
 use super::Handle;
 use super::assembly::{Assembly, suspended};
 use crate::error::Error;
-use crate::machine::{Command, Document, Instruction, Values, Variables};
+use crate::machine::{Command, Document, Instruction, Outcome, Values, Variables};
 use crate::store::{DefinitionRow, Statement};
 
 /// A start.
@@ -99,7 +99,7 @@ impl Handle {
         instance: &str,
         reason: Option<&str>,
     ) -> Result<bool, Error> {
-        self.command_with(instance, &Command::Delete, &[], reason)
+        self.command_with(instance, &Command::Delete(Outcome::Cancelled), &[], reason)
             .await
     }
 

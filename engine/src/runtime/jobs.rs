@@ -9,6 +9,7 @@ use crate::ids::At;
 use crate::machine::{Command, Context, Document, text_at};
 use crate::store::{Expect, Incident, JobRow, Statement};
 use crate::time::cycle::Cycle;
+use crate::time::retry::Retry;
 use std::sync::atomic::Ordering;
 
 /// Longest stack trace that is kept, in bytes.
@@ -115,7 +116,7 @@ impl Handle {
             let cells = vec![
                 self.new_id().into(),
                 due.into(),
-                crate::store::JOB_RETRIES.into(),
+                crate::time::retry::DEFAULT.into(),
                 now.into(),
                 (&job.id).into(),
             ];
@@ -182,22 +183,11 @@ impl Handle {
 
     /// Tries left after a failure, and when the next one is; `None`: at once.
     async fn next_try(&self, job: &JobRow, now: Millis) -> (i64, Option<Millis>) {
-        let standard = ((job.retries - 1).max(0), None);
-        let Some(text) = self.retry_text(job).await else {
-            return standard;
-        };
-        let Some((times, intervals)) = retry_cycle(&text) else {
-            return standard;
-        };
-        let retries = if job.tried { job.retries } else { times };
-        let count = i64::try_from(intervals.len()).unwrap_or(1);
-        let index = (count - (retries - 1)).clamp(0, count - 1);
-        let interval = usize::try_from(index)
-            .ok()
-            .and_then(|i| intervals.get(i))
-            .copied();
-        let due = interval.and_then(|span| crate::time::add(now, span));
-        ((retries - 1).max(0), due)
+        let left = (job.retries - 1).max(0);
+        let text = self.retry_text(job).await;
+        let retry = text.as_deref().and_then(Retry::parse);
+        let pause = retry.and_then(|retry| retry.pause(job.retries));
+        (left, pause.and_then(|pause| crate::time::add(now, pause)))
     }
 
     /// What the element says about tries.
@@ -260,35 +250,5 @@ impl Handle {
             .await?;
         self.inner.job_bell.notify_one();
         Ok(())
-    }
-}
-
-/// `R5/PT5M` is five tries five minutes apart; `PT10M,PT20M` three tries with these pauses between them.
-fn retry_cycle(text: &str) -> Option<(i64, Vec<jiff::Span>)> {
-    let text = text.trim();
-    if let Some(rest) = text.strip_prefix('R') {
-        let (times, span) = rest.split_once('/')?;
-        return Some((times.parse().ok()?, vec![crate::time::duration(span)?]));
-    }
-    let spans: Option<Vec<_>> = text.split(',').map(crate::time::duration).collect();
-    let spans = spans?;
-    Some((i64::try_from(spans.len()).ok()? + 1, spans))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_cycles_are_read_in_both_forms() {
-        assert_eq!(
-            retry_cycle("R5/PT5M").map(|(n, s)| (n, s.len())),
-            Some((5, 1))
-        );
-        assert_eq!(
-            retry_cycle("PT10M, PT17M,PT20M").map(|(n, s)| (n, s.len())),
-            Some((4, 3))
-        );
-        assert_eq!(retry_cycle("often").map(|(n, _)| n), None);
     }
 }

@@ -119,12 +119,12 @@ impl Handle {
     ) -> Result<(), Error> {
         let row = self.work_of(id, worker, "failed").await?;
         if retries < 0 {
-            return Err(Error::Bad(
+            return Err(Error::Engine(
                 "The number of retries cannot be negative".to_owned(),
             ));
         }
         if after_ms < 0 {
-            return Err(Error::Bad(
+            return Err(Error::Engine(
                 "The retry timeout cannot be negative".to_owned(),
             ));
         }

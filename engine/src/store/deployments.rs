@@ -410,7 +410,7 @@ fn starts(definition: &NewDefinition, now: Millis) -> Vec<Statement> {
                 (*due).into(),
                 true.into(),
                 0_i64.into(),
-                super::write::RETRIES.into(),
+                crate::time::retry::DEFAULT.into(),
                 false.into(),
                 false.into(),
                 row.suspended.into(),

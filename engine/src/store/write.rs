@@ -27,8 +27,6 @@ pub(super) const INSTANCE_HISTORY: &str = "id, def, bkey, tenant, super_inst, ro
 pub(super) const VARIABLE_HISTORY_AGAIN: &str = "ON CONFLICT (id) DO UPDATE SET type = excluded.type, num = excluded.num, \
      txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta, state = excluded.state";
 
-/// Retries of a new job.
-pub(crate) const RETRIES: i64 = 3;
 /// Positions of columns that a later effect of the same unit changes.
 const ACTIVITY_ENDED: usize = 12;
 const TASK_ENDED: usize = 13;
@@ -117,7 +115,7 @@ fn variables(change: &InstanceChange, out: &mut Vec<Statement>) {
         }
     }
     let columns = "id, inst, scope, name, type, num, txt, bytes, meta";
-    let conflict = "ON CONFLICT (inst, scope, name) DO UPDATE SET type = excluded.type, num = excluded.num, \
+    let conflict = "ON CONFLICT (inst, scope, name) DO UPDATE SET id = excluded.id, type = excluded.type, num = excluded.num, \
                     txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta";
     out.extend(insert("var", columns, rows, conflict));
 }
@@ -155,7 +153,7 @@ pub(super) fn effect(effect: &Effect, change: &InstanceChange, now: Millis, chan
         Effect::Record(record) => history(record, change, now, changes),
         // These were carried out before the unit was written.
         Effect::Call(_)
-        | Effect::CancelCall(_)
+        | Effect::CancelCall { .. }
         | Effect::Return { .. }
         | Effect::RaiseAbove { .. }
         | Effect::Uncaught { .. }
@@ -179,7 +177,7 @@ fn job(job: &Job, change: &InstanceChange, now: Millis) -> Vec<Cell> {
         job.due.unwrap_or(now).into(),
         job.due.is_some().into(),
         job.priority.into(),
-        RETRIES.into(),
+        job.retries.into(),
         false.into(),
         job.exclusive.into(),
         change.document.suspended.into(),
@@ -305,7 +303,7 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
             );
         }
         Record::Left { activity, outcome } => {
-            let canceled = *outcome == Outcome::Cancelled;
+            let canceled = *outcome != Outcome::Completed;
             if let Some(row) = changes.activities.row(activity) {
                 row[ACTIVITY_ENDED] = now.into();
                 row[ACTIVITY_ENDED + 1] = canceled.into();
@@ -389,10 +387,10 @@ pub(super) fn ending(
     let Some((outcome, element)) = ended else {
         return;
     };
-    let state = if outcome == Outcome::Completed {
-        "COMPLETED"
-    } else {
-        "EXTERNALLY_TERMINATED"
+    let state = match outcome {
+        Outcome::Completed => "COMPLETED",
+        Outcome::Cancelled => "EXTERNALLY_TERMINATED",
+        Outcome::Interrupted => "INTERNALLY_TERMINATED",
     };
     let reason = if outcome == Outcome::Completed {
         None
