@@ -14,6 +14,7 @@ use crate::fleet::{self, Fleet};
 use crate::forward::send::Times;
 use crate::gate;
 use crate::learn::Learner;
+use crate::listener::tls::Listeners;
 use crate::observe::{Inventory, judge::Thresholds, probe};
 use crate::pipeline::{self, Pipeline};
 use crate::resolve::known::{Known, suffix_parse};
@@ -66,7 +67,7 @@ pub enum Error {
     HandOver(#[from] handover::Error),
     /// TLS of a listener cannot be used.
     #[error("TLS cannot be set up")]
-    Tls(#[from] crate::forward::tls::Error),
+    Tls(#[from] crate::listener::tls::Error),
 }
 
 /// A router, wired.
@@ -79,6 +80,8 @@ pub struct Router {
     pub admin: Arc<admin::State>,
     /// Takes changed configurations over.
     pub reloader: Arc<Reloader>,
+    /// Certificates of the data listeners.
+    pub tls: Listeners,
     journal: Journal,
     store: Handle,
     registrar: Arc<Registrar>,
@@ -103,6 +106,7 @@ impl Router {
         beginning: Beginning,
     ) -> Result<Router, Error> {
         let config = Arc::new(loaded.config.clone());
+        let tls = Listeners::open(&config.listen)?;
         let store = open_store(&config).await?;
         let (journal, replay) = open_journal(&config, beginning)?;
         let (known, learner) = knowledge(&config, &store, &journal, &replay);
@@ -132,6 +136,7 @@ impl Router {
             Arc::clone(&pipeline),
             Arc::clone(&registrar),
             Arc::clone(&store),
+            tls.clone(),
         ));
         let admin = Arc::new(admin::State {
             config: Arc::clone(&config),
@@ -149,6 +154,7 @@ impl Router {
             pipeline,
             admin,
             reloader,
+            tls,
             journal,
             store,
             registrar,
@@ -423,6 +429,7 @@ fn pipeline_settings(config: &Config) -> pipeline::Settings {
     pipeline::Settings {
         gate: gate::Limits {
             target_bytes: limits.target_bytes,
+            headers: limits.headers,
         },
         sniff_bytes: limits.sniff_bytes,
         answer_sniff_bytes: limits.answer_sniff_bytes,
@@ -436,6 +443,7 @@ fn pipeline_settings(config: &Config) -> pipeline::Settings {
             bytes: limits.gather_bytes,
         },
         in_flight_per_site: limits.in_flight_per_site,
+        tunnel: timeouts.tunnel,
         body_idle: timeouts.body_idle,
         sticky_user: config
             .placement

@@ -13,5 +13,6 @@ pub mod pool;
 pub mod rescue;
 pub mod send;
 pub mod tls;
+pub mod upgrade;
 pub mod verify;
 pub mod worker_fetch;

@@ -1,19 +1,25 @@
 //! The gate: what is not unambiguous HTTP goes no further.
 //!
-//! Owns the checks on a request's head before classification. Must not route. Relies on hyper having refused malformed
-//! framing already.
+//! Owns the rules for a request's head and framing, on raw bytes for HTTP/1.x (`head`, `chunked`) and on the parsed
+//! head for HTTP/2 (`admit`). Must not route. Relies on the listener's tap having shown it every HTTP/1.x head before
+//! the parser did.
+
+pub mod chunked;
+mod field;
+pub mod head;
+pub mod host;
+mod refused;
+pub mod rule;
+pub mod target;
+
+pub use head::Limits;
+pub use refused::{mark, problem};
 
 use crate::forward::headers;
 use crate::problem::{Problem, Reason};
-use http::header::HOST;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
-
-/// Limits of the gate.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Most bytes of the request target.
-    pub target_bytes: usize,
-}
+use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, Method, Uri, Version};
+use rule::Rule;
 
 /// Admits a request's head or says what is wrong with it.
 pub fn admit(
@@ -24,144 +30,75 @@ pub fn admit(
     router: &str,
     limits: Limits,
 ) -> Result<(), Problem> {
-    if matches!(*method, Method::CONNECT | Method::TRACE) {
-        return Err(bad(format!("method {method} is not served here"))
-            .with_status(StatusCode::METHOD_NOT_ALLOWED));
+    if let Some(rule) = refused::marked(method, uri) {
+        return Err(problem(rule));
     }
-    host(uri, version, head)?;
-    target(uri, limits)?;
+    if version == Version::HTTP_2 {
+        stream(method, uri, head, limits).map_err(problem)?;
+    }
     if headers::passed_here(head, router) {
         return Err(Problem::new(Reason::Loop, format!("the request has passed router {router} before (Via); a site's endpoint points back at the router")).proxy_error("proxy_loop_detected"));
     }
     Ok(())
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
-    Problem::new(Reason::BadRequest, detail).proxy_error("http_request_error")
-}
+static CONNECTION_HEADERS: [HeaderName; 5] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 
-fn host(uri: &Uri, version: Version, head: &HeaderMap) -> Result<(), Problem> {
+/// The rules of an HTTP/2 request: it becomes an HTTP/1.1 request, so it must be fit to be one.
+fn stream(method: &Method, uri: &Uri, head: &HeaderMap, limits: Limits) -> Result<(), Rule> {
+    head::inspect_method(method.as_str().as_bytes())?;
+    let target = uri
+        .path_and_query()
+        .ok_or(Rule::TargetForm)?
+        .as_str()
+        .as_bytes();
+    if target.len() > limits.target_bytes {
+        return Err(Rule::TargetBytes);
+    }
+    if target.first() != Some(&b'/') {
+        return Err(Rule::TargetForm);
+    }
+    target::path_and_query(target)?;
+    if head.len() > limits.headers {
+        return Err(Rule::Headers);
+    }
+    if CONNECTION_HEADERS
+        .iter()
+        .any(|name| head.contains_key(name))
+        || head.get_all(TE).iter().any(|te| te != "trailers")
+    {
+        return Err(Rule::ConnectionHeader);
+    }
+    if head
+        .keys()
+        .any(|name| field::is_guarded_lookalike(name.as_str()))
+    {
+        return Err(Rule::HeaderLookalike);
+    }
     let mut hosts = head.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(bad("more than one Host header"));
+        return Err(Rule::HostDouble);
     }
-    if host.is_none() && version == Version::HTTP_11 {
-        return Err(bad("no Host header"));
+    match (uri.authority(), host) {
+        (None, None) => Err(Rule::HostMissing),
+        (Some(authority), None) => host::inspect(authority.as_str().as_bytes()),
+        (None, Some(host)) => host::inspect(host.as_bytes()),
+        (Some(authority), Some(host)) => {
+            host::inspect(host.as_bytes())?;
+            let same = host
+                .as_bytes()
+                .eq_ignore_ascii_case(authority.as_str().as_bytes());
+            if same { Ok(()) } else { Err(Rule::HostDiffers) }
+        }
     }
-    if let (Some(authority), Some(host)) = (uri.authority(), host)
-        && !host
-            .as_bytes()
-            .eq_ignore_ascii_case(authority.as_str().as_bytes())
-    {
-        return Err(bad("Host and the target's authority differ"));
-    }
-    Ok(())
-}
-
-fn target(uri: &Uri, limits: Limits) -> Result<(), Problem> {
-    let path = uri.path();
-    let length = path.len() + uri.query().map_or(0, |query| query.len() + 1);
-    if length > limits.target_bytes {
-        crate::telemetry::metrics::limit_hit("target_bytes");
-        let detail = format!(
-            "limit target_bytes reached: the target has {length} bytes, at most {} are taken",
-            limits.target_bytes
-        );
-        return Err(
-            Problem::new(Reason::LimitExceeded, detail).with_status(StatusCode::URI_TOO_LONG)
-        );
-    }
-    if !path.starts_with('/') {
-        return Err(bad("the target is not a path"));
-    }
-    let dots = path.split('/').any(|segment| {
-        // A path parameter does not make a dot segment another one.
-        let name = segment.split(';').next().unwrap_or_default();
-        is_dots(name)
-    });
-    if dots {
-        return Err(bad(
-            "the path has a dot segment, which sites read differently",
-        ));
-    }
-    let encoded = path
-        .as_bytes()
-        .windows(3)
-        .any(|escape| escape[0] == b'%' && escape[1] == b'0' && escape[2] == b'0');
-    if encoded {
-        return Err(bad("the path has an encoded NUL"));
-    }
-    Ok(())
-}
-
-/// `.`, `..`, and their percent-encoded forms.
-fn is_dots(segment: &str) -> bool {
-    let mut rest = segment;
-    let mut dots = 0;
-    while !rest.is_empty() {
-        let Some(after) = rest
-            .strip_prefix('.')
-            .or_else(|| rest.strip_prefix("%2e"))
-            .or_else(|| rest.strip_prefix("%2E"))
-        else {
-            return false;
-        };
-        rest = after;
-        dots += 1;
-    }
-    matches!(dots, 1 | 2)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    fn asked(uri: &str, hosts: &[&'static str]) -> Result<(), Problem> {
-        let mut head = HeaderMap::new();
-        for host in hosts {
-            head.append(HOST, HeaderValue::from_static(host));
-        }
-        admit(
-            &Method::GET,
-            &uri.parse().unwrap(),
-            Version::HTTP_11,
-            &head,
-            "r1",
-            Limits { target_bytes: 100 },
-        )
-    }
-
-    #[test]
-    fn one_host_is_needed_and_it_must_fit_the_target() {
-        assert!(asked("/a", &["h"]).is_ok());
-        assert!(asked("/a", &[]).is_err());
-        assert!(asked("/a", &["h", "h"]).is_err());
-        assert!(asked("http://h/a", &["h"]).is_ok());
-        assert!(asked("http://i/a", &["h"]).is_err());
-    }
-
-    #[test]
-    fn dot_segments_in_any_dress_are_refused() {
-        for path in [
-            "/a/../b",
-            "/a/%2e%2E/b",
-            "/a/.%2e;x=1/b",
-            "/a/..;/b",
-            "/./a",
-            "/a/..",
-        ] {
-            assert!(asked(path, &["h"]).is_err(), "{path}");
-        }
-        for path in ["/a/...", "/a/.b", "/a/b..c", "/a;x=../b"] {
-            assert!(asked(path, &["h"]).is_ok(), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_long_target_is_414() {
-        let problem = asked(&format!("/{}", "a".repeat(100)), &["h"]).unwrap_err();
-        assert_eq!(problem.status(), StatusCode::URI_TOO_LONG);
-    }
-}
+mod tests;

@@ -1,113 +1,242 @@
 //! Data listeners: connections in, requests to the pipeline.
 //!
-//! Owns HTTP framing towards clients, connection limits and draining. Must not route. Relies on pingora-core for
-//! sockets, signals and the hand-over of both.
+//! Owns who may connect, PROXY headers, TLS, the choice between HTTP/1.x and HTTP/2, and draining. Must not route.
+//! Relies on pingora-core for sockets, signals and the hand-over of both.
+
+mod certificate;
+mod http1;
+mod http2;
+mod meter;
+pub mod open;
+mod prefix;
+mod proxy_header;
+mod shared;
+mod stall;
+mod tap;
+mod timer;
+pub mod tls;
 
 use crate::forward::headers::{Origin, Trust};
+use crate::gate;
 use crate::pipeline::Pipeline;
-use crate::telemetry::metrics;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use homing_config::settings::Network;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use open::Open;
 use pingora_core::apps::ServerApp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
-use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
+use prefix::Prefixed;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tls::Tls;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::timeout;
 
 /// What a listener needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
+    /// TLS, if spoken here.
+    pub tls: Option<Arc<Tls>>,
     /// Peers whose forwarding headers are believed.
     pub trusted: Vec<Network>,
-    /// Total time for a request's head, also of an idle kept connection.
-    pub head: Duration,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Limits of a request's head.
+    pub gate: gate::Limits,
     /// Most bytes of a request's head.
     pub head_bytes: usize,
-    /// Most header fields.
-    pub headers: usize,
+    /// Total time for a request's head, from its first byte.
+    pub head: Duration,
+    /// For a PROXY header, and for the TLS handshake.
+    pub handshake: Duration,
+    /// For an idle connection.
+    pub idle: Duration,
+    /// For a client that takes nothing of an answer.
+    pub write: Duration,
+    /// What a request's body must bring on average while we wait for it.
+    pub body_bytes_per_second: u32,
     /// How long an idle connection may still bring a request when the router drains.
     pub linger: Duration,
-    /// Most connections of this listener.
+    /// Most connections of all listeners.
     pub connections: usize,
+}
+
+/// Whether connections of trusted peers begin with a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// They must; nobody else may connect.
+    Required,
+    /// None is read.
+    Off,
 }
 
 /// One data listener.
 pub struct Listener {
     settings: Settings,
     pipeline: Arc<Pipeline>,
-    open: AtomicUsize,
 }
+
+/// What a client speaks.
+enum Speaks {
+    Http1,
+    Http2,
+}
+
+/// The first bytes of HTTP/2 by prior knowledge.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Listener {
     /// A listener that hands its requests to this pipeline.
     pub fn new(settings: Settings, pipeline: Arc<Pipeline>) -> Listener {
-        Listener {
-            settings,
-            pipeline,
-            open: AtomicUsize::new(0),
-        }
+        Listener { settings, pipeline }
     }
 
-    fn origin(&self, stream: &Stream) -> Origin {
-        let peer = stream
-            .get_socket_digest()
-            .and_then(|digest| {
-                digest
-                    .peer_addr()
-                    .and_then(|addr| addr.as_inet().map(std::net::SocketAddr::ip))
-            })
-            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let believed = self
-            .settings
-            .trusted
-            .iter()
-            .any(|network| network.contains(peer));
-        Origin {
+    async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch, open: Open) {
+        let mut peer = peer(&stream);
+        let mut first = BytesMut::new();
+        if self.settings.proxy_protocol == ProxyProtocol::Required {
+            if !self.trusts(peer) {
+                tracing::debug!(%peer, "a peer that is not in trusted_proxies was closed: connections begin with a PROXY header here");
+                return;
+            }
+            match timeout(self.settings.handshake, proxied(&mut stream, &mut first)).await {
+                Ok(Some(client)) => peer = client.unwrap_or(peer),
+                Ok(None) | Err(_) => {
+                    return tracing::debug!(%peer, "a trusted proxy sent no PROXY header");
+                }
+            }
+        }
+        let scheme = if self.settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let trust = if self.trusts(peer) {
+            Trust::Trusted
+        } else {
+            Trust::Untrusted
+        };
+        let origin = Origin {
             peer,
-            trust: if believed {
-                Trust::Trusted
-            } else {
-                Trust::Untrusted
-            },
-            scheme: "http",
+            trust,
+            scheme,
+        };
+        match &self.settings.tls {
+            Some(tls) => {
+                let accepting = tls.acceptor().accept(Prefixed::new(first.freeze(), stream));
+                match timeout(self.settings.handshake, accepting).await {
+                    Ok(Ok(stream)) => {
+                        let speaks = if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                            Speaks::Http2
+                        } else {
+                            Speaks::Http1
+                        };
+                        self.speak(speaks, stream, origin, shutdown, open).await;
+                    }
+                    Ok(Err(error)) => tracing::debug!(%peer, "no TLS: {error}"),
+                    Err(_) => tracing::debug!(%peer, "no TLS in time"),
+                }
+            }
+            None => {
+                let guessed = tokio::select! {
+                    speaks = self.guess(&mut stream, &mut first) => speaks,
+                    () = self.overdue(shutdown) => None,
+                };
+                if let Some(speaks) = guessed {
+                    let stream = Prefixed::new(first.freeze(), stream);
+                    self.speak(speaks, stream, origin, shutdown, open).await;
+                }
+            }
         }
     }
 
-    async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
-        let origin = self.origin(&stream);
-        let service = service_fn(|request| {
-            let pipeline = Arc::clone(&self.pipeline);
-            async move { Ok::<_, std::convert::Infallible>(pipeline.handle(request, origin).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.settings.head)
-            .max_headers(self.settings.headers)
-            .max_buf_size(self.settings.head_bytes)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        let mut connection = pin!(connection);
+    /// When the router wants connections to end.
+    async fn ending(&self, shutdown: &ShutdownWatch) {
         let mut shutdown = shutdown.clone();
         let mut draining = self.pipeline.draining();
         tokio::select! {
-            // What a client did wrong on its own connection concerns nobody else.
-            _ = connection.as_mut() => return,
             _ = shutdown.wait_for(|down| *down) => {}
             _ = draining.wait_for(|draining| *draining) => {}
         }
-        // A kept connection that is closed while its client sends looks like a failure. So the next answer says
-        // `Connection: close`, and only what stays idle is closed by us.
-        self.pipeline.last_answers();
-        let lingering = tokio::time::timeout(self.settings.linger, connection.as_mut()).await;
-        if lingering.is_err() {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+    }
+
+    /// When a connection that has not asked for anything is closed by a router that drains.
+    async fn overdue(&self, shutdown: &ShutdownWatch) {
+        self.ending(shutdown).await;
+        tokio::time::sleep(self.settings.linger).await;
+    }
+
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.settings
+            .trusted
+            .iter()
+            .any(|network| network.contains(peer))
+    }
+
+    /// HTTP/2 begins with words that no HTTP/1.x request begins with.
+    async fn guess(&self, stream: &mut Stream, first: &mut BytesMut) -> Option<Speaks> {
+        let mut within = self.settings.idle;
+        loop {
+            let common = first.len().min(H2_PREFACE.len());
+            if first[..common] != H2_PREFACE[..common] {
+                return Some(Speaks::Http1);
+            }
+            if common == H2_PREFACE.len() {
+                return Some(Speaks::Http2);
+            }
+            match timeout(within, stream.read_buf(first)).await {
+                Ok(Ok(count)) if count > 0 => within = self.settings.head,
+                _ => return None,
+            }
+        }
+    }
+
+    async fn speak<S>(
+        &self,
+        speaks: Speaks,
+        stream: S,
+        origin: Origin,
+        shutdown: &ShutdownWatch,
+        open: Open,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let end = self.ending(shutdown);
+        match speaks {
+            Speaks::Http1 => http1::serve(self, stream, origin, open, end).await,
+            Speaks::Http2 => http2::serve(self, stream, origin, open, end).await,
+        }
+    }
+}
+
+fn peer(stream: &Stream) -> IpAddr {
+    let digest = stream.get_socket_digest();
+    let address = digest.and_then(|digest| {
+        digest
+            .peer_addr()
+            .and_then(|address| address.as_inet().map(SocketAddr::ip))
+    });
+    address
+        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        .to_canonical()
+}
+
+/// The client that a PROXY header names; what was read beyond it stays in `first`.
+async fn proxied(stream: &mut Stream, first: &mut BytesMut) -> Option<Option<IpAddr>> {
+    loop {
+        match proxy_header::read(first).ok()? {
+            proxy_header::Read::Whole { bytes, client } => {
+                let _ = first.split_to(bytes);
+                return Some(client);
+            }
+            proxy_header::Read::More if first.len() >= proxy_header::BYTES_MAX => return None,
+            proxy_header::Read::More => {
+                if stream.read_buf(first).await.ok()? == 0 {
+                    return None;
+                }
+            }
         }
     }
 }
@@ -119,14 +248,9 @@ impl ServerApp for Listener {
         session: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        if self.open.fetch_add(1, Ordering::Relaxed) < self.settings.connections {
-            self.pipeline.connection_opened();
-            self.serve(session, shutdown).await;
-            self.pipeline.connection_closed();
-        } else {
-            metrics::limit_hit("connections");
+        if let Some(open) = Open::count(&self.pipeline, self.settings.connections) {
+            self.serve(session, shutdown, open).await;
         }
-        self.open.fetch_sub(1, Ordering::Relaxed);
         None
     }
 }

@@ -15,6 +15,7 @@ use crate::forward::body::{self, Body, Payload};
 use crate::forward::gather::{self, Budget};
 use crate::forward::headers::{self, HOMING_SITE, Origin, Trust};
 use crate::forward::send::{self, Outgoing, Repeat, Times};
+use crate::forward::upgrade;
 use crate::forward::worker_fetch::Workers;
 use crate::gate;
 use crate::learn::Learner;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub gather: gather::Settings,
     /// Requests running at a site at a time.
     pub in_flight_per_site: usize,
+    /// Longest silence of a tunnel.
+    pub tunnel: Duration,
     /// Longest standstill of a request's body.
     pub body_idle: Duration,
     /// Where a user is named, if placement is sticky by user.
@@ -145,7 +148,7 @@ impl Pipeline {
         self: &Arc<Self>,
         topology: &Arc<Topology>,
         context: &mut Context,
-        parts: Parts,
+        mut parts: Parts,
         body: Incoming,
     ) -> Result<Response<Body>, Problem> {
         gate::admit(
@@ -156,7 +159,8 @@ impl Pipeline {
             &self.name,
             self.settings.load().gate,
         )?;
-        let asked = self.classify(topology, context, parts, body).await?;
+        let wish = upgrade::Wish::of(&mut parts);
+        let mut asked = self.classify(topology, context, parts, body).await?;
         let asking = Asking {
             addressed: asked.addressed.as_deref(),
             user: asked.user.clone(),
@@ -174,9 +178,13 @@ impl Pipeline {
             Route::Merge => self.merge(context, asked).await,
             Route::One(target) => {
                 context.routed(&target);
+                if let Some(wish) = &wish {
+                    wish.tell(&mut asked.outgoing.headers);
+                }
                 let answer = self
                     .forward(context, &target, asked.outgoing, &asked.class)
                     .await?;
+                let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
                 Ok(self.learn(asked.group, &asked.found, &target, answer))
             }
         }
@@ -291,9 +299,10 @@ impl Pipeline {
                         crate::telemetry::chain(&error)
                     ),
                 );
-                match error {
-                    body::Error::Idle(_) => problem.with_status(StatusCode::REQUEST_TIMEOUT),
-                    body::Error::Cut(_) => problem,
+                if error.is_late() {
+                    problem.with_status(StatusCode::REQUEST_TIMEOUT)
+                } else {
+                    problem
                 }
             })
     }

@@ -22,6 +22,10 @@ pub(crate) struct LimitsFile {
     /// Bytes of a request's path and query. Over it: 414.
     #[schemars(range(min = 256, max = 65536))]
     pub(crate) target_bytes: usize,
+    /// Bytes that a request body must bring in a second, on average over the time that the router waits for it and
+    /// after a first `timeouts.head`. Below it: 408, closed.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub(crate) body_bytes_per_second: u32,
     /// Bytes of a request body that are held to find a key or business key in it. Over it: placed or routed without
     /// them, or 413 where the key is needed.
     #[schemars(range(min = 1024, max = 1073741824))]
@@ -77,6 +81,7 @@ impl Default for LimitsFile {
             head_bytes: 32 * 1024,
             headers: 100,
             target_bytes: 8 * 1024,
+            body_bytes_per_second: 240,
             sniff_bytes: 1024 * 1024,
             answer_sniff_bytes: 256 * 1024,
             in_flight_per_site: 150,

@@ -16,6 +16,9 @@ pub(crate) struct TimeoutsFile {
     /// For a client to send a whole request head, from its first byte. Over it: 408, closed.
     #[schemars(extend("x-min" = "10ms", "x-max" = "10m"))]
     pub(crate) head: Period,
+    /// For a PROXY header, and for a TLS handshake with a client. Over it: closed.
+    #[schemars(extend("x-min" = "10ms", "x-max" = "10m"))]
+    pub(crate) handshake: Period,
     /// Between two pieces of a request body. Over it: 408, closed.
     #[schemars(extend("x-min" = "10ms", "x-max" = "1h"))]
     pub(crate) body_idle: Period,
@@ -25,12 +28,15 @@ pub(crate) struct TimeoutsFile {
     /// For a site to begin its answer. Over it: 504. Longer than the longest poll of a worker.
     #[schemars(extend("x-min" = "10ms", "x-max" = "1d"))]
     pub(crate) response_head: Period,
-    /// Between two pieces of an answer. Over it: the answer is cut.
+    /// Between two pieces of an answer, from the site or taken by the client. Over it: the answer is cut.
     #[schemars(extend("x-min" = "10ms", "x-max" = "1d"))]
     pub(crate) response_idle: Period,
     /// For an idle client connection. Over it: closed.
     #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
     pub(crate) keepalive_downstream: Period,
+    /// For a tunnel (websocket) through which nothing passes in either direction. Over it: closed.
+    #[schemars(extend("x-min" = "10ms", "x-max" = "1d"))]
+    pub(crate) tunnel: Period,
     /// For an idle connection to an endpoint. Over it: closed. Shorter than the web server's own (20 s to 60 s), so
     /// that no request meets a closing connection.
     #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
@@ -57,11 +63,13 @@ impl Default for TimeoutsFile {
         TimeoutsFile {
             connect: Period::seconds(2),
             head: Period::seconds(10),
+            handshake: Period::seconds(10),
             body_idle: Period::seconds(30),
             queue: Period::seconds(5),
             response_head: Period::seconds(60),
             response_idle: Period::seconds(60),
             keepalive_downstream: Period::seconds(75),
+            tunnel: Period::seconds(600),
             keepalive_upstream: Period::seconds(15),
             drain: Period::seconds(30),
             probe: Period::seconds(2),

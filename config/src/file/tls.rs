@@ -6,7 +6,17 @@ use crate::text::At;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// TLS on a listener. The files are read again at each reload.
+/// A certificate and its key.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PairFile {
+    /// PEM file with the certificate and its chain.
+    pub(crate) certificate: At<String>,
+    /// PEM file with the private key of the certificate.
+    pub(crate) key: At<String>,
+}
+
+/// TLS on a listener. The files are read again when they change and at each reload.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerTlsFile {
@@ -14,6 +24,10 @@ pub(crate) struct ServerTlsFile {
     pub(crate) certificate: At<String>,
     /// PEM file with the private key of the certificate.
     pub(crate) key: At<String>,
+    /// Further certificates, chosen by the host name that the client asks for (SNI). A client that asks for none of
+    /// them, or for no name, gets the one above.
+    #[serde(default)]
+    pub(crate) more: Vec<PairFile>,
     /// PEM file with the authorities of client certificates. When given, a client without a valid certificate is
     /// refused. Default: clients need none.
     pub(crate) client_ca: Option<At<String>>,

@@ -16,6 +16,8 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a request's path and query.
     pub target_bytes: usize,
+    /// Bytes that a request body must bring in a second.
+    pub body_bytes_per_second: u32,
     /// Bytes of a request body that are held to find a key or business key in it.
     pub sniff_bytes: usize,
     /// Bytes of an answer that are held to learn ids from it.
@@ -51,6 +53,7 @@ impl From<&LimitsFile> for Limits {
             head_bytes: file.head_bytes,
             headers: file.headers,
             target_bytes: file.target_bytes,
+            body_bytes_per_second: file.body_bytes_per_second,
             sniff_bytes: file.sniff_bytes,
             answer_sniff_bytes: file.answer_sniff_bytes,
             in_flight_per_site: file.in_flight_per_site,

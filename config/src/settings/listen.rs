@@ -44,6 +44,8 @@ pub struct ServerTls {
     pub certificate: PathBuf,
     /// PEM file of its private key.
     pub key: PathBuf,
+    /// Further certificates and keys, chosen by the name that a client asks for.
+    pub more: Vec<(PathBuf, PathBuf)>,
     /// PEM file of the authorities of client certificates, which are then required.
     pub client_ca: Option<PathBuf>,
 }

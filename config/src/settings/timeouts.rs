@@ -12,6 +12,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For a client to send a whole request head, from its first byte.
     pub head: Duration,
+    /// For a PROXY header, and for a TLS handshake with a client.
+    pub handshake: Duration,
     /// Between two pieces of a request body.
     pub body_idle: Duration,
     /// In a site's queue.
@@ -22,6 +24,8 @@ pub struct Timeouts {
     pub response_idle: Duration,
     /// For an idle client connection.
     pub keepalive_downstream: Duration,
+    /// For a tunnel through which nothing passes.
+    pub tunnel: Duration,
     /// For an idle connection to an endpoint.
     pub keepalive_upstream: Duration,
     /// At shutdown, for running requests to end.
@@ -41,11 +45,13 @@ impl From<&TimeoutsFile> for Timeouts {
         Timeouts {
             connect: file.connect.0,
             head: file.head.0,
+            handshake: file.handshake.0,
             body_idle: file.body_idle.0,
             queue: file.queue.0,
             response_head: file.response_head.0,
             response_idle: file.response_idle.0,
             keepalive_downstream: file.keepalive_downstream.0,
+            tunnel: file.tunnel.0,
             keepalive_upstream: file.keepalive_upstream.0,
             drain: file.drain.0,
             probe: file.probe.0,

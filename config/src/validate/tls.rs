@@ -15,6 +15,16 @@ impl Validate<'_> {
         ServerTls {
             certificate: self.pem(&tls.certificate, "CERTIFICATE"),
             key: self.pem(&tls.key, "PRIVATE KEY"),
+            more: tls
+                .more
+                .iter()
+                .map(|pair| {
+                    (
+                        self.pem(&pair.certificate, "CERTIFICATE"),
+                        self.pem(&pair.key, "PRIVATE KEY"),
+                    )
+                })
+                .collect(),
             client_ca: tls.client_ca.as_ref().map(|ca| self.pem(ca, "CERTIFICATE")),
         }
     }

@@ -7,6 +7,7 @@ use super::{pipeline_settings, placement};
 use crate::clock;
 use crate::control::registrar::Registrar;
 use crate::fleet::Fleet;
+use crate::listener::tls::Listeners;
 use crate::observe::Inventory;
 use crate::pipeline::Pipeline;
 use crate::telemetry::chain;
@@ -28,6 +29,7 @@ pub struct Reloader {
     pipeline: Arc<Pipeline>,
     registrar: Arc<Registrar>,
     store: Handle,
+    tls: Listeners,
 }
 
 /// How the last reload went.
@@ -55,6 +57,9 @@ pub enum Refused {
     /// Its sites cannot be set up.
     #[error("the sites cannot be set up; the old configuration stays")]
     Fleet(#[from] crate::fleet::Error),
+    /// A certificate or key of a listener cannot be used.
+    #[error("the certificates of a listener cannot be used; the old configuration stays")]
+    Tls(#[from] crate::listener::tls::Error),
     /// The store must know of added and removed sites first.
     #[error("the store does not take the change of sites; the old configuration stays")]
     Store(#[from] homing_mapping_store::store::Error),
@@ -71,6 +76,7 @@ impl Reloader {
         pipeline: Arc<Pipeline>,
         registrar: Arc<Registrar>,
         store: Handle,
+        tls: Listeners,
     ) -> Reloader {
         Reloader {
             inputs,
@@ -81,6 +87,7 @@ impl Reloader {
             pipeline,
             registrar,
             store,
+            tls,
         }
     }
 
@@ -134,12 +141,16 @@ impl Reloader {
             .map_err(|report| Refused::Config(report.render(Style::Plain)))?;
         let old = self.current();
         let changes = diff(&old, &loaded);
+        // The files may be others though their names are not.
+        let certificates = self.tls.reload(&loaded.config.listen)?;
         if changes.is_empty() {
+            certificates();
             return Ok(changes);
         }
         let fleet = Fleet::new(&loaded.config, Arc::clone(&self.inventory))?;
         self.removable(&old.config, &loaded.config).await?;
         self.registrar.replace(loaded.config.clone(), fleet).await?;
+        certificates();
         self.pipeline
             .settings
             .store(Arc::new(pipeline_settings(&loaded.config)));

@@ -7,11 +7,14 @@ use super::handover::{self, Beginning};
 use super::reload::Reloader;
 use super::{Error, Router};
 use crate::admin;
-use crate::listener::{self, Listener};
+use crate::gate;
+use crate::listener::tls::Tls;
+use crate::listener::{self, Listener, ProxyProtocol};
 use crate::pipeline::Pipeline;
 use crate::telemetry::chain;
 use async_trait::async_trait;
-use homing_config::settings::Bind;
+use homing_config::Config;
+use homing_config::settings::{Bind, Listen};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use pingora_core::apps::ServerApp;
@@ -44,6 +47,9 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
         ..ServerConf::default()
     };
     control.block_on(router.start());
+    for tls in router.tls.all() {
+        control.spawn(tls.watch());
+    }
     let opt = Opt {
         upgrade: beginning == Beginning::TakeOver,
         ..Opt::default()
@@ -54,14 +60,7 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
     }
     server.bootstrap();
     for listen in &config.listen {
-        let settings = listener::Settings {
-            trusted: listen.trusted_proxies.clone(),
-            head: config.timeouts.head,
-            head_bytes: config.limits.head_bytes,
-            headers: config.limits.headers,
-            linger: drain / 2,
-            connections: config.limits.connections,
-        };
+        let settings = listener_settings(&config, listen, router.tls.at(listen.bind));
         let app = Listener::new(settings, Arc::clone(&router.pipeline));
         let listeners = Listeners::tcp(&listen.bind.to_string());
         server.add_service(Service::with_listeners(
@@ -101,6 +100,35 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
     control.block_on(router.close(CLOSE_WITHIN));
     control.shutdown_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+fn listener_settings(
+    config: &Config,
+    listen: &Listen,
+    tls: Option<Arc<Tls>>,
+) -> listener::Settings {
+    let (limits, timeouts) = (&config.limits, &config.timeouts);
+    listener::Settings {
+        tls,
+        trusted: listen.trusted_proxies.clone(),
+        proxy_protocol: if listen.proxy_protocol {
+            ProxyProtocol::Required
+        } else {
+            ProxyProtocol::Off
+        },
+        gate: gate::Limits {
+            target_bytes: limits.target_bytes,
+            headers: limits.headers,
+        },
+        head_bytes: limits.head_bytes,
+        head: timeouts.head,
+        handshake: timeouts.handshake,
+        idle: timeouts.keepalive_downstream,
+        write: timeouts.response_idle,
+        linger: timeouts.drain / 2,
+        body_bytes_per_second: limits.body_bytes_per_second,
+        connections: limits.connections,
+    }
 }
 
 /// SIGHUP: read the configuration again.

@@ -24,6 +24,18 @@ pub enum Error {
     Idle(Duration),
 }
 
+impl Error {
+    /// Whether the sender was too slow, by our measure or by the listener's.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Error::Idle(_) => true,
+            Error::Cut(error) => std::error::Error::source(error)
+                .and_then(|source| source.downcast_ref::<std::io::Error>())
+                .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut),
+        }
+    }
+}
+
 /// The request body on its way to a site.
 pub enum Payload {
     /// Nothing.

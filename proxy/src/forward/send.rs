@@ -301,7 +301,11 @@ async fn send(mut lease: Lease, outgoing: Outgoing, times: Times) -> Result<Answ
             if closes(head.version, &head.headers) {
                 lease.will_close();
             }
-            let body = if hyper::body::Body::is_end_stream(&body) {
+            let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                // The connection leaves HTTP: neither the pool nor the bulkhead has it any more.
+                drop(lease);
+                Body::Empty
+            } else if hyper::body::Body::is_end_stream(&body) {
                 lease.give_back();
                 Body::Empty
             } else {

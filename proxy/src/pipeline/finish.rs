@@ -8,14 +8,14 @@ use crate::clock;
 use crate::context::Context;
 use crate::forward::body::{Body, Ended, Whole};
 use crate::forward::headers::{HOMING_INSTALLATION, HOMING_SITE, X_REQUEST_ID, strip_hop_by_hop};
-use crate::forward::rescue;
+use crate::forward::{rescue, upgrade};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
 use crate::telemetry::access_log::{AccessLog, Blame, Line, rfc3339};
 use crate::telemetry::metrics::{Done, metrics};
 use crate::topology::Topology;
-use http::header::{CONNECTION, VIA};
-use http::{HeaderValue, Response, Version};
+use http::header::{CONNECTION, UPGRADE, VIA};
+use http::{HeaderValue, Response, StatusCode, Version};
 use std::sync::atomic::Ordering;
 
 impl Context {
@@ -61,8 +61,15 @@ impl Pipeline {
             }
         };
         *answer.version_mut() = Version::HTTP_11;
+        let status = answer.status();
         let headers = answer.headers_mut();
+        let protocol = (status == StatusCode::SWITCHING_PROTOCOLS)
+            .then(|| headers.remove(UPGRADE))
+            .flatten();
         strip_hop_by_hop(headers);
+        if let Some(protocol) = protocol {
+            upgrade::grant(headers, &protocol);
+        }
         if let Some(site) = context.site.and_then(|site| topology.site(site)) {
             headers.insert(&HOMING_SITE, site.header.clone());
             if site.installations.len() > 1 {
@@ -72,7 +79,7 @@ impl Pipeline {
                 }
             }
         }
-        if self.closing.load(Ordering::Relaxed) {
+        if self.closing.load(Ordering::Relaxed) && status != StatusCode::SWITCHING_PROTOCOLS {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         headers.append(VIA, self.via.clone());

@@ -1,0 +1,168 @@
+//! What the tap on a connection and the requests of that connection tell each other.
+//!
+//! Owns two facts: how many requests run, and how a request for an upgrade was answered. Must not read or write bytes.
+
+use crate::clock;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// One connection's facts.
+pub(super) struct Shared {
+    born: Instant,
+    /// Milliseconds after that when the last request ended.
+    idle_ms: AtomicU64,
+    running: AtomicUsize,
+    /// Requests that the parser has handed over.
+    begun: AtomicUsize,
+    /// Number, from 1, of the request that asks for an upgrade.
+    asking: AtomicUsize,
+    upgrade: AtomicU8,
+    waiting: Mutex<Option<Waker>>,
+}
+
+/// How a request for an upgrade was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// Not yet.
+    Asked,
+    /// 101: the connection leaves HTTP.
+    Granted,
+    /// Anything else: HTTP goes on.
+    Declined,
+}
+
+const ASKED: u8 = 0;
+const GRANTED: u8 = 1;
+const DECLINED: u8 = 2;
+
+impl Shared {
+    pub(super) fn new() -> Shared {
+        Shared {
+            born: clock::now(),
+            idle_ms: AtomicU64::new(0),
+            running: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            asking: AtomicUsize::new(0),
+            upgrade: AtomicU8::new(ASKED),
+            waiting: Mutex::new(None),
+        }
+    }
+
+    /// Since when no request of this connection runs.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.running.load(Ordering::Relaxed) == 0;
+        is_idle.then(|| self.born + Duration::from_millis(self.idle_ms.load(Ordering::Relaxed)))
+    }
+
+    fn ended(&self) {
+        let since = clock::now()
+            .saturating_duration_since(self.born)
+            .as_millis();
+        self.idle_ms
+            .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A request begins; it ends when the value is dropped.
+    pub(super) fn begin(self: &Arc<Shared>) -> Running {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let asks = self.asking.load(Ordering::Relaxed) == number;
+        Running {
+            shared: Arc::clone(self),
+            asks,
+        }
+    }
+
+    /// The request of this number asks for an upgrade.
+    pub(super) fn ask(&self, number: usize) {
+        self.upgrade.store(ASKED, Ordering::Relaxed);
+        self.asking.store(number, Ordering::Relaxed);
+    }
+
+    /// How it was answered. Wakes the reader of the connection when it is.
+    pub(super) fn answered(&self, upgrade: Upgrade) {
+        let value = if upgrade == Upgrade::Granted {
+            GRANTED
+        } else {
+            DECLINED
+        };
+        self.upgrade.store(value, Ordering::Release);
+        if let Some(waker) = self
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// How it was answered, as far as is known; else the reader is woken later.
+    pub(super) fn poll_answer(&self, cx: &mut Context<'_>) -> Upgrade {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        match self.upgrade.load(Ordering::Acquire) {
+            GRANTED => Upgrade::Granted,
+            DECLINED => Upgrade::Declined,
+            _ => Upgrade::Asked,
+        }
+    }
+}
+
+/// A request that runs, until its answer has been handed on.
+pub(super) struct Running {
+    shared: Arc<Shared>,
+    asks: bool,
+}
+
+impl Running {
+    /// Whether this is the request that asks for an upgrade.
+    pub(super) fn asks_for_upgrade(&self) -> bool {
+        self.asks
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.ended();
+    }
+}
+
+/// An answer's body, which counts as running until its end.
+pub(super) struct Counted<B> {
+    body: B,
+    _running: Running,
+}
+
+impl<B> Counted<B> {
+    pub(super) fn new(body: B, running: Running) -> Counted<B> {
+        Counted {
+            body,
+            _running: running,
+        }
+    }
+}
+
+impl<B: Body + Unpin> Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
