@@ -1,4 +1,6 @@
 //! End-to-end tests: one file per promise area, against real parts, through the public surface only.
 
+mod handover;
 mod harness_works;
+mod reload;
 mod tidy;

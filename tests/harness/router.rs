@@ -204,16 +204,40 @@ impl Router {
 
     /// Starts the process and does not wait.
     pub fn launch(&self) -> Result<()> {
-        let process = nursery::start(nursery::Spec {
+        *self.process() = Some(self.spawn(&[])?);
+        Ok(())
+    }
+
+    /// Starts a new process that takes the sockets over; waits until the old one has ended by itself.
+    pub async fn hand_over(&self, deadline: Duration) -> Result<()> {
+        let new = self.spawn(&["--upgrade"])?;
+        let old = self.process().replace(new);
+        let old = old.with_context(|| format!("{} is not running", self.name))?;
+        let status = eventually("the old process ends", deadline, async || old.ended()).await?;
+        ensure!(
+            status.success(),
+            "the old process of {} ended with {status}",
+            self.name
+        );
+        Ok(())
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) -> Result<()> {
+        self.with_process(|process| process.signal(Signal::HUP))
+    }
+
+    fn spawn(&self, further: &[&str]) -> Result<Process> {
+        let mut args = vec!["serve".into(), "-c".into(), self.config().into()];
+        args.extend(further.iter().map(Into::into));
+        nursery::start(nursery::Spec {
             name: self.name.clone(),
             program: paths::homing_binary()?.to_owned(),
-            args: vec!["serve".into(), "-c".into(), self.config().into()],
+            args,
             user: None,
             stop_signal: Signal::KILL,
             log: self.folder.join("router.log"),
-        })?;
-        *self.process() = Some(process);
-        Ok(())
+        })
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
