@@ -62,6 +62,35 @@ async fn every_scenario_gives_what_operaton_gave() {
     );
 }
 
+/// One database for all scenarios, as Operaton had.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_gives_the_same_on_postgresql() {
+    let server = support::postgres::Server::start();
+    let engine = Engine::with(|options| {
+        options.executor = false;
+        options.store_url = server.database("golden");
+    })
+    .await;
+    let mut failed = Vec::new();
+    for scenario in scenarios() {
+        let played = scenario.play(&Site::new(engine.node.address())).await;
+        let wanted = scenario.expected();
+        if played != wanted {
+            failed.push(format!(
+                "== {}\n-- expected\n{wanted}\n-- got\n{played}",
+                scenario.name
+            ));
+        }
+    }
+    engine.node.shutdown().await;
+    assert!(
+        failed.is_empty(),
+        "{} differ\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
 /// Writes down what Operaton answers.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a running Operaton"]

@@ -104,25 +104,30 @@ impl<'s> Account<'s> {
 
     /// The account.
     pub(super) async fn now(&self) -> String {
-        let mut out = String::new();
+        let mut blocks = Vec::new();
         for instance in self.instances().await {
             let id = text(&instance["id"]);
-            out.push_str(&format!(
-                "  {} {}\n",
+            let (key, state) = (
                 text(&instance["processDefinitionKey"]),
-                text(&instance["state"])
-            ));
+                text(&instance["state"]),
+            );
+            let mut block = format!("  {key} {state}\n");
             for line in [
                 self.path(&id).await,
                 self.variables(&id).await,
                 self.waits(&id).await,
             ] {
                 if !line.is_empty() {
-                    out.push_str(&format!("    {line}\n"));
+                    block.push_str(&format!("    {line}\n"));
                 }
             }
+            blocks.push((self.keys.iter().position(|k| *k == key), block));
         }
-        out
+        if self.unordered {
+            // Instances of one key that began at the same moment have no order either.
+            blocks.sort();
+        }
+        blocks.into_iter().map(|(_, block)| block).collect()
     }
 
     async fn path(&self, id: &str) -> String {
@@ -196,8 +201,11 @@ impl<'s> Account<'s> {
     }
 }
 
-/// What can be waited for: the list, and a line for each of its rows.
-const WAITS: [(&str, fn(&Json) -> String); 5] = [
+/// A list, and the line for each of its rows.
+type Shown = (&'static str, fn(&Json) -> String);
+
+/// What can be waited for.
+const WAITS: [Shown; 5] = [
     ("task", |row| {
         let [id, name, who] = ["taskDefinitionKey", "name", "assignee"].map(|f| text(&row[f]));
         format!(

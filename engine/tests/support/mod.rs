@@ -5,6 +5,8 @@
     reason = "a test stops at the first thing that is not as it should be"
 )]
 
+pub(crate) mod postgres;
+
 use homing_engine::{Node, Options};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;

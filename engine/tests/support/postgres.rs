@@ -1,0 +1,108 @@
+//! A PostgreSQL server of a test's own, on a free port, gone with the test.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+pub(crate) struct Server {
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+/// Where Debian puts the programs.
+fn binaries() -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("these tests need PostgreSQL: apt-get install postgresql")
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .collect();
+    found.sort();
+    found
+        .pop()
+        .expect("these tests need PostgreSQL: apt-get install postgresql")
+}
+
+/// The server refuses to run as root; then it runs as the user that its package made.
+fn as_server(program: &str) -> Command {
+    let path = binaries().join(program);
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout == b"0\n");
+    if !root {
+        return Command::new(path);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(path);
+    command
+}
+
+fn run(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+impl Server {
+    pub(crate) fn start() -> Server {
+        let folder = tempfile::Builder::new()
+            .prefix("engine-pg")
+            .tempdir()
+            .unwrap();
+        std::os::unix::fs::chown(folder.path(), owner(), None).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let data = folder.path().join("data");
+        run(as_server("initdb")
+            .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
+            .arg(&data));
+        let log = folder.path().join("log");
+        let sockets = folder.path().display().to_string();
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={sockets}"
+        );
+        run(as_server("pg_ctl")
+            .args(["-w", "-o", &options, "-l"])
+            .arg(log)
+            .arg("-D")
+            .arg(data)
+            .arg("start")
+            .stdout(Stdio::null()));
+        Server { port, folder }
+    }
+
+    /// Makes a database; gives its URL.
+    pub(crate) fn database(&self, name: &str) -> String {
+        let port = self.port.to_string();
+        run(as_server("createdb").args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", name]));
+        format!("postgres://postgres@127.0.0.1:{port}/{name}")
+    }
+}
+
+/// The user that owns the files: the one of the package when the tests run as root.
+fn owner() -> Option<u32> {
+    let output = Command::new("id").args(["-u", "postgres"]).output().ok()?;
+    let id = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout == b"0\n");
+    root.then_some(id)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let data = self.folder.path().join("data");
+        drop(
+            as_server("pg_ctl")
+                .args(["-m", "immediate", "stop", "-D"])
+                .arg(data)
+                .output(),
+        );
+    }
+}
