@@ -15,10 +15,10 @@ use crate::forward::send::Times;
 use crate::gate;
 use crate::learn::Learner;
 use crate::listener::tls::Listeners;
-use crate::observe::{Inventory, judge::Thresholds, probe};
+use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::{self, Pipeline};
 use crate::resolve::known::{Known, suffix_parse};
-use crate::resolve::locate::Locator;
+use crate::resolve::locate::{self, Locator};
 use crate::resolve::route::{self, Placement, Resolver};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::chain;
@@ -89,8 +89,6 @@ pub struct Router {
     feed: Arc<Feed>,
 }
 
-/// The whole time that an engine's transaction may take; Camunda's own job lock is five minutes.
-const TRANSACTION_BOUND: Duration = Duration::from_secs(300);
 /// Most bytes of a body that goes to every site (limit `spool_bytes`).
 const SPOOL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Between two looks for journals of processes that have ended.
@@ -191,6 +189,11 @@ impl Router {
                 rise: self.config.health.rise,
                 fall: self.config.health.fall,
             },
+            accrual: accrual::Rule {
+                failures: self.config.health.accrual_failures,
+                share: self.config.health.accrual_share,
+                window: self.config.health.accrual_window,
+            },
         };
         let via = self.pipeline.via.clone();
         tokio::spawn(probers::run(
@@ -200,7 +203,7 @@ impl Router {
             via.clone(),
         ));
         let intents = intents::Settings {
-            transaction_bound: TRANSACTION_BOUND.min(self.config.timeouts.response_head * 5),
+            transaction_bound: self.config.timeouts.transaction,
             every: Duration::from_secs(1),
             times: self.pipeline.settings.load().times,
             via,
@@ -397,7 +400,15 @@ fn pipeline(
     };
     let resolver = Resolver {
         known: Arc::clone(known),
-        locator: Locator::new(via, probe_times, limits.negative_cache),
+        locator: Locator::new(
+            via,
+            probe_times,
+            locate::Limits {
+                negative: limits.negative_cache,
+                negative_entries: limits.negative_cache_entries,
+                in_flight: limits.locate_in_flight,
+            },
+        ),
         learner: Arc::clone(learner),
         store: Arc::clone(store),
         store_within: timeouts.store,
@@ -465,6 +476,7 @@ fn placement(config: &Config) -> Placement {
         },
         constraints: config.placement.constraints.clone(),
         zone: config.router.zone.clone(),
+        slow_start: config.health.slow_start,
         business_key: match config.placement.business_key {
             config::BusinessKey::Hint => route::BusinessKey::Hint,
             config::BusinessKey::Claim => route::BusinessKey::Claim,

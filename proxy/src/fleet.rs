@@ -8,6 +8,7 @@ pub mod dialects;
 use crate::dialect::engine_rest::TableError;
 use crate::dialect::generic::RuleError;
 use crate::dialect::{Dialect, EngineRest};
+use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
 use crate::forward::tls;
 use crate::observe::Inventory;
@@ -145,6 +146,7 @@ impl Fleet {
                                 endpoint.host.clone(),
                                 endpoint.port,
                                 upstream,
+                                idle_max(config),
                             ))
                         }),
                 );
@@ -173,6 +175,7 @@ impl Fleet {
             installations,
             service_account: site.service_account.as_ref().and_then(basic),
             probe: probe(site),
+            budget: Arc::new(Budget::new(config.limits.retries_budget)),
             bulkhead: bulkhead(config, old),
             live: self.inventory.of(id),
             header: header(&site.name),
@@ -221,6 +224,7 @@ impl Fleet {
                                 endpoint.host.clone(),
                                 endpoint.port,
                                 upstream,
+                                idle_max(config),
                             ))
                         }),
                 );
@@ -241,6 +245,7 @@ impl Fleet {
             installations,
             service_account: None,
             probe: ProbeSettings::default(),
+            budget: Arc::new(Budget::new(config.limits.retries_budget)),
             bulkhead: bulkhead(config, old),
             live: self.inventory.of(record.site),
             header: header(name),
@@ -322,6 +327,11 @@ fn bulkhead(config: &Config, old: Option<&Arc<Site>>) -> Arc<Bulkhead> {
     old.map(|old| Arc::clone(&old.bulkhead))
         .filter(|held| held.limits() == (limits.in_flight_per_site, limits.queue_per_site))
         .unwrap_or_else(fresh)
+}
+
+/// The limit counts all threads; pools belong to one.
+fn idle_max(config: &Config) -> usize {
+    (config.limits.idle_per_endpoint / config.router.threads.max(1)).max(1)
 }
 
 fn header(name: &str) -> HeaderValue {

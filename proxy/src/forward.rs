@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod body;
+pub mod budget;
 pub mod bulkhead;
 pub mod connect;
 pub mod gather;

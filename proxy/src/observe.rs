@@ -3,6 +3,7 @@
 //! Owns observation. Must not know policy and never writes the store, except a site's identity the first time it is
 //! seen. Relies on the dialect for what a healthy answer looks like.
 
+pub mod accrual;
 pub mod inventory;
 pub mod judge;
 pub mod probe;

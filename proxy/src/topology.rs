@@ -4,6 +4,7 @@
 //! builds a new picture; live parts of sites that stay are carried over.
 
 use crate::dialect::Dialect;
+use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
 use crate::observe::Live;
 use homing_mapping_store::SiteId;
@@ -44,6 +45,8 @@ pub struct Site {
     pub service_account: Option<HeaderValue>,
     /// How it is probed.
     pub probe: ProbeSettings,
+    /// How much may be sent twice.
+    pub budget: Arc<Budget>,
     /// Caps what one site may hold of this router.
     pub bulkhead: Arc<Bulkhead>,
     /// What is observed and wanted of it.
@@ -117,6 +120,8 @@ pub struct Endpoint {
     pub port: u16,
     /// TLS towards it.
     pub tls: Option<Arc<UpstreamTls>>,
+    /// Connections that each thread keeps for later at most.
+    pub idle_max: usize,
     /// Requests running there from this router.
     pub running: AtomicUsize,
     /// Monotonic milliseconds until which it is passed over after a failed connect.
@@ -178,13 +183,19 @@ impl Topology {
 
 impl Endpoint {
     /// A new endpoint with a process-wide number of its own.
-    pub fn new(host: String, port: u16, tls: Option<Arc<UpstreamTls>>) -> Endpoint {
+    pub fn new(
+        host: String,
+        port: u16,
+        tls: Option<Arc<UpstreamTls>>,
+        idle_max: usize,
+    ) -> Endpoint {
         static NUMBERS: AtomicUsize = AtomicUsize::new(0);
         Endpoint {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             host,
             port,
             tls,
+            idle_max,
             running: AtomicUsize::new(0),
             avoid_until_ms: AtomicU64::new(0),
             breaks: AtomicU64::new(1),

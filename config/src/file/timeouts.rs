@@ -50,6 +50,10 @@ pub(crate) struct TimeoutsFile {
     /// For one site to say whether it has an id. Over it: the site counts as not asked.
     #[schemars(extend("x-min" = "10ms", "x-max" = "10m"))]
     pub(crate) locate: Period,
+    /// Longest that a transaction of an engine may run. A start whose outcome is unknown is looked for at its site only
+    /// after this time, because before it "not there" is no answer.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
+    pub(crate) transaction: Period,
     /// For each site to answer a read over all sites. Over it: the answer names the site as missing.
     #[schemars(extend("x-min" = "10ms", "x-max" = "1h"))]
     pub(crate) gather: Period,
@@ -74,6 +78,7 @@ impl Default for TimeoutsFile {
             drain: Period::seconds(30),
             probe: Period::seconds(2),
             locate: Period::seconds(2),
+            transaction: Period::seconds(300),
             gather: Period::seconds(10),
             store: Period::seconds(5),
         }

@@ -34,6 +34,8 @@ pub struct Timeouts {
     pub probe: Duration,
     /// For one site to say whether it has an id.
     pub locate: Duration,
+    /// Longest that a transaction of an engine may run.
+    pub transaction: Duration,
     /// For each site to answer a read over all sites.
     pub gather: Duration,
     /// For one operation of the store.
@@ -56,6 +58,7 @@ impl From<&TimeoutsFile> for Timeouts {
             drain: file.drain.0,
             probe: file.probe.0,
             locate: file.locate.0,
+            transaction: file.transaction.0,
             gather: file.gather.0,
             store: file.store.0,
         }

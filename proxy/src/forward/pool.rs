@@ -24,9 +24,6 @@ pub struct Connection {
     idle_since_ms: u64,
 }
 
-/// Connections of one endpoint that this thread keeps for later.
-pub const IDLE_PER_ENDPOINT_MAX: usize = 128;
-
 thread_local! {
     static POOL: RefCell<Vec<Vec<Connection>>> = const { RefCell::new(Vec::new()) };
 }
@@ -89,7 +86,7 @@ fn keep(endpoint: &Endpoint, mut connection: Connection) {
             pool.resize_with(endpoint.number + 1, Vec::new);
         }
         let kept = &mut pool[endpoint.number];
-        if kept.len() < IDLE_PER_ENDPOINT_MAX {
+        if kept.len() < endpoint.idle_max {
             kept.push(connection);
         } else {
             connection.will_close();

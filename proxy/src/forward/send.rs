@@ -82,6 +82,7 @@ pub async fn exchange(
     times: Times,
 ) -> Result<Answer, Problem> {
     let permit = enter(target).await?;
+    target.site.budget.request();
     let mut attempt = Attempt {
         permit: Some(permit),
         outgoing: Some(outgoing),
@@ -176,8 +177,11 @@ impl Attempt {
                 Step::Answer(Box::new(answer))
             }
             Err(Failure::NotSent { outgoing, permit }) => {
-                self.outgoing = Some(*outgoing);
                 self.permit = permit;
+                if !target.site.budget.again() {
+                    return Step::Failed(Box::new(self.exhausted(target)));
+                }
+                self.outgoing = Some(*outgoing);
                 Step::Again
             }
             Err(Failure::MaybeSent { what, permit, kind }) => {
@@ -186,7 +190,9 @@ impl Attempt {
                 self.last = Some(what);
                 match again {
                     // One more try, on a fresh connection.
-                    Some(copy) if number == 0 && kind == Broken::Cut => {
+                    Some(copy)
+                        if number == 0 && kind == Broken::Cut && target.site.budget.again() =>
+                    {
                         self.outgoing = Some(copy);
                         Step::Again
                     }

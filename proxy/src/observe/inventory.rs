@@ -2,13 +2,13 @@
 //!
 //! Owns the snapshot and the live cell of each site. Must not decide what follows from it, beyond `available`.
 
+use super::accrual::Accrual;
 use super::judge::{Evidence, Observed};
 use crate::clock;
 use arc_swap::ArcSwap;
 use homing_mapping_store::assignment::SiteState;
 use homing_mapping_store::{Generation, SiteId};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -78,8 +78,8 @@ pub struct Live {
     view: ArcSwap<SiteView>,
     changed: watch::Sender<()>,
     wake: Notify,
-    /// Traffic failures since the prober last looked.
-    failures: AtomicU64,
+    /// What traffic says.
+    pub accrual: Accrual,
     write: Mutex<()>,
 }
 
@@ -89,7 +89,7 @@ impl Default for Live {
             view: ArcSwap::from_pointee(SiteView::default()),
             changed: watch::Sender::new(()),
             wake: Notify::new(),
-            failures: AtomicU64::new(0),
+            accrual: Accrual::default(),
             write: Mutex::new(()),
         }
     }
@@ -135,16 +135,12 @@ impl Live {
     pub fn report(&self, evidence: Evidence) {
         match evidence {
             Evidence::ConnectFailed | Evidence::Broke => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.accrual.failed();
                 self.wake.notify_one();
             }
-            Evidence::Answered | Evidence::ProbePassed | Evidence::ProbeFailed(_) => {}
+            Evidence::Answered => self.accrual.answered(),
+            Evidence::ProbePassed | Evidence::ProbeFailed(_) => {}
         }
-    }
-
-    /// Failures of live traffic since the last call.
-    pub fn take_failures(&self) -> u64 {
-        self.failures.swap(0, Ordering::Relaxed)
     }
 
     /// Rings the bell and waits until `proven` or the site is down, at most `within`. Answers whether it was proven.

@@ -3,6 +3,7 @@
 //! Owns probing on connections of its own, so that neither a full bulkhead nor a stale pool can hide a fault. Must not
 //! decide what follows. Relies on the dialect for paths and for what a good answer is.
 
+use super::accrual;
 use super::inventory::Live;
 use super::judge::{Evidence, Judge, Observed, Thresholds, Why};
 use crate::dialect::Health;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many in a row it takes.
     pub thresholds: Thresholds,
+    /// When traffic makes a site suspect.
+    pub accrual: accrual::Rule,
 }
 
 /// Who keeps the identities of sites.
@@ -64,7 +67,7 @@ pub async fn run(
 ) {
     let mut judge = Judge::resume(settings.thresholds, site.live.observed());
     loop {
-        if site.live.take_failures() > 0 {
+        if site.live.accrual.is_trouble(settings.accrual) {
             judge.hear(Evidence::ConnectFailed);
         }
         let evidence = look(&site, settings, &*identities, &via).await;

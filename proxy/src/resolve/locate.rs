@@ -15,7 +15,7 @@ use homing_mapping_store::{Generation, Id, RoutingKey, SiteId};
 use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// What the search found.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,28 +32,40 @@ pub enum Located {
     Incomplete(Vec<SiteId>),
     /// More than one site has it.
     Conflict(Vec<SiteId>),
+    /// Nobody was asked: limit `locate_in_flight`.
+    TooMany,
 }
 
 /// The search, shared by all threads.
 pub struct Locator {
     flights: DashMap<RoutingKey, watch::Receiver<Option<Located>>>,
     absent: moka::sync::Cache<RoutingKey, ()>,
+    searches: Semaphore,
     via: HeaderValue,
     times: Times,
 }
 
-/// Keys remembered as absent at most.
-const ABSENT_MAX: u64 = 100_000;
+/// Limits of the search.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long absence is remembered; ids can appear, so keep it short.
+    pub negative: Duration,
+    /// Keys remembered as absent at most.
+    pub negative_entries: usize,
+    /// Searches at the same time at most.
+    pub in_flight: usize,
+}
 
 impl Locator {
-    /// A locator that remembers absence for `negative`; ids can appear, so keep it short.
-    pub fn new(via: HeaderValue, times: Times, negative: Duration) -> Locator {
+    /// A locator within these limits.
+    pub fn new(via: HeaderValue, times: Times, limits: Limits) -> Locator {
         let absent = moka::sync::Cache::builder()
-            .max_capacity(ABSENT_MAX)
-            .time_to_live(negative)
+            .max_capacity(limits.negative_entries as u64)
+            .time_to_live(limits.negative)
             .build();
         Locator {
             flights: DashMap::new(),
+            searches: Semaphore::new(limits.in_flight),
             absent,
             via,
             times,
@@ -62,9 +74,7 @@ impl Locator {
 
     /// Forgets that a key was absent: it was just made.
     pub fn appeared(&self, key: &RoutingKey) {
-        if self.absent.entry_count() > 0 {
-            self.absent.invalidate(key);
-        }
+        self.absent.invalidate(key);
     }
 
     /// Finds a key's home. Callers that ask for the same key at the same time share one search.
@@ -87,7 +97,10 @@ impl Locator {
                         flights: &self.flights,
                         key,
                     };
-                    let located = self.search(key, group, known).await;
+                    let located = match self.searches.try_acquire() {
+                        Ok(_permit) => self.search(key, group, known).await,
+                        Err(_) => Located::TooMany,
+                    };
                     metrics().locate.with_label_values(&[located.label()]).inc();
                     if located == Located::Absent {
                         self.absent.insert(key.clone(), ());
@@ -218,6 +231,7 @@ impl Located {
             Located::Absent => "absent",
             Located::Incomplete(_) => "incomplete",
             Located::Conflict(_) => "conflict",
+            Located::TooMany => "too many",
         }
     }
 }

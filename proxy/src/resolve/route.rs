@@ -8,6 +8,7 @@ use super::locate::{Located, Locator};
 use super::place::{self, Candidate, Constraint, Near, Open, Policy, Question, Refused};
 use super::target::{RouteSource, Target};
 use crate::classify::{Any, Class, Create, Gather, Keyed, Unknown};
+use crate::clock;
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
 use crate::topology::{Group, Site, Topology};
@@ -37,6 +38,8 @@ pub struct Placement {
     pub constraints: Vec<Constraint>,
     /// The router's own zone.
     pub zone: Option<String>,
+    /// How long a returning site takes to get its whole share.
+    pub slow_start: Duration,
     /// What a business key means.
     pub business_key: BusinessKey,
 }
@@ -248,6 +251,15 @@ impl Resolver {
                     .about(key)
                     .retry_after(Duration::from_secs(2)))
             }
+            Located::TooMany => {
+                crate::telemetry::metrics::limit_hit("locate_in_flight");
+                let detail = format!(
+                    "limit locate_in_flight reached: too many unknown ids are looked for at the same time, {key} was not"
+                );
+                Err(Problem::new(Reason::LimitExceeded, detail)
+                    .about(key)
+                    .retry_after(Duration::from_secs(1)))
+            }
             Located::Conflict(sites) => {
                 self.known.alarm(key, &sites);
                 Err(conflict(key, &sites))
@@ -418,6 +430,18 @@ fn over_sites(group: &Group) -> Result<Route, Problem> {
     }
 }
 
+/// A returning site gets its share of placements little by little.
+fn ramped(placement: &Placement, site: &Site) -> u32 {
+    let since = site.live.read(|view| view.since);
+    let slow_start = i64::try_from(placement.slow_start.as_millis()).unwrap_or(i64::MAX);
+    let up = clock::wall().0.saturating_sub(since).clamp(0, slow_start);
+    if site.weight == 0 || up == slow_start {
+        return site.weight;
+    }
+    let share = i64::from(site.weight) * up / slow_start;
+    u32::try_from(share).unwrap_or(site.weight).max(1)
+}
+
 fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) -> Candidate {
     let (available, serving) = site.live.read(|view| (view.available(), view.serving));
     let zone = site
@@ -426,7 +450,7 @@ fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) -> Candidate 
         .and_then(|installation| installation.zone.as_deref());
     Candidate {
         site: site.id,
-        weight: site.weight,
+        weight: ramped(placement, site),
         running: site.bulkhead.in_flight(),
         near: if zone.is_some() && zone == placement.zone.as_deref() {
             Near::Here
