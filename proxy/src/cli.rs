@@ -2,6 +2,9 @@
 //!
 //! Owns the words that people type. Must not do the work; each verb has its own file.
 
+mod config;
+mod demo;
+mod engine;
 mod input;
 mod serve;
 
@@ -39,6 +42,12 @@ struct Arguments {
 enum Verb {
     /// Run a router.
     Serve(serve::Serve),
+    /// Run one node of Homing's own engine.
+    Engine(engine::Engine),
+    /// Run two sites with own engines, a router and one sample process.
+    Demo(demo::Demo),
+    /// Check, show and compare configuration files.
+    Config(config::Config),
 }
 
 /// Parses the arguments and runs the verb.
@@ -58,7 +67,9 @@ pub fn main() -> ExitCode {
         }
     };
     match arguments.verb {
-        Verb::Serve(serve) => serve.run(),
+        Verb::Serve(serve) => serve.run().into(),
+        Verb::Engine(engine) => engine.run().into(),
+        Verb::Demo(demo) => demo.run().into(),
+        Verb::Config(config) => config.run(),
     }
-    .into()
 }

@@ -45,6 +45,11 @@ impl Serve {
     }
 }
 
+/// Runs a router that takes nothing over.
+pub(super) fn alone(inputs: Inputs, loaded: Loaded) -> Result<(), app::Error> {
+    serve(inputs, loaded, Beginning::Alone)
+}
+
 fn serve(inputs: Inputs, loaded: Loaded, beginning: Beginning) -> Result<(), app::Error> {
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)

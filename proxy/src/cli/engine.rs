@@ -1,0 +1,77 @@
+//! `homing engine`: one node of Homing's own engine.
+//!
+//! Owns the process around a node. Must not know what an engine does.
+
+use super::Exit;
+use super::input::{self, ConfigArgs};
+use super::serve::logging;
+use crate::telemetry::chain;
+use homing_config::Purpose;
+use homing_config::settings::{Config, StoreUrl};
+use homing_engine::{Node, Options};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Run one node of Homing's own engine.
+#[derive(clap::Args)]
+pub(super) struct Engine {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Engine {
+    pub(super) fn run(self) -> Exit {
+        let inputs = input::inputs(&self.config.config, &self.config.set);
+        let Some(loaded) = input::loaded(&inputs, Purpose::Engine) else {
+            return Exit::Config;
+        };
+        logging(&loaded.config);
+        let Some(options) = options(&loaded.config) else {
+            return Exit::Config;
+        };
+        let runtime = match tokio::runtime::Runtime::new() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!("cannot start threads: {error}");
+                return Exit::Failed;
+            }
+        };
+        runtime.block_on(node(options))
+    }
+}
+
+fn options(config: &Config) -> Option<Options> {
+    let engine = config.engine.as_ref()?;
+    Some(Options {
+        bind: engine.bind,
+        store_url: match &engine.store {
+            StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+            StoreUrl::Postgres(url) => url.expose().to_owned(),
+        },
+        executor: engine.executor,
+        failover_window: engine.failover_window,
+        name: config.router.name.clone(),
+        ..Options::default()
+    })
+}
+
+async fn node(options: Options) -> Exit {
+    let node = match Node::start(options).await {
+        Ok(node) => node,
+        Err(error) => {
+            tracing::error!("the engine does not start: {}", chain(&error));
+            return Exit::Failed;
+        }
+    };
+    tracing::info!(address = %node.address(), "ready");
+    if let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    node.shutdown().await;
+    Exit::Ok
+}
