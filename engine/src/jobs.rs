@@ -1,85 +1,86 @@
 //! The job executor: claims what is due and runs it.
 //!
-//! Owns the loop and its pauses. Must not decide about jobs: the claim says which, the machine says what. Stops by
-//! giving back what it holds.
+//! Owns the loop, its pauses and how much runs at once. Must not decide about jobs: the claim says which, the machine
+//! says what. Claims only while this engine is a living member of the cluster.
 
+use crate::cluster::Membership;
 use crate::runtime::Handle;
+use crate::store::Failure;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Jobs claimed at once.
-const BATCH: i64 = 32;
-/// How long a claim holds without its engine showing life.
+/// Jobs that run at once.
+const CAPACITY: usize = 32;
+/// How long a claim is good for by the database's record; what ends it is the death of its engine.
 pub(crate) const LEASE_MS: i64 = 300_000;
 /// Longest pause between two looks: what another engine made is seen no later.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Pause after the database failed.
-const PAUSE_BROKEN: Duration = Duration::from_secs(1);
+/// Shortest pause after a look that found nothing: a due job may wait for its instance's lane.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
 
-/// Runs until `stop` says so; then gives back what it holds.
+/// Runs until `stop` says so.
 pub(crate) async fn run(
     handle: Handle,
-    owner: String,
+    mut member: Membership,
     mut enabled: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut running = JoinSet::new();
     while !*stop.borrow() {
-        if !*enabled.borrow() {
-            tokio::select! {
-                _ = enabled.changed() => {}
-                _ = stop.changed() => {}
+        let owner = member
+            .borrow_and_update()
+            .clone()
+            .filter(|_| *enabled.borrow_and_update());
+        let mut pause = PAUSE_MAX;
+        if let Some(owner) = owner.filter(|_| running.len() < CAPACITY) {
+            match claim(&handle, &owner, &mut running).await {
+                Ok(0) => pause = until_due(&handle).await,
+                Ok(_) => continue,
+                Err(failure) => tracing::warn!(%failure, "jobs could not be claimed"),
             }
-            continue;
         }
-        let pause = match round(&handle, &owner).await {
-            Ok(true) => continue,
-            Ok(false) => pause(&handle).await,
-            Err(failure) => {
-                tracing::warn!(%failure, "jobs could not be claimed");
-                PAUSE_BROKEN
-            }
-        };
         tokio::select! {
             () = handle.inner.job_bell.notified() => {}
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => {}
             _ = enabled.changed() => {}
+            _ = member.changed() => {}
+            Some(done) = running.join_next() => {
+                if let Err(failure) = done {
+                    tracing::error!(%failure, "a job's task ended by itself");
+                }
+            }
         }
     }
-    if let Err(failure) = handle.store().release_jobs(&owner).await {
-        tracing::warn!(%failure, "jobs could not be given back");
-    }
+    while running.join_next().await.is_some() {}
 }
 
-/// One claim and its jobs; says whether there were any.
-async fn round(handle: &Handle, owner: &str) -> Result<bool, crate::store::Failure> {
+/// Claims and begins jobs; gives how many.
+async fn claim(handle: &Handle, owner: &str, running: &mut JoinSet<()>) -> Result<usize, Failure> {
     let now = handle.clock().now();
+    let free = i64::try_from(CAPACITY - running.len()).unwrap_or(0);
+    // A look first, so that an idle engine writes nothing.
+    if handle.store().next_due().await?.is_none_or(|due| due > now) {
+        return Ok(0);
+    }
     let claimed = handle
         .store()
-        .claim_jobs(owner, BATCH, now, LEASE_MS)
+        .claim_jobs(owner, free, now, LEASE_MS)
         .await?;
-    if claimed.is_empty() {
-        return Ok(false);
-    }
-    let mut running = JoinSet::new();
+    let count = claimed.len();
     for job in claimed {
         let handle = handle.clone();
         running.spawn(async move { handle.run_claimed(&job).await });
     }
-    while let Some(done) = running.join_next().await {
-        if let Err(failure) = done {
-            tracing::error!(%failure, "a job's task ended by itself");
-        }
-    }
-    Ok(true)
+    Ok(count)
 }
 
 /// Until the next job is due, but not too long.
-async fn pause(handle: &Handle) -> Duration {
+async fn until_due(handle: &Handle) -> Duration {
     let Ok(Some(due)) = handle.store().next_due().await else {
         return PAUSE_MAX;
     };
-    let wait = due.saturating_sub(handle.clock().now()).max(1);
-    Duration::from_millis(u64::try_from(wait).unwrap_or(1)).min(PAUSE_MAX)
+    let wait = u64::try_from(due.saturating_sub(handle.clock().now())).unwrap_or(0);
+    Duration::from_millis(wait).clamp(PAUSE_MIN, PAUSE_MAX)
 }

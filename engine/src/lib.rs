@@ -10,6 +10,7 @@
 )]
 
 pub mod clock;
+mod cluster;
 mod error;
 pub mod expr;
 pub mod ids;

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::model::Delegates;
 use crate::runtime::Handle;
 use crate::store::{Failure, Store};
-use crate::{jobs, rest};
+use crate::{cluster, jobs, rest};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -81,13 +81,12 @@ impl Node {
             .map_err(|e| StartError::Bind(options.bind, e))?;
         let (stop, stopped) = watch::channel(false);
         let (executor, enabled) = watch::channel(options.executor);
-        let owner = format!("{}-{}", options.name, handle.new_id());
-        let mut tasks = vec![tokio::spawn(jobs::run(
-            handle.clone(),
-            owner,
-            enabled,
-            stopped.clone(),
-        ))];
+        let (member, membership) = watch::channel(None);
+        let executor_task = jobs::run(handle.clone(), membership, enabled, stopped.clone());
+        let name = options.name.clone();
+        let (window, until) = (options.failover_window, stopped.clone());
+        let cluster_task = cluster::run(handle.clone(), name, window, member, until);
+        let mut tasks = vec![tokio::spawn(executor_task), tokio::spawn(cluster_task)];
         let app = rest::router_with(
             handle.clone(),
             rest::Settings {
@@ -118,6 +117,13 @@ impl Node {
     /// Switches this node's executor.
     pub fn set_executor(&self, enabled: bool) {
         self.executor.send_replace(enabled);
+    }
+
+    /// Stops at once and gives nothing back, as if the process had died. For tests of what others then do.
+    pub fn abort(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 
     /// Stops: no more claims, requests in flight are finished, held jobs are given back.

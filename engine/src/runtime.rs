@@ -9,6 +9,7 @@ mod deploy;
 mod instances;
 mod jobs;
 mod messages;
+mod takeover;
 mod tasks;
 mod work;
 

@@ -9,6 +9,7 @@ mod database;
 mod deployments;
 mod incident;
 mod list;
+mod members;
 mod postgres;
 mod read;
 mod schema;
@@ -28,6 +29,7 @@ pub use deployments::{
 };
 pub use incident::Incident;
 pub use list::{Condition, Page, Query, Sort};
+pub use members::Peer;
 pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
 pub use statement::{Expect, Statement};
 pub use tasks::{Comment, Link, TaskFields};
@@ -46,7 +48,11 @@ impl Store {
     pub async fn open(url: &str) -> Result<Store, Failure> {
         let db = Database::open(url).await?;
         schema::migrate(&db).await?;
-        Ok(Store { db: Arc::new(db) })
+        let store = Store { db: Arc::new(db) };
+        if matches!(&*store.db, Database::Sqlite(_)) {
+            store.reclaim_file().await?;
+        }
+        Ok(store)
     }
 
     /// The identity of this database, given to it when it was made.

@@ -84,7 +84,10 @@ impl Store {
              AND (j.exclusive = 0 OR j.inst IS NULL) ORDER BY j.prio DESC, j.due, j.id LIMIT ?{skip}) RETURNING {COLUMNS}"
         );
         let until = now.saturating_add(lease);
+        let alive = "UPDATE engine SET running = running WHERE id = ? AND status = 'active'";
         let out = vec![
+            // An engine that others took for dead gets nothing.
+            Statement::new(alive, vec![owner.into()]).expecting(Expect::One),
             Statement::new(lanes, vec![owner.into(), now.into(), most.into()]),
             Statement::new(exclusive, vec![owner.into(), until.into(), owner.into()])
                 .expecting(Expect::Rows),
@@ -107,18 +110,6 @@ impl Store {
             .await?
             .first()
             .and_then(|row| row.maybe_int(0)))
-    }
-
-    /// Gives jobs back: those of an engine, as it stops or after it died.
-    pub async fn release_jobs(&self, owner: &str) -> Result<(), Failure> {
-        let out = vec![
-            Statement::new(
-                "UPDATE job SET owner = NULL, fence = fence + 1 WHERE owner = ?",
-                vec![owner.into()],
-            ),
-            Statement::new("DELETE FROM lane WHERE owner = ?", vec![owner.into()]),
-        ];
-        self.db.apply(out).await.map(|_| ())
     }
 
     /// Claims external tasks; gives their ids, in the order asked for.

@@ -20,6 +20,9 @@ pub enum Failure {
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
+    /// Another process has the file.
+    #[error("another engine has the database file {0} open; nodes of a cluster need PostgreSQL")]
+    Held(String),
     /// A record that cannot be read.
     #[error("the record of {what} cannot be read: {reason}")]
     Record {

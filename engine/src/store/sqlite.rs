@@ -10,7 +10,10 @@ use sqlx::sqlite::{
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef,
 };
+use std::fs::File;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,6 +34,8 @@ type Request = (Vec<Statement>, oneshot::Sender<Answer>);
 pub struct Sqlite {
     readers: SqlitePool,
     writer: mpsc::Sender<Request>,
+    /// Held while the file is open: proof that no other engine has it.
+    lock: Mutex<Option<File>>,
 }
 
 impl Sqlite {
@@ -44,6 +49,7 @@ impl Sqlite {
             .pragma("temp_store", "memory")
             .statement_cache_capacity(512)
             .disable_statement_logging();
+        let lock = lock(options.get_filename())?;
         let connection = SqliteConnection::connect_with(&options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -51,7 +57,11 @@ impl Sqlite {
             .await?;
         let (writer, requests) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(write(connection, requests));
-        Ok(Sqlite { readers, writer })
+        Ok(Sqlite {
+            readers,
+            writer,
+            lock: Mutex::new(lock),
+        })
     }
 
     pub(super) async fn query(
@@ -75,6 +85,26 @@ impl Sqlite {
 
     pub(super) async fn close(&self) {
         self.readers.close().await;
+        drop(
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+}
+
+/// Locks the file beside the database; memory needs no lock.
+fn lock(database: &Path) -> Result<Option<File>, Failure> {
+    let name = database.to_string_lossy();
+    if name.is_empty() || name.contains(":memory:") || name.starts_with("file:sqlx-in-memory") {
+        return Ok(None);
+    }
+    let path = format!("{name}.lock");
+    let file = File::create(&path).map_err(|e| Failure::Database(e.into()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(_) => Err(Failure::Held(name.into_owned())),
     }
 }
 

@@ -1,0 +1,68 @@
+//! Who is dead: a pure judgement over what this observer has seen.
+
+use crate::store::Peer;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// What was seen of each peer: its last beat, and when that was first seen.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    seen: HashMap<String, (i64, Instant)>,
+}
+
+impl Judge {
+    /// The peers whose beat has stood still for their own window. A peer that is seen for the first time is watched for a
+    /// whole window, so an engine that has just started buries nobody.
+    pub(super) fn dead(&mut self, peers: &[Peer], now: Instant) -> Vec<Peer> {
+        self.seen
+            .retain(|id, _| peers.iter().any(|peer| peer.id == *id));
+        let mut out = Vec::new();
+        for peer in peers {
+            let seen = self.seen.entry(peer.id.clone()).or_insert((peer.beat, now));
+            if seen.0 != peer.beat {
+                *seen = (peer.beat, now);
+            }
+            let window = Duration::from_millis(u64::try_from(peer.window_ms).unwrap_or(0));
+            if now.duration_since(seen.1) > window {
+                out.push(peer.clone());
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(beat: i64) -> Peer {
+        Peer {
+            id: "b".into(),
+            name: "b".into(),
+            epoch: 1,
+            beat,
+            window_ms: 900,
+        }
+    }
+
+    #[test]
+    fn a_peer_is_dead_only_when_its_beat_stood_still_for_its_whole_window() {
+        let mut judge = Judge::default();
+        let begin = crate::clock::monotonic();
+        let at = |ms| begin + Duration::from_millis(ms);
+        assert!(judge.dead(&[peer(1)], at(0)).is_empty());
+        assert!(judge.dead(&[peer(2)], at(800)).is_empty());
+        assert!(judge.dead(&[peer(2)], at(1_700)).is_empty());
+        assert_eq!(judge.dead(&[peer(2)], at(1_701)), [peer(2)]);
+    }
+
+    #[test]
+    fn a_fresh_observer_watches_for_a_whole_window_first() {
+        let begin = crate::clock::monotonic();
+        assert!(
+            Judge::default()
+                .dead(&[peer(7)], begin + Duration::from_secs(3600))
+                .is_empty()
+        );
+    }
+}

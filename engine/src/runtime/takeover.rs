@@ -1,0 +1,40 @@
+//! Taking over what a dead engine held.
+
+use super::Handle;
+use crate::cluster::FAILOVERS_MAX;
+use crate::store::{Failure, Incident, Peer};
+
+impl Handle {
+    /// Takes over; `false` if another member was faster or the engine lives after all.
+    pub(crate) async fn take_over(&self, dead: &Peer) -> Result<bool, Failure> {
+        let (mut poisoned, mut incidents) = (Vec::new(), Vec::new());
+        for (job, failovers) in self.inner.store.held_by(&dead.id).await? {
+            if failovers + 1 < FAILOVERS_MAX {
+                continue;
+            }
+            poisoned.push(job.id.clone());
+            let Some(instance) = job.instance.filter(|_| job.retries <= 1) else {
+                continue;
+            };
+            incidents.push(Incident {
+                id: self.new_id(),
+                instance,
+                execution: job.execution.unwrap_or_default(),
+                definition: job.definition,
+                element: job.element,
+                kind: "failedJob",
+                message: Some("the engines that ran this job died".to_owned()),
+                about: job.id,
+                tenant: job.tenant,
+            });
+        }
+        let now = self.inner.clock.now();
+        let taken = self
+            .inner
+            .store
+            .bury(dead, &poisoned, &incidents, now)
+            .await?;
+        self.inner.job_bell.notify_one();
+        Ok(taken)
+    }
+}

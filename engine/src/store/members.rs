@@ -1,0 +1,131 @@
+//! The rows of the cluster's engines, and the work of dead ones.
+
+use super::cell::Cell;
+use super::database::Failure;
+use super::read::{JobRow, job};
+use super::statement::{Expect, Statement};
+use super::{Incident, Store};
+
+/// An engine of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Its id; a new one each time it joins.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Grows when it is declared dead.
+    pub epoch: i64,
+    /// Its heartbeat.
+    pub beat: i64,
+    /// How long its beat may stand still.
+    pub window_ms: i64,
+}
+
+impl Store {
+    /// Joins the cluster.
+    pub async fn join(&self, id: &str, name: &str, window_ms: i64) -> Result<Peer, Failure> {
+        let sql = "INSERT INTO engine (id, name, epoch, status, beat, beat_at, window_ms, running, capacity) \
+                   VALUES (?, ?, 1, 'active', 1, 0, ?, 0, 0)";
+        self.apply(vec![Statement::new(
+            sql,
+            vec![id.into(), name.into(), window_ms.into()],
+        )])
+        .await?;
+        let (id, name) = (id.to_owned(), name.to_owned());
+        Ok(Peer {
+            id,
+            name,
+            epoch: 1,
+            beat: 1,
+            window_ms,
+        })
+    }
+
+    /// Beats; `false` if this engine was declared dead.
+    pub async fn beat(&self, peer: &mut Peer) -> Result<bool, Failure> {
+        let sql =
+            "UPDATE engine SET beat = beat + 1 WHERE id = ? AND epoch = ? AND status = 'active'";
+        let cells = vec![(&peer.id).into(), peer.epoch.into()];
+        let alive = self
+            .once(vec![Statement::new(sql, cells).expecting(Expect::One)])
+            .await?;
+        peer.beat += i64::from(alive);
+        Ok(alive)
+    }
+
+    /// The living members.
+    pub async fn peers(&self) -> Result<Vec<Peer>, Failure> {
+        let sql = "SELECT id, name, epoch, beat, window_ms FROM engine WHERE status = 'active'";
+        let rows = self.rows(sql, Vec::new()).await?;
+        let peer = |row: &super::Row| Peer {
+            id: row.text(0),
+            name: row.text(1),
+            epoch: row.int(2),
+            beat: row.int(3),
+            window_ms: row.int(4),
+        };
+        Ok(rows.iter().map(peer).collect())
+    }
+
+    /// Leaves the cluster; jobs that are held go back.
+    pub async fn leave(&self, id: &str) -> Result<(), Failure> {
+        let mut out = give_back(id);
+        out.push(Statement::new(
+            "DELETE FROM engine WHERE id = ?",
+            vec![id.into()],
+        ));
+        self.apply(out).await
+    }
+
+    /// Jobs that an engine holds.
+    pub async fn held_by(&self, id: &str) -> Result<Vec<(JobRow, i64)>, Failure> {
+        let sql = "SELECT id, inst, exec, def, act, kind, retries, tried, fence, due, repeat, suspended, tenant, failovers \
+                   FROM job WHERE owner = ?";
+        let rows = self.rows(sql, vec![id.into()]).await?;
+        Ok(rows.iter().map(|row| (job(row), row.int(13))).collect())
+    }
+
+    /// Declares an engine dead and gives its work back, if its beat still stands where it was seen; `false` if not, or if
+    /// another member was faster. Jobs of `poisoned` lose a try; the incidents open with them.
+    pub async fn bury(
+        &self,
+        dead: &Peer,
+        poisoned: &[String],
+        incidents: &[Incident],
+        now: i64,
+    ) -> Result<bool, Failure> {
+        let sql = "UPDATE engine SET status = 'dead', epoch = epoch + 1 \
+                   WHERE id = ? AND epoch = ? AND beat = ? AND status = 'active'";
+        let cells: Vec<Cell> = vec![(&dead.id).into(), dead.epoch.into(), dead.beat.into()];
+        let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
+        for id in poisoned {
+            let sql =
+                "UPDATE job SET retries = retries - 1, tried = 1, err = ?, trace = ? WHERE id = ?";
+            let why = "the engines that ran this job died";
+            out.push(Statement::new(sql, vec![why.into(), why.into(), id.into()]));
+        }
+        out.extend(incidents.iter().flat_map(|incident| incident.open(now)));
+        out.extend(give_back(&dead.id));
+        self.once(out).await
+    }
+
+    /// A file that no other process can have open has no living owner but this engine: everything goes back at once.
+    pub async fn reclaim_file(&self) -> Result<(), Failure> {
+        let out = [
+            "UPDATE job SET owner = NULL, fence = fence + 1, failovers = failovers + 1 WHERE owner IS NOT NULL",
+            "DELETE FROM lane",
+            "DELETE FROM engine",
+        ];
+        self.apply(out.map(|sql| Statement::new(sql, Vec::new())).into())
+            .await
+    }
+}
+
+fn give_back(owner: &str) -> Vec<Statement> {
+    let out = [
+        "UPDATE job SET owner = NULL, fence = fence + 1, failovers = failovers + 1 WHERE owner = ?",
+        "DELETE FROM lane WHERE owner = ?",
+    ];
+    out.map(|sql| Statement::new(sql, vec![owner.into()]))
+        .into()
+}
