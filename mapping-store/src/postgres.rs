@@ -7,7 +7,7 @@ mod session;
 mod wake;
 
 use crate::sql::Sql;
-use crate::sql::session::{Access, Backend, Session};
+use crate::sql::session::{Access, Backend, Session, failed};
 use crate::store::{Error, Handle};
 use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -53,7 +53,7 @@ pub(crate) async fn open(url: &str) -> Result<Handle, Error> {
         .acquire_timeout(ANSWER_TIMEOUT)
         .connect_with(options)
         .await
-        .map_err(|error| session::failed("connect", error))?;
+        .map_err(|error| failed("connect", error))?;
     migrations()
         .run(&pool)
         .await
@@ -93,7 +93,7 @@ impl Backend for Postgres {
             .pool
             .acquire()
             .await
-            .map_err(|error| session::failed(doing, error))?;
+            .map_err(|error| failed(doing, error))?;
         Ok(Box::new(
             session::PostgresSession::begin(connection, access, doing).await?,
         ))

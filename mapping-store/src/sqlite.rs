@@ -7,7 +7,7 @@ mod lock;
 mod session;
 
 use crate::sql::Sql;
-use crate::sql::session::{Access, Backend, Session};
+use crate::sql::session::{Access, Backend, Session, failed};
 use crate::store::{Error, Handle};
 use async_trait::async_trait;
 use lock::Lock;
@@ -58,7 +58,7 @@ pub(crate) async fn open(file: &str, router: Option<&str>) -> Result<Handle, Err
         .max_lifetime(None)
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
         .await
-        .map_err(|source| session::failed("open the file", source))?;
+        .map_err(|source| failed("open the file", source))?;
     migrations()
         .run(&writer)
         .await
@@ -103,7 +103,7 @@ impl Backend for Sqlite {
         let connection = pool
             .acquire()
             .await
-            .map_err(|source| session::failed(doing, source))?;
+            .map_err(|source| failed(doing, source))?;
         let session =
             session::SqliteSession::begin(connection, access, doing, Arc::clone(&self.wake))
                 .await?;

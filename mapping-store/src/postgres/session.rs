@@ -6,30 +6,13 @@
 use super::{ANSWER_TIMEOUT, bulk};
 use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
-use crate::sql::session::{Access, Arg, Ledger, Row, Session, StoredMapping, Value, args};
+use crate::sql::session::{Access, Arg, Ledger, Row, Session, StoredMapping, Value, args, failed};
 use crate::store::Error;
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Column as _, Row as _, TypeInfo as _};
-
-/// A failed statement, in the words of the store.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other error means the same here: no answer"
-)]
-pub(super) fn failed(doing: &'static str, error: sqlx::Error) -> Error {
-    match error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            Error::Corrupt(error.to_string())
-        }
-        other => Error::Unavailable {
-            doing,
-            source: Box::new(other),
-        },
-    }
-}
 
 pub(super) struct PostgresSession {
     connection: PoolConnection<sqlx::Postgres>,

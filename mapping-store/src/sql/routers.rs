@@ -3,14 +3,14 @@
 //! Owns the heartbeat's row. Relies on the store's clock for what is alive.
 
 use super::Sql;
-use super::session::{Row, args, stored};
+use super::session::{Access, Row, args, stored};
 use super::write::Write;
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::store::{Error, RouterRecord, Seq};
 
 impl Sql {
-    /// One statement, without the store's lock: a router writes only its own row.
+    /// Without the store's lock: a router writes only its own row.
     pub(super) async fn note_router(
         &self,
         router: &RouterRecord,
@@ -18,7 +18,7 @@ impl Sql {
     ) -> Result<(), Error> {
         let mut session = self
             .backend
-            .session(super::session::Access::Write, "send a heartbeat")
+            .session(Access::Write, "send a heartbeat")
             .await?;
         let now = session.now().await?;
         let sql = "INSERT INTO routers (name, registry_acknowledged, applied, address, version, config_hash, seen_at, \

@@ -135,6 +135,20 @@ pub(crate) struct Ledger {
     pub(crate) audit_hash: String,
 }
 
+/// A failed statement, in the words of the store.
+pub(crate) fn failed(doing: &'static str, error: sqlx::Error) -> Error {
+    if matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)
+    ) {
+        return Error::Corrupt(error.to_string());
+    }
+    Error::Unavailable {
+        doing,
+        source: Box::new(error),
+    }
+}
+
 /// What a session is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Access {

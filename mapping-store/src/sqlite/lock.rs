@@ -4,8 +4,8 @@
 //! the store was opened. An older copy put in the store's place has a smaller number, another file has another inode;
 //! both begin an incarnation. Two processes of the same router may overlap: that is how a new binary takes over.
 
-use super::session::failed;
 use crate::sql::INCARNATION_MAX;
+use crate::sql::session::failed;
 use crate::store::Error;
 use sqlx::{Row as _, SqlitePool};
 use std::fs::{File, OpenOptions, TryLockError};

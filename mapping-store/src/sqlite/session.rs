@@ -5,7 +5,7 @@
 use super::bulk;
 use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
-use crate::sql::session::{Access, Arg, Ledger, Row, Session, StoredMapping, Value, args};
+use crate::sql::session::{Access, Arg, Ledger, Row, Session, StoredMapping, Value, args, failed};
 use crate::store::Error;
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
@@ -14,23 +14,6 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, SqlSafeStr, TypeInfo as _, ValueRef as _};
 use std::sync::Arc;
 use tokio::sync::Notify;
-
-/// A failed statement, in the words of the store.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other error means the same here: no answer"
-)]
-pub(super) fn failed(doing: &'static str, error: sqlx::Error) -> Error {
-    match error {
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            Error::Corrupt(error.to_string())
-        }
-        other => Error::Unavailable {
-            doing,
-            source: Box::new(other),
-        },
-    }
-}
 
 pub(super) struct SqliteSession {
     connection: PoolConnection<sqlx::Sqlite>,

@@ -1,0 +1,28 @@
+//! One suite of promises that both backends keep.
+
+#![allow(clippy::unwrap_used, reason = "a promise that cannot be tried fails")]
+
+#[path = "../support.rs"]
+mod support;
+
+mod audit;
+mod faults;
+mod leases;
+mod mappings;
+mod registry;
+mod sequence;
+
+/// Makes each async function a test on SQLite and one on PostgreSQL.
+macro_rules! on_both {
+    ($($promise:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() { super::$promise(crate::support::fresh_sqlite().await).await })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() { super::$promise(crate::support::fresh_postgres().await).await })*
+        }
+    };
+}
+pub(crate) use on_both;
