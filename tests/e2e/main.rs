@@ -5,3 +5,4 @@ mod handover;
 mod harness_works;
 mod reload;
 mod tidy;
+mod workers;
