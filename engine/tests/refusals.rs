@@ -1,0 +1,306 @@
+//! What clients are told when something is wrong, in the engine's own shape.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+mod support;
+
+use hyper::Method;
+use serde_json::{Value as Json, json};
+use support::{Engine, flows, model};
+
+fn shape(answer: &support::Answer) -> (u16, String, bool) {
+    let body = answer.json();
+    let kind = body["type"].as_str().unwrap_or_default().to_owned();
+    (answer.status, kind, body["message"].is_string())
+}
+
+#[expect(clippy::too_many_lines, reason = "a table of requests and answers")]
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_things_are_refused_as_the_real_engine_refuses_them() {
+    let engine = Engine::without_executor().await;
+    let cases = [
+        (
+            Method::GET,
+            "/process-instance/none",
+            404,
+            "InvalidRequestException",
+        ),
+        (Method::GET, "/task/none", 404, "InvalidRequestException"),
+        (Method::POST, "/task/none/complete", 500, "RestException"),
+        (
+            Method::POST,
+            "/process-definition/key/none/start",
+            404,
+            "RestException",
+        ),
+        (
+            Method::POST,
+            "/process-definition/none/start",
+            500,
+            "RestException",
+        ),
+        (
+            Method::POST,
+            "/external-task/none/complete",
+            404,
+            "RestException",
+        ),
+        (Method::POST, "/job/none/execute", 404, "RestException"),
+        (Method::POST, "/message", 400, "RestException"),
+        (Method::GET, "/no-such-route", 404, "NotFoundException"),
+        (Method::DELETE, "/version", 405, "NotAllowedException"),
+        (
+            Method::GET,
+            "/task?maxResults=many",
+            404,
+            "QueryParamException",
+        ),
+        (
+            Method::GET,
+            "/task?sortBy=name",
+            400,
+            "InvalidRequestException",
+        ),
+        (
+            Method::GET,
+            "/task?sortBy=colour&sortOrder=asc",
+            400,
+            "InvalidRequestException",
+        ),
+        (Method::GET, "/user", 501, "NotImplementedException"),
+        (
+            Method::GET,
+            "/history/job-log/count",
+            501,
+            "NotImplementedException",
+        ),
+        (
+            Method::GET,
+            "/task?candidateGroupLike=x",
+            501,
+            "NotImplementedException",
+        ),
+    ];
+    for (method, path, status, kind) in cases {
+        let body = json!({ "workerId": "w", "messageName": "nobody" });
+        let answer = engine
+            .send(method.clone(), &format!("/engine-rest{path}"), body)
+            .await;
+        assert_eq!(
+            shape(&answer),
+            (status, kind.to_owned(), true),
+            "{method} {path}: {}",
+            answer.json()
+        );
+        assert_eq!(
+            answer.content_type.as_deref(),
+            Some("application/json"),
+            "{path}"
+        );
+    }
+    // As the real engine: no such instance is no error here.
+    let answer = engine
+        .send(
+            Method::PUT,
+            "/engine-rest/process-instance/none/suspended",
+            json!({ "suspended": true }),
+        )
+        .await;
+    assert_eq!(answer.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_worker_that_holds_a_task_may_answer_it() {
+    let engine = Engine::without_executor().await;
+    let task = "<serviceTask id=\"x\" camunda:type=\"external\" camunda:topic=\"t\"/>";
+    engine
+        .deploy(&model(&format!(
+            "<startEvent id=\"s\"/>{task}<endEvent id=\"e\"/>{}",
+            flows("s>x x>e")
+        )))
+        .await;
+    engine.begin("p", json!({})).await;
+    let work = engine.fetch("t").await;
+    let path = format!(
+        "/engine-rest/external-task/{}/complete",
+        work[0]["id"].as_str().unwrap()
+    );
+    let answer = engine
+        .send(Method::POST, &path, json!({ "workerId": "other" }))
+        .await;
+    assert_eq!(answer.status, 400);
+    let told = answer.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        told.contains("cannot be completed by worker 'other'. It is locked by worker 'w'."),
+        "{told}"
+    );
+    assert!(
+        engine.fetch("t").await.is_empty(),
+        "a locked task is not given twice"
+    );
+    assert_eq!(
+        engine
+            .send(Method::POST, &path, json!({ "workerId": "w" }))
+            .await
+            .status,
+        204
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_fetch_is_answered_as_soon_as_there_is_work() {
+    let engine = Engine::without_executor().await;
+    let task = "<serviceTask id=\"x\" camunda:type=\"external\" camunda:topic=\"t\"/>";
+    engine
+        .deploy(&model(&format!(
+            "<startEvent id=\"s\"/>{task}<endEvent id=\"e\"/>{}",
+            flows("s>x x>e")
+        )))
+        .await;
+    let body = json!({ "workerId": "w", "maxTasks": 1, "asyncResponseTimeout": 20_000,
+                       "topics": [{ "topicName": "t", "lockDuration": 1000 }] });
+    let begun = tokio::time::Instant::now();
+    let (fetched, _) = tokio::join!(
+        engine.post("/engine-rest/external-task/fetchAndLock", body),
+        engine.begin("p", json!({}))
+    );
+    assert_eq!(fetched.as_array().map(Vec::len), Some(1));
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(15),
+        "it waited for its timeout"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_models_leave_nothing_behind() {
+    let engine = Engine::without_executor().await;
+    let bomb =
+        "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><definitions>&b;</definitions>";
+    let good = model(&format!(
+        "<startEvent id=\"s\"/><endEvent id=\"e\"/>{}",
+        flows("s>e")
+    ));
+    let bad = good.replace("<endEvent id=\"e\"/>", "<complexGateway id=\"e\"/>");
+    for text in ["", "not xml", bomb, bad.as_str()] {
+        let answer = engine
+            .upload(
+                &[("deployment-name", "x")],
+                &[("good.bpmn", &good), ("bad.bpmn", text)],
+            )
+            .await;
+        assert_eq!(
+            shape(&answer),
+            (400, "ParseException".to_owned(), true),
+            "{text}"
+        );
+        let told = answer.json();
+        assert!(
+            told["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("ENGINE-09005 Could not parse BPMN process."),
+            "{told}"
+        );
+        assert!(
+            told["details"]["bad.bpmn"]["errors"][0]["line"].is_number(),
+            "{told}"
+        );
+    }
+    assert_eq!(
+        engine.get("/engine-rest/deployment/count").await["count"],
+        0
+    );
+    assert_eq!(
+        engine.get("/engine-rest/process-definition/count").await["count"],
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_never_rests_is_stopped() {
+    let engine = Engine::without_executor().await;
+    let text = model(&format!(
+        "<startEvent id=\"s\"/><exclusiveGateway id=\"g\"/><task id=\"t\"/>{}",
+        flows("s>g g>t t>g")
+    ));
+    engine.deploy(&text).await;
+    let answer = engine
+        .send(
+            Method::POST,
+            "/engine-rest/process-definition/key/p/start",
+            json!({}),
+        )
+        .await;
+    assert_eq!(answer.status, 500);
+    assert!(
+        answer.json()["message"].as_str().unwrap().contains("limit"),
+        "{}",
+        answer.json()
+    );
+    assert_eq!(
+        engine.get("/engine-rest/process-instance/count").await,
+        json!({ "count": 0 })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_keep_their_types() {
+    let engine = Engine::without_executor().await;
+    engine
+        .deploy(&model(&format!(
+            "<startEvent id=\"s\"/><userTask id=\"u\"/>{}",
+            flows("s>u")
+        )))
+        .await;
+    let variables = json!({
+        "b": { "value": true, "type": "Boolean" }, "i": { "value": 7, "type": "integer" }, "l": { "value": 9_000_000_000_i64, "type": "Long" },
+        "d": { "value": 1.5, "type": "Double" }, "t": { "value": "x", "type": "String" }, "n": { "value": null, "type": "Null" },
+        "when": { "value": "2026-01-02T03:04:05.006+0100", "type": "Date" }, "j": { "value": "{\"a\":[1]}", "type": "Json" },
+        "f": { "value": "aGVsbG8=", "type": "File", "valueInfo": { "filename": "a.txt", "mimetype": "text/plain" } },
+        "raw": { "value": "aGVsbG8=", "type": "Bytes" },
+    });
+    let id = engine.begin("p", variables).await;
+    let all = engine
+        .get(&format!("/engine-rest/process-instance/{id}/variables"))
+        .await;
+    let typed = |name: &str| (all[name]["type"].clone(), all[name]["value"].clone());
+    assert_eq!(typed("i"), (json!("Integer"), json!(7)));
+    assert_eq!(typed("l"), (json!("Long"), json!(9_000_000_000_i64)));
+    assert_eq!(
+        typed("when"),
+        (json!("Date"), json!("2026-01-02T02:04:05.006+0000"))
+    );
+    assert_eq!(typed("j"), (json!("Json"), json!("{\"a\":[1]}")));
+    assert_eq!(typed("n"), (json!("Null"), Json::Null));
+    let file = engine
+        .call(
+            Method::GET,
+            &format!("/engine-rest/process-instance/{id}/variables/f/data"),
+            None,
+        )
+        .await;
+    assert_eq!(
+        (file.bytes.as_slice(), file.content_type.as_deref()),
+        (b"hello".as_slice(), Some("text/plain"))
+    );
+    let path = format!("/engine-rest/process-instance/{id}/variables/x");
+    let answer = engine
+        .send(
+            Method::PUT,
+            &path,
+            json!({ "value": "no", "type": "Integer" }),
+        )
+        .await;
+    assert_eq!(answer.status, 400);
+    let found = engine
+        .send(
+            Method::POST,
+            "/engine-rest/process-instance",
+            json!({ "variables": [{ "name": "l", "operator": "gt", "value": 5 }] }),
+        )
+        .await;
+    assert_eq!(found.json().as_array().map(Vec::len), Some(1));
+}
