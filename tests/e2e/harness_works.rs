@@ -5,6 +5,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 use homing_harness::{
     client::Client,
     clock::{Stopwatch, eventually},
+    engine::{Builder, Kind},
+    fake_site::{FakeSite, Reply},
     faults::{Fault, FaultProxy},
     outcome::Promise,
     pair::Pair,
@@ -12,6 +14,8 @@ use homing_harness::{
     postgres::{Cluster, Durability},
 };
 use serde_json::json;
+
+use crate::life::open_task;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_started_instance_is_seen_in_the_tables_of_its_engine() -> Promise {
@@ -97,6 +101,72 @@ async fn the_fault_proxy_cuts_where_it_was_told() -> Promise {
     assert!(
         watch.is_past(Duration::from_millis(300)),
         "held until released"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flowable_starts_and_serves_from_its_own_database() -> Promise {
+    let database = Cluster::shared()?.fresh_database("flowable")?;
+    let flowable = Builder::new("flowable", Kind::Flowable, &database)
+        .start()
+        .await?;
+    let client = Client::new(loopback(flowable.port()), "/process-api");
+    client
+        .get("/repository/process-definitions")
+        .await?
+        .expect(200)?;
+    assert!(
+        database
+            .count("SELECT count(*) FROM act_ge_property")
+            .await?
+            > 0
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_fires_in_time() -> Promise {
+    let pair = Pair::shared().await?;
+    for site in ["a", "b"] {
+        let engine = Client::new(loopback(pair.site(site)?.port()), "/engine-rest");
+        let variables = json!({ "delay": { "value": "PT1S", "type": "String" } });
+        let started = engine
+            .post(
+                "/process-definition/key/reminder/start",
+                &json!({ "variables": variables }),
+            )
+            .await?;
+        let id = started.expect(200)?.member("id")?;
+        eventually(
+            "the reminder is there",
+            Duration::from_secs(15),
+            async || Ok(open_task(&engine, &id).await.ok()),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_counting_origin_remembers_what_arrived() -> Promise {
+    let origin =
+        FakeSite::start(|seen| Reply::json(201, &json!({ "echo": seen.body.len() }))).await?;
+    let client = Client::new(origin.address(), "").with_header("x-number", "7");
+    let answer = client
+        .post("/things?q=1", &json!({ "a": 1 }))
+        .await?
+        .expect(201)?;
+    assert_eq!(answer.json()?, json!({ "echo": 7 }));
+    let seen = origin.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(
+        (
+            seen[0].target.as_str(),
+            seen[0].header("x-number"),
+            seen[0].whole
+        ),
+        ("/things?q=1", Some("7"), true)
     );
     Ok(())
 }

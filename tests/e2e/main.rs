@@ -1,8 +1,17 @@
 //! End-to-end tests: one file per promise area, against real parts, through the public surface only.
 
+mod delivery;
+mod deployments;
 mod gather;
+mod generic;
 mod handover;
 mod harness_works;
+mod life;
+mod locate;
 mod reload;
+mod restart;
+mod site_down;
+mod stickiness;
+mod streaming;
 mod tidy;
 mod workers;

@@ -69,11 +69,8 @@ impl Kind {
             Self::Camunda => "camunda",
             Self::Flowable => return Vec::new(),
         };
-        vec![
-            // Due timers fire at once instead of after a back-off of up to a minute.
-            format!("--{prefix}.bpm.job-execution.max-wait=1000"),
-            format!("--{prefix}.bpm.generic-properties.properties.historyTimeToLive=P30D"),
-        ]
+        // Due timers fire at once instead of after a back-off of up to a minute.
+        vec![format!("--{prefix}.bpm.job-execution.max-wait=1000")]
     }
 }
 

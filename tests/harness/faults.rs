@@ -40,7 +40,7 @@ pub enum Fault {
     CutRequestAfter(u64),
     /// Both sides are reset once this many bytes came back.
     CutAnswerAfter(u64),
-    /// Each connection is cut at a place drawn from the seed: in either direction, within this many bytes, or not.
+    /// Each connection is cut at a place drawn from the seed, in either direction, within about this many bytes.
     CutSomewhere { within: u64 },
     /// Every piece of the answer comes this much later.
     DelayAnswer(Duration),
@@ -268,21 +268,17 @@ async fn wait_for_leave(shared: &Shared) {
     }
 }
 
-/// A third of the connections live; the others are cut in one direction.
+/// Half of the connections are cut on the way up, half on the way down; answers are shorter than requests.
 fn draw(random: &mut fastrand::Rng, within: u64) -> Allowance {
-    let place = random.u64(0..=within);
-    match random.u8(0..3) {
-        0 => Allowance {
-            up: place,
+    const ANSWERS_SHORTER: u64 = 4;
+    match random.bool() {
+        true => Allowance {
+            up: random.u64(0..=within),
             down: u64::MAX,
         },
-        1 => Allowance {
+        false => Allowance {
             up: u64::MAX,
-            down: place,
-        },
-        _ => Allowance {
-            up: u64::MAX,
-            down: u64::MAX,
+            down: random.u64(0..=within / ANSWERS_SHORTER),
         },
     }
 }

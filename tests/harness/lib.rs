@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod crowd;
 pub mod deploy;
 pub mod engine;
 pub mod fake_site;

@@ -16,7 +16,7 @@ impl<E: Into<anyhow::Error>> From<E> for Broken {
     #[track_caller]
     fn from(error: E) -> Self {
         let error: anyhow::Error = error.into();
-        panic!("{error:?}");
+        panic!("{error:#}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Two Operaton sites that all tests of this process share, started by the first test that asks.
+//! Two sites that all tests of this process share, an Operaton and a Camunda 7, started by the first test that asks.
 //!
 //! For tests that leave the engines running: an engine's start is what costs most in the whole suite. The test models
 //! are deployed once to both. Must not be stopped, paused or fenced; who needs that starts engines of their own.
@@ -14,6 +14,7 @@ use crate::{
     outcome::shared,
     ports::loopback,
     postgres::Cluster,
+    router,
 };
 
 /// The two sites, by the names that routers give them.
@@ -30,13 +31,13 @@ impl Pair {
 
     fn start() -> Result<Pair> {
         let cluster = Cluster::shared()?;
-        let start = |name: &'static str| {
+        let start = |name: &'static str, kind| {
             let database = cluster.database(name)?;
-            Builder::new(name, Kind::Operaton, &database).start_blocking()
+            Builder::new(name, kind, &database).start_blocking()
         };
         let (a, b) = std::thread::scope(|scope| {
-            let a = scope.spawn(|| start("site_a"));
-            let b = start("site_b");
+            let a = scope.spawn(|| start("site_a", Kind::Operaton));
+            let b = start("site_b", Kind::Camunda);
             (a.join(), b)
         });
         let pair = Pair {
@@ -49,6 +50,22 @@ impl Pair {
             .build()?
             .block_on(pair.deploy_models())?;
         Ok(pair)
+    }
+
+    /// A router in front of both, named `a` and `b`.
+    pub fn router(&self, name: &str) -> router::Builder {
+        router::Builder::new(name)
+            .site("a", &self.a.endpoint())
+            .site("b", &self.b.endpoint())
+    }
+
+    /// The site of this name.
+    pub fn site(&self, name: &str) -> Result<&Engine> {
+        match name {
+            "a" => Ok(&self.a),
+            "b" => Ok(&self.b),
+            _ => anyhow::bail!("no site {name}"),
+        }
     }
 
     async fn deploy_models(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::{
@@ -29,8 +29,12 @@ pub struct Builder {
     store: Option<String>,
     sites: Vec<String>,
     listener: String,
+    health: String,
     further: String,
 }
+
+/// Tests wait for a site's observed state, so it is looked at often.
+const QUICK_HEALTH: &str = "interval = \"200ms\"\nrise = 1\nfall = 2\nslow_start = \"0ms\"";
 
 /// Where a router listens.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +58,7 @@ impl Builder {
             store: None,
             sites: Vec::new(),
             listener: String::new(),
+            health: QUICK_HEALTH.to_owned(),
             further: String::new(),
         }
     }
@@ -90,6 +95,13 @@ impl Builder {
     #[must_use]
     pub fn listener(mut self, lines: &str) -> Self {
         self.listener.push_str(lines);
+        self
+    }
+
+    /// The lines of the `[health]` table, in place of quick ones.
+    #[must_use]
+    pub fn health(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.health);
         self
     }
 
@@ -130,6 +142,7 @@ impl Builder {
         for site in &self.sites {
             writeln!(text, "{site}")?;
         }
+        writeln!(text, "[health]\n{}\n", self.health)?;
         text.push_str(&self.further);
         Ok(text)
     }
@@ -180,26 +193,28 @@ impl Router {
     pub async fn start_again(&self) -> Result<()> {
         self.launch()?;
         let admin = self.admin();
-        eventually(
+        let ended = eventually(
             &format!("{} is ready", self.name),
             READY_WITHIN,
             async || {
                 if let Some(status) = self.with_process(Process::ended)? {
-                    // Not worth waiting for; its log says why.
-                    anyhow::bail!(
-                        "{} ended with {status}: {}",
-                        self.name,
-                        self.with_process(Process::log_tail)?
-                    );
+                    return Ok(Some(Some(status)));
                 }
-                Ok(admin
+                let ready = admin
                     .get("/readyz")
                     .await
-                    .is_ok_and(|answer| answer.status == 200)
-                    .then_some(()))
+                    .is_ok_and(|answer| answer.status == 200);
+                Ok(ready.then_some(None))
             },
         )
-        .await
+        .await?;
+        match ended {
+            None => Ok(()),
+            Some(status) => {
+                let log = self.with_process(Process::log_tail)?;
+                bail!("{} ended with {status}: {log}", self.name)
+            }
+        }
     }
 
     /// Starts the process and does not wait.
@@ -256,6 +271,15 @@ impl Router {
         self.with_process(Process::kill)
     }
 
+    /// Stops its clock: connections stay, nothing answers, no lease is renewed.
+    pub fn pause(&self) -> Result<()> {
+        self.with_process(|process| process.signal(Signal::STOP))
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.with_process(|process| process.signal(Signal::CONT))
+    }
+
     /// SIGTERM, and wait until it has ended by itself.
     pub async fn terminate(&self, deadline: Duration) -> Result<()> {
         self.with_process(|process| process.signal(Signal::TERM))?;
@@ -275,6 +299,16 @@ impl Router {
     /// Everything that it has logged, over all its lives.
     pub fn log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.folder.join("router.log"))?)
+    }
+
+    /// How many ids this process has had to look for at the sites, because it knew no mapping of them.
+    pub async fn searches(&self) -> Result<f64> {
+        let page = self.admin().get("/metrics").await?.expect(200)?.text();
+        let counts = page
+            .lines()
+            .filter(|line| line.starts_with("homing_locate_total{"))
+            .map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>());
+        Ok(counts.sum::<Result<f64, _>>()?)
     }
 
     /// The value of one sample on `/metrics`: its name with labels as written there.
