@@ -3,8 +3,24 @@
 //! Owns the HTTP face of operations. Must not change a home itself other than by compare-and-set in the store; has no
 //! part in the data path. The CLI and the console are its only clients beside scripts.
 
+pub mod actor;
+pub mod assignments;
+pub mod audit;
+pub mod call;
 pub mod error;
+pub mod explain;
+pub mod extract;
 pub mod health;
+pub mod instances;
+pub mod mappings;
+pub mod openapi;
+pub mod paging;
+pub mod pins;
+pub mod proof;
+pub mod routers;
+pub mod settings;
+pub mod sites;
+mod text;
 
 use crate::app::reload::Reloader;
 use crate::control::registrar::Registrar;
@@ -52,7 +68,8 @@ impl State {
 
 /// The admin face over this state.
 pub fn service(state: &Arc<State>) -> axum::Router {
-    axum::Router::new()
-        .merge(health::routes())
-        .with_state(Arc::clone(state))
+    openapi::router().with_state(Arc::clone(state))
 }
+
+#[cfg(test)]
+mod tests;

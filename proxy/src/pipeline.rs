@@ -3,29 +3,31 @@
 //! Owns the order of the steps. Must not do a step's work itself.
 
 mod every;
+pub mod explain;
 mod finish;
 mod merge;
+mod recognise;
 mod start;
 
+use crate::classify::Class;
 use crate::classify::credentials::UserSource;
-use crate::classify::{self, Class};
 use crate::context::Context;
-use crate::dialect::{Answer, Found, Head, Learns, Matched, Operation, Resend};
+use crate::dialect::{Answer, Learns, Matched, Operation, Resend};
 use crate::forward::body::{self, Body, Payload};
 use crate::forward::gather::{self, Budget};
-use crate::forward::headers::{self, HOMING_SITE, Origin, Trust};
+use crate::forward::headers::{self, Origin};
 use crate::forward::send::{self, Outgoing, Repeat, Times};
 use crate::forward::upgrade;
 use crate::forward::worker_fetch::Workers;
 use crate::gate;
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
-use crate::resolve::route::Asking;
+use crate::resolve::route::{Asking, Purpose};
 use crate::resolve::{Resolver, Route, Target};
 use crate::telemetry::access_log::AccessLog;
 use crate::topology::{Group, Topology};
 use arc_swap::ArcSwap;
-use homing_mapping_store::{Kind, RoutingKey, Source};
+use homing_mapping_store::{RoutingKey, Source};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -164,6 +166,7 @@ impl Pipeline {
         let asking = Asking {
             addressed: asked.addressed.as_deref(),
             user: asked.user.clone(),
+            purpose: Purpose::Send,
         };
         match self
             .resolver
@@ -198,41 +201,24 @@ impl Pipeline {
         body: Incoming,
     ) -> Result<Asked<'t>, Problem> {
         let uri = parts.uri;
-        let Some((group, path)) = topology.group_of(uri.path()) else {
-            return Err(Problem::new(
-                Reason::NotRoutable,
-                format!("no site is published below {}", uri.path()),
-            ));
-        };
-        let head = Head {
-            method: &parts.method,
-            path,
-            query: uri.query(),
-            headers: &parts.headers,
-        };
-        let found = match group.dialect.find(&head) {
-            Found::Route(found) => found,
-            Found::NoRoute => return Err(classify::refuse::no_route(group.dialect.name(), path)),
-            Found::MethodNotAllowed => {
-                return Err(classify::refuse::no_method(
-                    group.dialect.name(),
-                    &parts.method,
-                    path,
-                ));
-            }
-        };
+        let recognised = recognise::recognise(topology, &parts.method, &uri, &parts.headers)?;
+        let (group, found) = (recognised.group, recognised.found);
         context.operation = Some(found.operation.name.to_string());
         let (payload, sniffed) = self.payload(&found, body).await?;
-        let class = group.dialect.classify(&found, &head, sniffed.as_deref());
+        let class = group
+            .dialect
+            .classify(&found, &recognised.head, sniffed.as_deref());
         context.classified(&class);
-        let merging = Merging::of(group, &found, &head, &class, sniffed.as_deref(), uri.path());
-        let addressed = addressed(context, &parts.headers);
-        let settings = self.settings.load();
-        let user = settings
-            .sticky_user
-            .as_ref()
-            .and_then(|from| classify::credentials::user_of(from, &parts.headers))
-            .map(|user| RoutingKey::new(Kind::USER, &user));
+        let merging = Merging::of(
+            group,
+            &found,
+            &recognised.head,
+            &class,
+            sniffed.as_deref(),
+            uri.path(),
+        );
+        let addressed = recognise::addressed(&parts.headers, context.origin.trust);
+        let user = self.user(&parts.headers);
         let repeat = match found.operation.resend {
             Resend::Safe => Repeat::Safe,
             Resend::Never => Repeat::Never,
@@ -399,13 +385,6 @@ fn not_built(operation: &Operation) -> Problem {
             "the operation {name} merges or splits over sites, which is not built; with one site, or a trusted Homing-Site header, it passes"
         ),
     )
-}
-
-/// The site that a trusted peer names.
-fn addressed(context: &Context, headers: &http::HeaderMap) -> Option<String> {
-    let trusted = context.origin.trust == Trust::Trusted;
-    let named = headers.get(&HOMING_SITE).filter(|_| trusted)?;
-    named.to_str().ok().map(str::to_owned)
 }
 
 /// Path and query exactly as the client wrote them.

@@ -5,7 +5,9 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use homing_mapping_store::store;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 /// An answer that refuses.
 #[derive(Debug)]
@@ -16,6 +18,25 @@ pub struct Error {
     pub reason: &'static str,
     /// Sentence with the cure.
     pub detail: String,
+    /// Further members of the body.
+    pub members: Map<String, Value>,
+}
+
+/// The body of every refusal (RFC 9457). Some carry further members.
+#[derive(Serialize, ToSchema)]
+pub struct ProblemShape {
+    /// `urn:homing:problem:REASON`.
+    pub r#type: String,
+    /// One line for humans.
+    pub title: String,
+    /// The HTTP status again.
+    pub status: u16,
+    /// What is wrong here, and the cure.
+    pub detail: String,
+    /// The same as `detail`.
+    pub message: String,
+    /// Machine-readable name.
+    pub reason: String,
 }
 
 impl Error {
@@ -25,6 +46,7 @@ impl Error {
             status,
             reason,
             detail: detail.into(),
+            members: Map::new(),
         }
     }
 
@@ -37,6 +59,23 @@ impl Error {
     pub fn absent(detail: impl Into<String>) -> Error {
         Error::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
+
+    /// A rule that protects the mapping forbids it.
+    pub fn unsafe_now(reason: &'static str, detail: impl Into<String>) -> Error {
+        Error::new(StatusCode::CONFLICT, reason, detail)
+    }
+
+    /// The thing is not at the generation that the caller saw.
+    pub fn stale(detail: impl Into<String>) -> Error {
+        Error::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
+    }
+
+    /// Adds a member to the body.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Error {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
 }
 
 impl From<store::Error> for Error {
@@ -46,11 +85,11 @@ impl From<store::Error> for Error {
             store::Error::Unavailable { .. } => {
                 Error::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", detail)
             }
-            store::Error::Stale { .. } => {
-                Error::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
+            store::Error::Stale { found, .. } => {
+                Error::stale(detail).with("found", found.map(|found| found.0))
             }
             store::Error::Unknown { .. } => Error::absent(detail),
-            store::Error::InUse { .. } => Error::new(StatusCode::CONFLICT, "in-use", detail),
+            store::Error::InUse { .. } => Error::unsafe_now("in-use", detail),
             store::Error::Limit(..) => {
                 Error::new(StatusCode::PAYLOAD_TOO_LARGE, "limit-exceeded", detail)
             }
@@ -66,7 +105,8 @@ impl From<store::Error> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = self.members;
+        let standard = json!({
             "type": format!("urn:homing:problem:{}", self.reason),
             "title": self.status.canonical_reason().unwrap_or("refused"),
             "status": self.status.as_u16(),
@@ -74,7 +114,10 @@ impl IntoResponse for Error {
             "message": self.detail,
             "reason": self.reason,
         });
-        let mut answer = (self.status, body.to_string()).into_response();
+        if let Value::Object(standard) = standard {
+            body.extend(standard);
+        }
+        let mut answer = (self.status, Value::Object(body).to_string()).into_response();
         answer.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),

@@ -7,6 +7,7 @@ use super::handover::{self, Beginning};
 use super::reload::Reloader;
 use super::{Error, Router};
 use crate::admin;
+use crate::admin::actor::Actor;
 use crate::gate;
 use crate::listener::tls::Tls;
 use crate::listener::{self, Listener, ProxyProtocol};
@@ -15,6 +16,9 @@ use crate::telemetry::chain;
 use async_trait::async_trait;
 use homing_config::Config;
 use homing_config::settings::{Bind, Listen};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use pingora_core::apps::ServerApp;
@@ -166,7 +170,12 @@ impl ServerApp for AdminListener {
         session: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let service = TowerToHyperService::new(self.service.clone());
+        let actor = Actor::of(&session);
+        let routes = TowerToHyperService::new(self.service.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(actor.clone());
+            routes.call(request)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(hyper_util::rt::TokioTimer::new())
             .serve_connection(TokioIo::new(session), service);

@@ -209,6 +209,11 @@ impl Registrar {
         }
     }
 
+    /// The registry as this router last read it.
+    pub fn records(&self) -> Vec<SiteRecord> {
+        self.held()
+    }
+
     fn held(&self) -> Vec<SiteRecord> {
         self.records
             .lock()

@@ -207,7 +207,7 @@ impl Pipeline {
     }
 }
 
-fn refused(why: &Refused) -> Problem {
+pub(super) fn refused(why: &Refused) -> Problem {
     match why {
         Refused::Sort(detail) => Problem::new(Reason::BadRequest, detail.clone()),
         Refused::NotBuilt(what) => Problem::new(

@@ -12,7 +12,7 @@ use crate::forward::body::Body;
 use crate::forward::send::{self, Answer, Outgoing};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
-use crate::resolve::route::Asking;
+use crate::resolve::route::{Asking, Purpose};
 use crate::topology::{Group, Topology};
 use homing_mapping_store::store::NewMapping;
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId, Source, State};
@@ -140,6 +140,7 @@ impl Start {
                 let asking = Asking {
                     addressed: None,
                     user: self.user.clone(),
+                    purpose: Purpose::Send,
                 };
                 self.pipeline
                     .resolver

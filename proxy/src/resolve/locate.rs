@@ -124,6 +124,11 @@ impl Locator {
         }
     }
 
+    /// Asks one site whether it has a key, whatever is remembered.
+    pub async fn ask(&self, key: &RoutingKey, site: &Arc<Site>) -> Presence {
+        self.ask_one(key, site).await.1
+    }
+
     async fn search(&self, key: &RoutingKey, group: &Group, known: &Known) -> Located {
         let hinted = known.hint(key).unwrap_or_default();
         let (likely, others): (Vec<_>, Vec<_>) = group

@@ -63,6 +63,18 @@ pub struct Asking<'a> {
     pub addressed: Option<&'a str>,
     /// The user, where placement is sticky by user.
     pub user: Option<RoutingKey>,
+    /// What it is resolved for.
+    pub purpose: Purpose,
+}
+
+/// What a request is resolved for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To be sent: homes are claimed, what is found is kept.
+    #[default]
+    Send,
+    /// To be explained: nothing is claimed, kept or raised as an alarm.
+    Explain,
 }
 
 /// The resolver.
@@ -94,17 +106,22 @@ impl Resolver {
             return self.addressed(topology, name).map(Route::One);
         }
         match class {
-            Class::Keyed(keyed) => self.keyed(topology, group, keyed).await.map(Route::One),
-            Class::Create(create) => self.create(topology, group, create).await,
+            Class::Keyed(keyed) => self
+                .keyed(topology, group, keyed, asking.purpose)
+                .await
+                .map(Route::One),
+            Class::Create(create) => self.create(topology, group, create, asking.purpose).await,
             Class::Any(any) => self.any(group, any, asking).map(Route::One),
             Class::Broadcast(_) => Ok(Route::Every),
             Class::Shared | Class::Local => {
                 self.any(group, &Any::default(), asking).map(Route::One)
             }
-            Class::Gather(gather) => match self.owner(topology, group, gather).await? {
-                Some(target) => Ok(Route::One(target)),
-                None => over_sites(group),
-            },
+            Class::Gather(gather) => {
+                match self.owner(topology, group, gather, asking.purpose).await? {
+                    Some(target) => Ok(Route::One(target)),
+                    None => over_sites(group),
+                }
+            }
             Class::Split | Class::Correlate | Class::WorkerFetch => over_sites(group),
             Class::Refuse(refusal) => Err(crate::classify::refuse::refused(refusal)),
         }
@@ -117,6 +134,7 @@ impl Resolver {
         topology: &Topology,
         group: &Group,
         gather: &Gather,
+        purpose: Purpose,
     ) -> Result<Option<Target>, Problem> {
         let Some(key) = gather.owner.as_ref().filter(|_| group.sites.len() > 1) else {
             return Ok(None);
@@ -126,7 +144,7 @@ impl Resolver {
         }
         let home = match self.known.home(key) {
             Some(home) => Some(home),
-            None => self.stored(key).await?,
+            None => self.stored(key, purpose).await?,
         };
         home.map(|home| self.at(topology, key, home)).transpose()
     }
@@ -142,11 +160,13 @@ impl Resolver {
         Target::of(site, RouteSource::Addressed, Generation::default())
     }
 
-    async fn keyed(
+    /// Where a key's requests go.
+    pub async fn keyed(
         &self,
         topology: &Topology,
         group: &Group,
         keyed: &Keyed,
+        purpose: Purpose,
     ) -> Result<Target, Problem> {
         let key = &keyed.key;
         if let Some(sites) = self.known.conflict(key) {
@@ -163,12 +183,12 @@ impl Resolver {
         {
             return self.at(topology, key, home);
         }
-        if let Some(home) = self.stored(key).await? {
+        if let Some(home) = self.stored(key, purpose).await? {
             return self.at(topology, key, home);
         }
         match keyed.unknown {
-            Unknown::Locate => self.located(topology, group, key).await,
-            Unknown::Place => self.placed(topology, group, key).await,
+            Unknown::Locate => self.located(topology, group, key, purpose).await,
+            Unknown::Place => self.placed(topology, group, key, purpose).await,
         }
     }
 
@@ -187,13 +207,15 @@ impl Resolver {
     }
 
     /// The store by primary key, for kinds that have rows.
-    async fn stored(&self, key: &RoutingKey) -> Result<Option<Home>, Problem> {
+    async fn stored(&self, key: &RoutingKey, purpose: Purpose) -> Result<Option<Home>, Problem> {
         if !has_rows(key.kind) {
             return Ok(None);
         }
         match tokio::time::timeout(self.store_within, self.store.get(key)).await {
             Ok(Ok(Some(mapping))) => {
-                self.known.table.apply(&mapping);
+                if purpose == Purpose::Send {
+                    self.known.table.apply(&mapping);
+                }
                 Ok(Some(Home {
                     site: mapping.home,
                     generation: mapping.generation,
@@ -212,6 +234,7 @@ impl Resolver {
         topology: &Topology,
         group: &Group,
         key: &RoutingKey,
+        purpose: Purpose,
     ) -> Result<Target, Problem> {
         match self.locator.locate(key, group, &self.known).await {
             Located::At {
@@ -219,7 +242,9 @@ impl Resolver {
                 source,
                 facts,
             } => {
-                self.learner.located(key, site, &facts);
+                if purpose == Purpose::Send {
+                    self.learner.located(key, site, &facts);
+                }
                 self.at(
                     topology,
                     key,
@@ -261,7 +286,9 @@ impl Resolver {
                     .retry_after(Duration::from_secs(1)))
             }
             Located::Conflict(sites) => {
-                self.known.alarm(key, &sites);
+                if purpose == Purpose::Send {
+                    self.known.alarm(key, &sites);
+                }
                 Err(conflict(key, &sites))
             }
         }
@@ -273,9 +300,13 @@ impl Resolver {
         topology: &Topology,
         group: &Group,
         key: &RoutingKey,
+        purpose: Purpose,
     ) -> Result<Target, Problem> {
         let chosen = self.choose(group, &Create::default(), &[], &[], hash_of(key))?;
-        let home = self.learner.claim(key, chosen).await;
+        let home = match purpose {
+            Purpose::Send => self.learner.claim(key, chosen).await,
+            Purpose::Explain => chosen,
+        };
         self.at(
             topology,
             key,
@@ -292,6 +323,7 @@ impl Resolver {
         topology: &Topology,
         group: &Group,
         create: &Create,
+        purpose: Purpose,
     ) -> Result<Route, Problem> {
         match &create.beside {
             // The new thing can only be made where this lives.
@@ -300,7 +332,9 @@ impl Resolver {
                     key: beside.clone(),
                     unknown: Unknown::Locate,
                 };
-                self.keyed(topology, group, &keyed).await.map(Route::One)
+                self.keyed(topology, group, &keyed, purpose)
+                    .await
+                    .map(Route::One)
             }
             None => Ok(Route::New),
         }
@@ -317,16 +351,22 @@ impl Resolver {
     ) -> Result<Target, Problem> {
         let mut hints = Vec::new();
         if let Some(key) = self.business_key(create) {
-            hints.extend(self.home_or_stored(&key).await);
+            hints.extend(self.home_or_stored(&key, asking.purpose).await);
         }
         if let Some(user) = &asking.user {
-            hints.extend(self.home_or_stored(user).await);
+            hints.extend(self.home_or_stored(user, asking.purpose).await);
         }
         let mut chosen = self.choose(group, create, &hints, tried, random)?;
         if self.placement.load().business_key == BusinessKey::Claim
             && let Some(key) = self.business_key(create)
         {
-            chosen = self.learner.claim_strictly(&key, chosen).await?;
+            chosen = match asking.purpose {
+                Purpose::Send => self.learner.claim_strictly(&key, chosen).await?,
+                Purpose::Explain => {
+                    let held = self.home_or_stored(&key, Purpose::Explain).await;
+                    held.unwrap_or(chosen)
+                }
+            };
         }
         let site = group.sites.iter().find(|site| site.id == chosen);
         let site = site.ok_or_else(|| {
@@ -338,10 +378,16 @@ impl Resolver {
         Target::of(site, RouteSource::Placed, Generation::default())
     }
 
-    async fn home_or_stored(&self, key: &RoutingKey) -> Option<SiteId> {
+    /// The home of a key, as far as memory and store know.
+    pub async fn home_or_stored(&self, key: &RoutingKey, purpose: Purpose) -> Option<SiteId> {
         match self.known.home(key) {
             Some(home) => Some(home.site),
-            None => self.stored(key).await.ok().flatten().map(|home| home.site),
+            None => self
+                .stored(key, purpose)
+                .await
+                .ok()
+                .flatten()
+                .map(|home| home.site),
         }
     }
 

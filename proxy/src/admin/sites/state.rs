@@ -1,0 +1,99 @@
+//! `PUT /v1/sites/{site}/state`: what operators want of a site.
+//!
+//! Owns that one change. Must not touch what is observed, and never releases a quarantine.
+
+use super::{SiteShape, shape};
+use crate::admin::State;
+use crate::admin::call::{Call, Precondition};
+use crate::admin::error::{Error, ProblemShape};
+use crate::admin::extract::{DryRun, Json, Query};
+use crate::admin::text;
+use axum::extract::{Path, State as Shared};
+use axum::response::{IntoResponse, Response};
+use homing_mapping_store::assignment::SiteState;
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What is wanted.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WantedState {
+    /// Takes new work.
+    Ready,
+    /// Takes no new work; serves what lives there.
+    Draining,
+    /// Serves nothing.
+    Maintenance,
+}
+
+/// The body of the change.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateChange {
+    /// ready, draining or maintenance.
+    pub state: WantedState,
+}
+
+/// Says what is wanted of a site. `draining` and `maintenance` need `Homing-Reason`. With `If-Match` it is a
+/// compare-and-set, without it the last word counts.
+#[utoipa::path(put, path = "/v1/sites/{site}/state", tag = "sites", request_body = StateChange,
+    params(("site" = String, Path), DryRun, ("Homing-Reason" = Option<String>, Header), ("If-Match" = Option<String>, Header)),
+    responses((status = 200, body = SiteShape), (status = 404, body = ProblemShape), (status = 409, body = ProblemShape), (status = 412, body = ProblemShape)))]
+pub(in crate::admin) async fn put(
+    Shared(state): Shared<Arc<State>>,
+    Path(name): Path<String>,
+    Query(dry): Query<DryRun>,
+    call: Call,
+    Json(wanted): Json<StateChange>,
+) -> Result<Response, Error> {
+    let site = text::site(&state, &name)?;
+    let wanted = match wanted.state {
+        WantedState::Ready => SiteState::Ready,
+        WantedState::Draining => SiteState::Draining,
+        WantedState::Maintenance => SiteState::Maintenance,
+    };
+    if wanted != SiteState::Ready {
+        call.needs_reason()?;
+    }
+    let (_, records) = state.store.registry().await?;
+    let record = records.into_iter().find(|record| record.site == site.id);
+    let record =
+        record.ok_or_else(|| Error::absent(format!("site {name} is not registered yet")))?;
+    if record.state == SiteState::Quarantined {
+        return Err(Error::unsafe_now(
+            "site-quarantined",
+            format!("site {name} is back from a failure; it has to be released first"),
+        ));
+    }
+    let expected = match call.precondition {
+        Precondition::None => None,
+        Precondition::At(expected) => Some(expected),
+        Precondition::Absent => return Err(Error::bad("a site's state always exists")),
+    };
+    call.precondition.check(
+        &format!("the state of site {name}"),
+        Some(record.generation),
+    )?;
+    if !dry.dry_run {
+        let detail = json!({ "before": record.state.as_str(), "after": wanted.as_str() });
+        let audit = call.audit(&format!("site.{wanted}"), &name, &detail);
+        let changed = state
+            .store
+            .set_site_state(site.id, wanted, expected, &audit)
+            .await?;
+        // This router obeys at once; the others hear of it through the change sequence.
+        site.live.update(|view| {
+            if view.state_generation < changed.generation {
+                view.state = changed.state;
+                view.state_generation = changed.generation;
+            }
+        });
+        state.registrar.bell.notify_one();
+        let answer = axum::Json(shape(&site, std::slice::from_ref(&changed)));
+        return Ok((text::etag(changed.generation), answer).into_response());
+    }
+    let plan = json!({ "dry_run": true, "site": name, "before": record.state.as_str(), "after": wanted.as_str() });
+    Ok((text::etag(record.generation), axum::Json(plan)).into_response())
+}

@@ -1,0 +1,245 @@
+//! Why a request would go where it would go, through the same steps as a request that is sent.
+//!
+//! Owns the dry run of gate, classify and resolve. Must not send the request, claim a home, or keep what it finds;
+//! sites may be asked by GET about a key that nobody knows, as they would be for the request.
+
+use super::merge::{self, Merging};
+use super::{Pipeline, not_built, recognise};
+use crate::classify::{Class, Keyed, Unknown};
+use crate::context;
+use crate::dialect::merge::Plan;
+use crate::forward::headers::Trust;
+use crate::gate;
+use crate::problem::{Problem, Reason};
+use crate::resolve::route::{Asking, Purpose};
+use crate::resolve::{Route, Target};
+use crate::topology::{Group, Site, Topology};
+use bytes::Bytes;
+use homing_mapping_store::RoutingKey;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+use std::sync::Arc;
+
+/// A request that is asked about.
+pub struct Question {
+    /// Its method.
+    pub method: Method,
+    /// Its target, as a client would write it.
+    pub uri: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// Whether it is supposed to come from a trusted peer.
+    pub trust: Trust,
+}
+
+/// Where a request would go, and why.
+pub struct Explanation {
+    /// Its class, once it was classified.
+    pub class: Option<&'static str>,
+    /// The operation of the dialect.
+    pub operation: Option<String>,
+    /// The key that it is sticky on.
+    pub key: Option<RoutingKey>,
+    /// What would happen.
+    pub outcome: Outcome,
+    /// The sites that were considered.
+    pub sites: Vec<Arc<Site>>,
+}
+
+/// What would happen to a request.
+pub enum Outcome {
+    /// It would go to this site.
+    To(Target),
+    /// It would go to every site.
+    Every,
+    /// It would be read over all sites and merged.
+    Over,
+    /// Nothing has this placed key as its home yet; the next thing that is started for it gets one.
+    Unplaced,
+    /// It would be refused.
+    Refused(Box<Problem>),
+}
+
+impl Explanation {
+    fn new(group: Option<&Group>) -> Explanation {
+        Explanation {
+            class: None,
+            operation: None,
+            key: None,
+            outcome: Outcome::Unplaced,
+            sites: group.map(|group| group.sites.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn refused(mut self, problem: Problem) -> Explanation {
+        self.outcome = Outcome::Refused(Box::new(problem));
+        self
+    }
+
+    fn ended(mut self, outcome: Result<Outcome, Problem>) -> Explanation {
+        match outcome {
+            Ok(outcome) => {
+                self.outcome = outcome;
+                self
+            }
+            Err(problem) => self.refused(problem),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Where this request would go.
+    pub async fn explain(&self, mut question: Question) -> Explanation {
+        let topology = self.topology.load_full();
+        // The gate asks every HTTP/1.1 request for a host; who asks here need not make one up.
+        let host = HeaderValue::from_static("explain");
+        question.headers.entry(header::HOST).or_insert(host);
+        let admitted = gate::admit(
+            &question.method,
+            &question.uri,
+            Version::HTTP_11,
+            &question.headers,
+            &self.name,
+            self.settings.load().gate,
+        );
+        if let Err(problem) = admitted {
+            return Explanation::new(None).refused(problem);
+        }
+        let recognised = recognise::recognise(
+            &topology,
+            &question.method,
+            &question.uri,
+            &question.headers,
+        );
+        let recognised = match recognised {
+            Ok(recognised) => recognised,
+            Err(problem) => {
+                let group = topology.group_of(question.uri.path());
+                return Explanation::new(group.map(|(group, _)| group)).refused(problem);
+            }
+        };
+        let (group, found) = (recognised.group, &recognised.found);
+        let mut explanation = Explanation::new(Some(group));
+        explanation.operation = Some(found.operation.name.to_string());
+        let sniffed = found.wants_body().then_some(&*question.body);
+        let sniffed = sniffed.filter(|body| body.len() <= self.settings.load().sniff_bytes);
+        let class = group.dialect.classify(found, &recognised.head, sniffed);
+        explanation.class = Some(class.name());
+        explanation.key = key_of(&class);
+        let asking_addressed = recognise::addressed(&question.headers, question.trust);
+        let asking = Asking {
+            addressed: asking_addressed.as_deref(),
+            user: self.user(&question.headers),
+            purpose: Purpose::Explain,
+        };
+        let routed = self
+            .resolver
+            .resolve(&topology, group, &class, &asking)
+            .await;
+        let outcome = match routed {
+            Ok(Route::One(target)) => Ok(Outcome::To(target)),
+            Ok(Route::New) => self.would_place(group, &class, &asking).await,
+            Ok(Route::Every) => Ok(Outcome::Every),
+            Ok(Route::Merge) => {
+                let path = question.uri.path();
+                match Merging::of(group, found, &recognised.head, &class, sniffed, path) {
+                    Merging::Read(Plan::Refused(why)) => Err(merge::refused(&why)),
+                    Merging::Read(_) | Merging::Fetch(_) => Ok(Outcome::Over),
+                    Merging::Not => Err(not_built(found.operation)),
+                }
+            }
+            Err(problem) => Err(problem),
+        };
+        explanation.ended(outcome)
+    }
+
+    async fn would_place(
+        &self,
+        group: &Group,
+        class: &Class,
+        asking: &Asking<'_>,
+    ) -> Result<Outcome, Problem> {
+        let Class::Create(create) = class else {
+            return Err(Problem::new(
+                Reason::NotImplemented,
+                "only what makes something new is placed",
+            ));
+        };
+        let placed = self
+            .resolver
+            .place(group, create, asking, &[], context::random())
+            .await?;
+        Ok(Outcome::To(placed))
+    }
+
+    /// Where requests with this key would go. A key does not say which dialect it is of: all are tried.
+    pub async fn explain_key(&self, key: &RoutingKey) -> Explanation {
+        let topology = self.topology.load_full();
+        let mut explanation = Explanation::new(None);
+        explanation.class = Some("keyed");
+        explanation.key = Some(key.clone());
+        explanation.sites = topology.sites().map(Arc::clone).collect();
+        let outcome = if key.kind.is_placed() {
+            self.placed_key(&topology, key).await
+        } else {
+            self.held_key(&topology, key).await
+        };
+        explanation.ended(outcome)
+    }
+
+    async fn placed_key(&self, topology: &Topology, key: &RoutingKey) -> Result<Outcome, Problem> {
+        let resolver = &self.resolver;
+        let known = resolver.known.conflict(key).is_some()
+            || resolver
+                .home_or_stored(key, Purpose::Explain)
+                .await
+                .is_some();
+        let Some(group) = topology.groups.first().filter(|_| known) else {
+            return Ok(Outcome::Unplaced);
+        };
+        let keyed = Keyed {
+            key: key.clone(),
+            unknown: Unknown::Place,
+        };
+        let target = resolver.keyed(topology, group, &keyed, Purpose::Explain);
+        target.await.map(Outcome::To)
+    }
+
+    async fn held_key(&self, topology: &Topology, key: &RoutingKey) -> Result<Outcome, Problem> {
+        let keyed = Keyed {
+            key: key.clone(),
+            unknown: Unknown::Locate,
+        };
+        let mut worst = Problem::new(Reason::UnknownId, format!("no site knows {key}")).about(key);
+        for group in &topology.groups {
+            let target = self
+                .resolver
+                .keyed(topology, group, &keyed, Purpose::Explain);
+            match target.await {
+                Ok(target) => return Ok(Outcome::To(target)),
+                // Another dialect's sites may know it; what is not certain weighs more than what is.
+                Err(problem) if problem.reason == Reason::UnknownId => {}
+                Err(problem) if problem.reason == Reason::LocateIncomplete => worst = problem,
+                Err(problem) => return Err(problem),
+            }
+        }
+        Err(worst)
+    }
+}
+
+fn key_of(class: &Class) -> Option<RoutingKey> {
+    match class {
+        Class::Keyed(keyed) => Some(keyed.key.clone()),
+        Class::Create(create) => create.beside.clone(),
+        Class::Gather(gather) => gather.owner.clone(),
+        Class::Any(_)
+        | Class::Split
+        | Class::Broadcast(_)
+        | Class::Correlate
+        | Class::WorkerFetch
+        | Class::Shared
+        | Class::Local
+        | Class::Refuse(_) => None,
+    }
+}
