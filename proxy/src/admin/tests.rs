@@ -2,6 +2,7 @@
 
 use super::service;
 use crate::app::Router;
+use crate::app::handover::Beginning;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use homing_config::{Inputs, Purpose, load};
@@ -51,7 +52,9 @@ async fn admin() -> Admin {
     );
     let inputs = Inputs::text("homing.toml", text);
     let loaded = load(&inputs, Purpose::Serve).unwrap_or_else(|report| panic!("{report}"));
-    let router = Router::open(inputs, loaded).await.unwrap();
+    let router = Router::open(inputs, loaded, Beginning::Alone)
+        .await
+        .unwrap();
     Admin {
         routes: TowerToHyperService::new(service(&router.admin)),
         _router: router,
