@@ -2,12 +2,14 @@
 
 mod delivery;
 mod deployments;
+mod gate;
 mod gather;
 mod generic;
 mod handover;
 mod harness_works;
 mod life;
 mod locate;
+mod protocols;
 mod reload;
 mod restart;
 mod site_down;

@@ -3,7 +3,7 @@
 //! Owns hop-by-hop rules (RFC 9110 7.6.1), Via and the loop guard, X-Forwarded-*, trace context. Must not route.
 
 use http::header::{
-    CONNECTION, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue};
@@ -82,7 +82,6 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         &TE,
         &TRANSFER_ENCODING,
         &UPGRADE,
-        &TRAILER,
     ] {
         headers.remove(name);
     }
@@ -109,7 +108,21 @@ pub fn towards_site(
     request_id: &HeaderValue,
     trace: &HeaderValue,
 ) {
+    let takes_trailers = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|te| te.to_str().ok())
+        .any(|te| {
+            te.split(',')
+                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+        });
     strip_hop_by_hop(headers);
+    // The listener has answered it; the site would answer a second time.
+    headers.remove(EXPECT);
+    if takes_trailers {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     let own: Vec<HeaderName> = headers
         .keys()
         .filter(|name| name.as_str().starts_with("homing-"))
@@ -203,7 +216,7 @@ mod tests {
             &[
                 ("connection", "x-secret, close"),
                 ("x-secret", "1"),
-                ("te", "trailers"),
+                ("te", "gzip"),
                 ("keep-alive", "5"),
             ],
             Trust::Untrusted,

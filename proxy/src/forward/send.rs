@@ -12,8 +12,8 @@ use crate::observe::Evidence;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use crate::topology::{Balance, Endpoint, Installation};
-use http::header::CONNECTION;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,6 +55,20 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    fn into_request(self) -> Request<Payload> {
+        let has_length = http_body::Body::size_hint(&self.payload).exact().is_some();
+        let mut request = Request::new(self.payload);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target;
+        *request.headers_mut() = self.headers;
+        if !has_length {
+            // Without it hyper drops the body of methods that usually have none.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+        }
+        request
+    }
+
     /// A copy for another site, if the body was read wholly.
     pub fn copy(&self) -> Option<Outgoing> {
         Some(Outgoing {
@@ -290,10 +304,7 @@ enum Failure {
 
 async fn send(mut lease: Lease, outgoing: Outgoing, times: Times) -> Result<Answer, Failure> {
     let repeat = outgoing.repeat;
-    let mut request = Request::new(outgoing.payload);
-    *request.method_mut() = outgoing.method;
-    *request.uri_mut() = outgoing.target;
-    *request.headers_mut() = outgoing.headers;
+    let request = outgoing.into_request();
     let Some(sender) = lease.sender() else {
         return Err(Failure::MaybeSent {
             what: "the connection is gone".into(),
