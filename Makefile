@@ -44,4 +44,5 @@ deny:
 
 bench:
 	@scripts/prerequisites bench
-	cargo bench --workspace
+	cargo build --quiet --release --package homing-proxy
+	cargo bench --package homing-benches

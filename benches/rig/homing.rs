@@ -1,0 +1,89 @@
+//! Homing: the release build, everything on that is on by default.
+//!
+//! Owns its configuration. The store is a copy of the filled one, because each router needs a file of its own.
+
+use super::contender::Contender;
+use super::sites::Sites;
+use crate::keys::site_name;
+use anyhow::{Context, Result};
+use homing_harness::{paths, ports::free_port};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Whether lines are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    Off,
+    File,
+}
+
+/// The store of a measured router.
+#[derive(Clone, Copy)]
+pub enum Store<'a> {
+    /// An SQLite file of its own, copied from this one.
+    CopyOf(&'a Path),
+    /// This PostgreSQL database.
+    Postgres(&'a str),
+}
+
+impl Store<'_> {
+    fn url(self, home: &Path) -> Result<String> {
+        let own = home.join("store.db");
+        match self {
+            Store::Postgres(url) => return Ok(url.to_owned()),
+            Store::CopyOf(file) => {
+                std::fs::copy(file, &own).context("copying the store")?;
+            }
+        }
+        Ok(format!("sqlite:{}", own.display()))
+    }
+}
+
+impl AccessLog {
+    pub fn contender(self) -> &'static str {
+        match self {
+            AccessLog::Off => "homing",
+            AccessLog::File => "homing logging",
+        }
+    }
+}
+
+pub fn start(
+    folder: &Path,
+    workers: usize,
+    sites: &Sites,
+    store: Store<'_>,
+    log: AccessLog,
+) -> Result<Contender> {
+    let name = log.contender();
+    let lines = match log {
+        AccessLog::Off => "off".to_owned(),
+        AccessLog::File => folder
+            .join(format!("access-{workers}.log"))
+            .display()
+            .to_string(),
+    };
+    let home = folder.join(format!("{}-{workers}", name.replace(' ', "-")));
+    std::fs::create_dir_all(&home)?;
+    let url = store.url(&home)?;
+    let port = free_port()?;
+    let admin = free_port()?;
+    let here = home.display();
+    let mut text = format!(
+        "[router]\nname = \"bench\"\nthreads = {workers}\n\
+         [[listen]]\nbind = \"127.0.0.1:{port}\"\n[admin]\nbind = \"127.0.0.1:{admin}\"\n\
+         [store]\nurl = {url:?}\njournal = \"{here}/journal\"\n[telemetry]\naccess_log = {lines:?}\n"
+    );
+    for (number, port) in sites.ports().iter().enumerate() {
+        writeln!(
+            text,
+            "[[site]]\nname = {:?}\ndialect = \"engine-rest\"\nendpoints = [\"http://127.0.0.1:{port}/engine-rest\"]",
+            site_name(number)
+        )?;
+    }
+    let config = home.join("homing.toml");
+    std::fs::write(&config, text)?;
+    let binary = paths::homing_binary()?.display().to_string();
+    let args = vec!["serve".into(), "-c".into(), config.into()];
+    Contender::start(name, folder, &binary, args, port, &sites.probe_path())
+}
