@@ -3,6 +3,7 @@
 //! Owns the translation of query parameters into conditions, as data: one table per list. Must not write. Parameters
 //! that the real engine knows and that are not built are refused by name; unknown ones are ignored, as it does.
 
+mod deployed;
 mod filter;
 mod history;
 mod runtime;
@@ -15,11 +16,9 @@ use crate::runtime::Handle;
 use crate::store::{Cell, Condition, Failure, Page, Query, Row, Sort};
 use serde_json::{Map, Value as Json, json};
 
+pub use deployed::{DEFINITIONS, DEPLOYMENTS};
 pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY, TASK_HISTORY};
-pub use runtime::{
-    DEFINITIONS, DEPLOYMENTS, EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, JOBS,
-    TASKS,
-};
+pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, JOBS, TASKS};
 pub use variables::{VARIABLE_HISTORY, VARIABLES, variable_row};
 
 /// How a column becomes a field.

@@ -4,6 +4,7 @@
 //! where it does not fit (a restored store, another incarnation), everything is loaded again.
 
 use crate::Handle;
+use crate::clock;
 use crate::store::{Changed, Error, MappingFilter, Seq};
 use crate::table::Table;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,7 +48,7 @@ impl Feed {
             table,
             applied: AtomicU64::new(0),
             loaded: AtomicBool::new(false),
-            level: Mutex::new(Instant::now()),
+            level: Mutex::new(clock::now()),
         }
     }
 
@@ -141,7 +142,7 @@ impl Feed {
             }
             self.applied.store(page.last.0, Ordering::Release);
             if page.last >= page.head {
-                *self.level.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                *self.level.lock().unwrap_or_else(PoisonError::into_inner) = clock::now();
                 self.store.changed().await;
             }
         }

@@ -6,6 +6,7 @@
 pub mod assignment;
 pub mod audit;
 pub mod cache;
+mod clock;
 pub mod feed;
 pub mod journal;
 pub mod key;

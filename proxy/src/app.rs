@@ -4,6 +4,7 @@
 
 pub mod handover;
 pub mod reload;
+mod settings;
 pub mod shell;
 
 use crate::admin;
@@ -11,19 +12,13 @@ use crate::control::intents;
 use crate::control::probers;
 use crate::control::registrar::Registrar;
 use crate::fleet::{self, Fleet};
-use crate::forward::send::Times;
-use crate::gate;
 use crate::learn::Learner;
 use crate::listener::tls::Listeners;
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
-use crate::pipeline::{self, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::resolve::known::{Known, suffix_parse};
-use crate::resolve::locate::{self, Locator};
-use crate::resolve::route::{self, Placement, Resolver};
-use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
-use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use handover::Beginning;
 use homing_config::settings as config;
@@ -34,7 +29,6 @@ use homing_mapping_store::journal::{self, Journal};
 use homing_mapping_store::store::Inserted;
 use homing_mapping_store::table::Table;
 use homing_mapping_store::{Handle, store};
-use http::HeaderValue;
 use reload::Reloader;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,8 +83,6 @@ pub struct Router {
     feed: Arc<Feed>,
 }
 
-/// Most bytes of a body that goes to every site (limit `spool_bytes`).
-const SPOOL_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Between two looks for journals of processes that have ended.
 const LEFTOVERS_EVERY: Duration = Duration::from_secs(2);
 /// Between two tries to reach a store that does not answer at start.
@@ -126,7 +118,9 @@ impl Router {
             applied,
         ));
         registered(&registrar).await;
-        let pipeline = Arc::new(pipeline(&config, &known, &learner, &store, &topology)?);
+        let pipeline = Arc::new(settings::pipeline(
+            &config, &known, &learner, &store, &topology,
+        )?);
         let reloader = Arc::new(Reloader::new(
             inputs,
             loaded,
@@ -382,122 +376,4 @@ async fn open_store(config: &Config) -> Result<Handle, Error> {
             Err(error) => return Err(Error::Store(error)),
         }
     }
-}
-
-fn pipeline(
-    config: &Config,
-    known: &Arc<Known>,
-    learner: &Arc<Learner>,
-    store: &Handle,
-    topology: &Arc<ArcSwap<Topology>>,
-) -> Result<Pipeline, Error> {
-    let (timeouts, limits) = (&config.timeouts, &config.limits);
-    let via = HeaderValue::try_from(format!("1.1 {}", config.router.name))
-        .unwrap_or_else(|_| HeaderValue::from_static("1.1 homing"));
-    let probe_times = Times {
-        head: timeouts.locate,
-        ..times(config)
-    };
-    let resolver = Resolver {
-        known: Arc::clone(known),
-        locator: Locator::new(
-            via,
-            probe_times,
-            locate::Limits {
-                negative: limits.negative_cache,
-                negative_entries: limits.negative_cache_entries,
-                in_flight: limits.locate_in_flight,
-            },
-        ),
-        learner: Arc::clone(learner),
-        store: Arc::clone(store),
-        store_within: timeouts.store,
-        placement: ArcSwap::from_pointee(placement(config)),
-    };
-    let log = access_log(config)?;
-    Ok(Pipeline::new(
-        &config.router.name,
-        Arc::clone(topology),
-        resolver,
-        Arc::clone(learner),
-        pipeline_settings(config),
-        log,
-    ))
-}
-
-fn times(config: &Config) -> Times {
-    let timeouts = &config.timeouts;
-    Times {
-        connect: timeouts.connect,
-        head: timeouts.response_head,
-        body_idle: timeouts.response_idle,
-        keep: timeouts.keepalive_upstream,
-    }
-}
-
-fn pipeline_settings(config: &Config) -> pipeline::Settings {
-    let (timeouts, limits) = (&config.timeouts, &config.limits);
-    pipeline::Settings {
-        gate: gate::Limits {
-            target_bytes: limits.target_bytes,
-            headers: limits.headers,
-        },
-        sniff_bytes: limits.sniff_bytes,
-        answer_sniff_bytes: limits.answer_sniff_bytes,
-        spool_bytes: SPOOL_BYTES_MAX,
-        times: times(config),
-        long_poll: Duration::from_secs(1800) + timeouts.response_head,
-        gather: crate::forward::gather::Settings {
-            times: times(config),
-            within: timeouts.gather,
-            fanout: limits.fanout,
-            bytes: limits.gather_bytes,
-        },
-        in_flight_per_site: limits.in_flight_per_site,
-        tunnel: timeouts.tunnel,
-        body_idle: timeouts.body_idle,
-        sticky_user: config
-            .placement
-            .sticky_user
-            .as_ref()
-            .and_then(fleet::dialects::user_source),
-    }
-}
-
-fn placement(config: &Config) -> Placement {
-    use crate::resolve::place::Policy;
-    Placement {
-        policy: match config.placement.policy {
-            config::Policy::Weighted => Policy::Weighted,
-            config::Policy::LeastLoaded => Policy::LeastLoaded,
-            config::Policy::HashBusinessKey => Policy::HashBusinessKey,
-            config::Policy::HashTenant => Policy::HashTenant,
-            config::Policy::Locality => Policy::Locality,
-        },
-        constraints: config.placement.constraints.clone(),
-        zone: config.router.zone.clone(),
-        slow_start: config.health.slow_start,
-        business_key: match config.placement.business_key {
-            config::BusinessKey::Hint => route::BusinessKey::Hint,
-            config::BusinessKey::Claim => route::BusinessKey::Claim,
-            config::BusinessKey::Off => route::BusinessKey::Off,
-        },
-    }
-}
-
-fn access_log(config: &Config) -> Result<AccessLog, Error> {
-    Ok(match &config.telemetry.access_log {
-        config::AccessLog::Off => AccessLog::off(),
-        config::AccessLog::Stdout => AccessLog::to(std::io::stdout()),
-        config::AccessLog::File(path) => {
-            let file = std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path);
-            AccessLog::to(file.map_err(|source| Error::Io {
-                doing: format!("open the access log {}", path.display()),
-                source,
-            })?)
-        }
-    })
 }

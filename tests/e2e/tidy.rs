@@ -176,6 +176,8 @@ fn every_source_file_says_what_it_owns() -> Promise {
 fn no_source_file_is_too_long() -> Promise {
     let long: Vec<_> = sources()?
         .into_iter()
+        // Tables of cases beside the code are read by looking one up.
+        .filter(|(path, _)| !path.ends_with("/tests.rs") && !path.contains("/tests/"))
         .filter(|(_, text)| text.lines().count() > LINES_MAX)
         .map(|(path, text)| {
             format!(

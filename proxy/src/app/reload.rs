@@ -3,7 +3,7 @@
 //! Owns the order: read, check, refuse, swap. Must not change what needs a restart; it says so instead. Relies on the
 //! config crate's diff for what may change live.
 
-use super::{pipeline_settings, placement};
+use super::settings::{pipeline_settings, placement};
 use crate::clock;
 use crate::control::registrar::Registrar;
 use crate::fleet::Fleet;

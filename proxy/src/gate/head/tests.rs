@@ -1,3 +1,5 @@
+//! What the module above promises.
+
 use super::*;
 
 const LIMITS: Limits = Limits {

@@ -1,3 +1,5 @@
+//! What the module above promises.
+
 use super::*;
 use crate::gate::rule::Rule;
 use http_body_util::{BodyExt, Full};

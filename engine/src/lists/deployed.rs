@@ -1,0 +1,124 @@
+//! Lists of what is deployed.
+
+use super::{Constant, Filter, Kind, List};
+use Filter::{Holds, Int, Like, Moment, NotBuilt, OneOf, Text, When};
+use Kind::{Bool, Date};
+
+/// `/deployment`
+pub static DEPLOYMENTS: List = List {
+    from: "deployment p",
+    fields: &[
+        ("id", "p.id", Kind::Text),
+        ("name", "p.name", Kind::Text),
+        ("source", "p.source", Kind::Text),
+        ("tenantId", "p.tenant", Kind::Text),
+        ("deploymentTime", "p.at", Date),
+    ],
+    constants: &[("links", Constant::Empty)],
+    filters: &[
+        ("id", Text("p.id")),
+        ("name", Text("p.name")),
+        ("nameLike", Like("p.name")),
+        ("source", Text("p.source")),
+        ("withoutSource", When("p.source IS NULL")),
+        ("tenantIdIn", OneOf("p.tenant")),
+        ("withoutTenantId", When("p.tenant IS NULL")),
+        ("after", Moment("p.at", ">")),
+        ("before", Moment("p.at", "<")),
+        ("includeDeploymentsWithoutTenantId", NotBuilt),
+    ],
+    sorts: &[
+        ("id", "p.id"),
+        ("name", "p.name"),
+        ("deploymentTime", "p.at"),
+        ("tenantId", "p.tenant"),
+    ],
+    default_order: "p.id",
+};
+
+/// `/process-definition`
+pub static DEFINITIONS: List = List {
+    from: "definition d",
+    fields: &[
+        ("id", "d.id", Kind::Text),
+        ("key", "d.key", Kind::Text),
+        ("name", "d.name", Kind::Text),
+        ("version", "d.version", Kind::Int),
+        ("resource", "d.resource", Kind::Text),
+        ("deploymentId", "d.deployment", Kind::Text),
+        ("suspended", "d.suspended", Bool),
+        ("tenantId", "d.tenant", Kind::Text),
+        ("versionTag", "d.tag", Kind::Text),
+        ("historyTimeToLive", "d.ttl", Kind::Int),
+        ("startableInTasklist", "d.startable", Bool),
+    ],
+    constants: &[
+        ("category", Constant::Null),
+        ("description", Constant::Null),
+        ("diagram", Constant::Null),
+    ],
+    filters: &[
+        ("processDefinitionId", Text("d.id")),
+        ("processDefinitionIdIn", OneOf("d.id")),
+        ("name", Text("d.name")),
+        ("nameLike", Like("d.name")),
+        ("deploymentId", Text("d.deployment")),
+        (
+            "deployedAfter",
+            Moment(
+                "(SELECT p.at FROM deployment p WHERE p.id = d.deployment)",
+                ">",
+            ),
+        ),
+        (
+            "deployedAt",
+            Moment(
+                "(SELECT p.at FROM deployment p WHERE p.id = d.deployment)",
+                "=",
+            ),
+        ),
+        ("key", Text("d.key")),
+        ("keysIn", OneOf("d.key")),
+        ("keyLike", Like("d.key")),
+        ("version", Int("d.version")),
+        (
+            "latestVersion",
+            When(
+                "d.version = (SELECT MAX(o.version) FROM definition o WHERE o.key = d.key AND COALESCE(o.tenant, '') = COALESCE(d.tenant, ''))",
+            ),
+        ),
+        ("resourceName", Text("d.resource")),
+        ("resourceNameLike", Like("d.resource")),
+        ("active", When("d.suspended = 0")),
+        ("suspended", When("d.suspended = 1")),
+        (
+            "incidentId",
+            Holds("EXISTS (SELECT 1 FROM incident x WHERE x.def = d.id AND x.id = ?)"),
+        ),
+        ("tenantIdIn", OneOf("d.tenant")),
+        ("withoutTenantId", When("d.tenant IS NULL")),
+        ("versionTag", Text("d.tag")),
+        ("versionTagLike", Like("d.tag")),
+        ("withoutVersionTag", When("d.tag IS NULL")),
+        ("startableInTasklist", When("d.startable = 1")),
+        ("notStartableInTasklist", When("d.startable = 0")),
+        ("startablePermissionCheck", NotBuilt),
+        ("startableBy", NotBuilt),
+        ("category", When("1 = 0")),
+        ("includeProcessDefinitionsWithoutTenantId", NotBuilt),
+    ],
+    sorts: &[
+        ("id", "d.id"),
+        ("key", "d.key"),
+        ("name", "d.name"),
+        ("version", "d.version"),
+        ("deploymentId", "d.deployment"),
+        (
+            "deployTime",
+            "(SELECT p.at FROM deployment p WHERE p.id = d.deployment)",
+        ),
+        ("tenantId", "d.tenant"),
+        ("versionTag", "d.tag"),
+    ],
+    default_order: "d.id",
+};
