@@ -2,17 +2,25 @@
 //!
 //! Owns the words that people type. Must not do the work; each verb has its own file.
 
+mod audit;
+mod change;
+mod client;
 mod config;
 mod demo;
 mod engine;
+mod explain;
 mod input;
+mod map;
+mod output;
+mod pin;
 mod serve;
+mod site;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// 0 ok, 1 failed, 2 usage, 3 refused by a safety rule, 4 stale plan or lost compare-and-set, 5 partly done, 78
-/// configuration.
+/// 0 ok, 1 failed, 2 usage, 3 refused by a safety rule, 4 stale plan or lost compare-and-set, 5 partly done, 69 the
+/// router cannot be reached, 78 configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -21,6 +29,7 @@ pub enum Exit {
     Refused = 3,
     Stale = 4,
     Partly = 5,
+    Unreachable = 69,
     Config = 78,
 }
 
@@ -48,6 +57,16 @@ enum Verb {
     Demo(demo::Demo),
     /// Check, show and compare configuration files.
     Config(config::Config),
+    /// See sites, and say what is wanted of them.
+    Site(site::Site),
+    /// Keys and their homes.
+    Map(map::Map),
+    /// Overrides of single keys.
+    Pin(pin::Pin),
+    /// Say why a request would go where it goes; nothing is sent.
+    Explain(explain::Explain),
+    /// The audit trail.
+    Audit(audit::Audit),
 }
 
 /// Parses the arguments and runs the verb.
@@ -71,5 +90,10 @@ pub fn main() -> ExitCode {
         Verb::Engine(engine) => engine.run().into(),
         Verb::Demo(demo) => demo.run().into(),
         Verb::Config(config) => config.run(),
+        Verb::Site(site) => site.run().into(),
+        Verb::Map(map) => map.run().into(),
+        Verb::Pin(pin) => pin.run().into(),
+        Verb::Explain(explain) => explain.run().into(),
+        Verb::Audit(audit) => audit.run().into(),
     }
 }

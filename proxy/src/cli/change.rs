@@ -1,0 +1,54 @@
+//! What every change takes: a reason, a confirmation, a dry run.
+//!
+//! Owns these options. Must not make the change.
+
+use super::Exit;
+use super::client::Call;
+use super::output;
+use http::HeaderName;
+
+static HOMING_REASON: HeaderName = HeaderName::from_static("homing-reason");
+
+/// Why, and whether for real.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Change {
+    /// Why; kept in the audit trail.
+    #[arg(long, value_name = "TEXT", required = true)]
+    reason: String,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Check everything and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Change {
+    /// Asks, unless nothing is changed.
+    pub(super) fn confirm(&self, what: &str) -> Result<(), Exit> {
+        if self.dry_run {
+            Ok(())
+        } else {
+            output::confirmed(self.yes, what)
+        }
+    }
+
+    /// The query of the call.
+    pub(super) fn query(&self) -> &'static str {
+        if self.dry_run { "?dry_run=true" } else { "" }
+    }
+
+    /// What to add to a sentence.
+    pub(super) fn suffix(&self) -> &'static str {
+        if self.dry_run {
+            " (dry run: nothing was changed)"
+        } else {
+            ""
+        }
+    }
+
+    /// The call with the reason.
+    pub(super) fn apply(&self, call: Call) -> Result<Call, Exit> {
+        call.header(HOMING_REASON.clone(), &self.reason)
+    }
+}

@@ -1,0 +1,236 @@
+//! The client of the admin listener that every verb shares.
+//!
+//! Owns `--admin`, `--json`, `--timeout` and one exchange on a connection of its own. Must not interpret answers beyond
+//! their status.
+
+use super::Exit;
+use super::output;
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Where the router is, and how its answers are shown.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Remote {
+    /// Admin listener: `http://HOST:PORT` or `unix:/PATH`.
+    #[arg(
+        long,
+        env = "HOMING_ADMIN",
+        default_value = "http://127.0.0.1:8081",
+        global = true
+    )]
+    admin: String,
+    /// Machine-readable output, stable, with a `schema` member.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Longest wait for an answer, in seconds.
+    #[arg(long, default_value_t = 30, global = true)]
+    timeout: u64,
+}
+
+/// A request body.
+pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A whole answer.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) etag: Option<HeaderValue>,
+    pub(super) json: Value,
+}
+
+/// One call.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Body,
+}
+
+impl Call {
+    /// A GET.
+    pub(super) fn get(path: impl Into<String>) -> Call {
+        Call {
+            method: Method::GET,
+            path: path.into(),
+            headers: Vec::new(),
+            body: whole(Bytes::new()),
+        }
+    }
+
+    /// A call with a JSON body.
+    pub(super) fn with(method: Method, path: impl Into<String>, body: &Value) -> Call {
+        let content_type = (
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        Call {
+            method,
+            path: path.into(),
+            headers: vec![content_type],
+            body: whole(body.to_string().into()),
+        }
+    }
+
+    /// Adds a header; text that cannot stand in one is the caller's mistake.
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Result<Call, Exit> {
+        let value = HeaderValue::try_from(value).map_err(|_| {
+            output::complain(
+                Exit::Usage,
+                &format!("\"{value}\" cannot stand in the header {name}"),
+            )
+        })?;
+        self.headers.push((name, value));
+        Ok(self)
+    }
+}
+
+/// A body that is in memory.
+pub(super) fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+impl Remote {
+    /// Makes the call; an answer that refuses is printed and becomes an exit code.
+    pub(super) fn call(&self, call: Call) -> Result<Reply, Exit> {
+        let reply = self.ask(call)?;
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
+        let detail = reply
+            .json
+            .get("detail")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        let text = detail.unwrap_or_else(|| format!("the router answered {}", reply.status));
+        Err(output::complain(exit_of(reply.status), &text))
+    }
+
+    /// Makes the call; only an answer that does not come is an error.
+    pub(super) fn ask(&self, call: Call) -> Result<Reply, Exit> {
+        self.run(async {
+            let answer = self.send(call).await?;
+            let (head, body) = answer.into_parts();
+            let bytes = body
+                .collect()
+                .await
+                .map_err(|error| error.to_string())?
+                .to_bytes();
+            let json = serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+            Ok(Reply {
+                status: head.status,
+                etag: head.headers.get(http::header::ETAG).cloned(),
+                json,
+            })
+        })
+    }
+
+    /// Makes the call and hands the answer's body on piece by piece.
+    pub(super) fn stream(
+        &self,
+        call: Call,
+        mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), Exit> {
+        let status = self.run(async {
+            let answer = self.send(call).await?;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
+                if let (true, Some(data)) = (status.is_success(), frame.data_ref()) {
+                    take(data).map_err(|error| error.to_string())?;
+                }
+            }
+            Ok(status)
+        })?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(output::complain(
+                exit_of(status),
+                &format!("the router answered {status}"),
+            ))
+        }
+    }
+
+    fn run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, Exit> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime =
+            runtime.map_err(|error| output::complain(Exit::Failed, &error.to_string()))?;
+        let timeout = Duration::from_secs(self.timeout);
+        let asked = runtime.block_on(async { tokio::time::timeout(timeout, asking).await });
+        let why = match asked {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(why)) => why,
+            Err(_) => format!("no answer within {timeout:?}"),
+        };
+        Err(output::complain(
+            Exit::Unreachable,
+            &format!("the router at {} cannot be asked: {why}", self.admin),
+        ))
+    }
+
+    async fn send(&self, call: Call) -> Result<http::Response<Incoming>, String> {
+        if let Some(path) = self.admin.strip_prefix("unix:") {
+            let stream = UnixStream::connect(path)
+                .await
+                .map_err(|error| error.to_string())?;
+            return exchange(stream, "localhost", call).await;
+        }
+        let Some(place) = self.admin.strip_prefix("http://") else {
+            return Err("write http://HOST:PORT or unix:/PATH".into());
+        };
+        let place = place.trim_end_matches('/');
+        let stream = TcpStream::connect(place)
+            .await
+            .map_err(|error| error.to_string())?;
+        exchange(stream, place, call).await
+    }
+}
+
+async fn exchange<S>(stream: S, host: &str, call: Call) -> Result<http::Response<Incoming>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+    tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method(call.method)
+        .uri(call.path)
+        .header(http::header::HOST, host);
+    for (name, value) in call.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(call.body).map_err(|error| error.to_string())?;
+    sender
+        .send_request(request)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+fn exit_of(status: StatusCode) -> Exit {
+    match status.as_u16() {
+        400 | 404 | 422 => Exit::Failed,
+        403 | 409 => Exit::Refused,
+        412 | 428 => Exit::Stale,
+        _ => Exit::Failed,
+    }
+}
+
+/// A key or name as one path segment.
+pub(super) fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,304 @@
+//! `homing map`: get, set, unset, list, history, import, export.
+//!
+//! Owns nothing but the words; the admin API does the work. `set` and `unset` are compare-and-set: against the generation
+//! given, or the one that is there when the verb begins.
+
+use super::Exit;
+use super::change::Change;
+use super::client::{Body, Call, Remote, segment};
+use super::output;
+use bytes::Bytes;
+use clap::Subcommand;
+use http::header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Keys and their homes.
+#[derive(clap::Args)]
+pub(super) struct Map {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// One mapping, as the store has it. A key is written KIND:ID.
+    Get { key: String },
+    /// Every version of one mapping.
+    History { key: String },
+    /// Mappings, page by page.
+    List {
+        #[arg(long)]
+        kind: Option<String>,
+        #[arg(long)]
+        home: Option<String>,
+        #[arg(long)]
+        state: Option<String>,
+        #[arg(long)]
+        prefix: Option<String>,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Set a key's home.
+    Set {
+        key: String,
+        site: String,
+        /// The generation that must be there; default: the present one.
+        #[arg(long)]
+        generation: Option<u64>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Remove a key's row.
+    Unset {
+        key: String,
+        #[arg(long)]
+        generation: Option<u64>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Insert rows from NDJSON lines {"key", "home"}; `-` reads standard input. Changes no home that is there.
+    Import {
+        file: PathBuf,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Write the whole table as NDJSON.
+    Export,
+}
+
+impl Map {
+    pub(super) fn run(self) -> Exit {
+        let done = match &self.verb {
+            Verb::Get { key } => self.get(key),
+            Verb::History { key } => self.history(key),
+            Verb::List {
+                kind,
+                home,
+                state,
+                prefix,
+                limit,
+                cursor,
+            } => {
+                let filters = [
+                    ("kind", kind),
+                    ("home", home),
+                    ("state", state),
+                    ("prefix", prefix),
+                    ("cursor", cursor),
+                ];
+                self.list(&filters, *limit)
+            }
+            Verb::Set {
+                key,
+                site,
+                generation,
+                change,
+            } => self.set(key, site, *generation, change),
+            Verb::Unset {
+                key,
+                generation,
+                change,
+            } => self.unset(key, *generation, change),
+            Verb::Import { file, change } => self.import(file, change),
+            Verb::Export => self.export(),
+        };
+        done.err().unwrap_or(Exit::Ok)
+    }
+
+    fn get(&self, key: &str) -> Result<(), Exit> {
+        let reply = self.remote.call(Call::get(path(key)))?;
+        if self.remote.json {
+            output::machine("mapping", &reply.json);
+        } else {
+            output::members(&reply.json);
+        }
+        Ok(())
+    }
+
+    fn history(&self, key: &str) -> Result<(), Exit> {
+        let reply = self
+            .remote
+            .call(Call::get(format!("{}/history", path(key))))?;
+        if self.remote.json {
+            output::machine("mapping-history", &reply.json);
+        } else {
+            output::rows(
+                &[
+                    "generation",
+                    "home",
+                    "state",
+                    "source",
+                    "at",
+                    "actor",
+                    "reason",
+                ],
+                &items(&reply.json),
+            );
+        }
+        Ok(())
+    }
+
+    fn list(&self, filters: &[(&str, &Option<String>)], limit: usize) -> Result<(), Exit> {
+        let mut path = format!("/v1/mappings?limit={limit}");
+        for (name, value) in filters {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", segment(value)));
+            }
+        }
+        let reply = self.remote.call(Call::get(path))?;
+        if self.remote.json {
+            output::machine("mapping-list", &reply.json);
+        } else {
+            output::rows(
+                &["key", "home", "serving", "generation", "state", "source"],
+                &items(&reply.json),
+            );
+            if let Some(next) = reply.json.get("next").and_then(Value::as_str) {
+                output::say(&format!("more: --cursor {next}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn set(
+        &self,
+        key: &str,
+        site: &str,
+        generation: Option<u64>,
+        change: &Change,
+    ) -> Result<(), Exit> {
+        let present = self.present(key, generation)?;
+        change.confirm(&format!("set the home of {key} to site {site}"))?;
+        let target = format!("{}{}", path(key), change.query());
+        let call = Call::with(Method::PUT, target, &json!({ "home": site }));
+        let reply = self.remote.call(change.apply(expecting(call, present))?)?;
+        if self.remote.json {
+            output::machine("mapping", &reply.json);
+        } else {
+            output::say(&format!("{key} lives at {site}{}", change.suffix()));
+        }
+        Ok(())
+    }
+
+    fn unset(&self, key: &str, generation: Option<u64>, change: &Change) -> Result<(), Exit> {
+        let present = self.present(key, generation)?;
+        change.confirm(&format!("remove the row of {key}"))?;
+        let call = Call {
+            method: Method::DELETE,
+            ..Call::get(format!("{}{}", path(key), change.query()))
+        };
+        let reply = self.remote.call(change.apply(expecting(call, present))?)?;
+        if self.remote.json {
+            output::machine("mapping-unset", &reply.json);
+        } else {
+            output::say(&format!("{key} has no row any more{}", change.suffix()));
+        }
+        Ok(())
+    }
+
+    /// The ETag that the change must find; `None`: there is no row.
+    fn present(&self, key: &str, generation: Option<u64>) -> Result<Option<HeaderValue>, Exit> {
+        if let Some(generation) = generation {
+            return Ok(HeaderValue::try_from(format!("\"{generation}\"")).ok());
+        }
+        let reply = self.remote.ask(Call::get(path(key)))?;
+        match reply.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Ok(reply.etag),
+        }
+    }
+
+    fn import(&self, file: &Path, change: &Change) -> Result<(), Exit> {
+        change.confirm(&format!("import {}", file.display()))?;
+        let body = lines(file).map_err(|error| {
+            output::complain(
+                Exit::Failed,
+                &format!("{} cannot be read: {error}", file.display()),
+            )
+        })?;
+        let content_type = (
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-ndjson"),
+        );
+        let call = Call {
+            method: Method::POST,
+            path: format!("/v1/mappings/import{}", change.query()),
+            headers: vec![content_type],
+            body,
+        };
+        let reply = self.remote.call(change.apply(call)?)?;
+        if self.remote.json {
+            output::machine("mapping-import", &reply.json);
+        } else {
+            output::members(&reply.json);
+        }
+        let conflicts = reply
+            .json
+            .get("conflicts")
+            .and_then(Value::as_u64)
+            .unwrap_or(0);
+        if conflicts > 0 {
+            Err(Exit::Partly)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn export(&self) -> Result<(), Exit> {
+        let mut to = std::io::stdout().lock();
+        self.remote
+            .stream(Call::get("/v1/mappings/export"), |piece| {
+                to.write_all(piece)
+            })
+    }
+}
+
+fn path(key: &str) -> String {
+    format!("/v1/mappings/{}", segment(key))
+}
+
+fn items(list: &Value) -> Vec<Value> {
+    list.get("items")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn expecting(mut call: Call, present: Option<HeaderValue>) -> Call {
+    call.headers.push(match present {
+        Some(etag) => (IF_MATCH, etag),
+        None => (IF_NONE_MATCH, HeaderValue::from_static("*")),
+    });
+    call
+}
+
+/// A file, or standard input for `-`, piece by piece.
+fn lines(file: &Path) -> std::io::Result<Body> {
+    const PIECE_BYTES: usize = 64 * 1024;
+    let from: Box<dyn Read + Send + Sync> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(file)?)
+    };
+    let pieces = futures_util::stream::unfold(from, |mut from| async move {
+        let mut piece = vec![0; PIECE_BYTES];
+        match from.read(&mut piece) {
+            Ok(0) => None,
+            Ok(length) => {
+                piece.truncate(length);
+                Some((Ok(Frame::data(Bytes::from(piece))), from))
+            }
+            Err(error) => Some((Err(error), from)),
+        }
+    });
+    Ok(StreamBody::new(pieces).boxed_unsync())
+}

@@ -1,0 +1,111 @@
+//! `homing site`: list, show, ready, drain, maintenance.
+//!
+//! Owns nothing but the words; the admin API does the work.
+
+use super::Exit;
+use super::change::Change;
+use super::client::{Call, Remote, segment};
+use super::output;
+use clap::Subcommand;
+use http::Method;
+use serde_json::{Value, json};
+
+/// See sites, and say what is wanted of them.
+#[derive(clap::Args)]
+pub(super) struct Site {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// All sites, with both axes.
+    List,
+    /// One site, with installations and endpoints.
+    Show { site: String },
+    /// It takes new work.
+    Ready {
+        site: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// It takes no new work and serves what lives there.
+    Drain {
+        site: String,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// It serves nothing.
+    Maintenance {
+        site: String,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+impl Site {
+    pub(super) fn run(self) -> Exit {
+        let done = match &self.verb {
+            Verb::List => self.list(),
+            Verb::Show { site } => self.show(site),
+            Verb::Ready { site, change } => self.state(site, "ready", change),
+            Verb::Drain { site, change } => self.state(site, "draining", change),
+            Verb::Maintenance { site, change } => self.state(site, "maintenance", change),
+        };
+        done.err().unwrap_or(Exit::Ok)
+    }
+
+    fn list(&self) -> Result<(), Exit> {
+        let reply = self.remote.call(Call::get("/v1/sites"))?;
+        if self.remote.json {
+            output::machine("site-list", &reply.json);
+        } else {
+            let items = reply
+                .json
+                .get("items")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            output::rows(
+                &[
+                    "site",
+                    "state",
+                    "observed",
+                    "available",
+                    "why",
+                    "dialect",
+                    "serving",
+                ],
+                &items,
+            );
+        }
+        Ok(())
+    }
+
+    fn show(&self, site: &str) -> Result<(), Exit> {
+        let reply = self
+            .remote
+            .call(Call::get(format!("/v1/sites/{}", segment(site))))?;
+        if self.remote.json {
+            output::machine("site", &reply.json);
+        } else {
+            output::members(&reply.json);
+        }
+        Ok(())
+    }
+
+    fn state(&self, site: &str, state: &str, change: &Change) -> Result<(), Exit> {
+        change.confirm(&format!("set site {site} to {state}"))?;
+        let path = format!("/v1/sites/{}/state{}", segment(site), change.query());
+        let call = change.apply(Call::with(Method::PUT, path, &json!({ "state": state })))?;
+        let reply = self.remote.call(call)?;
+        if self.remote.json {
+            output::machine("site", &reply.json);
+        } else {
+            output::say(&format!("site {site} is {state}{}", change.suffix()));
+        }
+        Ok(())
+    }
+}
