@@ -122,6 +122,29 @@ async fn a_cluster_runs_every_job_exactly_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_whose_job_another_engine_has_done_keeps_nobody_out() {
+    let server = Server::start();
+    let url = server.database("lane");
+    let engine = node(&url, "only", Duration::from_secs(30)).await;
+    let text = model(&format!(
+        r#"<startEvent id="s"/><userTask id="u"/><task id="next" camunda:asyncBefore="true"/><endEvent id="e"/>{}"#,
+        flows("s>u u>next next>e")
+    ));
+    engine.deploy(&text).await;
+    let id = engine.begin("p", json!({})).await;
+    server.execute(
+        "lane",
+        &format!(
+            "INSERT INTO lane (inst, job, owner) SELECT '{id}', 'done-by-another', id FROM engine"
+        ),
+    );
+    let task = engine.tasks(&id).await[0]["id"].clone();
+    engine.complete_task(&task, json!({})).await;
+    engine.eventually_state(&id, "COMPLETED").await;
+    engine.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_has_one_engine() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("e.db").display());

@@ -84,6 +84,10 @@ impl Store {
              AND (j.exclusive = 0 OR j.inst IS NULL) ORDER BY j.prio DESC, j.due, j.id LIMIT ?{skip}) RETURNING {COLUMNS}"
         );
         let until = now.saturating_add(lease);
+        // The choice of a lane may be older than the lane: its job was then taken and ended by another engine in between,
+        // and the lane would keep the instance's other jobs out for ever.
+        let stale = "DELETE FROM lane WHERE owner = ? AND NOT EXISTS \
+             (SELECT 1 FROM job j WHERE j.id = lane.job AND j.owner = lane.owner)";
         let alive = "UPDATE engine SET running = running WHERE id = ? AND status = 'active'";
         let out = vec![
             // An engine that others took for dead gets nothing.
@@ -91,6 +95,7 @@ impl Store {
             Statement::new(lanes, vec![owner.into(), now.into(), most.into()]),
             Statement::new(exclusive, vec![owner.into(), until.into(), owner.into()])
                 .expecting(Expect::Rows),
+            Statement::new(stale, vec![owner.into()]),
             Statement::new(
                 shared,
                 vec![owner.into(), until.into(), now.into(), most.into()],

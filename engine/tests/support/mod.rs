@@ -230,7 +230,7 @@ impl Engine {
     }
 
     pub(crate) async fn eventually_state(&self, instance: &str, wanted: &str) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while self.state(instance).await != wanted {
             assert!(
                 tokio::time::Instant::now() < deadline,

@@ -82,6 +82,14 @@ impl Server {
         run(as_server("createdb").args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", name]));
         format!("postgres://postgres@127.0.0.1:{port}/{name}")
     }
+
+    /// Changes a database behind its engines' backs.
+    pub(crate) fn execute(&self, name: &str, sql: &str) {
+        let port = self.port.to_string();
+        let mut command = as_server("psql");
+        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", name]);
+        run(command.args(["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]));
+    }
 }
 
 /// The user that owns the files: the one of the package when the tests run as root.
