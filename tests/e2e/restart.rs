@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use homing_harness::{
-    client::Client, clock::eventually, outcome::Promise, pair::Pair, router::Router,
+    client::Client, clock::eventually, outcome::Promise, pair::Pair, postgres::Cluster,
+    router::Router,
 };
 use tokio::task::JoinSet;
 
@@ -31,6 +32,18 @@ async fn no_acknowledged_start_is_lost_by_kills_on_sqlite() -> Promise {
         .start()
         .await?;
     Ok(survives_kills(router, "kill-sqlite").await?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_start_is_lost_by_kills_on_postgres() -> Promise {
+    let store = Cluster::shared()?.fresh_database("store")?;
+    let router = Pair::shared()
+        .await?
+        .router("killed-postgres")
+        .store(&store.url())
+        .start()
+        .await?;
+    Ok(survives_kills(router, "kill-postgres").await?)
 }
 
 /// What the clients got answered.

@@ -179,6 +179,69 @@ async fn a_slow_site_harms_only_itself() -> Promise {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_back_on_an_empty_database_is_refused_and_loses_no_row() -> Promise {
+    let cluster = Cluster::shared()?;
+    let fragile = fragile("emptied-site").await?;
+    let client = fragile.router.client("/engine-rest");
+    let [at_a, _] = one_at_each(&client, "emptied-site").await?;
+
+    // Another engine with an empty database answers at the same address.
+    let empty = cluster.fresh_database("empty")?;
+    let stranger = engine::Builder::new("stranger", Kind::Operaton, &empty)
+        .start()
+        .await?;
+    deploy::deploy(
+        &Client::new(loopback(stranger.port()), "/engine-rest"),
+        "order",
+        &[ORDER],
+    )
+    .await?
+    .expect(200)?;
+    fragile.network.retarget(loopback(stranger.port()));
+    fragile.network.cut_all();
+
+    eventually("the stranger is found out", PATIENCE, async || {
+        let answer = read(&client, &at_a).await?;
+        // Not an error of this round, but the end of the test.
+        assert_ne!(
+            answer.status, 404,
+            "an empty database is no proof that an id is unknown"
+        );
+        Ok((answer.status == 503).then_some(()))
+    })
+    .await?;
+    assert!(
+        fragile.router.log()?.contains("wrong identity"),
+        "the log does not name the cause"
+    );
+    for number in 0..10 {
+        assert_eq!(
+            start_order(&client, &format!("emptied-site-{number}"))
+                .await?
+                .home,
+            "b"
+        );
+    }
+    assert_eq!(
+        empty.count("SELECT count(*) FROM act_hi_procinst").await?,
+        0,
+        "a start went to the stranger"
+    );
+    // So it is after a restart of the router, which has never met the stranger.
+    fragile.router.kill()?;
+    fragile.router.start_again().await?;
+    read(&client, &at_a).await?.expect(503)?;
+
+    fragile.network.retarget(loopback(fragile.a.port()));
+    fragile.network.cut_all();
+    eventually("the true site serves again", PATIENCE, async || {
+        Ok(read(&client, &at_a).await?.expect(200).ok())
+    })
+    .await?;
+    Ok(())
+}
+
 /// The slowest but one percent of four hundred reads by four clients.
 async fn p99_at(client: &Client, order: &Started) -> Result<Duration> {
     let times = crowd(4, |_| {
