@@ -1,5 +1,7 @@
 //! Origins of different make that remember what arrived.
 
+mod operaton;
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::Result;
@@ -43,6 +45,16 @@ pub(super) trait Origin {
 
     fn arrived(&self) -> Result<Vec<Arrived>>;
 
+    /// What the canary of this number asks for; the answer must name it.
+    fn canary(&self, number: usize) -> String {
+        format!("/app/canary-{number}")
+    }
+
+    /// What the origin says to requests that it takes.
+    fn answers(&self, status: u16) -> bool {
+        status == 200
+    }
+
     /// Whether both are the same, as far as this origin says.
     fn same(&self, got: &[Arrived], wanted: &[Arrived]) -> bool {
         got == wanted
@@ -58,6 +70,8 @@ pub(super) trait Origin {
         .await
     }
 }
+
+pub(super) use operaton::Operaton;
 
 /// hyper, in this process.
 pub(super) struct Hyper(FakeSite);
@@ -142,13 +156,17 @@ impl Origin for Nginx {
     }
 
     fn same(&self, got: &[Arrived], wanted: &[Arrived]) -> bool {
-        let heads = |all: &[Arrived]| -> Vec<(String, String)> {
-            all.iter()
-                .map(|arrived| (arrived.method.clone(), arrived.target.clone()))
-                .collect()
-        };
-        heads(got) == heads(wanted)
+        same_heads(got, wanted)
     }
+}
+
+fn same_heads(got: &[Arrived], wanted: &[Arrived]) -> bool {
+    let heads = |all: &[Arrived]| -> Vec<(String, String)> {
+        all.iter()
+            .map(|arrived| (arrived.method.clone(), arrived.target.clone()))
+            .collect()
+    };
+    heads(got) == heads(wanted)
 }
 
 /// Python's own HTTP server.
