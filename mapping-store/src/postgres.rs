@@ -35,6 +35,10 @@ pub(crate) struct Postgres {
 
 /// Opens the store behind a `postgres://` URL and brings its schema up to date.
 pub(crate) async fn open(url: &str) -> Result<Handle, Error> {
+    Ok(Arc::new(Sql::new(Box::new(backend(url).await?))))
+}
+
+pub(crate) async fn backend(url: &str) -> Result<Postgres, Error> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|error| Error::Url {
             url: without_secret(url),
@@ -59,7 +63,7 @@ pub(crate) async fn open(url: &str) -> Result<Handle, Error> {
         .await
         .map_err(|error| Error::Schema(error.to_string()))?;
     let wake = Wake::start(pool.clone());
-    Ok(Arc::new(Sql::new(Box::new(Postgres { pool, wake }))))
+    Ok(Postgres { pool, wake })
 }
 
 /// A URL for messages: what stands before `@` may hold a password.

@@ -3,6 +3,8 @@
 //! Owns what each operation means. Must not know which database it talks to. Relies on a `Backend` for sessions.
 
 mod changes;
+#[cfg(test)]
+mod crash;
 mod intents;
 pub(crate) mod key;
 mod leases;

@@ -41,6 +41,10 @@ pub(crate) struct Sqlite {
 
 /// Opens (and makes, where missing) the file of `sqlite:FILE`.
 pub(crate) async fn open(file: &str, router: Option<&str>) -> Result<Handle, Error> {
+    Ok(Arc::new(Sql::new(Box::new(backend(file, router).await?))))
+}
+
+pub(crate) async fn backend(file: &str, router: Option<&str>) -> Result<Sqlite, Error> {
     let path = Path::new(file);
     let lock = Lock::take(path, router)?;
     let existed = path.exists();
@@ -68,13 +72,12 @@ pub(crate) async fn open(file: &str, router: Option<&str>) -> Result<Handle, Err
         .max_connections(READERS_MAX)
         .acquire_timeout(WRITER_TIMEOUT)
         .connect_lazy_with(options.read_only(true).create_if_missing(false));
-    let backend = Sqlite {
+    Ok(Sqlite {
         writer,
         readers,
         wake: Arc::new(Notify::new()),
         _lock: lock,
-    };
-    Ok(Arc::new(Sql::new(Box::new(backend))))
+    })
 }
 
 fn migrations() -> Migrator {
