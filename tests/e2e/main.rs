@@ -9,6 +9,7 @@ mod handover;
 mod harness_works;
 mod life;
 mod locate;
+mod operate;
 mod protocols;
 mod registry;
 mod reload;

@@ -18,7 +18,7 @@ use crate::audit::AuditEntry;
 use crate::mapping::{Generation, Source, State, Timestamp};
 use crate::sql::key::StoredKey;
 use crate::store::{
-    Error, Handle, MappingChange, NewMapping, OpenIntent, RouterRecord, Seq, Shipment, Store as _,
+    Error, Handle, MappingChange, NewMapping, OpenIntent, RouterRecord, Seq, Shipment,
 };
 use crate::{Kind, RoutingKey, SiteId};
 use async_trait::async_trait;

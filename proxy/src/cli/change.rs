@@ -24,6 +24,15 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// A change that nobody has to be asked about.
+    pub(super) fn harmless(reason: Option<&str>, dry_run: bool) -> Change {
+        Change {
+            reason: reason.unwrap_or_default().to_owned(),
+            yes: true,
+            dry_run,
+        }
+    }
+
     /// Asks, unless nothing is changed.
     pub(super) fn confirm(&self, what: &str) -> Result<(), Exit> {
         if self.dry_run {
@@ -49,6 +58,9 @@ impl Change {
 
     /// The call with the reason.
     pub(super) fn apply(&self, call: Call) -> Result<Call, Exit> {
+        if self.reason.is_empty() {
+            return Ok(call);
+        }
         call.header(HOMING_REASON.clone(), &self.reason)
     }
 }

@@ -28,8 +28,15 @@ enum Verb {
     /// It takes new work.
     Ready {
         site: String,
-        #[command(flatten)]
-        change: Change,
+        /// Why; kept in the audit trail.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Check everything and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Accepted for the sake of scripts; this verb does not ask.
+        #[arg(long, hide = true)]
+        yes: bool,
     },
     /// It takes no new work and serves what lives there.
     Drain {
@@ -50,7 +57,16 @@ impl Site {
         let done = match &self.verb {
             Verb::List => self.list(),
             Verb::Show { site } => self.show(site),
-            Verb::Ready { site, change } => self.state(site, "ready", change),
+            Verb::Ready {
+                site,
+                reason,
+                dry_run,
+                yes: _,
+            } => self.state(
+                site,
+                "ready",
+                &Change::harmless(reason.as_deref(), *dry_run),
+            ),
             Verb::Drain { site, change } => self.state(site, "draining", change),
             Verb::Maintenance { site, change } => self.state(site, "maintenance", change),
         };
