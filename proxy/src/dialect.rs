@@ -4,7 +4,7 @@
 //! send it. Relies on [`crate::classify`] for the words of a request.
 
 use crate::classify::Class;
-use homing_mapping_store::{Engine, RoutingKey};
+use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -206,4 +206,21 @@ pub trait Dialect: Send + Sync {
         status: StatusCode,
         body: &[u8],
     ) -> Option<Vec<RoutingKey>>;
+
+    /// A page of all that a site holds under this kind of key, in the order of ids. `None`: it cannot be listed.
+    fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
+        let _ = (kind, first, max);
+        None
+    }
+
+    /// The keys in the answer to [`Dialect::holdings`]; `None` if the answer proves nothing.
+    fn read_holdings(
+        &self,
+        kind: Kind,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Option<Vec<RoutingKey>> {
+        let _ = (kind, status, body);
+        None
+    }
 }

@@ -11,6 +11,7 @@ mod life;
 mod locate;
 mod operate;
 mod protocols;
+mod reconcile;
 mod registry;
 mod reload;
 mod restart;

@@ -17,7 +17,7 @@ use crate::life::{Started, start_order};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `homing ARGS` against an admin listener.
-async fn homing(admin: &str, args: &[&str]) -> Result<Output> {
+pub(crate) async fn homing(admin: &str, args: &[&str]) -> Result<Output> {
     let run = tokio::process::Command::new(paths::homing_binary()?)
         .args(args)
         .env("HOMING_ADMIN", admin)
@@ -28,7 +28,7 @@ async fn homing(admin: &str, args: &[&str]) -> Result<Output> {
 }
 
 /// Runs it, demands this exit code, gives what it printed.
-async fn said(router: &Router, args: &[&str], code: i32) -> Result<String> {
+pub(crate) async fn said(router: &Router, args: &[&str], code: i32) -> Result<String> {
     let output = homing(&router.admin_url(), args).await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -40,7 +40,7 @@ async fn said(router: &Router, args: &[&str], code: i32) -> Result<String> {
     Ok(format!("{text}{complaint}"))
 }
 
-async fn json(router: &Router, args: &[&str]) -> Result<Value> {
+pub(crate) async fn json(router: &Router, args: &[&str]) -> Result<Value> {
     let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
     let answer: Value = serde_json::from_str(&said(router, &args, 0).await?)?;
     let schema = answer["schema"].as_str().context("no schema")?;
@@ -52,7 +52,7 @@ async fn json(router: &Router, args: &[&str]) -> Result<Value> {
 }
 
 /// A start that landed at this site.
-async fn one_at(router: &Router, site: &str, name: &str) -> Result<Started> {
+pub(crate) async fn one_at(router: &Router, site: &str, name: &str) -> Result<Started> {
     let client = router.client("/engine-rest");
     for number in 0..50 {
         let order = start_order(&client, &format!("{name}-{number}")).await?;

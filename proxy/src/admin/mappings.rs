@@ -5,6 +5,7 @@
 pub mod change;
 pub mod export;
 pub mod import;
+pub mod reconcile;
 
 use super::State;
 use super::error::{Error, ProblemShape};

@@ -56,6 +56,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(mappings::history))
         .routes(routes!(mappings::import::import))
         .routes(routes!(mappings::export::export))
+        .routes(routes!(mappings::reconcile::reconcile))
         .routes(routes!(pins::list))
         .routes(routes!(pins::one, pins::put, pins::delete))
         .routes(routes!(assignments::list))

@@ -1,4 +1,4 @@
-//! `homing map`: get, set, unset, list, history, import, export.
+//! `homing map`: get, set, unset, list, history, import, export, reconcile.
 //!
 //! Owns nothing but the words; the admin API does the work. `set` and `unset` are compare-and-set: against the generation
 //! given, or the one that is there when the verb begins.
@@ -73,6 +73,14 @@ enum Verb {
     },
     /// Write the whole table as NDJSON.
     Export,
+    /// Compare the table with what the sites hold; add the rows that are missing. Changes and removes none.
+    Reconcile {
+        /// Only this site.
+        #[arg(long)]
+        site: Option<String>,
+        #[command(flatten)]
+        change: Change,
+    },
 }
 
 impl Map {
@@ -110,6 +118,7 @@ impl Map {
             } => self.unset(key, *generation, change),
             Verb::Import { file, change } => self.import(file, change),
             Verb::Export => self.export(),
+            Verb::Reconcile { site, change } => self.reconcile(site.as_deref(), change),
         };
         done.err().unwrap_or(Exit::Ok)
     }
@@ -250,6 +259,50 @@ impl Map {
             Err(Exit::Partly)
         } else {
             Ok(())
+        }
+    }
+
+    fn reconcile(&self, site: Option<&str>, change: &Change) -> Result<(), Exit> {
+        let what = site.map_or_else(|| "all sites".to_owned(), |site| format!("site {site}"));
+        change.confirm(&format!("compare the table with {what}"))?;
+        let mut path = format!("/v1/mappings/reconcile{}", change.query());
+        if let Some(site) = site {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path.push_str(&format!("site={}", segment(site)));
+        }
+        let call = Call {
+            method: Method::POST,
+            ..Call::get(path)
+        };
+        let reply = self.remote.call(change.apply(call)?)?;
+        let sites = reply.json.get("sites").and_then(Value::as_array);
+        let sites = sites.cloned().unwrap_or_default();
+        if self.remote.json {
+            output::machine("mapping-reconcile", &reply.json);
+        } else {
+            output::rows(
+                &[
+                    "site",
+                    "complete",
+                    "seen",
+                    "added",
+                    "unchanged",
+                    "conflicts",
+                    "ghosts",
+                    "unproven",
+                    "detail",
+                ],
+                &sites,
+            );
+        }
+        let whole = |site: &Value| {
+            site.get("complete") == Some(&Value::Bool(true))
+                && site.get("conflicts") == Some(&json!(0))
+        };
+        if sites.iter().all(whole) {
+            Ok(())
+        } else {
+            Err(Exit::Partly)
         }
     }
 

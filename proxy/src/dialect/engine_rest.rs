@@ -10,13 +10,14 @@ use super::{
     facts, path,
 };
 use crate::classify::Class;
-use homing_mapping_store::{Engine, RoutingKey};
+use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::StatusCode;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 mod answers;
 mod class;
+mod holdings;
 mod intent;
 mod members;
 mod merge;
@@ -174,5 +175,18 @@ impl Dialect for EngineRest {
         body: &[u8],
     ) -> Option<Vec<RoutingKey>> {
         intent::read(intent, status, body)
+    }
+
+    fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
+        holdings::ask(kind, first, max)
+    }
+
+    fn read_holdings(
+        &self,
+        kind: Kind,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Option<Vec<RoutingKey>> {
+        holdings::read(kind, status, body)
     }
 }

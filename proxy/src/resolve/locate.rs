@@ -5,14 +5,16 @@
 
 use super::known::Known;
 use super::target::{RouteSource, Target};
-use crate::dialect::{Fact, Presence};
+use crate::dialect::{Ask, Fact, Presence};
 use crate::forward::{ask, send::Times};
+use crate::problem::Problem;
 use crate::telemetry::metrics::metrics;
 use crate::topology::{Group, Site};
+use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use homing_mapping_store::{Generation, Id, RoutingKey, SiteId};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -200,6 +202,16 @@ impl Locator {
             source: RouteSource::Located,
             facts,
         })
+    }
+
+    /// Asks one site one question that changes nothing, with the service account.
+    pub async fn put(
+        &self,
+        site: &Arc<Site>,
+        question: &Ask,
+    ) -> Result<(StatusCode, Bytes), Problem> {
+        let target = Target::of(site, RouteSource::Located, Generation::default())?;
+        ask::ask(&target, question, &self.via, self.times).await
     }
 
     async fn ask_one(&self, key: &RoutingKey, site: &Arc<Site>) -> (SiteId, Presence) {

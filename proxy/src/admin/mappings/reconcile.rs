@@ -1,0 +1,299 @@
+//! `POST /v1/mappings/reconcile`: the table against what the sites hold.
+//!
+//! Owns the comparison. Adds a row that is missing, because the site itself says that it has the thing; never changes or
+//! removes one: a row that names another home and a row whose thing no site shows are named for an operator. Asks page by
+//! page, so that a site sees one small question at a time. Relies on the store's insert-once, so it can be repeated.
+
+use crate::admin::State;
+use crate::admin::call::Call;
+use crate::admin::error::{Error, ProblemShape};
+use crate::admin::extract::Query;
+use crate::admin::mappings::import::ConflictShape;
+use crate::admin::text;
+use crate::clock;
+use crate::dialect::Presence;
+use crate::topology::Site;
+use axum::Json;
+use axum::extract::State as Shared;
+use homing_mapping_store::store::{Inserted, MappingFilter, NewMapping, Shipment};
+use homing_mapping_store::{Kind, RoutingKey, Source, State as MappingState};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashSet;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Things in one question to a site, and rows in one transaction.
+const PAGE: usize = 500;
+/// Conflicts and ghosts that are named in the answer.
+const NAMED_MAX: usize = 100;
+/// Rows without a thing that are asked for one by one; the rest is only counted.
+const ASKED_MAX: usize = 1000;
+/// The kinds that have rows and that a site can list.
+const KINDS: [Kind; 3] = [Kind::PROCESS_INSTANCE, Kind::CASE_INSTANCE, Kind::BATCH];
+
+/// Which sites.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::admin) struct Which {
+    /// Only this site; all if not said.
+    site: Option<String>,
+    /// Compare, and change nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What was found.
+#[derive(Default, Serialize, ToSchema)]
+pub struct ReconcileResult {
+    /// Site by site.
+    pub sites: Vec<SiteResult>,
+}
+
+/// What was found at one site.
+#[derive(Serialize, ToSchema)]
+pub struct SiteResult {
+    /// The site.
+    pub site: String,
+    /// Whether every list was read to its end. If not, `detail` says why, and nothing is called a ghost.
+    pub complete: bool,
+    /// Why it is not complete.
+    pub detail: Option<String>,
+    /// Kinds of keys that this site cannot list.
+    pub unlisted: Vec<&'static str>,
+    /// Things that the site has named.
+    pub seen: u64,
+    /// Rows that were missing and are there now.
+    pub added: u64,
+    /// Rows that were right.
+    pub unchanged: u64,
+    /// Things whose row names another home. Nothing was written.
+    pub conflicts: u64,
+    /// The first hundred of those.
+    pub conflicting: Vec<ConflictShape>,
+    /// Rows that name this site, which says that it has no such thing (history that was cleaned up, or a loss).
+    pub ghosts: u64,
+    /// The first hundred of those.
+    pub ghostly: Vec<String>,
+    /// Rows that the lists did not name and that were not asked for one by one.
+    pub unproven: u64,
+}
+
+/// Adds what is missing. Can be repeated; a site that cannot be asked is named, the others are done.
+#[utoipa::path(post, path = "/v1/mappings/reconcile", tag = "mappings",
+    params(Which, ("Homing-Reason" = String, Header)),
+    responses((status = 200, body = ReconcileResult), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape), (status = 503, body = ProblemShape)))]
+pub(in crate::admin) async fn reconcile(
+    Shared(state): Shared<Arc<State>>,
+    Query(which): Query<Which>,
+    call: Call,
+) -> Result<Json<ReconcileResult>, Error> {
+    call.needs_reason()?;
+    let sites = match &which.site {
+        Some(name) => vec![text::site(&state, name)?],
+        None => state
+            .pipeline
+            .topology
+            .load_full()
+            .sites()
+            .cloned()
+            .collect(),
+    };
+    let mut result = ReconcileResult::default();
+    for site in sites {
+        let compared = Comparison::new(&state, &site, which.dry_run).run().await?;
+        if !which.dry_run {
+            let detail = json!({
+                "seen": compared.seen, "added": compared.added, "conflicts": compared.conflicts,
+                "ghosts": compared.ghosts, "complete": compared.complete,
+            });
+            let entry = call.audit("mapping.reconcile", site.id.name(), &detail);
+            state.store.audit_append(&entry).await?;
+        }
+        result.sites.push(compared);
+    }
+    Ok(Json(result))
+}
+
+/// One site's.
+struct Comparison<'s> {
+    state: &'s State,
+    site: &'s Arc<Site>,
+    dry: bool,
+    found: SiteResult,
+}
+
+impl<'s> Comparison<'s> {
+    fn new(state: &'s State, site: &'s Arc<Site>, dry: bool) -> Comparison<'s> {
+        let found = SiteResult {
+            site: site.id.name().to_owned(),
+            complete: true,
+            detail: None,
+            unlisted: Vec::new(),
+            seen: 0,
+            added: 0,
+            unchanged: 0,
+            conflicts: 0,
+            conflicting: Vec::new(),
+            ghosts: 0,
+            ghostly: Vec::new(),
+            unproven: 0,
+        };
+        Comparison {
+            state,
+            site,
+            dry,
+            found,
+        }
+    }
+
+    async fn run(mut self) -> Result<SiteResult, Error> {
+        for kind in KINDS {
+            match self.list(kind).await? {
+                Listed::All(seen) => self.look_for_ghosts(kind, &seen).await?,
+                Listed::Never => self.found.unlisted.push(kind.name()),
+                Listed::Broken(detail) => {
+                    self.found.complete = false;
+                    self.found.detail = Some(detail);
+                    break;
+                }
+            }
+        }
+        Ok(self.found)
+    }
+
+    /// Reads a list to its end. A site whose database moves on meanwhile may leave something out; it is found again.
+    async fn list(&mut self, kind: Kind) -> Result<Listed, Error> {
+        let mut seen = HashSet::new();
+        loop {
+            let Some(question) = self.site.dialect.holdings(kind, seen.len(), PAGE) else {
+                return Ok(Listed::Never);
+            };
+            let asked = self
+                .state
+                .pipeline
+                .resolver
+                .locator
+                .put(self.site, &question)
+                .await;
+            let (status, body) = match asked {
+                Ok(answer) => answer,
+                Err(problem) => return Ok(Listed::Broken(problem.detail)),
+            };
+            let Some(keys) = self.site.dialect.read_holdings(kind, status, &body) else {
+                return Ok(match seen.is_empty() {
+                    true => Listed::Never,
+                    false => Listed::Broken(format!("the site answered {status}")),
+                });
+            };
+            let page = keys.len();
+            let news: Vec<RoutingKey> =
+                keys.into_iter().filter(|key| !seen.contains(key)).collect();
+            self.take(&news).await?;
+            let grown = !news.is_empty();
+            seen.extend(news);
+            if page < PAGE || !grown {
+                return Ok(Listed::All(seen));
+            }
+        }
+    }
+
+    async fn take(&mut self, keys: &[RoutingKey]) -> Result<(), Error> {
+        self.found.seen += keys.len() as u64;
+        let held = self.state.store.get_many(keys).await?;
+        let mut missing = Vec::new();
+        for (key, held) in keys.iter().zip(held) {
+            match held {
+                None => missing.push(NewMapping {
+                    key: key.clone(),
+                    home: self.site.id,
+                    state: MappingState::Homed,
+                    source: Source::Reconciled,
+                    at: clock::wall(),
+                }),
+                Some(held) if held.home == self.site.id => self.found.unchanged += 1,
+                Some(held) => self.conflict(key, held.home.name()),
+            }
+        }
+        if self.dry {
+            self.found.added += missing.len() as u64;
+            return Ok(());
+        }
+        let shipment = Shipment {
+            router: self.state.config.router.name.clone(),
+            mappings: missing.clone(),
+            ..Shipment::default()
+        };
+        let inserted = self.state.store.ship(&shipment).await?;
+        for (row, inserted) in missing.iter().zip(inserted) {
+            match inserted {
+                Inserted::New => self.found.added += 1,
+                Inserted::Same => self.found.unchanged += 1,
+                Inserted::Conflict { held, .. } => self.conflict(&row.key, held.name()),
+            }
+        }
+        Ok(())
+    }
+
+    fn conflict(&mut self, key: &RoutingKey, home: &str) {
+        tracing::warn!(%key, home, site = %self.site.id, "a site holds what the table says lives elsewhere");
+        self.found.conflicts += 1;
+        if self.found.conflicting.len() < NAMED_MAX {
+            self.found.conflicting.push(ConflictShape {
+                key: key.to_string(),
+                home: home.to_owned(),
+                line_home: self.site.id.name().to_owned(),
+            });
+        }
+    }
+
+    /// Rows that no list named. Each is asked for, because it may have come after its page was read.
+    async fn look_for_ghosts(
+        &mut self,
+        kind: Kind,
+        seen: &HashSet<RoutingKey>,
+    ) -> Result<(), Error> {
+        let filter = MappingFilter {
+            kind: Some(kind),
+            home: Some(self.site.id),
+            ..MappingFilter::default()
+        };
+        let mut asked = 0;
+        let mut after = None;
+        loop {
+            let page = self.state.store.scan(&filter, after.as_ref(), PAGE).await?;
+            for row in page.items.iter().filter(|row| !seen.contains(&row.key)) {
+                asked += 1;
+                if asked > ASKED_MAX {
+                    self.found.unproven += 1;
+                    continue;
+                }
+                let locator = &self.state.pipeline.resolver.locator;
+                match locator.ask(&row.key, self.site).await {
+                    Presence::Present(_) => {}
+                    Presence::Unclear => self.found.unproven += 1,
+                    Presence::Absent => self.ghost(&row.key),
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn ghost(&mut self, key: &RoutingKey) {
+        self.found.ghosts += 1;
+        if self.found.ghostly.len() < NAMED_MAX {
+            self.found.ghostly.push(key.to_string());
+        }
+    }
+}
+
+/// How a list ended.
+enum Listed {
+    All(HashSet<RoutingKey>),
+    Never,
+    Broken(String),
+}
