@@ -4,6 +4,7 @@
 
 use crate::SiteId;
 use crate::mapping::{Generation, Timestamp, texts};
+use crate::switch::Pending;
 use std::fmt;
 
 /// What operators (or a return from the dead) want of a site. Durable over restart and reload.
@@ -52,7 +53,34 @@ pub struct SiteRecord {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Assignment {
     pub site: SiteId,
+    /// The installation that serves; while a switch is pending, the one that served before.
     pub installation: String,
+    /// A switch under way: the generation is already raised, and nobody serves.
+    pub pending: Option<Pending>,
     pub generation: Generation,
     pub since: Timestamp,
+    /// When the last switch was completed, by the store's clock.
+    pub switched_at: Option<Timestamp>,
+}
+
+impl Assignment {
+    /// The installation that may serve now.
+    pub fn serving(&self) -> Option<&str> {
+        match self.pending {
+            None => Some(&self.installation),
+            Some(_) => None,
+        }
+    }
+
+    /// The installation that may hold the site's lease now: nobody between a switch's beginning and the proof that the
+    /// installation that served before is fenced.
+    pub fn entitled(&self) -> Option<&str> {
+        match &self.pending {
+            None => Some(&self.installation),
+            Some(pending) => pending
+                .fenced
+                .as_ref()
+                .map(|_| pending.installation.as_str()),
+        }
+    }
 }

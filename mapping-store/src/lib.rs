@@ -3,6 +3,7 @@
 //!
 //! Owns what is true across restarts. Must not know HTTP or what a workflow is.
 
+pub mod agent;
 pub mod assignment;
 pub mod audit;
 pub mod cache;
@@ -12,11 +13,13 @@ pub mod journal;
 pub mod key;
 pub mod mapping;
 mod open;
+pub mod operation;
 mod postgres;
 mod site;
 mod sql;
 mod sqlite;
 pub mod store;
+pub mod switch;
 pub mod table;
 
 pub use key::{Engine, Id, Kind, RoutingKey};
@@ -24,5 +27,5 @@ pub use mapping::{Generation, Mapping, Source, State, Timestamp};
 pub use open::{open, open_as};
 pub use postgres::ANSWER_TIMEOUT;
 pub use site::SiteId;
-pub use sql::{INCARNATION_MAX, SHIPMENT_MAX};
+pub use sql::{FACTS_BYTES_MAX, INCARNATION_MAX, SHIPMENT_MAX};
 pub use store::{Handle, Store};

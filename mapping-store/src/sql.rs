@@ -2,6 +2,7 @@
 //!
 //! Owns what each operation means. Must not know which database it talks to. Relies on a `Backend` for sessions.
 
+mod agents;
 mod changes;
 #[cfg(test)]
 mod crash;
@@ -10,26 +11,38 @@ pub(crate) mod key;
 mod leases;
 mod mappings;
 mod names;
+mod observations;
+mod operations;
+mod orders;
 mod pins;
+mod plans;
 mod registry;
 mod routers;
+mod safety;
 pub(crate) mod session;
 mod ship;
 mod sites;
 mod suffixes;
+mod switch;
 mod trail;
 mod write;
 
+pub use agents::FACTS_BYTES_MAX;
 pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
+use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::mapping::{Generation, Mapping};
+use crate::operation::{
+    NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
+};
 use crate::store::{
     Changes, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter, OpenIntent,
     Page, Pin, RouterRecord, Seq, Shipment, Store,
 };
+use crate::switch::{Begun, Override, Switch};
 use crate::{RoutingKey, SiteId};
 use async_trait::async_trait;
 use names::Names;
@@ -153,24 +166,133 @@ impl Store for Sql {
         site: SiteId,
         state: SiteState,
         expected: Option<Generation>,
+        overrides: &[Override],
         audit: &AuditEntry,
     ) -> Result<SiteRecord, Error> {
-        self.change_site_state(site, state, expected, audit).await
+        self.change_site_state(site, state, expected, overrides, audit)
+            .await
     }
 
     async fn assignments(&self) -> Result<Vec<Assignment>, Error> {
         self.all_assignments().await
     }
 
-    async fn assign(
+    async fn begin_switch(&self, switch: &Switch, audit: &AuditEntry) -> Result<Begun, Error> {
+        self.start_switch(switch, audit).await
+    }
+
+    async fn note_fence(
         &self,
         site: SiteId,
-        installation: &str,
+        expected: Generation,
+        evidence: &str,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error> {
+        self.keep_fence(site, expected, evidence, audit).await
+    }
+
+    async fn complete_switch(
+        &self,
+        site: SiteId,
         expected: Generation,
         audit: &AuditEntry,
     ) -> Result<Assignment, Error> {
-        self.change_assignment(site, installation, expected, audit)
-            .await
+        self.end_switch(site, expected, audit).await
+    }
+
+    async fn abort_switch(
+        &self,
+        site: SiteId,
+        expected: Generation,
+        evidence: Option<&str>,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error> {
+        self.undo_switch(site, expected, evidence, audit).await
+    }
+
+    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error> {
+        self.take_report(report, lease_ms).await
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentRecord>, Error> {
+        self.all_agents().await
+    }
+
+    async fn forget_agent(
+        &self,
+        site: SiteId,
+        installation: &str,
+        holder: &str,
+        audit: &AuditEntry,
+    ) -> Result<(), Error> {
+        self.remove_agent(site, installation, holder, audit).await
+    }
+
+    async fn order(&self, order: &NewOrder, audit: &AuditEntry) -> Result<Order, Error> {
+        self.give_order(order, audit).await
+    }
+
+    async fn orders(&self, site: SiteId) -> Result<Vec<Order>, Error> {
+        self.orders_of(site).await
+    }
+
+    async fn order_progress(
+        &self,
+        id: uuid::Uuid,
+        expected: OrderState,
+        to: OrderState,
+        detail: &str,
+    ) -> Result<Order, Error> {
+        self.move_order(id, expected, to, detail).await
+    }
+
+    async fn observe(
+        &self,
+        router: &str,
+        seen: &[Observation],
+        lease_ms: u64,
+    ) -> Result<(), Error> {
+        self.keep_observations(router, seen, lease_ms).await
+    }
+
+    async fn observations(&self) -> Result<Vec<Observation>, Error> {
+        self.all_observations().await
+    }
+
+    async fn put_plan(&self, plan: &PlanRecord) -> Result<(), Error> {
+        self.keep_plan(plan).await
+    }
+
+    async fn plan(&self, hash: &str) -> Result<Option<PlanRecord>, Error> {
+        self.one_plan(hash).await
+    }
+
+    async fn plans(&self, limit: usize) -> Result<Vec<PlanRecord>, Error> {
+        self.newest_plans(limit).await
+    }
+
+    async fn begin_operation(
+        &self,
+        operation: &NewOperation,
+        audit: &AuditEntry,
+    ) -> Result<OperationRecord, Error> {
+        self.start_operation(operation, audit).await
+    }
+
+    async fn operation(&self, id: uuid::Uuid) -> Result<Option<OperationRecord>, Error> {
+        self.one_operation(id).await
+    }
+
+    async fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, Error> {
+        self.newest_operations(limit).await
+    }
+
+    async fn operation_progress(&self, progress: &Progress) -> Result<OperationRecord, Error> {
+        self.step_operation(progress).await
+    }
+
+    async fn operation_events(&self, id: uuid::Uuid) -> Result<Vec<OperationEvent>, Error> {
+        self.events_of(id).await
     }
 
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error> {

@@ -82,14 +82,20 @@ pub(crate) async fn backend(file: &str, router: Option<&str>) -> Result<Sqlite, 
 
 fn migrations() -> Migrator {
     let first = include_str!("sqlite/migrations/0001_first.sql").into_sql_str();
-    let first = Migration::new(
-        1,
-        Cow::Borrowed("first"),
-        MigrationType::Simple,
-        first,
-        false,
-    );
-    Migrator::with_migrations(vec![first])
+    let second = include_str!("sql/migrations/0002_switch.sql").into_sql_str();
+    let migration = |version, name, sql| {
+        Migration::new(
+            version,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "first", first),
+        migration(2, "switch", second),
+    ])
 }
 
 #[async_trait]

@@ -3,9 +3,14 @@
 //! Owns the `Store` trait and its record types; the two backends implement it and one conformance suite holds both to
 //! it. Must not know HTTP or what a workflow is. Relies on compare-and-set for every change of an existing row.
 
+use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::mapping::{Generation, Mapping, Source, State, Timestamp};
+use crate::operation::{
+    NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
+};
+use crate::switch::{Begun, Override, Rule, Switch};
 use crate::{RoutingKey, SiteId};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -56,6 +61,27 @@ pub enum Error {
         "{mappings} mappings that have not ended still name site {site}; move or end them first"
     )]
     InUse { site: SiteId, mappings: u64 },
+    /// The assignment does not entitle this installation to the site's lease. It has to fence itself.
+    #[error(
+        "installation {installation} may not serve site {site} at generation {generation}: {why}"
+    )]
+    NotAssigned {
+        site: SiteId,
+        installation: String,
+        /// The assignment's generation.
+        generation: Generation,
+        why: String,
+    },
+    /// A safety rule forbids it, and nobody overrode the rule.
+    #[error("the safety rule {rule} forbids this for site {site}: {why}")]
+    Refused {
+        rule: Rule,
+        site: SiteId,
+        why: String,
+    },
+    /// Something else is under way there.
+    #[error("{0}")]
+    Busy(String),
     /// A limit of the store is reached.
     #[error("the limit of {1} {0} is reached")]
     Limit(&'static str, usize),
@@ -185,6 +211,8 @@ pub struct RouterRecord {
     pub seen_at: Timestamp,
     /// Whether its lease has not run out, by the store's clock.
     pub live: bool,
+    /// How long it goes on without the store.
+    pub lease_ms: u64,
 }
 
 /// A start whose outcome is not known yet, shipped from a router's journal so that any router may resolve it.
@@ -270,22 +298,99 @@ pub trait Store: Send + Sync + 'static {
         site: SiteId,
         state: SiteState,
         expected: Option<Generation>,
+        overrides: &[Override],
         audit: &AuditEntry,
     ) -> Result<SiteRecord, Error>;
     async fn assignments(&self) -> Result<Vec<Assignment>, Error>;
-    async fn assign(
+
+    // -- switches: pending -> fenced -> complete, each a compare-and-set on the assignment's generation
+    /// Raises the generation and takes the site out of service. Judges the safety rules in the same transaction. The
+    /// same operation may ask again and gets the same answer.
+    async fn begin_switch(&self, switch: &Switch, audit: &AuditEntry) -> Result<Begun, Error>;
+    /// Notes the evidence that the installation that served before can change nothing any more. From now on the
+    /// pending installation, and nobody else, is entitled to the site's lease.
+    async fn note_fence(
         &self,
         site: SiteId,
-        installation: &str,
+        expected: Generation,
+        evidence: &str,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error>;
+    /// The pending installation serves, at the generation of the switch. Refused before the fence is noted.
+    async fn complete_switch(
+        &self,
+        site: SiteId,
         expected: Generation,
         audit: &AuditEntry,
     ) -> Result<Assignment, Error>;
+    /// Back to the installation that served before, with a further generation. After the fence was noted the pending
+    /// installation may have begun to serve: then it needs the evidence that it is fenced in its turn.
+    async fn abort_switch(
+        &self,
+        site: SiteId,
+        expected: Generation,
+        evidence: Option<&str>,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error>;
+
+    // -- agents and what they are asked to do
+    /// Refused when the agent has reported a higher generation before.
+    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error>;
+    async fn agents(&self) -> Result<Vec<AgentRecord>, Error>;
+    /// An agent that is gone for good no longer has to prove that it is fenced.
+    async fn forget_agent(
+        &self,
+        site: SiteId,
+        installation: &str,
+        holder: &str,
+        audit: &AuditEntry,
+    ) -> Result<(), Error>;
+    /// Refused when the order's generation is not the assignment's. Asked twice it is one order.
+    async fn order(&self, order: &NewOrder, audit: &AuditEntry) -> Result<Order, Error>;
+    /// The newest orders of a site, oldest first.
+    async fn orders(&self, site: SiteId) -> Result<Vec<Order>, Error>;
+    /// Compare-and-set on the order's state; refused when the assignment has gone on to a higher generation.
+    async fn order_progress(
+        &self,
+        id: uuid::Uuid,
+        expected: OrderState,
+        to: OrderState,
+        detail: &str,
+    ) -> Result<Order, Error>;
+
+    // -- what routers see
+    /// Replaces what this router has said before; it counts for `lease_ms`.
+    async fn observe(&self, router: &str, seen: &[Observation], lease_ms: u64)
+    -> Result<(), Error>;
+    /// What counts now, by the store's clock.
+    async fn observations(&self) -> Result<Vec<Observation>, Error>;
+
+    // -- plans and operations
+    /// Immutable: the same hash again changes nothing.
+    async fn put_plan(&self, plan: &PlanRecord) -> Result<(), Error>;
+    async fn plan(&self, hash: &str) -> Result<Option<PlanRecord>, Error>;
+    /// The newest plans first.
+    async fn plans(&self, limit: usize) -> Result<Vec<PlanRecord>, Error>;
+    /// Refused when an assignment is not at the plan's generation, when the plan was applied before, or when another
+    /// operation works on one of the sites.
+    async fn begin_operation(
+        &self,
+        operation: &NewOperation,
+        audit: &AuditEntry,
+    ) -> Result<OperationRecord, Error>;
+    async fn operation(&self, id: uuid::Uuid) -> Result<Option<OperationRecord>, Error>;
+    /// The newest first.
+    async fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, Error>;
+    async fn operation_progress(&self, progress: &Progress) -> Result<OperationRecord, Error>;
+    async fn operation_events(&self, id: uuid::Uuid) -> Result<Vec<OperationEvent>, Error>;
 
     // -- routers and leases
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;
     async fn routers(&self) -> Result<Vec<RouterRecord>, Error>;
     async fn forget_router(&self, name: &str, audit: &AuditEntry) -> Result<(), Error>;
-    /// Takes the lease if it is free, ours or run out. `Ok(None)`: somebody else holds it.
+    /// Takes the lease if it is free, ours or run out. `Ok(None)`: somebody else holds it. The lease `site/SITE` is the
+    /// right of the installation HOLDER to serve: it is given only to the one that the assignment entitles
+    /// (`Assignment::entitled`), at the assignment's generation; to any other `Error::NotAssigned` names that generation.
     async fn lease(&self, name: &str, holder: &str, ttl_ms: u64) -> Result<Option<Lease>, Error>;
     async fn release(&self, name: &str, holder: &str) -> Result<(), Error>;
 

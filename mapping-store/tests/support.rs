@@ -7,9 +7,10 @@
 #[path = "support/postgres.rs"]
 pub mod postgres;
 
-use homing_mapping_store::assignment::{InstallationRecord, SiteRecord, SiteState};
+use homing_mapping_store::assignment::{Assignment, InstallationRecord, SiteRecord, SiteState};
 use homing_mapping_store::audit::AuditEntry;
 use homing_mapping_store::store::{Inserted, NewMapping, Shipment};
+use homing_mapping_store::switch::{Limits, Switch};
 use homing_mapping_store::{
     Generation, Handle, Kind, RoutingKey, SiteId, Source, State, Timestamp, open,
 };
@@ -102,5 +103,36 @@ pub fn site_record(name: &str, installations: &[&str]) -> SiteRecord {
         revision: 0,
         reason: None,
         updated_at: Timestamp(0),
+    }
+}
+
+/// A fleet of sites `a` (one installation) and `b` (two).
+pub async fn two_sites(store: &Handle) {
+    store
+        .register(
+            "r1",
+            &[site_record("a", &["a"]), site_record("b", &["b-1", "b-2"])],
+        )
+        .await
+        .unwrap();
+}
+
+pub async fn assignment(store: &Handle, name: &str) -> Assignment {
+    let all = store.assignments().await.unwrap();
+    all.into_iter().find(|one| one.site == site(name)).unwrap()
+}
+
+pub fn switch(to: &str, expected: Generation) -> Switch {
+    Switch {
+        site: site("b"),
+        to: to.into(),
+        expected,
+        operation: uuid::Uuid::from_u128(7),
+        limits: Limits {
+            freeze: false,
+            cool_down_ms: 0,
+            share_at_once: 0.5,
+        },
+        overrides: Vec::new(),
     }
 }

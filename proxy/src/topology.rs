@@ -6,7 +6,8 @@
 use crate::dialect::Dialect;
 use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
-use crate::observe::Live;
+use crate::observe::inventory::Service;
+use crate::observe::{Live, SiteView};
 use homing_mapping_store::SiteId;
 use http::HeaderValue;
 use std::sync::Arc;
@@ -138,6 +139,28 @@ pub struct UpstreamTls {
     pub config: Arc<rustls::ClientConfig>,
     /// The name that the certificate must carry.
     pub server_name: rustls::pki_types::ServerName<'static>,
+}
+
+impl Site {
+    /// The place of the installation that serves now. Judged by name: places move with the configuration.
+    pub fn serving(&self, view: &SiteView) -> Option<usize> {
+        match view.service {
+            Service::Serves => self.assigned(view),
+            Service::Switching | Service::Stranger => None,
+        }
+    }
+
+    /// The place of the installation that serves, or that served before the switch that is under way.
+    pub fn assigned(&self, view: &SiteView) -> Option<usize> {
+        match &view.assigned {
+            Some(name) => self
+                .installations
+                .iter()
+                .position(|installation| *installation.name == **name),
+            // Before the assignment was read: with one installation there is nothing to be wrong about.
+            None => (self.installations.len() == 1).then_some(0),
+        }
+    }
 }
 
 impl Topology {

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 const KIND: i64 = 1;
 const ENGINE: i64 = 2;
-const SITE: i64 = 3;
+pub(super) const SITE: i64 = 3;
 
 /// One state of the table.
 #[derive(Default)]

@@ -286,6 +286,12 @@ async fn remove(
     if mappings > 0 {
         return Err(Error::InUse { site, mappings });
     }
+    if let Some(pending) = super::switch::held(write, site, number).await?.pending {
+        return Err(Error::Busy(format!(
+            "site {site} is switching to {}; wait for it, or abort it",
+            pending.installation
+        )));
+    }
     let last = "SELECT generation FROM sites WHERE site = $1";
     let row = write.session.rows(last, args![number]).await?.pop();
     let row = row.ok_or_else(|| Error::Unknown {
@@ -300,6 +306,8 @@ async fn remove(
     for sql in [
         "DELETE FROM installations WHERE site = $1",
         "DELETE FROM assignments WHERE site = $1",
+        "DELETE FROM agents WHERE site = $1",
+        "DELETE FROM observations WHERE site = $1",
         "DELETE FROM sites WHERE site = $1",
     ] {
         write.session.run(sql, args![number]).await?;

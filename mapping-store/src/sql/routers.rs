@@ -82,5 +82,6 @@ fn router(row: &Row, now: Timestamp) -> Result<RouterRecord, Error> {
         config_hash: row.text(5)?,
         seen_at: Timestamp(row.int(6)?),
         live: row.int(7)? > now.0,
+        lease_ms: u64::try_from(row.int(7)?.saturating_sub(row.int(6)?)).unwrap_or(0),
     })
 }

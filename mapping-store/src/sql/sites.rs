@@ -1,19 +1,21 @@
-//! What operators and health probes change of a known site: state, identity, assignment.
+//! What operators and health probes change of a known site: state, identity.
 //!
-//! Owns these compare-and-sets. Must not add sites (`registry.rs`).
+//! Owns these compare-and-sets. Must not add sites (`registry.rs`) or change what serves them (`switch.rs`).
 
 use super::Sql;
 use super::names::{Wanted, generation};
 use super::registry::state_number;
+use super::safety;
 use super::session::args;
 use super::write::{What, Write};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::store::Error;
+use crate::switch::Override;
 use crate::{Generation, SiteId};
 
-fn unknown(site: SiteId) -> Error {
+pub(super) fn unknown(site: SiteId) -> Error {
     Error::Unknown {
         what: format!("site {site} in the registry"),
     }
@@ -49,11 +51,13 @@ impl Sql {
         site: SiteId,
         state: SiteState,
         expected: Option<Generation>,
+        overrides: &[Override],
         audit: &AuditEntry,
     ) -> Result<SiteRecord, Error> {
         let number = self.site_number(site).await?;
         let mut write = self.write("set a site's state").await?;
-        let result = set_state(&mut write, site, number, state, expected, audit).await;
+        let wanted = (state, expected, overrides);
+        let result = set_state(&mut write, site, number, wanted, audit).await;
         write.end(result).await?;
         let (_, sites) = self.all_sites().await?;
         sites
@@ -64,33 +68,12 @@ impl Sql {
 
     pub(super) async fn all_assignments(&self) -> Result<Vec<Assignment>, Error> {
         let mut session = self.read("read the assignments").await?;
-        let sql = "SELECT site, installation, generation, since FROM assignments ORDER BY site";
-        let rows = session.rows(sql, args![]).await?;
+        let rows = session.rows(super::switch::COLUMNS, args![]).await?;
         let known = self.names.refresh(session.as_mut()).await?;
         session.commit().await?;
-        let assignment = |row: &super::session::Row| {
-            let (site, installation) = (known.site_at(row.int(0)?)?, row.text(1)?);
-            Ok(Assignment {
-                site,
-                installation,
-                generation: generation(row.int(2)?)?,
-                since: Timestamp(row.int(3)?),
-            })
-        };
-        rows.iter().map(assignment).collect()
-    }
-
-    pub(super) async fn change_assignment(
-        &self,
-        site: SiteId,
-        installation: &str,
-        expected: Generation,
-        audit: &AuditEntry,
-    ) -> Result<Assignment, Error> {
-        let number = self.site_number(site).await?;
-        let mut write = self.write("assign an installation").await?;
-        let result = assign_in(&mut write, site, number, installation, expected, audit).await;
-        write.end(result).await
+        rows.iter()
+            .map(|row| super::switch::assignment(known.site_at(row.int(0)?)?, row))
+            .collect()
     }
 }
 
@@ -133,8 +116,7 @@ async fn set_state(
     write: &mut Write,
     site: SiteId,
     number: i64,
-    state: SiteState,
-    expected: Option<Generation>,
+    (state, expected, overrides): (SiteState, Option<Generation>, &[Override]),
     audit: &AuditEntry,
 ) -> Result<(), Error> {
     let row = write
@@ -153,6 +135,7 @@ async fn set_state(
             found: Some(found),
         });
     }
+    safety::judge_state(write, site, number, state, overrides, audit).await?;
     let next = write.next_generation(Some(found));
     let sql = "UPDATE sites SET state = $1, generation = $2, reason = $3, updated_at = $4 \
                WHERE site = $5 AND generation = $6";
@@ -168,59 +151,6 @@ async fn set_state(
     write.event_of_name(What::Site, site.name()).await?;
     write.audit(audit).await?;
     Ok(())
-}
-
-async fn assign_in(
-    write: &mut Write,
-    site: SiteId,
-    number: i64,
-    installation: &str,
-    expected: Generation,
-    audit: &AuditEntry,
-) -> Result<Assignment, Error> {
-    let sql = "SELECT generation FROM assignments WHERE site = $1";
-    let row = write
-        .session
-        .rows(sql, args![number])
-        .await?
-        .pop()
-        .ok_or_else(|| unknown(site))?;
-    let found = generation(row.int(0)?)?;
-    if found != expected {
-        let what = format!("the assignment of {site}");
-        return Err(Error::Stale {
-            what,
-            expected: Some(expected),
-            found: Some(found),
-        });
-    }
-    let sql = "SELECT position FROM installations WHERE site = $1 AND name = $2";
-    if write
-        .session
-        .rows(sql, args![number, installation])
-        .await?
-        .is_empty()
-    {
-        return Err(Error::Unknown {
-            what: format!("installation {installation} of site {site}"),
-        });
-    }
-    let since = write.session.now().await?;
-    let next = write.next_generation(Some(found));
-    let sql = "UPDATE assignments SET installation = $1, generation = $2, since = $3 WHERE site = $4 AND generation = $5";
-    write
-        .session
-        .run(sql, args![installation, next, since, number, found])
-        .await?;
-    keep_assignment(write, number, next, installation, since, Some(audit)).await?;
-    write.event_of_name(What::Assignment, site.name()).await?;
-    write.audit(audit).await?;
-    Ok(Assignment {
-        site,
-        installation: installation.to_owned(),
-        generation: next,
-        since,
-    })
 }
 
 /// The past of a site's assignments: one installation a generation, by the table's key.

@@ -66,13 +66,13 @@ async fn a_lease_has_one_holder(fresh: Fresh) {
 async fn a_lease_that_ran_out_is_taken_with_a_higher_generation(fresh: Fresh) {
     let first = fresh
         .store
-        .lease("site/a", "a-1", 50)
+        .lease("thing/a", "a-1", 50)
         .await
         .unwrap()
         .unwrap();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let second = loop {
-        if let Some(lease) = fresh.store.lease("site/a", "a-2", 60_000).await.unwrap() {
+        if let Some(lease) = fresh.store.lease("thing/a", "a-2", 60_000).await.unwrap() {
             break lease;
         }
         assert!(tokio::time::Instant::now() < deadline, "the lease runs out");
@@ -84,7 +84,7 @@ async fn a_lease_that_ran_out_is_taken_with_a_higher_generation(fresh: Fresh) {
         "not before the first one ran out"
     );
     assert_eq!(
-        fresh.store.lease("site/a", "a-1", 60_000).await.unwrap(),
+        fresh.store.lease("thing/a", "a-1", 60_000).await.unwrap(),
         None
     );
 }
@@ -99,6 +99,7 @@ async fn a_router_that_stops_beating_is_not_live(fresh: Fresh) {
         config_hash: "c".into(),
         seen_at: Timestamp(0),
         live: false,
+        lease_ms: 0,
     };
     fresh
         .store

@@ -5,12 +5,15 @@
 #[path = "../support.rs"]
 mod support;
 
+mod agents;
 mod audit;
 mod faults;
 mod leases;
 mod mappings;
+mod operations;
 mod registry;
 mod sequence;
+mod switch;
 
 /// Makes each async function a test on SQLite and one on PostgreSQL.
 macro_rules! on_both {

@@ -10,7 +10,6 @@ on_both!(
     registering_the_same_sites_again_changes_nothing,
     a_new_site_makes_a_new_revision,
     states_and_identities_survive_a_registration,
-    an_assignment_flips_by_compare_and_set,
     a_site_leaves_the_registry_only_when_nothing_names_it,
     suffix_hints_are_learned_once,
 );
@@ -86,6 +85,7 @@ async fn states_and_identities_survive_a_registration(fresh: Fresh) {
             site("a"),
             SiteState::Draining,
             None,
+            &[],
             &audit("site.draining"),
         )
         .await
@@ -97,6 +97,7 @@ async fn states_and_identities_survive_a_registration(fresh: Fresh) {
             site("a"),
             SiteState::Ready,
             Some(first),
+            &[],
             &audit("site.ready"),
         )
         .await;
@@ -124,41 +125,15 @@ async fn states_and_identities_survive_a_registration(fresh: Fresh) {
     assert_eq!(records[0].installations.len(), 2);
     assert_eq!(store.audit(None, 10).await.unwrap().len(), 2);
     let nowhere = store
-        .set_site_state(site("zzz"), SiteState::Ready, None, &audit("site.ready"))
+        .set_site_state(
+            site("zzz"),
+            SiteState::Ready,
+            None,
+            &[],
+            &audit("site.ready"),
+        )
         .await;
     assert!(matches!(nowhere, Err(Error::Unknown { .. })));
-}
-
-async fn an_assignment_flips_by_compare_and_set(fresh: Fresh) {
-    let store = &fresh.store;
-    store
-        .register("r1", &[site_record("b", &["b-1", "b-2"])])
-        .await
-        .unwrap();
-    let first = store.assignments().await.unwrap().remove(0);
-    let head = store.head().await.unwrap();
-    let flipped = store
-        .assign(site("b"), "b-2", first.generation, &audit("failover"))
-        .await
-        .unwrap();
-    assert!(flipped.generation > first.generation);
-    assert_eq!(
-        store.assignments().await.unwrap(),
-        std::slice::from_ref(&flipped)
-    );
-    let stale = store
-        .assign(site("b"), "b-1", first.generation, &audit("failover"))
-        .await;
-    assert!(matches!(stale, Err(Error::Stale { .. })));
-    let unknown = store
-        .assign(site("b"), "b-3", flipped.generation, &audit("failover"))
-        .await;
-    assert!(matches!(unknown, Err(Error::Unknown { .. })));
-    let changes = store.changes(head, 10).await.unwrap();
-    assert_eq!(
-        changes.items,
-        [(Seq(head.0 + 1), Changed::Assignment { site: site("b") })]
-    );
 }
 
 async fn a_site_leaves_the_registry_only_when_nothing_names_it(fresh: Fresh) {

@@ -90,6 +90,13 @@ impl From<store::Error> for Error {
             }
             store::Error::Unknown { .. } => Error::absent(detail),
             store::Error::InUse { .. } => Error::unsafe_now("in-use", detail),
+            store::Error::Refused { rule, .. } => {
+                Error::unsafe_now("safety-rule", detail).with("rule", rule.as_str())
+            }
+            store::Error::Busy(_) => Error::unsafe_now("busy", detail),
+            store::Error::NotAssigned { generation, .. } => {
+                Error::unsafe_now("not-assigned", detail).with("generation", generation.0)
+            }
             store::Error::Limit(..) => {
                 Error::new(StatusCode::PAYLOAD_TOO_LARGE, "limit-exceeded", detail)
             }

@@ -134,6 +134,9 @@ fn wrong_cursor(error: store::Error) -> Error {
         | store::Error::Url { .. }
         | store::Error::Locked(_)
         | store::Error::InUse { .. }
+        | store::Error::NotAssigned { .. }
+        | store::Error::Refused { .. }
+        | store::Error::Busy(_)
         | store::Error::Limit(..)) => error.into(),
     }
 }

@@ -9,7 +9,7 @@ use super::error::{Error, ProblemShape};
 use super::paging::Page;
 use super::text;
 use crate::observe::SiteView;
-use crate::observe::inventory::Acknowledged;
+use crate::observe::inventory::{Acknowledged, Service};
 use crate::topology::{Balance, Endpoint, Installation, Site};
 use axum::Json;
 use axum::extract::{Path, State as Shared};
@@ -121,6 +121,13 @@ pub(super) fn why_not(view: &SiteView) -> Option<String> {
     if view.available() {
         return None;
     }
+    match view.service {
+        Service::Serves => {}
+        Service::Switching => return Some("switching to another installation".to_owned()),
+        Service::Stranger => {
+            return Some("served by an installation that this router does not know".to_owned());
+        }
+    }
     Some(match (view.state, view.observed.why()) {
         (SiteState::Ready, Some(why)) => format!("{} ({})", view.observed.as_str(), why.as_str()),
         (SiteState::Ready, None) if view.acknowledged == Acknowledged::Waiting => {
@@ -135,6 +142,7 @@ pub(super) fn why_not(view: &SiteView) -> Option<String> {
 
 pub(super) fn shape(site: &Site, records: &[SiteRecord]) -> SiteShape {
     let view = site.live.view();
+    let serving = site.serving(&view);
     let record = records.iter().find(|record| record.site == site.id);
     let installations = site.installations.iter().enumerate();
     SiteShape {
@@ -155,13 +163,12 @@ pub(super) fn shape(site: &Site, records: &[SiteRecord]) -> SiteShape {
         acknowledged: view.acknowledged == Acknowledged::ByAll,
         identity: view.identity.clone(),
         in_flight: site.bulkhead.in_flight(),
-        serving: site
-            .installations
-            .get(view.serving)
+        serving: serving
+            .and_then(|at| site.installations.get(at))
             .map(|installation| installation.name.clone()),
         assignment_generation: view.assignment.0,
         installations: installations
-            .map(|(at, installation)| installation_shape(site, installation, at == view.serving))
+            .map(|(at, installation)| installation_shape(site, installation, serving == Some(at)))
             .collect(),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn site(state: &State, name: &str) -> Result<Arc<Site>, Error> {
 pub(super) fn serving(state: &State, id: SiteId) -> Option<String> {
     let topology = state.pipeline.topology.load();
     let site = topology.site(id)?;
-    let at = site.live.read(|view| view.serving);
+    let at = site.live.read(|view| site.serving(view))?;
     Some(site.installations.get(at)?.name.clone())
 }
 

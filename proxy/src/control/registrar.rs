@@ -6,7 +6,7 @@
 use crate::clock;
 use crate::fleet::Fleet;
 use crate::learn::Learner;
-use crate::observe::inventory::{Acknowledged, Inventory};
+use crate::observe::inventory::{Acknowledged, Inventory, Service};
 use crate::observe::probe::{Identities, Verdict};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
@@ -140,6 +140,7 @@ impl Registrar {
             config_hash: config_hash(&config),
             seen_at: clock::wall(),
             live: true,
+            lease_ms: 0,
         }
     }
 
@@ -183,13 +184,17 @@ impl Registrar {
             let assignment = assignments
                 .iter()
                 .find(|assignment| assignment.site == record.site);
-            let serving = assignment.and_then(|assignment| {
-                topology
-                    .site(record.site)?
-                    .installations
-                    .iter()
-                    .position(|installation| installation.name == assignment.installation)
+            let known = assignment.is_some_and(|assignment| {
+                topology.site(record.site).is_some_and(|site| {
+                    let mut installations = site.installations.iter();
+                    installations.any(|installation| installation.name == assignment.installation)
+                })
             });
+            let service = match assignment {
+                Some(assignment) if assignment.pending.is_some() => Service::Switching,
+                Some(_) if known => Service::Serves,
+                Some(_) | None => Service::Stranger,
+            };
             let live = self.inventory.of(record.site);
             live.update(|view| {
                 view.state = record.state;
@@ -200,7 +205,9 @@ impl Registrar {
                 } else {
                     Acknowledged::Waiting
                 };
-                view.serving = serving.unwrap_or(0);
+                view.service = service;
+                view.assigned =
+                    assignment.map(|assignment| assignment.installation.as_str().into());
                 view.assignment = assignment
                     .map(|assignment| assignment.generation)
                     .unwrap_or_default();

@@ -24,8 +24,10 @@ pub struct SiteView {
     pub state: SiteState,
     /// Generation of that.
     pub state_generation: Generation,
-    /// Which installation serves, by its place in the site's list.
-    pub serving: usize,
+    /// Whether anybody serves it.
+    pub service: Service,
+    /// The installation that the assignment names; while nobody serves, the one that did. `None`: not read yet.
+    pub assigned: Option<Arc<str>>,
     /// Generation of the assignment.
     pub assignment: Generation,
     /// Whether every live router knows the site.
@@ -43,6 +45,18 @@ pub enum Acknowledged {
     Waiting,
 }
 
+/// Whether anybody serves a site, by its assignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Service {
+    /// The installation that the assignment names.
+    #[default]
+    Serves,
+    /// Nobody: a switch is under way.
+    Switching,
+    /// Nobody that this router knows: the assignment names an installation that it has not heard of yet.
+    Stranger,
+}
+
 impl Default for SiteView {
     fn default() -> SiteView {
         SiteView {
@@ -50,7 +64,8 @@ impl Default for SiteView {
             since: 0,
             state: SiteState::Ready,
             state_generation: Generation::default(),
-            serving: 0,
+            service: Service::default(),
+            assigned: None,
             assignment: Generation::default(),
             acknowledged: Acknowledged::Waiting,
             identity: None,
@@ -61,14 +76,16 @@ impl Default for SiteView {
 impl SiteView {
     /// Whether new work may be placed there.
     pub fn available(&self) -> bool {
-        self.state == SiteState::Ready
+        self.service == Service::Serves
+            && self.state == SiteState::Ready
             && self.acknowledged == Acknowledged::ByAll
             && matches!(self.observed, Observed::Healthy | Observed::Suspect(_))
     }
 
     /// Whether work that lives there may be sent there.
     pub fn servable(&self) -> bool {
-        matches!(self.state, SiteState::Ready | SiteState::Draining)
+        self.service == Service::Serves
+            && matches!(self.state, SiteState::Ready | SiteState::Draining)
             && !matches!(self.observed, Observed::Down(_))
     }
 }

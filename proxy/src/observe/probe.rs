@@ -135,8 +135,8 @@ async fn look(
     identities: &dyn Identities,
     via: &HeaderValue,
 ) -> Evidence {
-    let serving = site.live.read(|view| view.serving);
-    let Some(installation) = site.installations.get(serving) else {
+    let assigned = site.live.read(|view| site.assigned(view));
+    let Some(installation) = assigned.and_then(|at| site.installations.get(at)) else {
         return Evidence::ProbeFailed(Why::Unreachable);
     };
     let looks = installation

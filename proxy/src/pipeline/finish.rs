@@ -73,8 +73,8 @@ impl Pipeline {
         if let Some(site) = context.site.and_then(|site| topology.site(site)) {
             headers.insert(&HOMING_SITE, site.header.clone());
             if site.installations.len() > 1 {
-                let serving = site.live.read(|view| view.serving);
-                if let Some(installation) = site.installations.get(serving) {
+                let serving = site.live.read(|view| site.serving(view));
+                if let Some(installation) = serving.and_then(|at| site.installations.get(at)) {
                     headers.insert(&HOMING_INSTALLATION, installation.header.clone());
                 }
             }

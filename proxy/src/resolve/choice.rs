@@ -50,10 +50,11 @@ fn ramped(placement: &Placement, site: &Site) -> u32 {
 }
 
 pub(super) fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) -> Candidate {
-    let (available, serving) = site.live.read(|view| (view.available(), view.serving));
-    let zone = site
-        .installations
-        .get(serving)
+    let (available, serving) = site
+        .live
+        .read(|view| (view.available(), site.serving(view)));
+    let zone = serving
+        .and_then(|at| site.installations.get(at))
         .and_then(|installation| installation.zone.as_deref());
     Candidate {
         site: site.id,
@@ -64,7 +65,7 @@ pub(super) fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) ->
         } else {
             Near::Elsewhere
         },
-        open: if available && !tried.contains(&site.id) {
+        open: if available && serving.is_some() && !tried.contains(&site.id) {
             Open::Yes
         } else {
             Open::No

@@ -2,7 +2,8 @@
 //!
 //! Owns the closed list of reasons and the check that a site may be used at all. Must not choose.
 
-use crate::observe::{Evidence, Observed, Why};
+use crate::observe::inventory::Service;
+use crate::observe::{Evidence, Observed, SiteView, Why};
 use crate::problem::{Problem, Reason};
 use crate::topology::{Installation, Site};
 use homing_mapping_store::Generation;
@@ -66,8 +67,9 @@ impl Target {
         generation: Generation,
     ) -> Result<Target, Problem> {
         site.live.read(|view| {
-            if view.servable() {
-                let serving = view.serving.min(site.installations.len().saturating_sub(1));
+            if view.servable()
+                && let Some(serving) = site.serving(view)
+            {
                 return Ok(Target {
                     site: Arc::clone(site),
                     serving,
@@ -75,7 +77,7 @@ impl Target {
                     generation,
                 });
             }
-            Err(refusal(site, view.state, view.observed))
+            Err(refusal(site, view))
         })
     }
 
@@ -90,25 +92,37 @@ impl Target {
     }
 }
 
-fn refusal(site: &Site, state: SiteState, observed: Observed) -> Problem {
+fn refusal(site: &Site, view: &SiteView) -> Problem {
     let name = site.id;
-    let (reason, detail, after) = match (state, observed) {
-        (SiteState::Quarantined, _) => (
+    let observed = view.observed;
+    let (reason, detail, after) = match (view.service, view.state, observed) {
+        (_, SiteState::Quarantined, _) => (
             Reason::SiteQuarantined,
             format!("site {name} is back from a failure and not released"),
             30,
         ),
-        (SiteState::Maintenance, _) => (
+        (_, SiteState::Maintenance, _) => (
             Reason::SiteParked,
             format!("site {name} is in maintenance"),
             30,
         ),
-        (SiteState::Ready | SiteState::Draining, Observed::Down(why)) => (
+        (Service::Switching, _, _) => (
+            Reason::SiteSwitching,
+            format!("site {name} is being switched to another installation"),
+            1,
+        ),
+        (Service::Stranger, _, _) => (
+            Reason::SiteUnreachable,
+            format!("site {name} is served by an installation that this router does not know yet"),
+            1,
+        ),
+        (Service::Serves, SiteState::Ready | SiteState::Draining, Observed::Down(why)) => (
             Reason::SiteUnreachable,
             format!("site {name} is down ({})", why.as_str()),
             2,
         ),
         (
+            Service::Serves,
             SiteState::Ready | SiteState::Draining,
             Observed::Unknown | Observed::Healthy | Observed::Suspect(_),
         ) => (

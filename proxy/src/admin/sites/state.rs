@@ -81,7 +81,7 @@ pub(in crate::admin) async fn put(
         let audit = call.audit(&format!("site.{wanted}"), &name, &detail);
         let changed = state
             .store
-            .set_site_state(site.id, wanted, expected, &audit)
+            .set_site_state(site.id, wanted, expected, &[], &audit)
             .await?;
         // This router obeys at once; the others hear of it through the change sequence.
         site.live.update(|view| {

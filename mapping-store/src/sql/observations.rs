@@ -1,0 +1,72 @@
+//! What routers see of sites, shared.
+//!
+//! Owns these rows. Must not judge them. Relies on the store's clock for what still counts.
+
+use super::Sql;
+use super::names::Wanted;
+use super::session::{Access, args, stored};
+use crate::mapping::Timestamp;
+use crate::operation::Observation;
+use crate::store::Error;
+
+impl Sql {
+    /// Without the store's lock: a router writes only its own rows.
+    pub(super) async fn keep_observations(
+        &self,
+        router: &str,
+        seen: &[Observation],
+        lease_ms: u64,
+    ) -> Result<(), Error> {
+        let mut wanted = Wanted::default();
+        seen.iter().for_each(|one| wanted.site(one.site));
+        let known = self.names.ensure(self.backend.as_ref(), &wanted).await?;
+        let mut session = self
+            .backend
+            .session(Access::Write, "share what is seen")
+            .await?;
+        let now = session.now().await?;
+        let sql = "DELETE FROM observations WHERE router = $1";
+        session.run(sql, args![router]).await?;
+        for one in seen {
+            let Some(site) = known.site(one.site) else {
+                continue;
+            };
+            let sql = "INSERT INTO observations (router, site, installation, seen, detail, since, expires_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            let expires_at = now.0.saturating_add(stored(lease_ms));
+            let args = args![
+                router,
+                site,
+                &one.installation,
+                &one.seen,
+                &one.detail,
+                one.since,
+                expires_at
+            ];
+            session.run(sql, args).await?;
+        }
+        session.commit().await
+    }
+
+    pub(super) async fn all_observations(&self) -> Result<Vec<Observation>, Error> {
+        let mut session = self.read("read what is seen").await?;
+        let now = session.now().await?;
+        let sql = "SELECT router, site, installation, seen, detail, since FROM observations WHERE expires_at > $1 \
+                   ORDER BY site, router";
+        let rows = session.rows(sql, args![now]).await?;
+        let known = self.names.refresh(session.as_mut()).await?;
+        session.commit().await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Observation {
+                    router: row.text(0)?,
+                    site: known.site_at(row.int(1)?)?,
+                    installation: row.text(2)?,
+                    seen: row.text(3)?,
+                    detail: row.text(4)?,
+                    since: Timestamp(row.int(5)?),
+                })
+            })
+            .collect()
+    }
+}
