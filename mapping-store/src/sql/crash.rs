@@ -11,21 +11,17 @@
 #[path = "../../tests/support/postgres.rs"]
 mod server;
 
+mod changes;
+
 use super::Sql;
 use super::session::{Access, Arg, Backend, Ledger, Row, Session, StoredMapping};
-use crate::assignment::{InstallationRecord, SiteRecord, SiteState};
-use crate::audit::AuditEntry;
-use crate::mapping::{Generation, Source, State, Timestamp};
+use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
-use crate::store::{
-    Error, Handle, MappingChange, NewMapping, OpenIntent, RouterRecord, Seq, Shipment,
-};
-use crate::{Kind, RoutingKey, SiteId};
+use crate::store::{Error, Handle};
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
+use changes::changes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use uuid::Uuid;
 
 /// Commits of the dictionary before one change, at most.
 const NEW_NAMES: usize = 2;
@@ -33,7 +29,7 @@ const NEW_NAMES: usize = 2;
 const STATEMENTS_MAX: i64 = 64;
 /// Every table but the dictionary `names`, whose entries are committed before a change uses them and mean nothing
 /// without it. Those of the second list keep times that a repetition renews.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 16] = [
     "SELECT * FROM store",
     "SELECT * FROM mappings ORDER BY seq",
     "SELECT * FROM events ORDER BY seq",
@@ -42,11 +38,17 @@ const TABLES: [&str; 11] = [
     "SELECT * FROM sites ORDER BY site",
     "SELECT * FROM installations ORDER BY site, position",
     "SELECT * FROM assignments ORDER BY site",
+    "SELECT * FROM assignment_history ORDER BY site, generation",
+    "SELECT * FROM orders ORDER BY id",
+    "SELECT * FROM plans ORDER BY hash",
+    "SELECT * FROM operations ORDER BY id",
+    "SELECT * FROM operation_events ORDER BY operation, number",
     "SELECT * FROM intents ORDER BY id",
     "SELECT * FROM suffixes ORDER BY suffix, site",
     "SELECT * FROM audit ORDER BY number",
 ];
-const TIMED: [&str; 2] = [
+const TIMED: [&str; 3] = [
+    "SELECT * FROM agents ORDER BY site, installation, holder",
     "SELECT * FROM routers ORDER BY name",
     "SELECT * FROM leases ORDER BY name",
 ];
@@ -168,206 +170,6 @@ impl Session for MortalSession {
         self.fate.alive(self.access)?;
         self.inner.rollback().await
     }
-}
-
-/// A change that is tried.
-struct Change {
-    name: &'static str,
-    /// Said again after a lost answer, it changes nothing.
-    repeatable: bool,
-    run: Box<dyn for<'s> Fn(&'s Handle) -> BoxFuture<'s, Result<(), Error>>>,
-}
-
-fn change<F>(name: &'static str, run: F) -> Change
-where
-    F: for<'s> Fn(&'s Handle) -> BoxFuture<'s, Result<(), Error>> + 'static,
-{
-    Change {
-        name,
-        repeatable: true,
-        run: Box::new(run),
-    }
-}
-
-fn site(name: &str) -> SiteId {
-    SiteId::named(name)
-}
-
-fn key(number: u128) -> RoutingKey {
-    RoutingKey::new(Kind::PROCESS_INSTANCE, &Uuid::from_u128(number).to_string())
-}
-
-fn audit() -> AuditEntry {
-    AuditEntry {
-        actor: "uid:0".into(),
-        action: "test".into(),
-        subject: "it".into(),
-        reason: Some("a test".into()),
-        detail: "{}".into(),
-        request_id: None,
-        at: Timestamp(2_000),
-    }
-}
-
-fn record(name: &str) -> SiteRecord {
-    let installation = |name: &str| InstallationRecord {
-        name: name.to_owned(),
-        zone: None,
-        endpoints: vec![format!("http://{name}:8080/engine-rest")],
-    };
-    SiteRecord {
-        site: site(name),
-        dialect: "engine-rest".into(),
-        installations: vec![
-            installation(&format!("{name}-1")),
-            installation(&format!("{name}-2")),
-        ],
-        identity: None,
-        state: SiteState::Ready,
-        generation: Generation(0),
-        revision: 0,
-        reason: None,
-        updated_at: Timestamp(0),
-    }
-}
-
-fn shipment(round: u128) -> Shipment {
-    let mapping = |number| NewMapping {
-        key: key(number),
-        home: site("a"),
-        state: State::Homed,
-        source: Source::Started,
-        at: Timestamp(1_000),
-    };
-    Shipment {
-        router: "r1".into(),
-        mappings: (0..3).map(|n| mapping(round * 100 + n)).collect(),
-        intents_opened: vec![OpenIntent {
-            id: Uuid::from_u128(round),
-            router: "r1".into(),
-            site: site("a"),
-            what: "{}".into(),
-            at: Timestamp(1_000),
-        }],
-        intents_closed: vec![Uuid::from_u128(round.saturating_sub(1))],
-    }
-}
-
-fn router(round: u128) -> RouterRecord {
-    RouterRecord {
-        name: format!("r{round}"),
-        registry_acknowledged: 1,
-        applied: Seq(1),
-        address: "127.0.0.1:1".into(),
-        version: "1".into(),
-        config_hash: "x".into(),
-        seen_at: Timestamp(0),
-        live: true,
-    }
-}
-
-/// Every change, in an order in which each has what it needs. Each round ends with another incarnation.
-fn changes(round: u128) -> Vec<Change> {
-    let first = Generation::first(u16::from(round > 1));
-    let name = format!("site-{round}");
-    let named = move || name.clone();
-    let (n1, n2, n3, n4, n5) = (
-        named.clone(),
-        named.clone(),
-        named.clone(),
-        named.clone(),
-        named.clone(),
-    );
-    let moved = key(round * 100);
-    let pinned = moved.clone();
-    vec![
-        change("ship", move |store| {
-            Box::pin(async move { store.ship(&shipment(round)).await.map(drop) })
-        }),
-        change("register", move |store| {
-            let records = [record("a"), record("b"), record(&n1())];
-            Box::pin(async move { store.register("r1", &records).await.map(drop) })
-        }),
-        change("change a mapping", move |store| {
-            let change = MappingChange {
-                key: moved.clone(),
-                expected: Some(first),
-                to: Some((site("b"), State::Homed)),
-                source: Source::Operator,
-                audit: audit(),
-            };
-            Box::pin(async move { store.change(&change).await.map(drop) })
-        }),
-        change("pin", move |store| {
-            let key = pinned.clone();
-            Box::pin(async move {
-                store
-                    .pin(&key, Some(site("a")), None, &audit())
-                    .await
-                    .map(drop)
-            })
-        }),
-        change("identify a site", move |store| {
-            let site = site(&n2());
-            Box::pin(async move { store.set_identity(site, None, "one", &audit()).await })
-        }),
-        change("drain a site", move |store| {
-            let site = site(&n3());
-            Box::pin(async move {
-                let state = SiteState::Draining;
-                store
-                    .set_site_state(site, state, Some(first), &audit())
-                    .await
-                    .map(drop)
-            })
-        }),
-        change("assign", move |store| {
-            let name = n4();
-            Box::pin(async move {
-                let to = format!("{name}-2");
-                let expected = first;
-                store
-                    .assign(site(&name), &to, expected, &audit())
-                    .await
-                    .map(drop)
-            })
-        }),
-        change("unregister", move |store| {
-            let site = site(&n5());
-            Box::pin(async move { store.unregister(site, &audit()).await })
-        }),
-        change("learn a suffix", move |store| {
-            let suffix = format!("suffix-{round}");
-            Box::pin(async move { store.learn_suffix(&suffix, site("a")).await })
-        }),
-        change("heartbeat", move |store| {
-            Box::pin(async move { store.heartbeat(&router(round), 1_000).await })
-        }),
-        change("lease", move |store| {
-            let name = format!("lease-{round}");
-            Box::pin(async move { store.lease(&name, "r1", 60_000).await.map(drop) })
-        }),
-        change("release", move |store| {
-            let name = format!("lease-{round}");
-            Box::pin(async move { store.release(&name, "r1").await })
-        }),
-        change("forget a router", move |store| {
-            let name = format!("r{round}");
-            Box::pin(async move { store.forget_router(&name, &audit()).await })
-        }),
-        Change {
-            repeatable: false,
-            ..change("append to the trail", move |store| {
-                Box::pin(async move { store.audit_append(&audit()).await.map(drop) })
-            })
-        },
-        Change {
-            repeatable: false,
-            ..change("begin an incarnation", move |store| {
-                Box::pin(async move { store.begin_incarnation(0, &audit()).await.map(drop) })
-            })
-        },
-    ]
 }
 
 async fn dump(watcher: &dyn Backend, tables: &[&'static str]) -> Vec<String> {
