@@ -13,7 +13,7 @@ use crate::control::probers;
 use crate::control::registrar::Registrar;
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
-use crate::listener::tls::Listeners;
+use crate::listener::{self, tls::Listeners};
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::Pipeline;
 use crate::resolve::known::{Known, suffix_parse};
@@ -76,6 +76,8 @@ pub struct Router {
     pub reloader: Arc<Reloader>,
     /// Certificates of the data listeners.
     pub tls: Listeners,
+    /// What client connections may take; changed by a reload.
+    pub limits: Arc<ArcSwap<listener::Limits>>,
     journal: Journal,
     store: Handle,
     registrar: Arc<Registrar>,
@@ -97,6 +99,7 @@ impl Router {
     ) -> Result<Router, Error> {
         let config = Arc::new(loaded.config.clone());
         let tls = Listeners::open(&config.listen)?;
+        let limits = Arc::new(ArcSwap::from_pointee(settings::listener_limits(&config)));
         let store = open_store(&config).await?;
         let (journal, replay) = open_journal(&config, beginning)?;
         let (known, learner) = knowledge(&config, &store, &journal, &replay);
@@ -124,11 +127,14 @@ impl Router {
         let reloader = Arc::new(Reloader::new(
             inputs,
             loaded,
-            Arc::clone(&inventory),
-            Arc::clone(&pipeline),
-            Arc::clone(&registrar),
-            Arc::clone(&store),
-            tls.clone(),
+            reload::Parts {
+                inventory: Arc::clone(&inventory),
+                pipeline: Arc::clone(&pipeline),
+                registrar: Arc::clone(&registrar),
+                store: Arc::clone(&store),
+                tls: tls.clone(),
+                limits: Arc::clone(&limits),
+            },
         ));
         let admin = Arc::new(admin::State {
             config: Arc::clone(&config),
@@ -147,6 +153,7 @@ impl Router {
             admin,
             reloader,
             tls,
+            limits,
             journal,
             store,
             registrar,

@@ -325,7 +325,14 @@ fn bulkhead(config: &Config, old: Option<&Arc<Site>>) -> Arc<Bulkhead> {
         ))
     };
     old.map(|old| Arc::clone(&old.bulkhead))
-        .filter(|held| held.limits() == (limits.in_flight_per_site, limits.queue_per_site))
+        .filter(|held| {
+            held.limits()
+                == (
+                    limits.in_flight_per_site,
+                    limits.queue_per_site,
+                    config.timeouts.queue,
+                )
+        })
         .unwrap_or_else(fresh)
 }
 

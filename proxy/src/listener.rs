@@ -3,6 +3,7 @@
 //! Owns who may connect, PROXY headers, TLS, the choice between HTTP/1.x and HTTP/2, and draining. Must not route.
 //! Relies on pingora-core for sockets, signals and the hand-over of both.
 
+mod answer;
 mod certificate;
 mod http1;
 mod http2;
@@ -19,6 +20,8 @@ pub mod tls;
 use crate::forward::headers::{Origin, Trust};
 use crate::gate;
 use crate::pipeline::Pipeline;
+use crate::telemetry::metrics;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use homing_config::settings::Network;
@@ -43,6 +46,13 @@ pub struct Settings {
     pub trusted: Vec<Network>,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyProtocol,
+    /// What a connection may take of our time and memory; new ones get what is here then.
+    pub limits: Arc<ArcSwap<Limits>>,
+}
+
+/// What connections may take of our time and memory.
+#[derive(Clone, Debug)]
+pub struct Limits {
     /// Limits of a request's head.
     pub gate: gate::Limits,
     /// Most bytes of a request's head.
@@ -76,6 +86,7 @@ pub enum ProxyProtocol {
 pub struct Listener {
     settings: Settings,
     pipeline: Arc<Pipeline>,
+    streaming: Arc<answer::Streaming>,
 }
 
 /// What a client speaks.
@@ -90,10 +101,20 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 impl Listener {
     /// A listener that hands its requests to this pipeline.
     pub fn new(settings: Settings, pipeline: Arc<Pipeline>) -> Listener {
-        Listener { settings, pipeline }
+        Listener {
+            streaming: Arc::default(),
+            settings,
+            pipeline,
+        }
     }
 
-    async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch, open: Open) {
+    async fn serve(
+        &self,
+        mut stream: Stream,
+        limits: &Limits,
+        shutdown: &ShutdownWatch,
+        open: Open,
+    ) {
         let mut peer = peer(&stream);
         let mut first = BytesMut::new();
         if self.settings.proxy_protocol == ProxyProtocol::Required {
@@ -101,9 +122,12 @@ impl Listener {
                 tracing::debug!(%peer, "a peer that is not in trusted_proxies was closed: connections begin with a PROXY header here");
                 return;
             }
-            match timeout(self.settings.handshake, proxied(&mut stream, &mut first)).await {
+            match timeout(limits.handshake, proxied(&mut stream, &mut first)).await {
                 Ok(Some(client)) => peer = client.unwrap_or(peer),
-                Ok(None) | Err(_) => {
+                late_or_none => {
+                    if late_or_none.is_err() {
+                        metrics::limit_hit("handshake");
+                    }
                     return tracing::debug!(%peer, "a trusted proxy sent no PROXY header");
                 }
             }
@@ -126,27 +150,32 @@ impl Listener {
         match &self.settings.tls {
             Some(tls) => {
                 let accepting = tls.acceptor().accept(Prefixed::new(first.freeze(), stream));
-                match timeout(self.settings.handshake, accepting).await {
+                match timeout(limits.handshake, accepting).await {
                     Ok(Ok(stream)) => {
                         let speaks = if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                             Speaks::Http2
                         } else {
                             Speaks::Http1
                         };
-                        self.speak(speaks, stream, origin, shutdown, open).await;
+                        self.speak(speaks, stream, limits, origin, (shutdown, open))
+                            .await;
                     }
                     Ok(Err(error)) => tracing::debug!(%peer, "no TLS: {error}"),
-                    Err(_) => tracing::debug!(%peer, "no TLS in time"),
+                    Err(_) => {
+                        metrics::limit_hit("handshake");
+                        tracing::debug!(%peer, "no TLS in time");
+                    }
                 }
             }
             None => {
                 let guessed = tokio::select! {
-                    speaks = self.guess(&mut stream, &mut first) => speaks,
-                    () = self.overdue(shutdown) => None,
+                    speaks = self.guess(&mut stream, &mut first, limits) => speaks,
+                    () = self.overdue(shutdown, limits.linger) => None,
                 };
                 if let Some(speaks) = guessed {
                     let stream = Prefixed::new(first.freeze(), stream);
-                    self.speak(speaks, stream, origin, shutdown, open).await;
+                    self.speak(speaks, stream, limits, origin, (shutdown, open))
+                        .await;
                 }
             }
         }
@@ -163,9 +192,9 @@ impl Listener {
     }
 
     /// When a connection that has not asked for anything is closed by a router that drains.
-    async fn overdue(&self, shutdown: &ShutdownWatch) {
+    async fn overdue(&self, shutdown: &ShutdownWatch, linger: Duration) {
         self.ending(shutdown).await;
-        tokio::time::sleep(self.settings.linger).await;
+        tokio::time::sleep(linger).await;
     }
 
     fn trusts(&self, peer: IpAddr) -> bool {
@@ -176,8 +205,13 @@ impl Listener {
     }
 
     /// HTTP/2 begins with words that no HTTP/1.x request begins with.
-    async fn guess(&self, stream: &mut Stream, first: &mut BytesMut) -> Option<Speaks> {
-        let mut within = self.settings.idle;
+    async fn guess(
+        &self,
+        stream: &mut Stream,
+        first: &mut BytesMut,
+        limits: &Limits,
+    ) -> Option<Speaks> {
+        let mut within = limits.idle;
         loop {
             let common = first.len().min(H2_PREFACE.len());
             if first[..common] != H2_PREFACE[..common] {
@@ -187,7 +221,7 @@ impl Listener {
                 return Some(Speaks::Http2);
             }
             match timeout(within, stream.read_buf(first)).await {
-                Ok(Ok(count)) if count > 0 => within = self.settings.head,
+                Ok(Ok(count)) if count > 0 => within = limits.head,
                 _ => return None,
             }
         }
@@ -197,16 +231,16 @@ impl Listener {
         &self,
         speaks: Speaks,
         stream: S,
+        limits: &Limits,
         origin: Origin,
-        shutdown: &ShutdownWatch,
-        open: Open,
+        (shutdown, open): (&ShutdownWatch, Open),
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let end = self.ending(shutdown);
         match speaks {
-            Speaks::Http1 => http1::serve(self, stream, origin, open, end).await,
-            Speaks::Http2 => http2::serve(self, stream, origin, open, end).await,
+            Speaks::Http1 => http1::serve(self, stream, limits, origin, open, end).await,
+            Speaks::Http2 => http2::serve(self, stream, limits, origin, open, end).await,
         }
     }
 }
@@ -248,8 +282,9 @@ impl ServerApp for Listener {
         session: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        if let Some(open) = Open::count(&self.pipeline, self.settings.connections) {
-            self.serve(session, shutdown, open).await;
+        let limits = self.settings.limits.load_full();
+        if let Some(open) = Open::count(&self.pipeline, limits.connections) {
+            self.serve(session, &limits, shutdown, open).await;
         }
         None
     }

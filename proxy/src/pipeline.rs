@@ -6,6 +6,7 @@ mod every;
 pub mod explain;
 mod finish;
 mod merge;
+pub mod rate;
 mod recognise;
 mod start;
 
@@ -53,6 +54,8 @@ pub struct Pipeline {
     pub settings: ArcSwap<Settings>,
     /// The access log.
     pub log: AccessLog,
+    /// Requests of each client.
+    pub rates: rate::Rates,
     budget: Arc<Budget>,
     workers: Workers,
     drain: watch::Sender<bool>,
@@ -117,6 +120,7 @@ impl Pipeline {
             topology,
             resolver,
             learner,
+            rates: rate::Rates::default(),
             budget: Arc::default(),
             workers: Workers::new(settings.in_flight_per_site),
             settings: ArcSwap::from_pointee(settings),
@@ -161,6 +165,7 @@ impl Pipeline {
             &self.name,
             self.settings.load().gate,
         )?;
+        self.rates.take(context.origin, &parts.headers)?;
         let wish = upgrade::Wish::of(&mut parts);
         let mut asked = self.classify(topology, context, parts, body).await?;
         let asking = Asking {
@@ -275,22 +280,24 @@ impl Pipeline {
         } else {
             settings.sniff_bytes
         };
-        body::sniff(body, limit, settings.body_idle)
-            .await
-            .map_err(|error| {
-                let problem = Problem::new(
-                    Reason::BadRequest,
-                    format!(
-                        "the request's body broke off: {}",
-                        crate::telemetry::chain(&error)
-                    ),
-                );
-                if error.is_late() {
-                    problem.with_status(StatusCode::REQUEST_TIMEOUT)
-                } else {
-                    problem
-                }
-            })
+        let sniffed = body::sniff(body, limit, settings.body_idle).await;
+        if !everywhere && matches!(sniffed, Ok((_, None))) {
+            crate::telemetry::metrics::limit_hit("sniff_bytes");
+        }
+        sniffed.map_err(|error| {
+            let problem = Problem::new(
+                Reason::BadRequest,
+                format!(
+                    "the request's body broke off: {}",
+                    crate::telemetry::chain(&error)
+                ),
+            );
+            if error.is_late() {
+                problem.with_status(StatusCode::REQUEST_TIMEOUT)
+            } else {
+                problem
+            }
+        })
     }
 
     async fn forward(

@@ -1,5 +1,6 @@
 //! End-to-end tests: one file per promise area, against real parts, through the public surface only.
 
+mod attacks;
 mod delivery;
 mod deployments;
 mod gate;
@@ -8,6 +9,7 @@ mod generic;
 mod handover;
 mod harness_works;
 mod life;
+mod limits;
 mod locate;
 mod operate;
 mod protocols;

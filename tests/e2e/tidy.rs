@@ -265,3 +265,40 @@ fn nothing_tells_where_the_project_was_made() -> Promise {
     assert_none(&broken);
     Ok(())
 }
+
+/// The names in `limit_hit("NAME")` and `LIMIT: &str = "NAME"`.
+fn counted_limits(text: &str) -> impl Iterator<Item = &str> {
+    ["limit_hit(\"", "LIMIT: &str = \""]
+        .into_iter()
+        .flat_map(|before| text.split(before).skip(1))
+        .filter_map(|after| after.split('"').next())
+}
+
+#[test]
+fn every_limit_is_on_its_page() -> Promise {
+    let docs = checkout().join("docs/reference");
+    let page = fs::read_to_string(docs.join("limits.md"))?;
+    let keys = fs::read_to_string(docs.join("configuration.md"))?;
+    let keys = keys.split("## `[limits]`").nth(1).unwrap_or_default();
+    let keys = keys.split("\n## ").next().unwrap_or_default();
+    let mut names: Vec<String> = keys
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(str::to_owned)
+        .collect();
+    assert!(names.len() > 10, "no keys found");
+    let mut sources = Vec::new();
+    files_below(&checkout().join("proxy/src"), &mut sources)?;
+    for source in sources
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+    {
+        names.extend(counted_limits(&fs::read_to_string(source)?).map(str::to_owned));
+    }
+    names.retain(|name| !page.contains(&format!("`{name}`")));
+    assert!(
+        names.is_empty(),
+        "not in docs/reference/limits.md: {names:?}"
+    );
+    Ok(())
+}

@@ -4,6 +4,7 @@
 //! counting origin. It knows the public surface of the product only and must not link the router's internals.
 //! Relies on PostgreSQL 15, Java and util-linux (`scripts/prerequisites`) and on the jars of `scripts/engines`.
 
+pub mod campaign;
 pub mod client;
 pub mod clock;
 pub mod crowd;

@@ -13,6 +13,11 @@ pub(crate) struct LimitsFile {
     /// Client connections open at a time on all data listeners. Over it: a new connection is closed at once.
     #[schemars(range(min = 1, max = 1000000))]
     pub(crate) connections: usize,
+    /// Requests of one client in a second, and as many at once after a pause. A client is an IPv4 address or an IPv6
+    /// network of 64 bits; behind a trusted proxy, the last address of its X-Forwarded-For. 0: no limit. Over it: 429
+    /// `limit-exceeded` with Retry-After.
+    #[schemars(range(min = 0, max = 1000000))]
+    pub(crate) requests_per_second_per_client: u32,
     /// Bytes of a request head. Over it: 431.
     #[schemars(range(min = 1024, max = 1048576))]
     pub(crate) head_bytes: usize,
@@ -42,7 +47,7 @@ pub(crate) struct LimitsFile {
     #[schemars(range(min = 0, max = 1000000))]
     pub(crate) queue_per_site: usize,
     /// Idle connections kept to an endpoint, over all threads. Over it: the oldest is closed.
-    #[schemars(range(min = 0, max = 100000))]
+    #[schemars(range(min = 0, max = 100000), extend("x-change" = "restart"))]
     pub(crate) idle_per_endpoint: usize,
     /// Share of the last ten seconds' requests that may be sent a second time (only those that provably never reached a
     /// site). Over it: the failure is answered.
@@ -50,13 +55,13 @@ pub(crate) struct LimitsFile {
     pub(crate) retries_budget: f64,
     /// Learned keys below an instance (tasks, executions, jobs) kept in memory. Over it: the least used is dropped, and
     /// located again when asked for.
-    #[schemars(range(min = 1000, max = 1000000000))]
+    #[schemars(range(min = 1000, max = 1000000000), extend("x-change" = "restart"))]
     pub(crate) cache_entries: usize,
     /// Unknown ids remembered as absent. Over it: the least used is dropped.
-    #[schemars(range(min = 0, max = 100000000))]
+    #[schemars(range(min = 0, max = 100000000), extend("x-change" = "restart"))]
     pub(crate) negative_cache_entries: usize,
     /// How long an id is remembered as absent after every site has said so.
-    #[schemars(extend("x-min" = "0ms", "x-max" = "1m"))]
+    #[schemars(extend("x-change" = "restart", "x-min" = "0ms", "x-max" = "1m"))]
     pub(crate) negative_cache: Period,
     /// Sites that one request asks at the same time. Over it: the others are asked as answers come in.
     #[schemars(range(min = 1, max = 10000))]
@@ -66,11 +71,11 @@ pub(crate) struct LimitsFile {
     #[schemars(range(min = 1048576, max = 1_099_511_627_776_u64))]
     pub(crate) gather_bytes: usize,
     /// Ids looked for at all sites at the same time. Over it: 503 `limit-exceeded`.
-    #[schemars(range(min = 1, max = 100000))]
+    #[schemars(range(min = 1, max = 100000), extend("x-change" = "restart"))]
     pub(crate) locate_in_flight: usize,
     /// Bytes of the journal that the store has not yet taken. Over it: what needs a durable write answers 503 `store-
     /// unavailable`.
-    #[schemars(range(min = 1048576, max = 1_125_899_906_842_624_u64))]
+    #[schemars(range(min = 1048576, max = 1_125_899_906_842_624_u64), extend("x-change" = "restart"))]
     pub(crate) journal_bytes: u64,
 }
 
@@ -78,6 +83,7 @@ impl Default for LimitsFile {
     fn default() -> Self {
         LimitsFile {
             connections: 10_000,
+            requests_per_second_per_client: 0,
             head_bytes: 32 * 1024,
             headers: 100,
             target_bytes: 8 * 1024,

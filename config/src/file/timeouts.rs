@@ -42,23 +42,23 @@ pub(crate) struct TimeoutsFile {
     #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
     pub(crate) keepalive_upstream: Period,
     /// At shutdown, for running requests to end. Over it: they are cut.
-    #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
+    #[schemars(extend("x-change" = "restart", "x-min" = "0ms", "x-max" = "1d"))]
     pub(crate) drain: Period,
     /// For one health probe, connecting included. Over it: the probe has failed.
-    #[schemars(extend("x-min" = "10ms", "x-max" = "10m"))]
+    #[schemars(extend("x-change" = "restart", "x-min" = "10ms", "x-max" = "10m"))]
     pub(crate) probe: Period,
     /// For one site to say whether it has an id. Over it: the site counts as not asked.
-    #[schemars(extend("x-min" = "10ms", "x-max" = "10m"))]
+    #[schemars(extend("x-change" = "restart", "x-min" = "10ms", "x-max" = "10m"))]
     pub(crate) locate: Period,
     /// Longest that a transaction of an engine may run. A start whose outcome is unknown is looked for at its site only
     /// after this time, because before it "not there" is no answer.
-    #[schemars(extend("x-min" = "100ms", "x-max" = "1h"))]
+    #[schemars(extend("x-change" = "restart", "x-min" = "100ms", "x-max" = "1h"))]
     pub(crate) transaction: Period,
     /// For each site to answer a read over all sites. Over it: the answer names the site as missing.
     #[schemars(extend("x-min" = "10ms", "x-max" = "1h"))]
     pub(crate) gather: Period,
     /// For one operation of the store. Over it: the store counts as away.
-    #[schemars(extend("x-min" = "10ms", "x-max" = "10m"))]
+    #[schemars(extend("x-change" = "restart", "x-min" = "10ms", "x-max" = "10m"))]
     pub(crate) store: Period,
 }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Client connections open at a time on all data listeners.
     pub connections: usize,
+    /// Requests of one client in a second; 0 for no limit.
+    pub requests_per_second_per_client: u32,
     /// Bytes of a request head.
     pub head_bytes: usize,
     /// Headers of a request.
@@ -50,6 +52,7 @@ impl From<&LimitsFile> for Limits {
     fn from(file: &LimitsFile) -> Self {
         Limits {
             connections: file.connections,
+            requests_per_second_per_client: file.requests_per_second_per_client,
             head_bytes: file.head_bytes,
             headers: file.headers,
             target_bytes: file.target_bytes,

@@ -3,15 +3,17 @@
 //! Owns the order: read, check, refuse, swap. Must not change what needs a restart; it says so instead. Relies on the
 //! config crate's diff for what may change live.
 
-use super::settings::{pipeline_settings, placement};
+use super::settings::{listener_limits, pipeline_settings, placement};
 use crate::clock;
 use crate::control::registrar::Registrar;
 use crate::fleet::Fleet;
+use crate::listener;
 use crate::listener::tls::Listeners;
 use crate::observe::Inventory;
 use crate::pipeline::Pipeline;
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
+use arc_swap::ArcSwap;
 use homing_config::{Change, Config, Input, Inputs, Loaded, Purpose, Style, When, diff, load};
 use homing_mapping_store::audit::AuditEntry;
 use homing_mapping_store::store::MappingFilter;
@@ -25,11 +27,17 @@ pub struct Reloader {
     current: Mutex<Loaded>,
     last: Mutex<Option<Last>>,
     running: tokio::sync::Mutex<()>,
-    inventory: Arc<Inventory>,
-    pipeline: Arc<Pipeline>,
-    registrar: Arc<Registrar>,
-    store: Handle,
-    tls: Listeners,
+    parts: Parts,
+}
+
+/// What a configuration is taken over by.
+pub(super) struct Parts {
+    pub(super) inventory: Arc<Inventory>,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) registrar: Arc<Registrar>,
+    pub(super) store: Handle,
+    pub(super) tls: Listeners,
+    pub(super) limits: Arc<ArcSwap<listener::Limits>>,
 }
 
 /// How the last reload went.
@@ -69,25 +77,13 @@ pub enum Refused {
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl Reloader {
-    pub(super) fn new(
-        inputs: Inputs,
-        loaded: Loaded,
-        inventory: Arc<Inventory>,
-        pipeline: Arc<Pipeline>,
-        registrar: Arc<Registrar>,
-        store: Handle,
-        tls: Listeners,
-    ) -> Reloader {
+    pub(super) fn new(inputs: Inputs, loaded: Loaded, parts: Parts) -> Reloader {
         Reloader {
             inputs,
             current: Mutex::new(loaded),
             last: Mutex::new(None),
             running: tokio::sync::Mutex::new(()),
-            inventory,
-            pipeline,
-            registrar,
-            store,
-            tls,
+            parts,
         }
     }
 
@@ -142,19 +138,31 @@ impl Reloader {
         let old = self.current();
         let changes = diff(&old, &loaded);
         // The files may be others though their names are not.
-        let certificates = self.tls.reload(&loaded.config.listen)?;
+        let certificates = self.parts.tls.reload(&loaded.config.listen)?;
         if changes.is_empty() {
             certificates();
             return Ok(changes);
         }
-        let fleet = Fleet::new(&loaded.config, Arc::clone(&self.inventory))?;
+        let fleet = Fleet::new(&loaded.config, Arc::clone(&self.parts.inventory))?;
         self.removable(&old.config, &loaded.config).await?;
-        self.registrar.replace(loaded.config.clone(), fleet).await?;
+        self.parts
+            .registrar
+            .replace(loaded.config.clone(), fleet)
+            .await?;
         certificates();
-        self.pipeline
+        self.parts
+            .limits
+            .store(Arc::new(listener_limits(&loaded.config)));
+        self.parts
+            .pipeline
             .settings
             .store(Arc::new(pipeline_settings(&loaded.config)));
-        self.pipeline
+        self.parts
+            .pipeline
+            .rates
+            .set(loaded.config.limits.requests_per_second_per_client);
+        self.parts
+            .pipeline
             .resolver
             .placement
             .store(Arc::new(placement(&loaded.config)));
@@ -175,7 +183,7 @@ impl Reloader {
                 home: Some(SiteId::named(name)),
                 ..MappingFilter::default()
             };
-            let keys = self.store.count(&filter).await?;
+            let keys = self.parts.store.count(&filter).await?;
             if keys > 0 {
                 return Err(Refused::StillHome {
                     site: (*name).to_owned(),
@@ -193,7 +201,10 @@ impl Reloader {
                 request_id: None,
                 at: clock::wall(),
             };
-            self.store.unregister(SiteId::named(name), &audit).await?;
+            self.parts
+                .store
+                .unregister(SiteId::named(name), &audit)
+                .await?;
         }
         Ok(())
     }

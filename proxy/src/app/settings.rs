@@ -7,6 +7,7 @@ use crate::fleet;
 use crate::forward::send::Times;
 use crate::gate;
 use crate::learn::Learner;
+use crate::listener;
 use crate::pipeline::{self, Pipeline};
 use crate::resolve::choice::{self, Placement};
 use crate::resolve::known::Known;
@@ -55,14 +56,39 @@ pub(super) fn pipeline(
         placement: ArcSwap::from_pointee(placement(config)),
     };
     let log = access_log(config)?;
-    Ok(Pipeline::new(
+    let pipeline = Pipeline::new(
         &config.router.name,
         Arc::clone(topology),
         resolver,
         Arc::clone(learner),
         pipeline_settings(config),
         log,
-    ))
+    );
+    pipeline.rates.set(limits.requests_per_second_per_client);
+    Ok(pipeline)
+}
+
+/// What client connections may take.
+pub(super) fn listener_limits(config: &Config) -> listener::Limits {
+    let (limits, timeouts) = (&config.limits, &config.timeouts);
+    listener::Limits {
+        gate: gate_limits(config),
+        head_bytes: limits.head_bytes,
+        head: timeouts.head,
+        handshake: timeouts.handshake,
+        idle: timeouts.keepalive_downstream,
+        write: timeouts.response_idle,
+        linger: timeouts.drain / 2,
+        body_bytes_per_second: limits.body_bytes_per_second,
+        connections: limits.connections,
+    }
+}
+
+fn gate_limits(config: &Config) -> gate::Limits {
+    gate::Limits {
+        target_bytes: config.limits.target_bytes,
+        headers: config.limits.headers,
+    }
 }
 
 pub(super) fn times(config: &Config) -> Times {
@@ -78,10 +104,7 @@ pub(super) fn times(config: &Config) -> Times {
 pub(super) fn pipeline_settings(config: &Config) -> pipeline::Settings {
     let (timeouts, limits) = (&config.timeouts, &config.limits);
     pipeline::Settings {
-        gate: gate::Limits {
-            target_bytes: limits.target_bytes,
-            headers: limits.headers,
-        },
+        gate: gate_limits(config),
         sniff_bytes: limits.sniff_bytes,
         answer_sniff_bytes: limits.answer_sniff_bytes,
         spool_bytes: SPOOL_BYTES_MAX,

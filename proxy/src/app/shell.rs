@@ -8,13 +8,10 @@ use super::reload::Reloader;
 use super::{Error, Router};
 use crate::admin;
 use crate::admin::actor::Actor;
-use crate::gate;
-use crate::listener::tls::Tls;
 use crate::listener::{self, Listener, ProxyProtocol};
 use crate::pipeline::Pipeline;
 use crate::telemetry::chain;
 use async_trait::async_trait;
-use homing_config::Config;
 use homing_config::settings::{Bind, Listen};
 use http::Request;
 use hyper::body::Incoming;
@@ -64,7 +61,7 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
     }
     server.bootstrap();
     for listen in &config.listen {
-        let settings = listener_settings(&config, listen, router.tls.at(listen.bind));
+        let settings = listener_settings(&router, listen);
         let app = Listener::new(settings, Arc::clone(&router.pipeline));
         let listeners = Listeners::tcp(&listen.bind.to_string());
         server.add_service(Service::with_listeners(
@@ -106,32 +103,16 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
     Ok(())
 }
 
-fn listener_settings(
-    config: &Config,
-    listen: &Listen,
-    tls: Option<Arc<Tls>>,
-) -> listener::Settings {
-    let (limits, timeouts) = (&config.limits, &config.timeouts);
+fn listener_settings(router: &Router, listen: &Listen) -> listener::Settings {
     listener::Settings {
-        tls,
+        tls: router.tls.at(listen.bind),
         trusted: listen.trusted_proxies.clone(),
         proxy_protocol: if listen.proxy_protocol {
             ProxyProtocol::Required
         } else {
             ProxyProtocol::Off
         },
-        gate: gate::Limits {
-            target_bytes: limits.target_bytes,
-            headers: limits.headers,
-        },
-        head_bytes: limits.head_bytes,
-        head: timeouts.head,
-        handshake: timeouts.handshake,
-        idle: timeouts.keepalive_downstream,
-        write: timeouts.response_idle,
-        linger: timeouts.drain / 2,
-        body_bytes_per_second: limits.body_bytes_per_second,
-        connections: limits.connections,
+        limits: Arc::clone(&router.limits),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns streaming with back-pressure, idle timeouts and the bounded copy that `learn` reads. Must not route or decide.
 
 use super::pool::Lease;
+use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -22,13 +23,16 @@ pub enum Error {
     /// Nothing moved for the whole idle time.
     #[error("nothing of the body arrived for {0:?}")]
     Idle(Duration),
+    /// The client took nothing of it for too long.
+    #[error("the client took nothing of the answer")]
+    Untaken,
 }
 
 impl Error {
     /// Whether the sender was too slow, by our measure or by the listener's.
     pub fn is_late(&self) -> bool {
         match self {
-            Error::Idle(_) => true,
+            Error::Idle(_) | Error::Untaken => true,
             Error::Cut(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<std::io::Error>())
                 .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut),
@@ -84,6 +88,7 @@ pub async fn sniff(
     let mut read = BytesMut::new();
     loop {
         let Ok(frame) = tokio::time::timeout(idle, body.frame()).await else {
+            limit_hit("body_idle");
             return Err(Error::Idle(idle));
         };
         match frame {
@@ -136,7 +141,10 @@ impl HttpBody for Payload {
                         idle.moved();
                         Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
                     }
-                    Poll::Pending => idle.poll(cx).map(|error| Some(Err(error))),
+                    Poll::Pending => idle.poll(cx).map(|error| {
+                        limit_hit("body_idle");
+                        Some(Err(error))
+                    }),
                 }
             }
         }
@@ -297,6 +305,7 @@ impl Streaming {
                     this.bytes += data.len() as u64;
                     if let Some(tee) = &mut this.tee {
                         if tee.copy.len() + data.len() > tee.limit {
+                            limit_hit("answer_sniff_bytes");
                             this.tee = None;
                         } else {
                             tee.copy.extend_from_slice(data);
@@ -318,6 +327,7 @@ impl Streaming {
             }
             Poll::Pending => match this.idle.poll(cx) {
                 Poll::Ready(error) => {
+                    limit_hit("response_idle");
                     this.end(Whole::CutByUpstream);
                     Poll::Ready(Some(Err(error)))
                 }
@@ -369,6 +379,21 @@ impl Drop for Streaming {
             };
             self.end(whole);
         }
+    }
+}
+
+impl Body {
+    /// Whether it holds a place at its site that other requests wait for.
+    pub fn is_wanted(&self) -> bool {
+        match self {
+            Body::Streaming(streaming) => streaming.lease.as_ref().is_some_and(Lease::is_wanted),
+            Body::Empty | Body::Whole(_) => false,
+        }
+    }
+
+    /// Whether it holds a connection to a site.
+    pub fn holds_site(&self) -> bool {
+        matches!(self, Body::Streaming(streaming) if streaming.lease.is_some())
     }
 }
 

@@ -12,13 +12,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Bulkhead {
     running: Arc<Semaphore>,
     in_flight: usize,
-    waiting: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
     queue: usize,
     wait: Duration,
 }
 
 /// The right to run one request; given back when dropped.
-pub type Permit = OwnedSemaphorePermit;
+pub struct Permit {
+    _place: OwnedSemaphorePermit,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Permit {
+    /// Whether requests wait for this place.
+    pub fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
 
 /// Why there was no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +45,7 @@ impl Bulkhead {
         Bulkhead {
             running: Arc::new(Semaphore::new(in_flight)),
             in_flight,
-            waiting: AtomicUsize::new(0),
+            waiting: Arc::default(),
             queue,
             wait,
         }
@@ -44,7 +54,7 @@ impl Bulkhead {
     /// Takes a place, waiting for it if there is room to wait.
     pub async fn enter(&self) -> Result<Permit, Full> {
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(permit);
+            return Ok(self.permit(permit));
         }
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.queue {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -52,14 +62,21 @@ impl Bulkhead {
         }
         let _place = Waiting(&self.waiting);
         match tokio::time::timeout(self.wait, Arc::clone(&self.running).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
+            Ok(Ok(permit)) => Ok(self.permit(permit)),
             Ok(Err(_)) | Err(_) => Err(Full::Waited),
         }
     }
 
-    /// `in_flight_per_site` and `queue_per_site`.
-    pub fn limits(&self) -> (usize, usize) {
-        (self.in_flight, self.queue)
+    fn permit(&self, place: OwnedSemaphorePermit) -> Permit {
+        Permit {
+            _place: place,
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+
+    /// `in_flight_per_site`, `queue_per_site` and `timeouts.queue`.
+    pub fn limits(&self) -> (usize, usize, Duration) {
+        (self.in_flight, self.queue, self.wait)
     }
 
     /// Requests running now.
@@ -91,8 +108,8 @@ mod tests {
         let first = bulkhead.enter().await.unwrap();
         assert_eq!(bulkhead.in_flight(), 1);
         let (second, third) = tokio::join!(bulkhead.enter(), bulkhead.enter());
-        assert_eq!(second.unwrap_err(), Full::Waited);
-        assert_eq!(third.unwrap_err(), Full::Queue);
+        assert_eq!(second.err(), Some(Full::Waited));
+        assert_eq!(third.err(), Some(Full::Queue));
         drop(first);
         assert!(bulkhead.enter().await.is_ok());
         assert_eq!(bulkhead.waiting(), 0);

@@ -120,6 +120,11 @@ impl Lease {
         self.connection.as_mut().map(Connection::sender)
     }
 
+    /// Whether other requests wait for a place at the site.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.permit.as_ref().is_some_and(Permit::is_wanted)
+    }
+
     /// The site said that it will close this connection.
     pub(super) fn will_close(&self) {
         if let Some(connection) = &self.connection {

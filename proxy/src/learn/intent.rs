@@ -8,7 +8,7 @@ use crate::dialect::Fact;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use homing_mapping_store::store::{NewMapping, OpenIntent, Shipment};
-use homing_mapping_store::{SiteId, Source};
+use homing_mapping_store::{SiteId, Source, journal};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -26,9 +26,12 @@ impl Learner {
             at: clock::wall(),
         };
         let id = intent.id;
-        self.journal()
-            .intent(intent)
-            .map_err(|error| unwritable(&crate::telemetry::chain(&error)))?;
+        self.journal().intent(intent).map_err(|error| {
+            if matches!(error, journal::Error::Full { .. }) {
+                crate::telemetry::metrics::limit_hit("journal_bytes");
+            }
+            unwritable(&crate::telemetry::chain(&error))
+        })?;
         Ok(id)
     }
 

@@ -2,10 +2,11 @@
 //!
 //! Owns one connection's life: the tap in front of the parser, its requests, its orderly end. Must not route.
 
+use super::answer::Counted;
 use super::open::Open;
-use super::shared::{Counted, Shared, Upgrade};
+use super::shared::{Shared, Upgrade};
 use super::tap::Tap;
-use super::{Listener, Settings, tap};
+use super::{Limits, Listener, tap};
 use crate::forward::headers::Origin;
 use crate::forward::upgrade::Allowed;
 use hyper::server::conn::http1;
@@ -21,15 +22,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(super) async fn serve<S>(
     listener: &Listener,
     stream: S,
+    limits: &Limits,
     origin: Origin,
     open: Open,
     end: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let settings = &listener.settings;
     let shared = Arc::new(Shared::new());
-    let tap = Tap::new(stream, limits(settings), Arc::clone(&shared));
+    let tap = Tap::new(stream, tapped(limits), Arc::clone(&shared));
     let service = service_fn(|mut request| {
         let (pipeline, shared) = (Arc::clone(&listener.pipeline), Arc::clone(&shared));
         let running = shared.begin();
@@ -47,15 +48,17 @@ pub(super) async fn serve<S>(
                     Upgrade::Declined
                 });
             }
-            Ok::<_, Infallible>(answer.map(|body| Counted::new(body, running)))
+            Ok::<_, Infallible>(
+                answer.map(|body| Counted::new(body, running, &listener.streaming, limits.write)),
+            )
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // The tap has its own deadlines, of which it can say which one was reached.
         .header_read_timeout(None)
-        .max_headers(settings.gate.headers)
-        .max_buf_size(settings.head_bytes.max(BUFFER_BYTES_MIN))
+        .max_headers(limits.gate.headers)
+        .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
         .serve_connection(TokioIo::new(tap), service)
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -67,7 +70,7 @@ pub(super) async fn serve<S>(
     // A kept connection that is closed while its client sends looks like a failure. So the next answer says
     // `Connection: close`, and only what stays idle is closed by us.
     listener.pipeline.last_answers();
-    let lingering = tokio::time::timeout(settings.linger, connection.as_mut()).await;
+    let lingering = tokio::time::timeout(limits.linger, connection.as_mut()).await;
     if lingering.is_err() {
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
@@ -77,13 +80,13 @@ pub(super) async fn serve<S>(
 /// hyper insists on this much.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
-fn limits(settings: &Settings) -> tap::Limits {
+fn tapped(limits: &Limits) -> tap::Limits {
     tap::Limits {
-        gate: settings.gate,
-        head_bytes: settings.head_bytes,
-        head: settings.head,
-        idle: settings.idle,
-        body_bytes_per_second: settings.body_bytes_per_second,
-        write: settings.write,
+        gate: limits.gate,
+        head_bytes: limits.head_bytes,
+        head: limits.head,
+        idle: limits.idle,
+        body_bytes_per_second: limits.body_bytes_per_second,
+        write: limits.write,
     }
 }

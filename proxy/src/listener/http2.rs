@@ -3,10 +3,11 @@
 //! Owns one connection's life, its limits, and turning a request into the form that the rest of the router, and every
 //! site, speaks: HTTP/1.1's. Must not route. Relies on the gate for refusing what HTTP/1.1 cannot say.
 
+use super::answer::Counted;
 use super::meter::Meter;
 use super::open::Open;
-use super::shared::{Counted, Shared};
-use super::{Listener, Settings};
+use super::shared::Shared;
+use super::{Limits, Listener};
 use crate::clock;
 use crate::forward::headers::Origin;
 use http::header::{COOKIE, HOST};
@@ -37,46 +38,61 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
+/// For a client to take the last answers, after its connection's time is over.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Serves until either side ends it, or `end` asks for it.
 pub(super) async fn serve<S>(
     listener: &Listener,
     stream: S,
+    limits: &Limits,
     origin: Origin,
     _open: Open,
     end: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let settings = &listener.settings;
     let shared = Arc::new(Shared::new());
     let service = service_fn(|mut request| {
         let (pipeline, running) = (Arc::clone(&listener.pipeline), shared.begin());
+        let (streaming, within) = (Arc::clone(&listener.streaming), limits.write);
         as_http1(&mut request);
         async move {
             let answer = pipeline.handle(request, origin).await;
-            Ok::<_, Infallible>(answer.map(|body| Counted::new(body, running)))
+            Ok::<_, Infallible>(
+                answer.map(|body| Counted::watched(body, running, &streaming, within)),
+            )
         }
     });
-    let io = TokioIo::new(Meter::new(stream, settings.write));
-    let connection = builder(settings).serve_connection(io, service);
+    let io = TokioIo::new(Meter::new(stream, limits.head, limits.write));
+    let connection = builder(limits).serve_connection(io, service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = idle(&shared, settings.idle) => {}
+        () = idle(&shared, limits.idle) => {}
         () = end => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = abandoned(&shared) => {}
+    }
 }
 
-fn builder(settings: &Settings) -> http2::Builder<TokioExecutor> {
+/// Until no request has run for a while, though the client keeps their streams: it takes nothing of what we still hold.
+async fn abandoned(shared: &Shared) {
+    tokio::time::sleep(LAST_ANSWERS_WITHIN).await;
+    idle(shared, LAST_ANSWERS_WITHIN).await;
+}
+
+fn builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(LOCAL_RESETS_MAX)
-        .max_header_list_size(u32::try_from(settings.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES)

@@ -1,10 +1,13 @@
 //! The meter: counts the frames of an HTTP/2 connection that make work and ask for nothing.
 //!
-//! Owns a budget for control frames, resets and empty frames, and the deadline of writing. Must not change a byte.
+//! Owns a budget for control frames, resets and empty frames, and the deadlines of heads and of writing. Must not change
+//! a byte.
 //! Relies on the HTTP/2 library for everything that a frame means; this only bounds how many of them it must look at.
 
 use super::stall::Stall;
+use super::timer::Timer;
 use crate::clock;
+use crate::gate::rule::Rule;
 use crate::telemetry::metrics;
 use std::io;
 use std::pin::Pin;
@@ -14,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Name of the limit.
 const LIMIT: &str = "h2_control_frames";
-/// What a connection may spend at once, and earns each second: 200 resets or 2,000 pings, then 100 or 1,000 a second.
+/// What a connection may spend at once, and earns each second: 200 resets or 400 pings, then 100 or 200 a second.
 const BUDGET_MAX: i64 = 4_000;
 const BUDGET_PER_SECOND: u64 = 2_000;
 /// Taking an answer earns window updates for it.
@@ -25,21 +28,44 @@ const DATA_BYTES_SMALL: usize = 32;
 const PREFACE_BYTES: usize = 24;
 const HEADER_BYTES: usize = 9;
 const FLAG_ACK_OR_END: u8 = 1;
+const FLAG_END_HEADERS: u8 = 4;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
 
 /// An HTTP/2 client's stream with the budget on it.
 pub(super) struct Meter<S> {
     stream: S,
     frames: Frames,
     stall: Stall,
+    head_within: Duration,
+    head_since: Option<Instant>,
+    head_timer: Timer,
 }
 
 impl<S> Meter<S> {
-    pub(super) fn new(stream: S, write_within: Duration) -> Meter<S> {
+    pub(super) fn new(stream: S, head_within: Duration, write_within: Duration) -> Meter<S> {
         Meter {
             stream,
             frames: Frames::new(clock::now()),
             stall: Stall::new(write_within),
+            head_within,
+            head_since: None,
+            head_timer: Timer::default(),
         }
+    }
+
+    /// Nothing came: ready when that has lasted too long in the middle of a head.
+    fn poll_head_due(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.frames.in_head {
+            return Poll::Pending;
+        }
+        let since = *self.head_since.get_or_insert_with(clock::now);
+        ready!(self.head_timer.poll(cx, since + self.head_within));
+        metrics::limit_hit(Rule::HeadLate.as_str());
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            Rule::HeadLate.detail(),
+        )))
     }
 }
 
@@ -48,6 +74,9 @@ struct Frames {
     skip: usize,
     header: [u8; HEADER_BYTES],
     have: usize,
+    /// Whether a request's head has begun and not ended; and whether the frame at hand is its last.
+    in_head: bool,
+    ends_head: bool,
     budget: i64,
     earned: Instant,
     window_updates: usize,
@@ -60,6 +89,8 @@ impl Frames {
             skip: PREFACE_BYTES,
             header: [0; HEADER_BYTES],
             have: 0,
+            in_head: false,
+            ends_head: false,
             budget: BUDGET_MAX,
             earned: now,
             window_updates: 0,
@@ -73,6 +104,9 @@ impl Frames {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
             bytes = &bytes[skipped..];
+            if self.skip == 0 && self.ends_head {
+                (self.in_head, self.ends_head) = (false, false);
+            }
             if bytes.is_empty() {
                 return true;
             }
@@ -84,6 +118,9 @@ impl Frames {
                 self.have = 0;
                 let [a, b, c, kind, flags, ..] = self.header;
                 self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                if matches!(kind, HEADERS | CONTINUATION) {
+                    (self.in_head, self.ends_head) = (true, flags & FLAG_END_HEADERS != 0);
+                }
                 if !self.pay(kind, flags, self.skip) {
                     return false;
                 }
@@ -97,7 +134,8 @@ impl Frames {
             0 | 1 => 0,
             3 => 20,
             4 | 6 if flags & FLAG_ACK_OR_END != 0 => 1,
-            4 | 5 | 7 => 10,
+            // Each wants an answer at once.
+            4..=7 => 10,
             8 => self.window_update(),
             _ => 2,
         };
@@ -136,8 +174,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+            return self.poll_head_due(cx);
+        };
+        read?;
         if self.frames.take(&buf.filled()[before..]) {
+            if !self.frames.in_head {
+                self.head_since = None;
+            }
             return Poll::Ready(Ok(()));
         }
         metrics::limit_hit(LIMIT);
@@ -233,7 +277,7 @@ mod tests {
         for (name, kind, flags, payload, at_most) in [
             ("reset", 3, 0, 4, 300),
             ("settings", 4, 0, 6, 600),
-            ("ping", 6, 0, 8, 3000),
+            ("ping", 6, 0, 8, 600),
             ("empty data", 0, 0, 0, 5000),
             ("priority", 2, 0, 5, 3000),
             ("window", 8, 0, 4, 5000),
@@ -262,6 +306,18 @@ mod tests {
                 "pieces of {size}"
             );
         }
+    }
+
+    #[test]
+    fn a_head_is_open_until_its_last_frame_is_whole() {
+        let mut frames = Frames::new(clock::now());
+        assert!(frames.take(&[0; PREFACE_BYTES]));
+        assert!(frames.take(&frame(HEADERS, 0, 9)) && frames.in_head);
+        let last = frame(CONTINUATION, FLAG_END_HEADERS, 9);
+        assert!(frames.take(&last[..15]) && frames.in_head);
+        assert!(frames.take(&last[15..]) && !frames.in_head);
+        assert!(frames.take(&frame(CONTINUATION, FLAG_END_HEADERS, 0)));
+        assert!(!frames.in_head);
     }
 
     #[test]

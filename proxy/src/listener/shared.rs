@@ -3,11 +3,9 @@
 //! Owns two facts: how many requests run, and how a request for an upgrade was answered. Must not read or write bytes.
 
 use crate::clock;
-use http_body::{Body, Frame, SizeHint};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 /// One connection's facts.
@@ -129,40 +127,5 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.ended();
-    }
-}
-
-/// An answer's body, which counts as running until its end.
-pub(super) struct Counted<B> {
-    body: B,
-    _running: Running,
-}
-
-impl<B> Counted<B> {
-    pub(super) fn new(body: B, running: Running) -> Counted<B> {
-        Counted {
-            body,
-            _running: running,
-        }
-    }
-}
-
-impl<B: Body + Unpin> Body for Counted<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
