@@ -6,6 +6,8 @@
 //! raises the fences, so that a late commit of it fails.
 
 mod judge;
+pub(crate) mod look;
+pub mod standing;
 
 use crate::clock::monotonic;
 use crate::runtime::Handle;

@@ -5,7 +5,7 @@
 
 use crate::cluster::Membership;
 use crate::runtime::Handle;
-use crate::store::Failure;
+use crate::store::{Executor, Failure};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,18 +20,15 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// Runs until `stop` says so.
-pub(crate) async fn run(
-    handle: Handle,
-    mut member: Membership,
-    mut enabled: watch::Receiver<bool>,
-    mut stop: watch::Receiver<bool>,
-) {
+pub(crate) async fn run(handle: Handle, mut member: Membership, mut stop: watch::Receiver<bool>) {
     let mut running = JoinSet::new();
+    let mut view = handle.inner.place.view.subscribe();
+    let mut local = handle.inner.place.local.subscribe();
     while !*stop.borrow() {
         let owner = member
             .borrow_and_update()
             .clone()
-            .filter(|_| *enabled.borrow_and_update());
+            .filter(|_| handle.executor() == Executor::Enabled);
         let mut pause = PAUSE_MAX;
         if let Some(owner) = owner.filter(|_| running.len() < CAPACITY) {
             match claim(&handle, &owner, &mut running).await {
@@ -44,7 +41,8 @@ pub(crate) async fn run(
             () = handle.inner.job_bell.notified() => {}
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => {}
-            _ = enabled.changed() => {}
+            _ = view.changed() => {}
+            _ = local.changed() => {}
             _ = member.changed() => {}
             Some(done) = running.join_next() => {
                 if let Err(failure) = done {

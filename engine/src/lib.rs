@@ -10,7 +10,7 @@
 )]
 
 pub mod clock;
-mod cluster;
+pub mod cluster;
 mod error;
 pub mod expr;
 pub mod ids;
@@ -29,3 +29,4 @@ pub mod value;
 pub use error::Error;
 pub use node::{Node, Options, StartError};
 pub use rest::router;
+pub use store::Executor;

@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use crate::model::Delegates;
-use crate::runtime::Handle;
-use crate::store::{Failure, Store};
+use crate::runtime::{Handle, Identity, Place};
+use crate::store::{Executor, Failure, Store};
 use crate::{cluster, jobs, rest};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +14,9 @@ use tokio::task::JoinHandle;
 /// Longest wait for requests in flight when a node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// Connections to PostgreSQL: few, because a unit holds one only while it is applied.
+const CONNECTIONS: u32 = 8;
+
 /// What a node is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -21,14 +24,20 @@ pub struct Options {
     pub bind: SocketAddr,
     /// `sqlite:FILE` or `postgres://…`. Nodes with the same store are a cluster.
     pub store_url: String,
-    /// Does this node run jobs and timers?
-    pub executor: bool,
+    /// Does this node run jobs and timers? The site's and the engine's switch in the database have a say too.
+    pub executor: Executor,
+    /// The installation that this node belongs to, where the site can be served from several.
+    pub installation: Option<String>,
+    /// Connections to PostgreSQL.
+    pub connections: u32,
     /// A node that shows no life for this long is dead, and others take over its work.
     pub failover_window: Duration,
     /// This node's name, for people.
     pub name: String,
     /// What Java names in models stand for.
     pub delegates: Delegates,
+    /// What this node takes for the time until its database tells it, and where no database has a clock.
+    pub clock: Clock,
     /// May requests move this node's clock (`POST /test/clock`)? For tests only.
     pub test_clock: bool,
 }
@@ -38,10 +47,13 @@ impl Default for Options {
         Options {
             bind: SocketAddr::from(([127, 0, 0, 1], 18081)),
             store_url: "sqlite:engine.db".to_owned(),
-            executor: true,
+            executor: Executor::Enabled,
+            installation: None,
+            connections: CONNECTIONS,
             failover_window: Duration::from_secs(180),
             name: "engine".to_owned(),
             delegates: Delegates::default(),
+            clock: Clock::default(),
             test_clock: false,
         }
     }
@@ -64,15 +76,27 @@ pub struct Node {
     handle: Handle,
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    executor: watch::Sender<bool>,
+    leave: watch::Sender<bool>,
+    membership: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Node {
     /// Starts a node; when this returns it answers requests.
     pub async fn start(options: Options) -> Result<Node, StartError> {
-        let store = Store::open(&options.store_url).await?;
-        let handle = Handle::new(store, Clock::default(), options.delegates.clone());
+        let store = Store::open(&options.store_url, options.connections).await?;
+        let identity = Identity {
+            name: options.name.clone(),
+            installation: options.installation.clone(),
+        };
+        let place = Place::new(identity, options.executor);
+        let handle = Handle::new(
+            store,
+            options.clock.clone(),
+            options.delegates.clone(),
+            place,
+        );
+        handle.look().await?;
         let listener = TcpListener::bind(options.bind)
             .await
             .map_err(|e| StartError::Bind(options.bind, e))?;
@@ -80,13 +104,14 @@ impl Node {
             .local_addr()
             .map_err(|e| StartError::Bind(options.bind, e))?;
         let (stop, stopped) = watch::channel(false);
-        let (executor, enabled) = watch::channel(options.executor);
         let (member, membership) = watch::channel(None);
-        let executor_task = jobs::run(handle.clone(), membership, enabled, stopped.clone());
+        let executor_task = jobs::run(handle.clone(), membership, stopped.clone());
         let name = options.name.clone();
-        let (window, until) = (options.failover_window, stopped.clone());
-        let cluster_task = cluster::run(handle.clone(), name, window, member, until);
-        let mut tasks = vec![tokio::spawn(executor_task), tokio::spawn(cluster_task)];
+        let (leave, left) = watch::channel(false);
+        let cluster_task =
+            cluster::run(handle.clone(), name, options.failover_window, member, left);
+        let look_task = cluster::look::run(handle.clone(), stopped.clone());
+        let mut tasks = vec![tokio::spawn(executor_task), tokio::spawn(look_task)];
         let app = rest::router_with(
             handle.clone(),
             rest::Settings {
@@ -99,7 +124,8 @@ impl Node {
             handle,
             address,
             stop,
-            executor,
+            leave,
+            membership: tokio::spawn(cluster_task),
             tasks,
         })
     }
@@ -114,9 +140,9 @@ impl Node {
         &self.handle
     }
 
-    /// Switches this node's executor.
-    pub fn set_executor(&self, enabled: bool) {
-        self.executor.send_replace(enabled);
+    /// Switches the executor of this process; the switches in the database stay as they are.
+    pub fn set_executor(&self, executor: Executor) {
+        self.handle.inner.place.local.send_replace(executor);
     }
 
     /// Stops at once and gives nothing back, as if the process had died. For tests of what others then do.
@@ -124,6 +150,7 @@ impl Node {
         for task in &self.tasks {
             task.abort();
         }
+        self.membership.abort();
     }
 
     /// Stops: no more claims, requests in flight are finished, held jobs are given back.
@@ -132,6 +159,9 @@ impl Node {
         for task in self.tasks {
             drop(tokio::time::timeout(DRAIN_MAX, task).await);
         }
+        // A member as long as it has work: what is under way is not taken from it.
+        self.leave.send_replace(true);
+        drop(tokio::time::timeout(DRAIN_MAX, self.membership).await);
         self.handle.store().close().await;
     }
 }

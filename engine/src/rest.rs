@@ -10,6 +10,7 @@ mod error;
 mod execution;
 mod external_task;
 mod history;
+mod homing;
 mod incident;
 mod instance;
 mod job;
@@ -55,7 +56,12 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
     if settings.test_clock {
         app = app.merge(system::test_clock());
     }
-    app.fallback(error::no_route)
+    app.merge(homing::routes())
+        .fallback(error::no_route)
+        .layer(axum::middleware::from_fn_with_state(
+            handle.clone(),
+            homing::gate,
+        ))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(handle)
 }

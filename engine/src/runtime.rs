@@ -9,6 +9,7 @@ mod deploy;
 mod instances;
 mod jobs;
 mod messages;
+mod site;
 mod takeover;
 mod tasks;
 mod work;
@@ -16,6 +17,8 @@ mod work;
 pub use deploy::{Deployed, Upload};
 pub use instances::{Start, Started};
 pub use messages::{Correlated, Correlation};
+pub(crate) use site::Place;
+pub use site::{Identity, View};
 
 use crate::clock::Clock;
 use crate::ids::Generator;
@@ -46,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) scripts: Arc<dyn Scripts>,
     pub(crate) delegates: Delegates,
     pub(crate) definitions: definitions::Cache,
+    pub(crate) place: site::Place,
     /// Rung when external tasks may be there for workers that wait.
     pub(crate) work_bell: watch::Sender<u64>,
     /// Rung when jobs may be due.
@@ -72,8 +76,13 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// An engine over a store.
-    pub fn new(store: Store, clock: Clock, delegates: Delegates) -> Handle {
+    /// An engine over a store. It serves when it has had a first look at its site.
+    pub(crate) fn new(
+        store: Store,
+        clock: Clock,
+        delegates: Delegates,
+        place: site::Place,
+    ) -> Handle {
         let inner = Inner {
             store,
             clock,
@@ -81,6 +90,7 @@ impl Handle {
             scripts: Arc::new(QuickJs),
             delegates,
             definitions: definitions::Cache::default(),
+            place,
             work_bell: watch::channel(0).0,
             job_bell: Notify::new(),
             counters: Counters::default(),

@@ -13,6 +13,7 @@ mod members;
 mod postgres;
 mod read;
 mod schema;
+mod site;
 mod sqlite;
 mod statement;
 mod tasks;
@@ -23,7 +24,7 @@ mod write;
 
 pub use cell::{Cell, Row};
 pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
-pub use database::{Database, Failure};
+pub use database::{Database, Failure, Under};
 pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };
@@ -31,6 +32,7 @@ pub use incident::Incident;
 pub use list::{Condition, Page, Query, Sort};
 pub use members::Peer;
 pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
+pub use site::{Executor, Known, Member, Site, SiteChange};
 pub use statement::{Expect, Statement};
 pub use tasks::{Comment, Link, TaskFields};
 pub use unit::{Changes, InstanceChange, Unit};
@@ -41,14 +43,21 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) db: Arc<Database>,
+    pub(crate) known: Arc<Known>,
 }
 
 impl Store {
     /// Opens `sqlite:FILE` or `postgres://…`, makes the schema if it is new, and gives the database an identity.
-    pub async fn open(url: &str) -> Result<Store, Failure> {
-        let db = Database::open(url).await?;
+    ///
+    /// Until someone says what generation it may serve, it serves the one that it finds.
+    pub async fn open(url: &str, connections: u32) -> Result<Store, Failure> {
+        let db = Database::open(url, connections).await?;
         schema::migrate(&db).await?;
-        let store = Store { db: Arc::new(db) };
+        let store = Store {
+            db: Arc::new(db),
+            known: Arc::default(),
+        };
+        store.known.set(Some(store.site().await?.generation));
         if matches!(&*store.db, Database::Sqlite(_)) {
             store.reclaim_file().await?;
         }
@@ -69,12 +78,22 @@ impl Store {
 
     /// Commits a unit, or nothing of it.
     pub async fn commit(&self, unit: Unit) -> Result<(), Failure> {
-        self.db.apply(unit.statements()).await.map(|_| ())
+        self.fenced(unit.statements()).await.map(|_| ())
     }
 
     /// Carries out statements in one transaction.
     pub(crate) async fn apply(&self, statements: Vec<Statement>) -> Result<(), Failure> {
-        self.db.apply(statements).await.map(|_| ())
+        self.fenced(statements).await.map(|_| ())
+    }
+
+    /// The only way to write: one transaction, at the generation that this engine may serve or not at all.
+    async fn fenced(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, Failure> {
+        let under = Under::Generation(self.known.get());
+        let done = self.db.apply(statements, under).await;
+        if matches!(done, Err(Failure::Fenced { .. })) {
+            self.known.bell.notify_one();
+        }
+        done
     }
 
     /// Closes all connections.

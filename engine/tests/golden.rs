@@ -67,7 +67,7 @@ async fn every_scenario_gives_what_operaton_gave() {
 async fn every_scenario_gives_the_same_on_postgresql() {
     let server = support::postgres::Server::start();
     let engine = Engine::with(|options| {
-        options.executor = false;
+        options.executor = homing_engine::Executor::Disabled;
         options.store_url = server.database("golden");
     })
     .await;

@@ -24,6 +24,9 @@ pub(super) struct Refused {
 /// Code of a transaction that met another.
 const OPTIMISTIC_LOCKING: i64 = 1;
 
+/// Type of the answer of an engine whose transaction was refused because the site is served by others.
+const NOT_SERVING: &str = "NotServingException";
+
 impl Refused {
     fn new(
         status: StatusCode,
@@ -73,6 +76,9 @@ impl Refused {
             format!("{what}: {error}"),
             Some(0),
         );
+        if matches!(error, Error::Store(Failure::Fenced { .. })) {
+            refused.kind = NOT_SERVING;
+        }
         if matches!(error, Error::Store(Failure::Conflict)) {
             refused.code = Some(OPTIMISTIC_LOCKING);
         }
@@ -105,6 +111,9 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response<Body> {
+        if self.kind == NOT_SERVING {
+            return super::homing::not_serving("fenced", &self.message);
+        }
         let mut body = json!({ "type": self.kind, "message": self.message, "code": self.code });
         if let (Some(details), Some(map)) = (self.details, body.as_object_mut()) {
             map.insert("details".to_owned(), details);
@@ -141,6 +150,9 @@ impl From<Error> for Refused {
                 "OptimisticLockingException",
                 OPTIMISTIC_LOCKING,
             ),
+            Error::Store(Failure::Fenced { .. }) => {
+                of(StatusCode::SERVICE_UNAVAILABLE, NOT_SERVING, 0)
+            }
             Error::Store(_) => of(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "ProcessEnginePersistenceException",

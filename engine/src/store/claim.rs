@@ -88,9 +88,11 @@ impl Store {
         // and the lane would keep the instance's other jobs out for ever.
         let stale = "DELETE FROM lane WHERE owner = ? AND NOT EXISTS \
              (SELECT 1 FROM job j WHERE j.id = lane.job AND j.owner = lane.owner)";
-        let alive = "UPDATE engine SET running = running WHERE id = ? AND status = 'active'";
+        let alive = "UPDATE engine SET running = running WHERE id = ? AND status = 'active' \
+             AND EXISTS (SELECT 1 FROM site WHERE executor = 'enabled' AND quarantine IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM member m WHERE m.name = engine.name AND m.executor = 'disabled')";
         let out = vec![
-            // An engine that others took for dead gets nothing.
+            // An engine that others took for dead, or whose executor is off by now, gets nothing.
             Statement::new(alive, vec![owner.into()]).expecting(Expect::One),
             Statement::new(lanes, vec![owner.into(), now.into(), most.into()]),
             Statement::new(exclusive, vec![owner.into(), until.into(), owner.into()])
@@ -102,7 +104,7 @@ impl Store {
             )
             .expecting(Expect::Rows),
         ];
-        let answers = self.db.apply(out).await?;
+        let answers = self.fenced(out).await?;
         Ok(answers.iter().flatten().map(job).collect())
     }
 
@@ -168,8 +170,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut answers = self
-            .db
-            .apply(vec![Statement::new(sql, cells).expecting(Expect::Rows)])
+            .fenced(vec![Statement::new(sql, cells).expecting(Expect::Rows)])
             .await?;
         let mut rows = answers.pop().unwrap_or_default();
         rows.sort_by_key(|row| {

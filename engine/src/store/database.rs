@@ -23,6 +23,14 @@ pub enum Failure {
     /// Another process has the file.
     #[error("another engine has the database file {0} open; nodes of a cluster need PostgreSQL")]
     Held(String),
+    /// The site has a generation that this engine does not serve: nothing was written.
+    #[error("this engine is fenced: it may serve generation {known}, and the site is at {site}")]
+    Fenced {
+        /// What this engine may serve; -1: none.
+        known: i64,
+        /// What the site is at.
+        site: i64,
+    },
     /// A record that cannot be read.
     #[error("the record of {what} cannot be read: {reason}")]
     Record {
@@ -32,6 +40,20 @@ pub enum Failure {
         reason: String,
     },
 }
+
+/// What must be true of the site for a transaction to commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Under {
+    /// Nothing: the schema itself is made.
+    Nothing,
+    /// The site is at this generation, and stays there until the commit.
+    Generation(i64),
+    /// It changes the site: no transaction of another engine is open meanwhile.
+    Site,
+}
+
+/// The generation of the site.
+pub(super) const GENERATION: &str = "SELECT generation FROM site WHERE one = 1";
 
 /// One of two databases.
 #[derive(Debug)]
@@ -44,11 +66,11 @@ pub enum Database {
 
 impl Database {
     /// Opens a database.
-    pub async fn open(url: &str) -> Result<Database, Failure> {
+    pub async fn open(url: &str, connections: u32) -> Result<Database, Failure> {
         if url.starts_with("sqlite:") {
             Ok(Database::Sqlite(Sqlite::open(url).await?))
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Ok(Database::Postgres(Postgres::open(url).await?))
+            Ok(Database::Postgres(Postgres::open(url, connections).await?))
         } else {
             Err(Failure::Url(
                 url.split('@').next_back().unwrap_or_default().to_owned(),
@@ -69,10 +91,14 @@ impl Database {
     }
 
     /// Writes, all or nothing; gives the rows of the statements that return some.
-    pub async fn apply(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, Failure> {
+    pub async fn apply(
+        &self,
+        statements: Vec<Statement>,
+        under: Under,
+    ) -> Result<Vec<Vec<Row>>, Failure> {
         match self {
-            Database::Sqlite(db) => db.apply(statements).await,
-            Database::Postgres(db) => db.apply(statements).await,
+            Database::Sqlite(db) => db.apply(statements, under).await,
+            Database::Postgres(db) => db.apply(statements, under).await,
         }
     }
 
@@ -81,6 +107,14 @@ impl Database {
         match self {
             Database::Sqlite(db) => db.close().await,
             Database::Postgres(db) => db.close().await,
+        }
+    }
+
+    /// The expression for its own clock in milliseconds; a file has none.
+    pub(super) fn clock(&self) -> &'static str {
+        match self {
+            Database::Sqlite(_) => "NULL",
+            Database::Postgres(_) => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
         }
     }
 

@@ -131,7 +131,7 @@ impl Store {
             out.extend(definition_row(&definition.row));
             out.extend(starts(definition, d.at));
         }
-        self.db.apply(out).await.map(|_| ())
+        self.fenced(out).await.map(|_| ())
     }
 
     /// Puts the start events of a definition in place of those of its other versions.
@@ -142,7 +142,7 @@ impl Store {
     ) -> Result<(), Failure> {
         let mut out = end_starts(&definition.row);
         out.extend(starts(definition, now));
-        self.db.apply(out).await.map(|_| ())
+        self.fenced(out).await.map(|_| ())
     }
 
     /// Deployments of a name, latest first.
@@ -285,7 +285,7 @@ impl Store {
         ] {
             out.push(Statement::new(sql, vec![id.into()]));
         }
-        self.db.apply(out).await.map(|_| ())
+        self.fenced(out).await.map(|_| ())
     }
 
     /// Other definitions that a message of this name starts.
@@ -343,7 +343,7 @@ impl Store {
                 cells(),
             ),
         ];
-        self.db.apply(out).await.map(|_| ())
+        self.fenced(out).await.map(|_| ())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rows of the cluster's engines, and the work of dead ones.
 
 use super::cell::Cell;
-use super::database::Failure;
+use super::database::{Failure, Under};
 use super::read::{JobRow, job};
 use super::statement::{Expect, Statement};
 use super::{Incident, Store};
@@ -69,7 +69,7 @@ impl Store {
 
     /// Leaves the cluster; jobs that are held go back.
     pub async fn leave(&self, id: &str) -> Result<(), Failure> {
-        let mut out = give_back(id);
+        let mut out = give_back(id, GoneBecause::Left);
         out.push(Statement::new(
             "DELETE FROM engine WHERE id = ?",
             vec![id.into()],
@@ -94,8 +94,8 @@ impl Store {
         incidents: &[Incident],
         now: i64,
     ) -> Result<bool, Failure> {
-        let sql = "UPDATE engine SET status = 'dead', epoch = epoch + 1 \
-                   WHERE id = ? AND epoch = ? AND beat = ? AND status = 'active'";
+        let sql =
+            "DELETE FROM engine WHERE id = ? AND epoch = ? AND beat = ? AND status = 'active'";
         let cells: Vec<Cell> = vec![(&dead.id).into(), dead.epoch.into(), dead.beat.into()];
         let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
         for id in poisoned {
@@ -105,7 +105,7 @@ impl Store {
             out.push(Statement::new(sql, vec![why.into(), why.into(), id.into()]));
         }
         out.extend(incidents.iter().flat_map(|incident| incident.open(now)));
-        out.extend(give_back(&dead.id));
+        out.extend(give_back(&dead.id, GoneBecause::Died));
         self.once(out).await
     }
 
@@ -116,16 +116,28 @@ impl Store {
             "DELETE FROM lane",
             "DELETE FROM engine",
         ];
-        self.apply(out.map(|sql| Statement::new(sql, Vec::new())).into())
-            .await
+        let out = out.map(|sql| Statement::new(sql, Vec::new())).into();
+        self.db.apply(out, Under::Nothing).await.map(|_| ())
     }
 }
 
-fn give_back(owner: &str) -> Vec<Statement> {
-    let out = [
-        "UPDATE job SET owner = NULL, fence = fence + 1, failovers = failovers + 1 WHERE owner = ?",
-        "DELETE FROM lane WHERE owner = ?",
-    ];
+/// Why work goes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum GoneBecause {
+    /// Its engine died: perhaps the job is what kills them.
+    Died,
+    /// Its engine was stopped in order.
+    Left,
+}
+
+fn give_back(owner: &str, because: GoneBecause) -> Vec<Statement> {
+    let jobs = match because {
+        GoneBecause::Died => {
+            "UPDATE job SET owner = NULL, fence = fence + 1, failovers = failovers + 1 WHERE owner = ?"
+        }
+        GoneBecause::Left => "UPDATE job SET owner = NULL, fence = fence + 1 WHERE owner = ?",
+    };
+    let out = [jobs, "DELETE FROM lane WHERE owner = ?"];
     out.map(|sql| Statement::new(sql, vec![owner.into()]))
         .into()
 }

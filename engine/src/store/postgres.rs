@@ -1,15 +1,23 @@
 //! PostgreSQL: a pool; each unit is one transaction.
 
 use super::cell::{Cell, Row};
-use super::database::Failure;
+use super::database::{Failure, GENERATION, Under};
 use super::statement::{Expect, Statement};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, Transaction, TypeInfo, ValueRef};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Connections: few, because a unit holds one only while it is applied.
-const CONNECTIONS: u32 = 8;
+/// Begins a transaction that no change of the site may overtake. The lock is shared and in memory: it costs no row.
+const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(7451210985)";
+/// Waits until no such transaction is open, and keeps new ones out.
+const LOCK_SITE: &str = "SELECT pg_advisory_xact_lock(7451210985)";
+/// Ends the sessions that hold the site and do not come to an end: a stopped engine must not hold up its own fence.
+const END_HOLDERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+     AND mode = 'ShareLock' AND (classid::bigint << 32) + objid::bigint = 7451210985 AND pid <> pg_backend_pid() \
+     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+/// How long a change of the site waits for open transactions before it ends them.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
 /// How long a unit waits for a connection.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -21,12 +29,12 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects.
-    pub(super) async fn open(url: &str) -> Result<Postgres, Failure> {
+    pub(super) async fn open(url: &str, connections: u32) -> Result<Postgres, Failure> {
         let options = PgConnectOptions::from_str(url)?
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
+            .max_connections(connections)
             .acquire_timeout(WAIT)
             .connect_with(options)
             .await?;
@@ -44,11 +52,43 @@ impl Postgres {
         rows.iter().map(row).collect()
     }
 
-    pub(super) async fn apply(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, Failure> {
-        let mut transaction = self.pool.begin().await?;
+    pub(super) async fn apply(
+        &self,
+        statements: Vec<Statement>,
+        under: Under,
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        let mut transaction = match under {
+            Under::Generation(known) => {
+                let mut transaction = self.pool.begin_with(BEGIN).await?;
+                let row = transaction.fetch_one(sqlx::query(GENERATION)).await?;
+                let site: i64 = row.try_get(0)?;
+                if site != known {
+                    return Err(Failure::Fenced { known, site });
+                }
+                transaction
+            }
+            Under::Site => self.alone().await?,
+            Under::Nothing => self.pool.begin().await?,
+        };
         let out = run(&mut transaction, statements).await?;
         transaction.commit().await?;
         Ok(out)
+    }
+
+    /// A transaction beside which no other of the site's is open.
+    async fn alone(&self) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
+        let mut transaction = self.pool.begin().await?;
+        transaction.execute(PATIENCE).await?;
+        if transaction.execute(LOCK_SITE).await.is_ok() {
+            return Ok(transaction);
+        }
+        transaction.rollback().await?;
+        tracing::warn!("a transaction holds up a change of the site: its session is ended");
+        let mut transaction = self.pool.begin().await?;
+        transaction.execute(END_HOLDERS).await?;
+        transaction.execute(PATIENCE).await?;
+        transaction.execute(LOCK_SITE).await?;
+        Ok(transaction)
     }
 
     pub(super) async fn close(&self) {

@@ -1,11 +1,13 @@
 //! The tables, and how an older database is brought forward.
 
 use super::cell::Cell;
-use super::database::{Database, Failure};
+use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[&[
+const STEPS: &[&[&str]] = &[FIRST, SITE];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",
     "CREATE TABLE deployment (id TEXT PRIMARY KEY, name TEXT, source TEXT, tenant TEXT, at BIGINT NOT NULL)",
     "CREATE TABLE content (sha TEXT PRIMARY KEY, bytes {blob} NOT NULL)",
@@ -72,7 +74,16 @@ const STEPS: &[&[&str]] = &[&[
     "CREATE TABLE comment (id TEXT PRIMARY KEY, task TEXT NOT NULL, inst TEXT, user_id TEXT, at BIGINT NOT NULL, message TEXT NOT NULL)",
     "CREATE TABLE engine (id TEXT PRIMARY KEY, name TEXT NOT NULL, epoch BIGINT NOT NULL, status TEXT NOT NULL, beat BIGINT NOT NULL, \
      beat_at BIGINT NOT NULL, window_ms BIGINT NOT NULL, running BIGINT NOT NULL, capacity BIGINT NOT NULL)",
-]];
+];
+
+/// The site as such: its generation, who serves it, its executor; what each engine may serve; loads of engines.
+const SITE: &[&str] = &[
+    "CREATE TABLE site (one BIGINT PRIMARY KEY, generation BIGINT NOT NULL, holder TEXT, executor TEXT NOT NULL, quarantine TEXT, \
+     restored BIGINT NOT NULL)",
+    "INSERT INTO site (one, generation, executor, restored) VALUES (1, 0, 'enabled', 0)",
+    "CREATE TABLE member (name TEXT PRIMARY KEY, generation BIGINT NOT NULL, executor TEXT NOT NULL)",
+    "ALTER TABLE engine ADD COLUMN weight DOUBLE PRECISION",
+];
 
 /// Brings the schema to this version.
 pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {
@@ -110,7 +121,7 @@ pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {
             "INSERT INTO property (name, value) VALUES (?, ?)",
             row,
         ));
-        match db.apply(statements).await {
+        match db.apply(statements, Under::Nothing).await {
             Ok(_) => have += 1,
             // The other engine was first: look again.
             Err(failure) => {

@@ -1,7 +1,7 @@
 //! SQLite: one writer that commits several units at once, and a pool of readers.
 
 use super::cell::{Cell, Row};
-use super::database::Failure;
+use super::database::{Failure, GENERATION, Under};
 use super::statement::{Expect, Statement};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
@@ -27,7 +27,7 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(5);
 
 type Answer = Result<Vec<Vec<Row>>, Failure>;
-type Request = (Vec<Statement>, oneshot::Sender<Answer>);
+type Request = (Vec<Statement>, Under, oneshot::Sender<Answer>);
 
 /// A file.
 #[derive(Debug)]
@@ -74,10 +74,10 @@ impl Sqlite {
         rows.iter().map(row).collect()
     }
 
-    pub(super) async fn apply(&self, statements: Vec<Statement>) -> Answer {
+    pub(super) async fn apply(&self, statements: Vec<Statement>, under: Under) -> Answer {
         let (answer, wait) = oneshot::channel();
         self.writer
-            .send((statements, answer))
+            .send((statements, under, answer))
             .await
             .map_err(|_| Failure::Closed)?;
         wait.await.map_err(|_| Failure::Closed)?
@@ -127,7 +127,7 @@ async fn write(mut connection: SqliteConnection, mut requests: mpsc::Receiver<Re
             };
             drop(to.send(answer));
         }
-        for (_, to) in group.drain(..) {
+        for (_, _, to) in group.drain(..) {
             drop(to.send(Err(Failure::Closed)));
         }
     }
@@ -140,7 +140,22 @@ async fn commit(
     answers: &mut Vec<(Answer, oneshot::Sender<Answer>)>,
 ) -> Result<(), Failure> {
     connection.execute("BEGIN IMMEDIATE").await?;
-    for (statements, to) in group.drain(..) {
+    // Only this connection writes, so the site's generation is read once for all units of the group.
+    let mut site = None;
+    for (statements, under, to) in group.drain(..) {
+        if let Under::Generation(known) = under {
+            let at = match site {
+                Some(at) => at,
+                None => generation(connection).await?,
+            };
+            site = Some(at);
+            if at != known {
+                answers.push((Err(Failure::Fenced { known, site: at }), to));
+                continue;
+            }
+        } else {
+            site = None;
+        }
         connection.execute("SAVEPOINT unit").await?;
         let answer = run(connection, statements).await;
         if answer.is_err() {
@@ -151,6 +166,11 @@ async fn commit(
     }
     connection.execute("COMMIT").await?;
     Ok(())
+}
+
+async fn generation(connection: &mut SqliteConnection) -> Result<i64, Failure> {
+    let found = connection.fetch_one(GENERATION).await?;
+    Ok(found.try_get(0)?)
 }
 
 async fn run(connection: &mut SqliteConnection, statements: Vec<Statement>) -> Answer {

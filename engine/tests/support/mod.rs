@@ -7,7 +7,7 @@
 
 pub(crate) mod postgres;
 
-use homing_engine::{Node, Options};
+use homing_engine::{Executor, Node, Options};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -41,7 +41,7 @@ impl Engine {
 
     /// Jobs run only when a test says so, and the clock can be moved.
     pub(crate) async fn without_executor() -> Engine {
-        Engine::with(|options| options.executor = false).await
+        Engine::with(|options| options.executor = Executor::Disabled).await
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Engine {
@@ -239,6 +239,15 @@ impl Engine {
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// Waits until something is true.
+pub(crate) async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !check().await {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 pub(crate) struct Server {
     port: u16,
     folder: tempfile::TempDir,
@@ -64,7 +65,7 @@ impl Server {
         let log = folder.path().join("log");
         let sockets = folder.path().display().to_string();
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={sockets}"
+            "-p {port} -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=off -c unix_socket_directories={sockets}"
         );
         run(as_server("pg_ctl")
             .args(["-w", "-o", &options, "-l"])
@@ -83,12 +84,32 @@ impl Server {
         format!("postgres://postgres@127.0.0.1:{port}/{name}")
     }
 
-    /// Changes a database behind its engines' backs.
-    pub(crate) fn execute(&self, name: &str, sql: &str) {
+    /// The one value that a query gives.
+    pub(crate) fn ask(&self, name: &str, sql: &str) -> String {
+        let mut command = self.psql(name);
+        let output = command.args(["-A", "-t", "-c", sql]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A session that does something for long.
+    pub(crate) fn hang(&self, name: &str, sql: &str) -> Child {
+        let mut command = self.psql(name);
+        command.args(["-q", "-c", sql]).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    fn psql(&self, name: &str) -> Command {
         let port = self.port.to_string();
         let mut command = as_server("psql");
         command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", name]);
-        run(command.args(["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]));
+        command.args(["-q", "-v", "ON_ERROR_STOP=1"]);
+        command
+    }
+
+    /// Changes a database behind its engines' backs.
+    pub(crate) fn execute(&self, name: &str, sql: &str) {
+        run(self.psql(name).args(["-c", sql]));
     }
 }
 

@@ -8,7 +8,7 @@ use super::serve::logging;
 use crate::telemetry::chain;
 use homing_config::Purpose;
 use homing_config::settings::{Config, StoreUrl};
-use homing_engine::{Node, Options};
+use homing_engine::{Executor, Node, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Run one node of Homing's own engine.
@@ -47,7 +47,11 @@ fn options(config: &Config) -> Option<Options> {
             StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
             StoreUrl::Postgres(url) => url.expose().to_owned(),
         },
-        executor: engine.executor,
+        executor: if engine.executor {
+            Executor::Enabled
+        } else {
+            Executor::Disabled
+        },
         failover_window: engine.failover_window,
         name: config.router.name.clone(),
         ..Options::default()

@@ -1,0 +1,210 @@
+//! The site as its database knows it: generation, who serves it, executor, quarantine; and what each engine may serve.
+//!
+//! Owns the rows and the number that every transaction is checked against. Must not judge who may serve: it is told.
+
+use super::Store;
+use super::cell::Cell;
+use super::database::{Failure, Under};
+use super::statement::{Expect, Statement};
+use crate::clock::Millis;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tokio::sync::Notify;
+
+/// Do jobs and timers run?
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Executor {
+    /// They do.
+    #[default]
+    Enabled,
+    /// They wait; what is asked for through the API still runs.
+    Disabled,
+}
+
+impl Executor {
+    fn text(self) -> &'static str {
+        match self {
+            Executor::Enabled => "enabled",
+            Executor::Disabled => "disabled",
+        }
+    }
+
+    fn read(text: &str) -> Executor {
+        match text {
+            "disabled" => Executor::Disabled,
+            _ => Executor::Enabled,
+        }
+    }
+}
+
+/// The site's own row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Site {
+    /// Grows with each change of who serves it.
+    pub generation: i64,
+    /// The installation that serves it; `None`: whoever was told the generation.
+    pub holder: Option<String>,
+    /// Of all engines together.
+    pub executor: Executor,
+    /// Why nobody serves it until it is released.
+    pub quarantine: Option<String>,
+    /// How often this database was restored from a backup.
+    pub restored: i64,
+}
+
+/// What is kept of one engine, by its name, also while it is not there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The last generation that it was told to serve.
+    pub generation: i64,
+    /// Its own switch.
+    pub executor: Executor,
+}
+
+/// A change of the site that was asked for through one engine.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SiteChange {
+    /// What the site is to be at; an older one than it is at refuses the change.
+    pub generation: Option<i64>,
+    /// The installation that is to serve it.
+    pub holder: Option<String>,
+    /// The switch of all engines.
+    pub executor: Option<Executor>,
+    /// `Some(None)` releases it, `Some(Some(why))` puts it into quarantine.
+    pub quarantine: Option<Option<String>>,
+    /// The engine that is told: it may serve the generation from now on.
+    pub told: Option<String>,
+    /// An engine and its own switch.
+    pub engine: Option<(String, Executor)>,
+}
+
+/// The generation that this engine may serve.
+#[derive(Debug)]
+pub struct Known {
+    generation: AtomicI64,
+    /// Rung when a transaction was refused because of it.
+    pub(crate) bell: Notify,
+}
+
+/// Below every generation: no transaction passes.
+const NONE: i64 = -1;
+
+impl Default for Known {
+    fn default() -> Known {
+        Known {
+            generation: AtomicI64::new(NONE),
+            bell: Notify::new(),
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn get(&self) -> i64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// From now on transactions are for this generation; `None`: there are none.
+    pub(crate) fn set(&self, generation: Option<i64>) {
+        self.generation
+            .store(generation.unwrap_or(NONE), Ordering::Release);
+    }
+}
+
+impl Store {
+    /// The site.
+    pub async fn site(&self) -> Result<Site, Failure> {
+        Ok(self.site_and_time().await?.0)
+    }
+
+    /// The site, and what the database's own clock shows.
+    pub(crate) async fn site_and_time(&self) -> Result<(Site, Option<Millis>), Failure> {
+        let clock = self.db.clock();
+        let sql = format!(
+            "SELECT generation, holder, executor, quarantine, restored, {clock} FROM site WHERE one = 1"
+        );
+        let rows = self.rows(sql, Vec::new()).await?;
+        let row = rows.first().ok_or_else(|| Failure::Record {
+            what: "the site".to_owned(),
+            reason: "there is none".to_owned(),
+        })?;
+        let site = Site {
+            generation: row.int(0),
+            holder: row.maybe_text(1),
+            executor: Executor::read(&row.text(2)),
+            quarantine: row.maybe_text(3),
+            restored: row.int(4),
+        };
+        Ok((site, row.maybe_int(5)))
+    }
+
+    /// What is kept of an engine.
+    pub async fn member(&self, name: &str) -> Result<Option<Member>, Failure> {
+        let sql = "SELECT generation, executor FROM member WHERE name = ?";
+        let rows = self.rows(sql, vec![name.into()]).await?;
+        Ok(rows.first().map(|row| Member {
+            generation: row.int(0),
+            executor: Executor::read(&row.text(1)),
+        }))
+    }
+
+    /// All engines that were ever here.
+    pub async fn members(&self) -> Result<Vec<(String, Member)>, Failure> {
+        let sql = "SELECT name, generation, executor FROM member ORDER BY name";
+        let rows = self.rows(sql, Vec::new()).await?;
+        let member = |row: &super::Row| Member {
+            generation: row.int(1),
+            executor: Executor::read(&row.text(2)),
+        };
+        Ok(rows.iter().map(|row| (row.text(0), member(row))).collect())
+    }
+
+    /// Jobs that engines hold.
+    pub async fn jobs_held(&self) -> Result<i64, Failure> {
+        let sql = "SELECT COUNT(*) FROM job WHERE owner IS NOT NULL";
+        let rows = self.rows(sql, Vec::new()).await?;
+        Ok(rows.first().map_or(0, |row| row.int(0)))
+    }
+
+    /// Changes the site, when no transaction of any engine is open; `Conflict` if it is ahead of what was asked for.
+    pub async fn change_site(&self, change: &SiteChange) -> Result<(), Failure> {
+        let asked = change.generation;
+        let (quarantine, set_quarantine) = match &change.quarantine {
+            Some(why) => (why.clone(), true),
+            None => (None, false),
+        };
+        // A new holder needs a new generation, unless there was none.
+        let sql = "UPDATE site SET holder = CASE WHEN generation < COALESCE(?, generation) THEN ? ELSE COALESCE(?, holder) END, \
+                   generation = COALESCE(?, generation), executor = COALESCE(?, executor), \
+                   quarantine = CASE WHEN ? = 1 THEN ? ELSE quarantine END \
+                   WHERE one = 1 AND generation <= COALESCE(?, generation) \
+                   AND (generation < COALESCE(?, generation) OR holder IS NULL OR COALESCE(?, holder) = holder)";
+        let executor = change.executor.map(|it| it.text().to_owned());
+        let cells: Vec<Cell> = vec![
+            asked.into(),
+            (&change.holder).into(),
+            (&change.holder).into(),
+            asked.into(),
+            executor.into(),
+            set_quarantine.into(),
+            quarantine.into(),
+            asked.into(),
+            asked.into(),
+            (&change.holder).into(),
+        ];
+        let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
+        if let Some(name) = &change.told {
+            let sql = "INSERT INTO member (name, generation, executor) SELECT ?, generation, 'enabled' FROM site WHERE one = 1 \
+                       ON CONFLICT (name) DO UPDATE SET generation = excluded.generation";
+            out.push(Statement::new(sql, vec![name.into()]));
+        }
+        if let Some((name, executor)) = &change.engine {
+            let sql = "INSERT INTO member (name, generation, executor) SELECT ?, generation, ? FROM site WHERE one = 1 \
+                       ON CONFLICT (name) DO UPDATE SET executor = excluded.executor";
+            out.push(Statement::new(
+                sql,
+                vec![name.into(), executor.text().into()],
+            ));
+        }
+        self.db.apply(out, Under::Site).await.map(|_| ())
+    }
+}
