@@ -22,6 +22,7 @@ mod text;
 mod tree;
 mod validate;
 pub mod verbs;
+mod window;
 
 pub use diagnostic::{Diagnostic, Label, Severity, Style, render};
 pub use diff::{Change, diff};

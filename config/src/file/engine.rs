@@ -2,7 +2,7 @@
 //!
 //! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
 
-use crate::text::{At, Period};
+use crate::text::At;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +20,12 @@ pub(crate) struct EngineFile {
     /// Run jobs and timers here. Without it the node answers requests only.
     pub(crate) executor: bool,
     /// A node that was not heard of for this long is failed, and its work is resumed by the others. Heartbeats come
-    /// every third of it.
-    #[schemars(extend("x-min" = "300ms", "x-max" = "1d"))]
-    pub(crate) failover_window: Period,
+    /// every third of it. Also as `"+3m"` or `"PT3M"`; at least 300ms. A very long one means never.
+    pub(crate) failover_window: At<String>,
+    /// The installation that this node belongs to, where the site can be served from several. When another one holds
+    /// the site's generation, this node commits nothing.
+    #[schemars(extend("format" = "name"))]
+    pub(crate) installation: Option<At<String>>,
 }
 
 impl Default for EngineFile {
@@ -32,7 +35,8 @@ impl Default for EngineFile {
             store: "sqlite:engine.db".into(),
             store_file: None,
             executor: true,
-            failover_window: Period::seconds(180),
+            failover_window: "3m".into(),
+            installation: None,
         }
     }
 }

@@ -17,4 +17,6 @@ pub struct Engine {
     pub executor: bool,
     /// A node silent for this long is failed.
     pub failover_window: Duration,
+    /// The installation that it belongs to.
+    pub installation: Option<String>,
 }

@@ -8,7 +8,12 @@ use crate::file::engine::EngineFile;
 use crate::file::store::StoreFile;
 use crate::settings::{Engine, Store, StoreUrl};
 use crate::text::At;
+use crate::window;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Shortest failover window: below it a busy machine looks like a dead one.
+const WINDOW_MIN: Duration = Duration::from_millis(300);
 
 impl Validate<'_> {
     pub(super) fn store(&mut self, file: &StoreFile, router: &str) -> Store {
@@ -88,11 +93,31 @@ impl Validate<'_> {
             file.store_file.as_ref(),
             ["store", "store_file"],
         );
+        let failover_window = self.window(&file.failover_window);
         Some(Engine {
             bind: bind?,
             store: store?,
             executor: file.executor,
-            failover_window: file.failover_window.0,
+            failover_window: failover_window?,
+            installation: file.installation.as_ref().map(|name| name.get().clone()),
         })
+    }
+
+    fn window(&mut self, text: &At<String>) -> Option<Duration> {
+        let why = match window::parse(text.get()) {
+            Ok(window) if window >= WINDOW_MIN => return Some(window),
+            Ok(_) => format!("is shorter than {}ms", WINDOW_MIN.as_millis()),
+            Err(why) => why.told().to_owned(),
+        };
+        let problem = Diagnostic::error(
+            "failover-window",
+            format!("`failover_window = \"{}\"` {why}", text.get()),
+        );
+        self.report(
+            problem
+                .at(&text.span(), "no window")
+                .help("write a duration such as `\"3m\"`, `\"+3m\"` or `\"PT3M\"`; for no failover a very long one"),
+        );
+        None
     }
 }

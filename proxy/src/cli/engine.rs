@@ -53,6 +53,7 @@ fn options(config: &Config) -> Option<Options> {
             Executor::Disabled
         },
         failover_window: engine.failover_window,
+        installation: engine.installation.clone(),
         name: config.router.name.clone(),
         ..Options::default()
     })
