@@ -19,7 +19,7 @@ mod telemetry;
 mod timeouts;
 
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
-pub use agent::{Agent, Fence, Promotion};
+pub use agent::{Agent, Fence, Promotion, Replica};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
 pub use engine::Engine;
 pub use health::Health;

@@ -2,7 +2,7 @@
 //!
 //! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
 
-use crate::text::At;
+use crate::text::{At, Period};
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
@@ -35,19 +35,39 @@ pub(crate) struct AgentFile {
     pub(crate) mode: At<AgentModeFile>,
     /// The relay. Only with `relay`, and needed there.
     pub(crate) relay: Option<RelayFile>,
+    /// The engine's database role. Only with mode `postgres`, and needed there.
+    pub(crate) postgres: Option<PostgresFile>,
     /// Makes the replica here the primary: a command, or `{ patroni = "http://127.0.0.1:8008" }`.
     pub(crate) promote: Option<PromoteFile>,
     /// Command that makes the engine serve here.
     pub(crate) start: Option<Vec<At<String>>>,
     /// Command that stops the engine here.
     pub(crate) stop: Option<Vec<At<String>>>,
+    /// Command that ends with 0 only if the engine here serves. Run after `start` until it does; without it the exit
+    /// status of `start` is all that is known.
+    pub(crate) verify_start: Option<Vec<At<String>>>,
+    /// Command that ends with 0 only if the engine here is stopped. Run after `stop` until it does; without it the exit
+    /// status of `stop` is all that is known.
+    pub(crate) verify_stop: Option<Vec<At<String>>>,
+    /// Longest time that a command may take, together with its verification. Over it: it is killed with everything that
+    /// it started, and has failed.
+    #[serde(default = "command_timeout")]
+    #[schemars(extend("x-min" = "10ms", "x-max" = "1h"))]
+    pub(crate) command_timeout: Period,
     /// Database URL where this replica's position is read.
     #[schemars(extend("x-secret" = "url"))]
     pub(crate) lag: Option<At<String>>,
+    /// Where the agent answers `/livez`, `/readyz`, `/metrics` and `/status`: an address of this host alone, such as
+    /// `"127.0.0.1:8082"`, or `"unix:/run/homing/agent.sock"`. Without it: nowhere.
+    pub(crate) bind: Option<At<String>>,
 }
 
 fn state() -> At<String> {
     "/var/lib/homing/agent".into()
+}
+
+fn command_timeout() -> Period {
+    Period::seconds(30)
 }
 
 /// How the agent fences.
@@ -68,6 +88,43 @@ pub(crate) struct RelayFile {
     pub(crate) listen: At<String>,
     /// Host and port of the database.
     pub(crate) database: At<String>,
+    /// Connections open at a time. Over it: a new one is closed at once, and counted in
+    /// `homing_limit_hits_total{limit="relay_connections"}`.
+    #[serde(default = "relay_connections")]
+    #[schemars(range(min = 1, max = 100000))]
+    pub(crate) connections: usize,
+    /// Whether an engine may already be connected while this installation does not serve. `closed`: no. `read-only`: as
+    /// long as `lag` shows that the database is a replica, which takes no writes; so a warm engine can run beside it.
+    #[serde(default)]
+    pub(crate) replica: ReplicaFile,
+}
+
+fn relay_connections() -> usize {
+    1000
+}
+
+/// What passes towards a replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReplicaFile {
+    #[default]
+    Closed,
+    ReadOnly,
+}
+
+/// The engine's database role, and who may change it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PostgresFile {
+    /// Database URL of a role that may change the engine's role and end its sessions.
+    #[serde(default)]
+    #[schemars(extend("x-secret" = "url"))]
+    pub(crate) url: Option<At<String>>,
+    /// File that holds it, in place of `url`.
+    #[serde(default)]
+    pub(crate) url_file: Option<At<String>>,
+    /// The role that the engine logs in as, and nobody else.
+    pub(crate) role: At<String>,
 }
 
 /// How a replica is promoted.

@@ -2,11 +2,12 @@
 //!
 //! Owns the typed values. Must not read files or judge.
 
-use super::address::HostPort;
+use super::address::{Bind, HostPort};
 use super::store::StoreUrl;
 use crate::secret::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The agent beside one installation.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +28,16 @@ pub struct Agent {
     pub start: Option<Vec<String>>,
     /// Command that stops it.
     pub stop: Option<Vec<String>>,
+    /// Command that proves that it serves.
+    pub verify_start: Option<Vec<String>>,
+    /// Command that proves that it is stopped.
+    pub verify_stop: Option<Vec<String>>,
+    /// Longest time of a command with its verification.
+    pub command_timeout: Duration,
     /// Database URL where the replica's position is read.
     pub lag: Option<Secret>,
+    /// Where the agent tells about itself.
+    pub bind: Option<Bind>,
 }
 
 /// How an installation is kept from changing data.
@@ -40,13 +49,31 @@ pub enum Fence {
         listen: SocketAddr,
         /// The database behind.
         database: HostPort,
+        /// Connections open at a time.
+        connections: usize,
+        /// What passes while the database is a replica.
+        replica: Replica,
     },
     /// Its database role loses LOGIN.
-    Postgres,
+    Postgres {
+        /// Database URL of a role that may do that.
+        url: Secret,
+        /// The engine's role.
+        role: String,
+    },
     /// The start and stop commands.
     Command,
     /// Homing's own engine checks generations itself.
     Engine,
+}
+
+/// What passes a relay towards a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replica {
+    /// Nothing.
+    Closed,
+    /// Everything: it takes no writes.
+    ReadOnly,
 }
 
 /// How a replica is promoted.

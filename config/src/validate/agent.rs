@@ -4,9 +4,11 @@
 
 use super::Validate;
 use crate::diagnostic::Diagnostic;
-use crate::file::agent::{AgentFile, AgentModeFile, PromoteFile};
+use crate::file::agent::{
+    AgentFile, AgentModeFile, PostgresFile, PromoteFile, RelayFile, ReplicaFile,
+};
 use crate::secret::Secret;
-use crate::settings::{Agent, Endpoint, Fence, HostPort, Promotion, Site};
+use crate::settings::{Agent, Bind, Endpoint, Fence, HostPort, Promotion, Replica, Site};
 use crate::suggest;
 use crate::text::At;
 use std::path::PathBuf;
@@ -30,14 +32,18 @@ impl Validate<'_> {
             .promote
             .as_ref()
             .and_then(|promote| self.promotion(promote, &file.mode));
-        let start = file
-            .start
-            .as_ref()
-            .and_then(|command| self.command("start", command, &file.mode));
-        let stop = file
-            .stop
-            .as_ref()
-            .and_then(|command| self.command("stop", command, &file.mode));
+        let [start, stop, verify_start, verify_stop] = [
+            ("start", &file.start),
+            ("stop", &file.stop),
+            ("verify_start", &file.verify_start),
+            ("verify_stop", &file.verify_stop),
+        ]
+        .map(|(name, command)| {
+            command
+                .as_ref()
+                .and_then(|command| self.command(name, command, &file.mode))
+        });
+        let bind = file.bind.as_ref().and_then(|bind| self.own_bind(bind));
         if let Some(lag) = &file.lag
             && !lag.get().starts_with("postgres")
         {
@@ -58,7 +64,60 @@ impl Validate<'_> {
             promote,
             start,
             stop,
+            verify_start,
+            verify_stop,
+            command_timeout: file.command_timeout.0,
+            bind,
             lag: file.lag.as_ref().map(|lag| Secret::new(lag.get().clone())),
+        })
+    }
+
+    /// The agent tells about itself without asking who asks: to this host alone.
+    fn own_bind(&mut self, bind: &At<String>) -> Option<Bind> {
+        let read = self.read(
+            "agent-bind",
+            bind,
+            "an address to listen on",
+            Bind::parse(bind.get()),
+        )?;
+        if !read.is_local() {
+            let problem = Diagnostic::error(
+                "agent-bind",
+                "the agent's own listener must not be reachable from other hosts",
+            );
+            self.report(
+                problem
+                    .at(&bind.span(), "not an address of this host alone")
+                    .help("write \"127.0.0.1:8082\" or \"unix:/run/homing/agent.sock\""),
+            );
+        }
+        Some(read)
+    }
+
+    fn role(&mut self, file: &PostgresFile) -> Option<Fence> {
+        if file.url.is_none() && file.url_file.is_none() {
+            let problem = Diagnostic::error("missing-key", "`agent.postgres` needs `url`");
+            self.report(problem.at(&file.role.span(), "`url` is missing beside it").help(
+                "name the database of the engine, as a role that may change roles: url = \"postgres://ADMIN@127.0.0.1:5432/postgres\", or `url_file`",
+            ));
+            return None;
+        }
+        let url = match &file.url_file {
+            Some(path) => self.secret_of(path)?,
+            None => Secret::new(file.url.as_ref()?.get().clone()),
+        };
+        let place = file.url_file.as_ref().or(file.url.as_ref())?;
+        if !url.expose().starts_with("postgres") {
+            let problem = Diagnostic::error("agent-mode", "mode `postgres` fences PostgreSQL only");
+            self.report(
+                problem
+                    .at(&place.span(), "not a PostgreSQL URL")
+                    .help("for other databases use mode = \"relay\""),
+            );
+        }
+        Some(Fence::Postgres {
+            url,
+            role: file.role.get().clone(),
         })
     }
 
@@ -104,6 +163,21 @@ impl Validate<'_> {
                     .help("use mode = \"relay\", or leave `relay` out"),
             );
         }
+        if let Some(postgres) = file
+            .postgres
+            .as_ref()
+            .filter(|_| *mode.get() != AgentModeFile::Postgres)
+        {
+            let problem = Diagnostic::error(
+                "agent-mode",
+                "`postgres` has a meaning only with mode `postgres`",
+            );
+            self.report(
+                problem
+                    .at(&postgres.role.span(), "never changed")
+                    .help("use mode = \"postgres\", or leave `postgres` out"),
+            );
+        }
         match mode.get() {
             AgentModeFile::Relay => {
                 let Some(relay) = &file.relay else {
@@ -111,19 +185,17 @@ impl Validate<'_> {
                     self.report(problem.at(&mode.span(), "`relay` is missing beside it").help("add relay = { listen = \"127.0.0.1:6432\", database = \"127.0.0.1:5432\" }"));
                     return None;
                 };
-                let listen = self.tcp(&relay.listen);
-                let database = self.read(
-                    "agent-mode",
-                    &relay.database,
-                    "host and port of a database",
-                    HostPort::parse(relay.database.get()),
-                );
-                Some(Fence::Relay {
-                    listen: listen?,
-                    database: database?,
-                })
+                self.relay(relay, file)
             }
-            AgentModeFile::Postgres => Some(Fence::Postgres),
+            AgentModeFile::Postgres => {
+                let Some(postgres) = &file.postgres else {
+                    let problem =
+                        Diagnostic::error("agent-mode", "mode `postgres` needs `postgres`");
+                    self.report(problem.at(&mode.span(), "`postgres` is missing beside it").help("add postgres = { url = \"postgres://ADMIN@127.0.0.1:5432/postgres\", role = \"site_b\" }"));
+                    return None;
+                };
+                self.role(postgres)
+            }
             AgentModeFile::Command => {
                 if file.stop.is_none() {
                     let problem = Diagnostic::error("agent-mode", "mode `command` needs `stop`");
@@ -137,6 +209,39 @@ impl Validate<'_> {
             }
             AgentModeFile::Engine => Some(Fence::Engine),
         }
+    }
+
+    fn relay(&mut self, relay: &RelayFile, file: &AgentFile) -> Option<Fence> {
+        let listen = self.tcp(&relay.listen);
+        let database = self.read(
+            "agent-mode",
+            &relay.database,
+            "host and port of a database",
+            HostPort::parse(relay.database.get()),
+        );
+        let replica = match relay.replica {
+            ReplicaFile::Closed => Replica::Closed,
+            ReplicaFile::ReadOnly => Replica::ReadOnly,
+        };
+        if replica == Replica::ReadOnly && file.lag.is_none() {
+            let problem = Diagnostic::error("agent-mode", "`replica = \"read-only\"` needs `lag`");
+            self.report(
+                problem
+                    .at(
+                        &relay.listen.span(),
+                        "nothing shows whether the database is a replica",
+                    )
+                    .help(
+                        "add lag = \"postgres://USER@127.0.0.1:5432/postgres\", the same database",
+                    ),
+            );
+        }
+        Some(Fence::Relay {
+            listen: listen?,
+            database: database?,
+            connections: relay.connections,
+            replica,
+        })
     }
 
     fn promotion(&mut self, file: &PromoteFile, mode: &At<AgentModeFile>) -> Option<Promotion> {
