@@ -2,6 +2,7 @@
 //!
 //! Owns the words that people type. Must not do the work; each verb has its own file.
 
+mod agent;
 mod audit;
 mod change;
 mod client;
@@ -53,6 +54,8 @@ enum Verb {
     Serve(serve::Serve),
     /// Run one node of Homing's own engine.
     Engine(engine::Engine),
+    /// Run the agent beside one installation of a site.
+    Agent(agent::Agent),
     /// Run two sites with own engines, a router and one sample process.
     Demo(demo::Demo),
     /// Check, show and compare configuration files.
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
     match arguments.verb {
         Verb::Serve(serve) => serve.run().into(),
         Verb::Engine(engine) => engine.run().into(),
+        Verb::Agent(agent) => agent.run().into(),
         Verb::Demo(demo) => demo.run().into(),
         Verb::Config(config) => config.run(),
         Verb::Site(site) => site.run().into(),

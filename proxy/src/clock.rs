@@ -3,8 +3,9 @@
 //! Owns wall clock and monotonic readings. Must not decide anything.
 
 use homing_mapping_store::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A monotonic instant, for durations and deadlines.
 #[expect(clippy::disallowed_methods, reason = "this module is the clock")]
@@ -25,4 +26,35 @@ pub fn wall() -> Timestamp {
 pub fn monotonic_ms() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     u64::try_from(now().duration_since(*START.get_or_init(now)).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A reading of the clock since the machine was started. It counts time in which the machine was suspended, where the
+/// system has such a clock: a lease runs out while its holder sleeps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// Microseconds later.
+    #[must_use]
+    pub fn plus(self, time: Duration) -> Moment {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Moment(self.0.saturating_add(micros))
+    }
+
+    /// How long it is from `earlier` to here; nothing when it is later.
+    pub fn since(self, earlier: Moment) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The moment of now.
+pub fn moment() -> Moment {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let read = clock_gettime(CLOCK);
+    let seconds = u64::try_from(read.tv_sec).unwrap_or_default();
+    let micros = u64::try_from(read.tv_nsec).unwrap_or_default() / 1_000;
+    Moment(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }

@@ -3,6 +3,7 @@
 //! Owns the data path and the control path; `app` alone knows how the parts are connected.
 
 pub mod admin;
+pub mod agent;
 pub mod app;
 pub mod classify;
 pub mod cli;

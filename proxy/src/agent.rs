@@ -1,0 +1,238 @@
+//! The site agent, beside one installation: it holds the site's lease, fences the installation when the lease ends, and
+//! carries out the orders of a re-homing.
+//!
+//! Owns the wiring of its parts. Must not route requests or choose installations: the assignment in the store decides.
+
+pub mod enforcer;
+pub mod fence;
+pub mod gate;
+pub mod highest;
+pub mod hooks;
+pub mod keeper;
+pub mod means;
+pub mod metrics;
+pub mod relay;
+pub mod replica;
+pub mod role;
+
+use crate::telemetry::chain;
+use enforcer::{Enforcer, Life, Standing};
+use fence::{Evidence, Lease};
+use gate::Gate;
+use highest::Highest;
+use homing_config::Config;
+use homing_config::settings::{Agent, Fence, Replica as Reads};
+use homing_mapping_store::SiteId;
+use hooks::Hooks;
+use keeper::{Identity, Keeper};
+use means::Means;
+use relay::Relay;
+use replica::{Replica, Watcher};
+use role::Role;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Why an agent does not run, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something in the configuration cannot be done.
+    #[error("{0}")]
+    Unable(String),
+    /// The memory of the highest generation cannot be used.
+    #[error("the agent stays closed")]
+    Memory(#[from] highest::Error),
+    /// The relay's address cannot be listened on.
+    #[error("the relay cannot listen on {address}")]
+    Listen {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The installation may still be able to change data.
+    #[error("the fence is not proven; make sure by hand that the engine is stopped")]
+    NotFenced(#[source] means::Error),
+    /// A part ended that must never end.
+    #[error("the agent broke: {0}")]
+    Broke(String),
+}
+
+/// Runs an agent until `leave` is done; then fences, gives the lease back, and ends.
+pub async fn run(
+    config: &Config,
+    agent: &Agent,
+    leave: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let watcher = watcher(config, agent)?;
+    let (means, accepting) = means(agent).await?;
+    let highest = match Highest::open(&agent.state, &agent.site, &agent.installation) {
+        Ok(highest) => highest,
+        Err(error) => {
+            // Without its memory it must not open; an engine that runs already must not go on either.
+            means.shut().await.map_err(Error::NotFenced)?;
+            return Err(error.into());
+        }
+    };
+    let mut parts = Parts::wire(config, agent, means, highest);
+    if let Some((relay, listener)) = accepting {
+        parts.tasks.spawn(relay.run(listener));
+    }
+    if let Some(watcher) = watcher {
+        parts.tasks.spawn(watcher.run(parts.found.clone()));
+    }
+    tracing::info!(
+        site = agent.site,
+        installation = agent.installation,
+        "ready: closed until the store says otherwise"
+    );
+    parts.live(leave).await
+}
+
+/// Everything that runs.
+struct Parts {
+    enforcer: Enforcer,
+    keeper: Keeper,
+    life: watch::Sender<Life>,
+    found: watch::Sender<Replica>,
+    /// What must never end.
+    tasks: JoinSet<()>,
+}
+
+impl Parts {
+    fn wire(config: &Config, agent: &Agent, means: Means, highest: Highest) -> Parts {
+        let identity = identity(config, agent);
+        let (evidence, known) = watch::channel(Evidence {
+            installation: agent.installation.clone(),
+            term: identity.term,
+            seen: None,
+            highest: highest.value(),
+            lease: Lease::Unknown,
+        });
+        let (standing, heard) = watch::channel(Standing::beginning());
+        let (life, lives) = watch::channel(Life::Staying);
+        let (found, replica) = watch::channel(Replica::default());
+        let enforcer = Enforcer {
+            means,
+            evidence: known,
+            replica,
+            reads: reads(agent),
+            life: lives,
+            standing,
+        };
+        let keeper = Keeper {
+            identity,
+            url: agent.store.clone(),
+            store: None,
+            highest,
+            evidence,
+            standing: heard,
+            answered: true,
+        };
+        Parts {
+            enforcer,
+            keeper,
+            life,
+            found,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    async fn live(mut self, leave: impl Future<Output = ()>) -> Result<(), Error> {
+        let broke = |what: &str, error: String| Error::Broke(format!("{what} ended: {error}"));
+        let (gone, left) = tokio::sync::oneshot::channel::<()>();
+        let mut enforcing = tokio::spawn(self.enforcer.run());
+        let mut keeping = tokio::spawn(self.keeper.run(async move {
+            // An error means that the enforcer is gone, which is as good.
+            let _ = left.await;
+        }));
+        tokio::select! {
+            () = leave => {}
+            ended = &mut enforcing => return Err(broke("the enforcer", format!("{ended:?}"))),
+            ended = &mut keeping => return Err(broke("the keeper", format!("{ended:?}"))),
+            Some(ended) = self.tasks.join_next() => return Err(broke("a part", format!("{ended:?}"))),
+        }
+        tracing::info!("leaving: fencing first");
+        let _ = self.life.send(Life::Leaving);
+        let fenced = enforcing
+            .await
+            .map_err(|error| broke("the enforcer", error.to_string()))?;
+        let _ = gone.send(());
+        if let Err(error) = keeping.await {
+            tracing::warn!("the keeper broke: {}", chain(&error));
+        }
+        fenced.map_err(Error::NotFenced)
+    }
+}
+
+fn identity(config: &Config, agent: &Agent) -> Identity {
+    Identity {
+        site: SiteId::named(&agent.site),
+        installation: agent.installation.clone(),
+        holder: config.router.name.clone(),
+        term: config.lease.site,
+        renew_every: config.lease.renew_every,
+    }
+}
+
+fn reads(agent: &Agent) -> Reads {
+    match &agent.fence {
+        Fence::Relay { replica, .. } => *replica,
+        Fence::Postgres { .. } | Fence::Command | Fence::Engine => Reads::Closed,
+    }
+}
+
+fn watcher(config: &Config, agent: &Agent) -> Result<Option<Watcher>, Error> {
+    let Some(lag) = &agent.lag else {
+        return Ok(None);
+    };
+    Watcher::new(lag.expose(), config.lease.renew_every)
+        .map(Some)
+        .map_err(|error| Error::Unable(format!("`agent.lag` cannot be used: {error}")))
+}
+
+type Accepting = Option<(Arc<Relay>, tokio::net::TcpListener)>;
+
+async fn means(agent: &Agent) -> Result<(Means, Accepting), Error> {
+    match &agent.fence {
+        Fence::Relay {
+            listen,
+            database,
+            connections,
+            replica: _,
+        } => {
+            let gate = Arc::new(Gate::default());
+            let bound = Relay::bind(*listen, database.clone(), *connections, Arc::clone(&gate));
+            let (relay, listener) = bound.await.map_err(|source| Error::Listen {
+                address: *listen,
+                source,
+            })?;
+            let means = Means::Relay {
+                relay: Arc::clone(&relay),
+                gate,
+            };
+            Ok((means, Some((relay, listener))))
+        }
+        Fence::Postgres { url, role } => {
+            let role = Role::new(url.expose(), role)
+                .map_err(|error| Error::Unable(chain(&error)))?;
+            Ok((Means::Role(Box::new(role)), None))
+        }
+        Fence::Command => Ok((Means::Command(hooks(agent)), None)),
+        Fence::Engine => Err(Error::Unable(
+            "mode `engine` is not offered yet: Homing's own engine does not check the site's generation inside its \
+             transactions. Use mode `relay` in front of its PostgreSQL database, or mode `command`"
+                .into(),
+        )),
+    }
+}
+
+fn hooks(agent: &Agent) -> Hooks {
+    Hooks {
+        start: agent.start.clone(),
+        stop: agent.stop.clone(),
+        verify_start: agent.verify_start.clone(),
+        verify_stop: agent.verify_stop.clone(),
+        limit: agent.command_timeout,
+        folder: agent.state.clone(),
+    }
+}

@@ -1,0 +1,143 @@
+//! Whether the installation may change the site's data now: the one decision that everything else here carries out.
+//!
+//! Owns the rule. It is closed unless everything speaks for open: so at boot, without news, and on any contradiction.
+//! Must not read a clock, a disk or a network. Relies on the lease having been asked for before the assignment was read.
+
+use crate::clock::Moment;
+use homing_mapping_store::Generation;
+use std::fmt;
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// The site's assignment, as the store showed it last.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Seen {
+    /// Grows with every switch.
+    pub generation: Generation,
+    /// Who may serve: nobody between the beginning of a switch and the proof that the installation that served before is
+    /// fenced; from then on the one that is to serve next.
+    pub entitled: Option<String>,
+}
+
+/// What the store said about the site's lease last.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Lease {
+    /// It was not asked yet.
+    #[default]
+    Unknown,
+    /// Ours, counted from the moment at which the store was asked.
+    Granted(Moment),
+    /// It was refused.
+    Refused,
+}
+
+/// All that the decision is made from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Evidence {
+    /// The installation that the agent stands beside.
+    pub installation: String,
+    /// Length of the site's lease.
+    pub term: Duration,
+    /// The assignment, if the store has shown it since the process began.
+    pub seen: Option<Seen>,
+    /// The highest generation that this disk remembers.
+    pub highest: Generation,
+    /// The lease.
+    pub lease: Lease,
+}
+
+/// The decision, good for this moment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Decision {
+    /// It may change data until then, at this generation.
+    Open {
+        until: Moment,
+        generation: Generation,
+    },
+    /// It must not.
+    Fenced(Why),
+}
+
+/// Why it must not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Why {
+    /// The store has not answered since the process began.
+    Boot,
+    /// The assignment names another installation.
+    NotNamed,
+    /// A re-homing is under way, and nobody serves.
+    Pending,
+    /// The store shows a generation below the one that this disk remembers.
+    LowerGeneration,
+    /// Another installation holds the site's lease.
+    LeaseRefused,
+    /// The lease was not renewed in time.
+    LeaseOver,
+    /// The generation that was seen could not be kept on disk.
+    NotKept,
+    /// The agent ends.
+    Leaving,
+}
+
+impl Why {
+    /// For logs, metrics and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Boot => "boot",
+            Why::NotNamed => "not-named",
+            Why::Pending => "pending",
+            Why::LowerGeneration => "lower-generation",
+            Why::LeaseRefused => "lease-refused",
+            Why::LeaseOver => "lease-over",
+            Why::NotKept => "not-kept",
+            Why::Leaving => "leaving",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The last moment at which an installation may change data on a lease that was asked for at `asked`: after two thirds
+/// of it. The last third is for the fence to fall, before anybody else may think that the lease is over.
+pub fn open_until(asked: Moment, term: Duration) -> Moment {
+    asked.plus(term.saturating_mul(2) / 3)
+}
+
+/// Decides.
+pub fn decide(evidence: &Evidence, now: Moment) -> Decision {
+    let Some(seen) = &evidence.seen else {
+        return Decision::Fenced(Why::Boot);
+    };
+    if seen.generation < evidence.highest {
+        return Decision::Fenced(Why::LowerGeneration);
+    }
+    if seen.generation > evidence.highest {
+        return Decision::Fenced(Why::NotKept);
+    }
+    match &seen.entitled {
+        None => return Decision::Fenced(Why::Pending),
+        Some(entitled) if *entitled != evidence.installation => {
+            return Decision::Fenced(Why::NotNamed);
+        }
+        Some(_) => {}
+    }
+    let asked = match evidence.lease {
+        Lease::Unknown => return Decision::Fenced(Why::Boot),
+        Lease::Refused => return Decision::Fenced(Why::LeaseRefused),
+        Lease::Granted(asked) => asked,
+    };
+    let until = open_until(asked, evidence.term);
+    if now >= until {
+        return Decision::Fenced(Why::LeaseOver);
+    }
+    Decision::Open {
+        until,
+        generation: seen.generation,
+    }
+}

@@ -1,0 +1,195 @@
+//! Talks to the store: renews the site's lease, reads the assignment, remembers the generation, reports, hands orders on.
+//!
+//! Owns the rounds and the evidence that the fence's decision is made from. Must not decide or fence. The lease is asked
+//! for before the assignment is read, and counts from before it was asked for.
+
+use super::enforcer::Standing;
+use super::fence::{Evidence, Lease, Seen};
+use super::highest::Highest;
+use super::metrics::metrics;
+use crate::clock::{self, Moment};
+use crate::telemetry::chain;
+use homing_config::settings::StoreUrl;
+use homing_mapping_store::store::{Error, Handle};
+use homing_mapping_store::{Generation, SiteId};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Rounds are not closer together than this part of the time between renewals, however busy the store is.
+const ROUNDS_PER_RENEWAL: u32 = 5;
+
+/// Who the agent is, and how often it renews.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub site: SiteId,
+    pub installation: String,
+    /// Name of this agent.
+    pub holder: String,
+    pub term: Duration,
+    pub renew_every: Duration,
+}
+
+/// The rounds.
+pub struct Keeper {
+    pub identity: Identity,
+    pub url: StoreUrl,
+    pub store: Option<Handle>,
+    pub highest: Highest,
+    pub evidence: watch::Sender<Evidence>,
+    pub standing: watch::Receiver<Standing>,
+    /// Whether the store answered last time.
+    pub answered: bool,
+}
+
+impl Keeper {
+    /// Rounds until `left` is done; then one last word to the store.
+    pub async fn run(mut self, left: impl Future<Output = ()>) {
+        let mut left = std::pin::pin!(left);
+        loop {
+            let result = self.round().await;
+            self.note(result);
+            tokio::select! {
+                () = left.as_mut() => break,
+                () = self.pause() => {}
+            }
+        }
+        if let Err(error) = self.farewell().await {
+            tracing::warn!(
+                "the store could not be told that the agent left: {}",
+                chain(&error)
+            );
+        }
+    }
+
+    fn note(&mut self, result: Result<(), Error>) {
+        let answered = result.is_ok();
+        metrics().store_up.set(i64::from(answered));
+        if let Err(error) = &result
+            && self.answered
+        {
+            tracing::warn!(
+                "the store does not answer; the lease runs out: {}",
+                chain(error)
+            );
+        }
+        if answered && !self.answered {
+            tracing::info!("the store answers");
+        }
+        self.answered = answered;
+    }
+
+    /// Until the next renewal is due, or something may have changed; never a busy loop.
+    async fn pause(&mut self) {
+        let every = self.identity.renew_every;
+        tokio::time::sleep(every / ROUNDS_PER_RENEWAL).await;
+        let changed = async {
+            match (&self.store, self.answered) {
+                (Some(store), true) => store.changed().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(every - every / ROUNDS_PER_RENEWAL) => {}
+            () = changed => {}
+            // The end of the enforcer ends this loop elsewhere.
+            _ = self.standing.changed() => {}
+        }
+    }
+
+    async fn round(&mut self) -> Result<(), Error> {
+        let store = self.opened().await?;
+        let (lease, seen) = self.ask(&store).await?;
+        self.learn(lease, seen);
+        Ok(())
+    }
+
+    async fn opened(&mut self) -> Result<Handle, Error> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        let url = match &self.url {
+            StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+            StoreUrl::Postgres(url) => url.expose().to_owned(),
+        };
+        let store = homing_mapping_store::open(&url).await?;
+        self.store = Some(store.clone());
+        Ok(store)
+    }
+
+    /// First the lease, then the assignment: one that names us was true after the lease was given.
+    async fn ask(&self, store: &Handle) -> Result<(Lease, Option<Seen>), Error> {
+        let me = &self.identity;
+        let asked = clock::moment();
+        let term = u64::try_from(me.term.as_millis()).unwrap_or(u64::MAX);
+        let lease = match store
+            .lease(&lease_name(me.site), &me.installation, term)
+            .await
+        {
+            Ok(Some(_)) => Lease::Granted(asked),
+            // Somebody else holds it, or the assignment does not entitle us: what it says is read below.
+            Ok(None) | Err(Error::NotAssigned { .. }) => Lease::Refused,
+            Err(error) => return Err(error),
+        };
+        let assignments = store.assignments().await?;
+        let mine = assignments.into_iter().find(|found| found.site == me.site);
+        let seen = mine.map(|found| Seen {
+            generation: found.generation,
+            entitled: found.entitled().map(str::to_owned),
+        });
+        Ok((lease, seen))
+    }
+
+    /// The generation is on disk before anybody decides by it.
+    fn learn(&mut self, lease: Lease, seen: Option<Seen>) {
+        if let Some(seen) = &seen
+            && let Err(error) = self.highest.raise(seen.generation)
+        {
+            tracing::error!("the generation cannot be kept: {}", chain(&error));
+        }
+        let highest = self.highest.value();
+        self.tell(highest, lease);
+        self.evidence.send_if_modified(|evidence| {
+            let before = evidence.clone();
+            evidence.lease = lease;
+            evidence.highest = highest;
+            evidence.seen = seen.or_else(|| evidence.seen.take());
+            *evidence != before
+        });
+    }
+
+    fn tell(&self, highest: Generation, lease: Lease) {
+        let generation = i64::try_from(highest.0).unwrap_or(i64::MAX);
+        let site = self.identity.site.name();
+        metrics()
+            .generation
+            .with_label_values(&[site])
+            .set(generation);
+        let remaining = match lease {
+            Lease::Granted(asked) => remaining(asked, self.identity.term),
+            Lease::Refused | Lease::Unknown => Duration::ZERO,
+        };
+        metrics()
+            .lease_remaining_seconds
+            .set(remaining.as_secs_f64());
+    }
+
+    /// Fenced and proven: nobody needs to wait for the lease.
+    async fn farewell(&self) -> Result<(), Error> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        if self.standing.borrow().fenced_at().is_none() {
+            return Ok(());
+        }
+        let me = &self.identity;
+        store.release(&lease_name(me.site), &me.installation).await
+    }
+}
+
+fn lease_name(site: SiteId) -> String {
+    format!("site/{}", site.name())
+}
+
+fn remaining(asked: Moment, term: Duration) -> Duration {
+    super::fence::open_until(asked, term).since(clock::moment())
+}
