@@ -3,6 +3,7 @@
 //! Owns what is connected to what. Must not decide anything about a request or a site.
 
 pub mod handover;
+pub mod open_files;
 pub mod reload;
 mod settings;
 pub mod shell;

@@ -10,6 +10,7 @@ pub mod bulkhead;
 pub mod connect;
 pub mod gather;
 pub mod headers;
+pub mod payload;
 pub mod pool;
 pub mod rescue;
 pub mod send;

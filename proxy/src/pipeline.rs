@@ -14,9 +14,10 @@ use crate::classify::Class;
 use crate::classify::credentials::UserSource;
 use crate::context::Context;
 use crate::dialect::{Answer, Learns, Matched, Operation, Resend};
-use crate::forward::body::{self, Body, Payload};
+use crate::forward::body::Body;
 use crate::forward::gather::{self, Budget};
 use crate::forward::headers::{self, Origin};
+use crate::forward::payload::{self, Payload};
 use crate::forward::send::{self, Outgoing, Repeat, Times};
 use crate::forward::upgrade;
 use crate::forward::worker_fetch::Workers;
@@ -30,7 +31,7 @@ use crate::topology::{Group, Topology};
 use arc_swap::ArcSwap;
 use homing_mapping_store::{RoutingKey, Source};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use merge::Merging;
 use std::sync::Arc;
@@ -267,11 +268,9 @@ impl Pipeline {
             let payload = if body.is_end_stream() {
                 Payload::Empty
             } else {
-                Payload::Streaming {
-                    prefix: None,
-                    rest: body,
-                    idle: body::Idle::new(settings.body_idle),
-                }
+                payload::ahead(body, settings.body_idle)
+                    .await
+                    .map_err(|error| payload::broken(&error))?
             };
             return Ok((payload, None));
         }
@@ -280,24 +279,11 @@ impl Pipeline {
         } else {
             settings.sniff_bytes
         };
-        let sniffed = body::sniff(body, limit, settings.body_idle).await;
+        let sniffed = payload::sniff(body, limit, settings.body_idle).await;
         if !everywhere && matches!(sniffed, Ok((_, None))) {
             crate::telemetry::metrics::limit_hit("sniff_bytes");
         }
-        sniffed.map_err(|error| {
-            let problem = Problem::new(
-                Reason::BadRequest,
-                format!(
-                    "the request's body broke off: {}",
-                    crate::telemetry::chain(&error)
-                ),
-            );
-            if error.is_late() {
-                problem.with_status(StatusCode::REQUEST_TIMEOUT)
-            } else {
-                problem
-            }
-        })
+        sniffed.map_err(|error| payload::broken(&error))
     }
 
     async fn forward(

@@ -2,6 +2,7 @@
 //! of an attacker costs many of ours, and what can only be an attack is closed.
 
 mod attacker;
+mod crowd;
 mod frames;
 mod honest;
 

@@ -3,7 +3,7 @@
 use super::Exit;
 use super::input::{self, ConfigArgs};
 use crate::app::handover::Beginning;
-use crate::app::{self, Router, shell};
+use crate::app::{self, Router, open_files, shell};
 use crate::telemetry::chain;
 use homing_config::settings::LogFormat;
 use homing_config::{Config, Inputs, Loaded, Purpose};
@@ -51,6 +51,7 @@ pub(super) fn alone(inputs: Inputs, loaded: Loaded) -> Result<(), app::Error> {
 }
 
 fn serve(inputs: Inputs, loaded: Loaded, beginning: Beginning) -> Result<(), app::Error> {
+    open_files::raise(&loaded.config.limits);
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")

@@ -2,7 +2,8 @@
 //!
 //! Owns the shape of such a request (service account, Via, no client data). Must not show what it learns to a caller.
 
-use super::body::{Body, Payload};
+use super::body::Body;
+use super::payload::Payload;
 use super::send::{self, Outgoing, Repeat, Times};
 use crate::dialect::Ask;
 use crate::problem::{Problem, Reason};
@@ -42,7 +43,7 @@ pub async fn ask(
     times: Times,
 ) -> Result<(StatusCode, Bytes), Problem> {
     let payload = match &question.body {
-        Some(body) => Payload::Whole(Some(body.to_string().into())),
+        Some(body) => Payload::from(Bytes::from(body.to_string())),
         None => Payload::Empty,
     };
     let (method, path) = (question.method.clone(), &question.path);

@@ -1,4 +1,4 @@
-//! Bodies on their way through: the request's payload and the answer's body.
+//! Answers' bodies on their way to the client.
 //!
 //! Owns streaming with back-pressure, idle timeouts and the bounded copy that `learn` reads. Must not route or decide.
 
@@ -6,7 +6,6 @@ use super::pool::Lease;
 use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,153 +25,21 @@ pub enum Error {
     /// The client took nothing of it for too long.
     #[error("the client took nothing of the answer")]
     Untaken,
+    /// The client sends too slowly for a place that others wait for.
+    #[error(
+        "limit slow_while_wanted reached: the body arrives too slowly while other requests wait"
+    )]
+    Slow,
 }
 
 impl Error {
     /// Whether the sender was too slow, by our measure or by the listener's.
     pub fn is_late(&self) -> bool {
         match self {
-            Error::Idle(_) | Error::Untaken => true,
+            Error::Idle(_) | Error::Untaken | Error::Slow => true,
             Error::Cut(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<std::io::Error>())
                 .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut),
-        }
-    }
-}
-
-/// The request body on its way to a site.
-pub enum Payload {
-    /// Nothing.
-    Empty,
-    /// Wholly read before; can be sent again.
-    Whole(Option<Bytes>),
-    /// A read prefix and what is still to come.
-    Streaming {
-        prefix: Option<Bytes>,
-        rest: Incoming,
-        idle: Idle,
-    },
-}
-
-impl Payload {
-    /// A copy that can be sent to another site, if the body was read wholly.
-    pub fn copy(&self) -> Option<Payload> {
-        match self {
-            Payload::Empty => Some(Payload::Empty),
-            Payload::Whole(bytes) => Some(Payload::Whole(bytes.clone())),
-            Payload::Streaming { .. } => None,
-        }
-    }
-}
-
-/// Reads up to `limit` bytes. The payload still yields the whole body afterwards; the bytes are handed out only if they
-/// are the whole body.
-pub async fn sniff(
-    mut body: Incoming,
-    limit: usize,
-    idle: Duration,
-) -> Result<(Payload, Option<Bytes>), Error> {
-    if body.is_end_stream() {
-        return Ok((Payload::Empty, Some(Bytes::new())));
-    }
-    if body.size_hint().lower() > limit as u64 {
-        return Ok((
-            Payload::Streaming {
-                prefix: None,
-                rest: body,
-                idle: Idle::new(idle),
-            },
-            None,
-        ));
-    }
-    let mut read = BytesMut::new();
-    loop {
-        let Ok(frame) = tokio::time::timeout(idle, body.frame()).await else {
-            limit_hit("body_idle");
-            return Err(Error::Idle(idle));
-        };
-        match frame {
-            None => {
-                let whole = read.freeze();
-                return Ok((Payload::Whole(Some(whole.clone())), Some(whole)));
-            }
-            Some(frame) => {
-                if let Ok(data) = frame?.into_data() {
-                    read.extend_from_slice(&data);
-                }
-            }
-        }
-        if read.len() > limit {
-            let prefix = Some(read.freeze());
-            return Ok((
-                Payload::Streaming {
-                    prefix,
-                    rest: body,
-                    idle: Idle::new(idle),
-                },
-                None,
-            ));
-        }
-    }
-}
-
-impl HttpBody for Payload {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut *self {
-            Payload::Empty => Poll::Ready(None),
-            Payload::Whole(bytes) => Poll::Ready(
-                bytes
-                    .take()
-                    .filter(|bytes| !bytes.is_empty())
-                    .map(|bytes| Ok(Frame::data(bytes))),
-            ),
-            Payload::Streaming { prefix, rest, idle } => {
-                if let Some(prefix) = prefix.take() {
-                    return Poll::Ready(Some(Ok(Frame::data(prefix))));
-                }
-                match Pin::new(rest).poll_frame(cx) {
-                    Poll::Ready(frame) => {
-                        idle.moved();
-                        Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
-                    }
-                    Poll::Pending => idle.poll(cx).map(|error| {
-                        limit_hit("body_idle");
-                        Some(Err(error))
-                    }),
-                }
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Payload::Empty => true,
-            Payload::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Payload::Streaming { prefix, rest, .. } => prefix.is_none() && rest.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Payload::Empty => SizeHint::with_exact(0),
-            Payload::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
-            Payload::Streaming { prefix, rest, .. } => {
-                let read = prefix.as_ref().map_or(0, |prefix| prefix.len() as u64);
-                let mut hint = rest.size_hint();
-                if let Some(upper) = hint.upper() {
-                    hint.set_upper(upper + read);
-                }
-                hint.set_lower(hint.lower() + read);
-                hint
-            }
         }
     }
 }
@@ -189,11 +56,11 @@ impl Idle {
         Idle { after, sleep: None }
     }
 
-    fn moved(&mut self) {
+    pub(super) fn moved(&mut self) {
         self.sleep = None;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let after = self.after;
         let sleep = self
             .sleep

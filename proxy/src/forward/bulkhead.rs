@@ -20,13 +20,24 @@ pub struct Bulkhead {
 /// The right to run one request; given back when dropped.
 pub struct Permit {
     _place: OwnedSemaphorePermit,
-    waiting: Arc<AtomicUsize>,
+    wanted: Wanted,
 }
 
 impl Permit {
-    /// Whether requests wait for this place.
+    /// Tells whether requests wait for this place.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+}
+
+/// Tells whether requests wait for a place at a site.
+#[derive(Clone)]
+pub struct Wanted(Arc<AtomicUsize>);
+
+impl Wanted {
+    /// Whether some do.
     pub fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.0.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -70,7 +81,7 @@ impl Bulkhead {
     fn permit(&self, place: OwnedSemaphorePermit) -> Permit {
         Permit {
             _place: place,
-            waiting: Arc::clone(&self.waiting),
+            wanted: Wanted(Arc::clone(&self.waiting)),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns dialling, TLS and the HTTP/1.1 handshake. Must not send requests.
 
-use super::body::Payload;
+use super::payload::Payload;
 use super::pool::Connection;
 use crate::topology::Endpoint;
 use hyper::client::conn::http1;

@@ -3,9 +3,9 @@
 //! Owns connections between requests. Must not choose an endpoint or judge an answer. Relies on each data-path thread
 //! running its own current-thread runtime: a connection never changes threads.
 
-use super::body::Payload;
 use super::bulkhead::Permit;
 use super::connect;
+use super::payload::Payload;
 use crate::clock;
 use crate::topology::Endpoint;
 use http::{Request, Response};
@@ -122,7 +122,9 @@ impl Lease {
 
     /// Whether other requests wait for a place at the site.
     pub(super) fn is_wanted(&self) -> bool {
-        self.permit.as_ref().is_some_and(Permit::is_wanted)
+        self.permit
+            .as_ref()
+            .is_some_and(|permit| permit.wanted().is_wanted())
     }
 
     /// The site said that it will close this connection.

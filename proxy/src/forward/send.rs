@@ -3,8 +3,9 @@
 //! Owns the rule of re-sending: only with proof that nothing was sent, or if the request is idempotent. Must not choose
 //! the site. Relies on hyper handing back a request of which no byte was written.
 
-use super::body::{Body, Payload, Streaming};
+use super::body::{self, Body, Streaming};
 use super::bulkhead::{Full, Permit};
+use super::payload::{self, Payload};
 use super::pool::{self, Lease};
 use super::{connect, verify};
 use crate::clock;
@@ -176,9 +177,12 @@ impl Attempt {
         if connection.sender().ready().await.is_err() {
             return Step::Again;
         }
-        let Some(outgoing) = self.outgoing.take() else {
+        let Some(mut outgoing) = self.outgoing.take() else {
             return Step::Failed(Box::new(self.exhausted(target)));
         };
+        if let Some(permit) = &self.permit {
+            outgoing.payload.holds(permit.wanted().clone());
+        }
         let repeat = outgoing.repeat;
         let again = match repeat {
             Repeat::Safe => outgoing.copy(),
@@ -198,6 +202,8 @@ impl Attempt {
                 self.outgoing = Some(*outgoing);
                 Step::Again
             }
+            // Says nothing about the site.
+            Err(Failure::ByClient(problem)) => Step::Failed(Box::new(problem.at(target.site.id))),
             Err(Failure::MaybeSent { what, permit, kind }) => {
                 target.report(Evidence::Broke);
                 self.permit = permit;
@@ -300,6 +306,17 @@ enum Failure {
         permit: Option<Permit>,
         kind: Broken,
     },
+    /// The client's body broke off.
+    ByClient(Problem),
+}
+
+/// What the client did, if it was the client's body that ended the exchange.
+fn by_client(error: &hyper::Error) -> Option<Problem> {
+    if !error.is_user() {
+        return None;
+    }
+    let body = std::error::Error::source(error)?.downcast_ref::<body::Error>()?;
+    Some(payload::broken(body).maybe_sent())
 }
 
 async fn send(mut lease: Lease, outgoing: Outgoing, times: Times) -> Result<Answer, Failure> {
@@ -331,6 +348,9 @@ async fn send(mut lease: Lease, outgoing: Outgoing, times: Times) -> Result<Answ
             Ok(Response::from_parts(head, body))
         }
         Ok(Err(mut error)) => {
+            if let Some(problem) = by_client(error.error()) {
+                return Err(Failure::ByClient(problem));
+            }
             let message = error.take_message();
             let what = crate::telemetry::chain(error.error());
             let kind = if error.error().is_parse() {

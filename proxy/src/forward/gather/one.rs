@@ -144,7 +144,7 @@ fn request(read: &Read<'_>, rows: Option<usize>) -> Result<Outgoing, Problem> {
         Plan::Rows(plan) => {
             outgoing.target = paged(&outgoing.target, rows)?;
             if let Some(body) = &plan.body {
-                outgoing.payload = crate::forward::body::Payload::Whole(Some(body.clone()));
+                outgoing.payload = crate::forward::payload::Payload::from(body.clone());
             }
         }
         Plan::Sum(_) => outgoing.target = paged(&outgoing.target, None)?,

@@ -7,8 +7,9 @@ use super::held::Held;
 use super::line::{Desk, Slot};
 use super::{Job, PARKED_FOR_MAX};
 use crate::clock;
-use crate::forward::body::{Body, Payload};
+use crate::forward::body::Body;
 use crate::forward::gather::Told;
+use crate::forward::payload::Payload;
 use crate::forward::send::{self, Outgoing, Repeat};
 use crate::problem::{Problem, Reason};
 use crate::resolve::{RouteSource, Target};
@@ -157,7 +158,7 @@ async fn told(
     let mut headers = job.headers.clone();
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_ENCODING);
-    let payload = Payload::Whole(Some(job.fetch.body(max, wait)));
+    let payload = Payload::from(job.fetch.body(max, wait));
     let outgoing = Outgoing {
         method: job.method.clone(),
         target: job.target.clone(),
