@@ -3,6 +3,7 @@
 mod attacks;
 mod delivery;
 mod deployments;
+mod disk_full;
 mod gate;
 mod gather;
 mod generic;

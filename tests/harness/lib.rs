@@ -19,4 +19,5 @@ pub mod paths;
 pub mod ports;
 pub mod postgres;
 pub mod router;
+pub mod small_disk;
 pub mod sql;

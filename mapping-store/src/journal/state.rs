@@ -106,6 +106,11 @@ impl State {
             .collect()
     }
 
+    /// How many starts have no outcome.
+    pub(super) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
     /// Rows that wait for the store.
     pub(super) fn waiting(&self) -> usize {
         self.rows.len()

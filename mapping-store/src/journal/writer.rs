@@ -6,6 +6,8 @@
 use super::record::Record;
 use super::state::State;
 use super::{Error, segment};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,6 +16,11 @@ use tokio::sync::oneshot;
 
 /// A segment is closed when it has grown beyond this.
 pub(super) const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Room on the disk that is kept for the outcome of each start that has been sent: once the engine has made something,
+/// its home must fit.
+pub(super) const OUTCOME_BYTES: u64 = 1024;
+/// Disk space is asked for in pieces of this size, or in what is just needed where the disk has no such piece.
+const RESERVE_BYTES: u64 = 1024 * 1024;
 
 /// The writing side.
 pub(super) struct Writer {
@@ -21,6 +28,8 @@ pub(super) struct Writer {
     file: Arc<File>,
     number: u64,
     length: u64,
+    /// Bytes of the disk that belong to the current segment, written or not.
+    reserved: u64,
     /// Bytes of closed segments, oldest first.
     closed: Vec<(u64, u64)>,
     bytes_max: u64,
@@ -41,6 +50,7 @@ impl Writer {
             file: Arc::new(file),
             number: 1,
             length: 0,
+            reserved: 0,
             closed: Vec::new(),
             bytes_max,
             broken: false,
@@ -53,22 +63,14 @@ impl Writer {
 
     /// Writes one record; it is durable after the next sync.
     pub(super) fn append(&mut self, record: Record) -> Result<(), Error> {
-        if self.broken || self.length > SEGMENT_BYTES {
+        // What frees space must always fit, and so must what was promised room in this segment.
+        let asks = matches!(record, Record::Intent(_) | Record::Learned(_));
+        if self.broken || asks && self.length > SEGMENT_BYTES {
             self.roll()?;
         }
         let bytes = record.encode();
-        let held = self.length + self.closed.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        // What frees space must always fit.
-        if held + bytes.len() as u64 > self.bytes_max
-            && !matches!(
-                record,
-                Record::Shipped { .. } | Record::Base { .. } | Record::Closed { .. }
-            )
-        {
-            return Err(Error::Full {
-                held,
-                max: self.bytes_max,
-            });
+        if asks {
+            self.make_room(bytes.len() as u64)?;
         }
         if let Err(source) = (&*self.file).write_all(&bytes) {
             // Half a record in the middle would be damage.
@@ -84,6 +86,42 @@ impl Writer {
         }
         self.length += bytes.len() as u64;
         self.state.take(self.number, record);
+        Ok(())
+    }
+
+    /// Room for this many bytes beside the outcomes of all starts that are under way, this one's included.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Error> {
+        let more = bytes + (self.state.open_count() as u64 + 1) * OUTCOME_BYTES;
+        let held = self.length + self.closed.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        if held + more > self.bytes_max {
+            return Err(Error::Full {
+                held,
+                max: self.bytes_max,
+            });
+        }
+        let wanted = self.length + more;
+        if wanted <= self.reserved {
+            return Ok(());
+        }
+        let piece = wanted.next_multiple_of(RESERVE_BYTES);
+        let reserve = |size| fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, size);
+        self.reserved = match reserve(piece) {
+            Ok(()) => piece,
+            // A file system that cannot promise room is taken as it is.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => u64::MAX,
+            Err(_) => match reserve(wanted) {
+                Ok(()) => wanted,
+                Err(error) => {
+                    return Err(Error::Io {
+                        doing: format!(
+                            "keep {more} bytes for a start in {}",
+                            self.folder.display()
+                        ),
+                        source: error.into(),
+                    });
+                }
+            },
+        };
         Ok(())
     }
 
@@ -121,6 +159,7 @@ impl Writer {
         self.file = Arc::new(file);
         self.number = number;
         self.length = bytes.len() as u64;
+        self.reserved = 0;
         self.broken = false;
         Ok(())
     }
