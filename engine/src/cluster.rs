@@ -5,8 +5,10 @@
 //! monotonic clock: no two clocks are ever compared. What a dead engine held is taken over in one transaction that also
 //! raises the fences, so that a late commit of it fails.
 
+pub mod balance;
 mod judge;
 pub(crate) mod look;
+pub(crate) mod resource;
 pub mod standing;
 
 use crate::clock::monotonic;
@@ -18,6 +20,10 @@ use tokio::sync::watch;
 
 /// Shortest window: below it a busy machine looks like a dead one.
 pub(crate) const WINDOW_MIN: Duration = Duration::from_millis(300);
+/// Longest pause between two beats, however long the window is.
+const BEAT_MAX: Duration = Duration::from_secs(60);
+/// Looks at the others for each beat.
+const LOOKS_PER_BEAT: u32 = 4;
 /// A job that was under way when its engine died this often costs a try: perhaps it is what kills them.
 pub(crate) const FAILOVERS_MAX: i64 = 3;
 
@@ -33,17 +39,38 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     let window = window.max(WINDOW_MIN);
+    // Four looks for each beat: the dead are found within a sixth of the window after it has passed.
+    let pause = (window / 3).min(BEAT_MAX) / LOOKS_PER_BEAT;
     let mut this: Option<Peer> = None;
     let mut judge = Judge::default();
     let mut beaten = monotonic();
+    let mut rounds = 0_u32;
+    let mut view = handle.inner.place.view.subscribe();
     while !*stop.borrow() {
-        match round(&handle, &name, window, &mut this, &mut judge).await {
+        view.mark_unchanged();
+        let done = if rounds.is_multiple_of(LOOKS_PER_BEAT) || this.is_none() {
+            beat(&handle, &name, window, &mut this).await
+        } else {
+            Ok(())
+        };
+        rounds = rounds.wrapping_add(1);
+        let done = match done {
+            Ok(()) => watch_others(&handle, this.as_ref(), &mut judge).await,
+            Err(failure) => Err(failure),
+        };
+        match done {
             Ok(()) => {
                 beaten = monotonic();
                 let id = this.as_ref().map(|peer| peer.id.clone());
                 member.send_if_modified(|known| std::mem::replace(known, id.clone()) != id);
             }
+            // Others serve the site: not a member until this engine does.
+            Err(Failure::Fenced { .. }) => {
+                rounds = 0;
+                member.send_if_modified(|known| known.take().is_some());
+            }
             Err(failure) => {
+                rounds = 0;
                 tracing::warn!(%failure, "no heartbeat");
                 // Others may soon believe that this engine is dead: stop claiming before they act on it.
                 if beaten.elapsed() > window * 2 / 3 {
@@ -52,7 +79,8 @@ pub(crate) async fn run(
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(window / 3) => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = view.changed() => {}
             _ = stop.changed() => {}
         }
     }
@@ -64,12 +92,12 @@ pub(crate) async fn run(
     }
 }
 
-async fn round(
+/// Beats, or joins.
+async fn beat(
     handle: &Handle,
     name: &str,
     window: Duration,
     this: &mut Option<Peer>,
-    judge: &mut Judge,
 ) -> Result<(), Failure> {
     let store = handle.store();
     let beat = match this.as_mut() {
@@ -81,17 +109,19 @@ async fn round(
         let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
         *this = Some(store.join(&handle.new_id(), name, window_ms).await?);
     }
-    let own = this
-        .as_ref()
-        .map(|peer| peer.id.clone())
-        .unwrap_or_default();
-    let peers: Vec<Peer> = store
-        .peers()
-        .await?
-        .into_iter()
-        .filter(|peer| peer.id != own)
-        .collect();
-    for dead in judge.dead(&peers, monotonic()) {
+    Ok(())
+}
+
+/// Takes over from those that show no life.
+async fn watch_others(
+    handle: &Handle,
+    this: Option<&Peer>,
+    judge: &mut Judge,
+) -> Result<(), Failure> {
+    let own = this.map(|peer| peer.id.as_str()).unwrap_or_default();
+    let peers: Vec<Peer> = handle.store().peers().await?;
+    let others: Vec<Peer> = peers.into_iter().filter(|peer| peer.id != own).collect();
+    for dead in judge.dead(&others, monotonic()) {
         if handle.take_over(&dead).await? {
             tracing::warn!(
                 engine = dead.name,

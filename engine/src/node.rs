@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 /// Longest wait for requests in flight when a node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// Jobs that run at once.
+const CAPACITY: u16 = 32;
 /// Connections to PostgreSQL: few, because a unit holds one only while it is applied.
 const CONNECTIONS: u32 = 8;
 
@@ -28,6 +30,12 @@ pub struct Options {
     pub executor: Executor,
     /// The installation that this node belongs to, where the site can be served from several.
     pub installation: Option<String>,
+    /// Jobs that run at once.
+    pub capacity: u16,
+    /// A command that prints how much this node has to give; none: as much as any other.
+    pub resource_command: Vec<String>,
+    /// How often it is run.
+    pub resource_interval: Duration,
     /// Connections to PostgreSQL.
     pub connections: u32,
     /// A node that shows no life for this long is dead, and others take over its work.
@@ -49,6 +57,9 @@ impl Default for Options {
             store_url: "sqlite:engine.db".to_owned(),
             executor: Executor::Enabled,
             installation: None,
+            capacity: CAPACITY,
+            resource_command: Vec::new(),
+            resource_interval: Duration::from_secs(30),
             connections: CONNECTIONS,
             failover_window: Duration::from_secs(180),
             name: "engine".to_owned(),
@@ -105,13 +116,23 @@ impl Node {
             .map_err(|e| StartError::Bind(options.bind, e))?;
         let (stop, stopped) = watch::channel(false);
         let (member, membership) = watch::channel(None);
-        let executor_task = jobs::run(handle.clone(), membership, stopped.clone());
+        let executor_task = jobs::run(
+            handle.clone(),
+            membership,
+            i64::from(options.capacity),
+            stopped.clone(),
+        );
         let name = options.name.clone();
         let (leave, left) = watch::channel(false);
         let cluster_task =
             cluster::run(handle.clone(), name, options.failover_window, member, left);
         let look_task = cluster::look::run(handle.clone(), stopped.clone());
         let mut tasks = vec![tokio::spawn(executor_task), tokio::spawn(look_task)];
+        if !options.resource_command.is_empty() {
+            let (command, every) = (options.resource_command.clone(), options.resource_interval);
+            let measure = cluster::resource::run(handle.clone(), command, every, stopped.clone());
+            tasks.push(tokio::spawn(measure));
+        }
         let app = rest::router_with(
             handle.clone(),
             rest::Settings {

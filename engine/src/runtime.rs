@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) work_bell: watch::Sender<u64>,
     /// Rung when jobs may be due.
     pub(crate) job_bell: Notify,
+    /// What this engine measures that it has to give; `None`: like any other.
+    pub(crate) weight: watch::Sender<Option<f64>>,
     /// What this engine has done so far.
     pub(crate) counters: Counters,
 }
@@ -93,6 +95,7 @@ impl Handle {
             place,
             work_bell: watch::channel(0).0,
             job_bell: Notify::new(),
+            weight: watch::channel(None).0,
             counters: Counters::default(),
         };
         Handle {

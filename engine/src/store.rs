@@ -32,6 +32,7 @@ pub use incident::Incident;
 pub use list::{Condition, Page, Query, Sort};
 pub use members::Peer;
 pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
+pub(crate) use site::Seen;
 pub use site::{Executor, Known, Member, Site, SiteChange};
 pub use statement::{Expect, Statement};
 pub use tasks::{Comment, Link, TaskFields};

@@ -2,7 +2,7 @@
 //!
 //! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
 
-use crate::text::At;
+use crate::text::{At, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,12 @@ pub(crate) struct EngineFile {
     /// the site's generation, this node commits nothing.
     #[schemars(extend("format" = "name"))]
     pub(crate) installation: Option<At<String>>,
+    /// Command that prints one number, of 0 or more: what this node has to give, compared with the others of its
+    /// cluster, which use the same command. Work is divided by it. Without it by the number of running jobs alone.
+    pub(crate) resource_command: Option<Vec<At<String>>>,
+    /// How often the command is run, and how long it may take.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "1d"))]
+    pub(crate) resource_interval: Period,
 }
 
 impl Default for EngineFile {
@@ -37,6 +43,8 @@ impl Default for EngineFile {
             executor: true,
             failover_window: "3m".into(),
             installation: None,
+            resource_command: None,
+            resource_interval: Period::seconds(30),
         }
     }
 }

@@ -19,4 +19,8 @@ pub struct Engine {
     pub failover_window: Duration,
     /// The installation that it belongs to.
     pub installation: Option<String>,
+    /// The command that measures what it has to give; empty: none.
+    pub resource_command: Vec<String>,
+    /// How often it is run.
+    pub resource_interval: Duration,
 }

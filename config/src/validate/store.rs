@@ -93,6 +93,7 @@ impl Validate<'_> {
             file.store_file.as_ref(),
             ["store", "store_file"],
         );
+        let resource_command = self.measure(file.resource_command.as_deref());
         let failover_window = self.window(&file.failover_window);
         Some(Engine {
             bind: bind?,
@@ -100,7 +101,22 @@ impl Validate<'_> {
             executor: file.executor,
             failover_window: failover_window?,
             installation: file.installation.as_ref().map(|name| name.get().clone()),
+            resource_command: resource_command?,
+            resource_interval: file.resource_interval.0,
         })
+    }
+
+    fn measure(&mut self, words: Option<&[At<String>]>) -> Option<Vec<String>> {
+        let words = words.unwrap_or_default();
+        let empty = words.first().filter(|program| program.get().is_empty());
+        if let Some(program) = empty {
+            let problem = Diagnostic::error("command", "the command `resource_command` is empty");
+            self.report(problem.at(&program.span(), "no program is named").help(
+                "name a program and its arguments: resource_command = [\"/usr/local/bin/free-share\"]",
+            ));
+            return None;
+        }
+        Some(words.iter().map(|word| word.get().clone()).collect())
     }
 
     fn window(&mut self, text: &At<String>) -> Option<Duration> {

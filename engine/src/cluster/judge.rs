@@ -65,4 +65,22 @@ mod tests {
                 .is_empty()
         );
     }
+
+    #[test]
+    fn who_looks_four_times_for_each_beat_finds_the_dead_within_four_thirds_of_the_window() {
+        let begin = crate::clock::monotonic();
+        let window = 900;
+        let look = window / 3 / i64::from(super::super::LOOKS_PER_BEAT);
+        // The last beat comes at any moment between two looks.
+        for phase in 0..look {
+            let mut judge = Judge::default();
+            let found = (0..).map(|n| n * look).find(|at| {
+                let beat = i64::from(*at > phase);
+                let now = begin + Duration::from_millis(u64::try_from(*at).unwrap());
+                !judge.dead(&[peer(beat)], now).is_empty()
+            });
+            let after = found.unwrap() - phase;
+            assert!(after > window && after <= window * 4 / 3, "{after}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use super::Handle;
 use crate::clock::monotonic;
 use crate::cluster::standing::{Own, Past, Standing, standing};
-use crate::store::{Executor, Failure, Member, Site, SiteChange, Statement};
+use crate::store::{Executor, Failure, Member, Seen, Site, SiteChange, Statement};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -94,11 +94,10 @@ impl Handle {
         let (store, place) = (&self.inner.store, &self.inner.place);
         let identity = &place.identity;
         let asked = monotonic();
-        let (site, time) = store.site_and_time().await?;
+        let Seen { site, member, time } = store.seen_by(&identity.name).await?;
         if let Some(time) = time {
             self.inner.clock.follow(time, asked);
         }
-        let member = store.member(&identity.name).await?;
         let own = Own {
             installation: identity.installation.as_deref(),
             told: member.as_ref().map(|m| m.generation),

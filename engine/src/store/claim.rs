@@ -48,6 +48,15 @@ pub struct Topic {
     pub variables: Vec<(String, Cell, &'static str)>,
 }
 
+/// What waits for an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Ready {
+    /// Jobs that can be claimed now.
+    pub(crate) count: i64,
+    /// When the first of all jobs is or was due.
+    pub(crate) next: Option<Millis>,
+}
+
 /// An external task that a worker holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fetched {
@@ -81,7 +90,9 @@ impl Store {
         );
         let shared = format!(
             "UPDATE job SET owner = ?, fence = fence + 1, lease_until = ? WHERE id IN (SELECT j.id FROM job j WHERE {READY} \
-             AND (j.exclusive = 0 OR j.inst IS NULL) ORDER BY j.prio DESC, j.due, j.id LIMIT ?{skip}) RETURNING {COLUMNS}"
+             AND (j.exclusive = 0 OR j.inst IS NULL) ORDER BY j.prio DESC, j.due, j.id LIMIT \
+             (SELECT CASE WHEN COUNT(*) < ? THEN ? - COUNT(*) ELSE 0 END FROM job h WHERE h.owner = ? AND h.lease_until = ?){skip}) \
+             RETURNING {COLUMNS}"
         );
         let until = now.saturating_add(lease);
         // The choice of a lane may be older than the lane: its job was then taken and ended by another engine in between,
@@ -100,7 +111,15 @@ impl Store {
             Statement::new(stale, vec![owner.into()]),
             Statement::new(
                 shared,
-                vec![owner.into(), until.into(), now.into(), most.into()],
+                vec![
+                    owner.into(),
+                    until.into(),
+                    now.into(),
+                    most.into(),
+                    most.into(),
+                    owner.into(),
+                    until.into(),
+                ],
             )
             .expecting(Expect::Rows),
         ];
@@ -108,15 +127,20 @@ impl Store {
         Ok(answers.iter().flatten().map(job).collect())
     }
 
-    /// When the next job that nobody holds is due.
-    pub async fn next_due(&self) -> Result<Option<Millis>, Failure> {
-        let sql = "SELECT MIN(due) FROM job WHERE owner IS NULL AND retries > 0 AND suspended = 0";
-        Ok(self
-            .db
-            .query(sql, Vec::new())
-            .await?
-            .first()
-            .and_then(|row| row.maybe_int(0)))
+    /// Jobs that can be claimed, up to `most`; or when the next one will be due.
+    pub(crate) async fn ready(&self, now: Millis, most: i64) -> Result<Ready, Failure> {
+        let free = "j.owner IS NULL AND j.retries > 0 AND j.suspended = 0 AND NOT (j.exclusive = 1 AND j.inst IS NOT NULL \
+                    AND EXISTS (SELECT 1 FROM lane l JOIN job h ON h.id = l.job AND h.owner = l.owner WHERE l.inst = j.inst))";
+        let sql = format!(
+            "SELECT COUNT(CASE WHEN r.due <= ? THEN 1 END), MIN(r.due) FROM \
+             (SELECT j.due FROM job j WHERE {free} ORDER BY j.due LIMIT ?) r"
+        );
+        let rows = self.rows(sql, vec![now.into(), most.max(1).into()]).await?;
+        let ready = rows.first().map(|row| Ready {
+            count: row.int(0),
+            next: row.maybe_int(1),
+        });
+        Ok(ready.unwrap_or_default())
     }
 
     /// Claims external tasks; gives their ids, in the order asked for.

@@ -5,6 +5,7 @@ use super::database::{Failure, Under};
 use super::read::{JobRow, job};
 use super::statement::{Expect, Statement};
 use super::{Incident, Store};
+use crate::cluster::balance::Load;
 
 /// An engine of the cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,6 +66,31 @@ impl Store {
             window_ms: row.int(4),
         };
         Ok(rows.iter().map(peer).collect())
+    }
+
+    /// Tells the others how many jobs this engine takes, and with what weight.
+    pub(crate) async fn offer(
+        &self,
+        id: &str,
+        capacity: i64,
+        weight: Option<f64>,
+    ) -> Result<(), Failure> {
+        let sql = "UPDATE engine SET capacity = ?, weight = ? WHERE id = ?";
+        let cells = vec![capacity.into(), weight.into(), id.into()];
+        self.apply(vec![Statement::new(sql, cells)]).await
+    }
+
+    /// What the engines run, and what they can run. What they hold is counted, so that no number can be stale.
+    pub(crate) async fn loads(&self) -> Result<Vec<Load>, Failure> {
+        let sql = "SELECT e.id, e.capacity, e.weight, (SELECT COUNT(*) FROM job j WHERE j.owner = e.id) \
+                   FROM engine e WHERE e.status = 'active'";
+        let load = |row: &super::Row| Load {
+            id: row.text(0),
+            capacity: row.int(1),
+            weight: row.maybe_real(2),
+            running: row.int(3),
+        };
+        Ok(self.rows(sql, Vec::new()).await?.iter().map(load).collect())
     }
 
     /// Leaves the cluster; jobs that are held go back.

@@ -61,6 +61,15 @@ pub struct Member {
     pub executor: Executor,
 }
 
+/// One look at the site.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) site: Site,
+    pub(crate) member: Option<Member>,
+    /// What the database's clock shows, where it has one.
+    pub(crate) time: Option<Millis>,
+}
+
 /// A change of the site that was asked for through one engine.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SiteChange {
@@ -113,16 +122,17 @@ impl Known {
 impl Store {
     /// The site.
     pub async fn site(&self) -> Result<Site, Failure> {
-        Ok(self.site_and_time().await?.0)
+        Ok(self.seen_by("").await?.site)
     }
 
-    /// The site, and what the database's own clock shows.
-    pub(crate) async fn site_and_time(&self) -> Result<(Site, Option<Millis>), Failure> {
+    /// The site, what is kept of an engine, and what the database's own clock shows: one question, asked often.
+    pub(crate) async fn seen_by(&self, engine: &str) -> Result<Seen, Failure> {
         let clock = self.db.clock();
         let sql = format!(
-            "SELECT generation, holder, executor, quarantine, restored, {clock} FROM site WHERE one = 1"
+            "SELECT s.generation, s.holder, s.executor, s.quarantine, s.restored, {clock}, m.generation, m.executor \
+             FROM site s LEFT JOIN member m ON m.name = ? WHERE s.one = 1"
         );
-        let rows = self.rows(sql, Vec::new()).await?;
+        let rows = self.rows(sql, vec![engine.into()]).await?;
         let row = rows.first().ok_or_else(|| Failure::Record {
             what: "the site".to_owned(),
             reason: "there is none".to_owned(),
@@ -134,17 +144,20 @@ impl Store {
             quarantine: row.maybe_text(3),
             restored: row.int(4),
         };
-        Ok((site, row.maybe_int(5)))
+        let member = row.maybe_int(6).map(|generation| Member {
+            generation,
+            executor: Executor::read(&row.text(7)),
+        });
+        Ok(Seen {
+            site,
+            member,
+            time: row.maybe_int(5),
+        })
     }
 
     /// What is kept of an engine.
     pub async fn member(&self, name: &str) -> Result<Option<Member>, Failure> {
-        let sql = "SELECT generation, executor FROM member WHERE name = ?";
-        let rows = self.rows(sql, vec![name.into()]).await?;
-        Ok(rows.first().map(|row| Member {
-            generation: row.int(0),
-            executor: Executor::read(&row.text(1)),
-        }))
+        Ok(self.seen_by(name).await?.member)
     }
 
     /// All engines that were ever here.

@@ -54,6 +54,8 @@ fn options(config: &Config) -> Option<Options> {
         },
         failover_window: engine.failover_window,
         installation: engine.installation.clone(),
+        resource_command: engine.resource_command.clone(),
+        resource_interval: engine.resource_interval,
         name: config.router.name.clone(),
         ..Options::default()
     })
