@@ -142,14 +142,15 @@ pub async fn ahead(body: Incoming, idle: Duration) -> Result<Payload, Error> {
 pub fn broken(error: &Error) -> Problem {
     let why = crate::telemetry::chain(error);
     let detail = format!("the request's body broke off: {why}");
-    match error {
-        Error::Slow => {
-            Problem::new(Reason::LimitExceeded, detail).with_status(StatusCode::REQUEST_TIMEOUT)
-        }
-        late if late.is_late() => {
-            Problem::new(Reason::BadRequest, detail).with_status(StatusCode::REQUEST_TIMEOUT)
-        }
-        _ => Problem::new(Reason::BadRequest, detail),
+    let reason = match error {
+        Error::Slow => Reason::LimitExceeded,
+        Error::Cut(_) | Error::Idle(_) | Error::Untaken => Reason::BadRequest,
+    };
+    let problem = Problem::new(reason, detail);
+    if error.is_late() {
+        problem.with_status(StatusCode::REQUEST_TIMEOUT)
+    } else {
+        problem
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns connections between requests. Must not choose an endpoint or judge an answer. Relies on each data-path thread
 //! running its own current-thread runtime: a connection never changes threads.
 
-use super::bulkhead::Permit;
+use super::bulkhead::{Permit, Wanted};
 use super::connect;
 use super::payload::Payload;
 use crate::clock;
@@ -120,11 +120,14 @@ impl Lease {
         self.connection.as_mut().map(Connection::sender)
     }
 
-    /// Whether other requests wait for a place at the site.
+    /// Tells whether other requests wait for the place at the site.
+    pub(super) fn place(&self) -> Option<&Wanted> {
+        self.permit.as_ref().map(Permit::wanted)
+    }
+
+    /// Whether they do now.
     pub(super) fn is_wanted(&self) -> bool {
-        self.permit
-            .as_ref()
-            .is_some_and(|permit| permit.wanted().is_wanted())
+        self.place().is_some_and(Wanted::is_wanted)
     }
 
     /// The site said that it will close this connection.

@@ -177,12 +177,9 @@ impl Attempt {
         if connection.sender().ready().await.is_err() {
             return Step::Again;
         }
-        let Some(mut outgoing) = self.outgoing.take() else {
+        let Some(outgoing) = self.outgoing.take() else {
             return Step::Failed(Box::new(self.exhausted(target)));
         };
-        if let Some(permit) = &self.permit {
-            outgoing.payload.holds(permit.wanted().clone());
-        }
         let repeat = outgoing.repeat;
         let again = match repeat {
             Repeat::Safe => outgoing.copy(),
@@ -319,8 +316,11 @@ fn by_client(error: &hyper::Error) -> Option<Problem> {
     Some(payload::broken(body).maybe_sent())
 }
 
-async fn send(mut lease: Lease, outgoing: Outgoing, times: Times) -> Result<Answer, Failure> {
+async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<Answer, Failure> {
     let repeat = outgoing.repeat;
+    if let Some(place) = lease.place() {
+        outgoing.payload.holds(place.clone());
+    }
     let request = outgoing.into_request();
     let Some(sender) = lease.sender() else {
         return Err(Failure::MaybeSent {
