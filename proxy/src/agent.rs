@@ -11,9 +11,13 @@ pub mod hooks;
 pub mod keeper;
 pub mod means;
 pub mod metrics;
+pub mod orders;
+pub mod others;
+pub mod patroni;
 pub mod relay;
 pub mod replica;
 pub mod role;
+pub mod status;
 
 use crate::telemetry::chain;
 use enforcer::{Enforcer, Life, Standing};
@@ -21,16 +25,19 @@ use fence::{Evidence, Lease};
 use gate::Gate;
 use highest::Highest;
 use homing_config::Config;
-use homing_config::settings::{Agent, Fence, Replica as Reads};
+use homing_config::settings::{Agent, Fence, Promotion, Replica as Reads, Scheme};
 use homing_mapping_store::SiteId;
 use hooks::Hooks;
 use keeper::{Identity, Keeper};
 use means::Means;
+use orders::{Deeds, Inbox, Orders};
+use others::Others;
 use relay::Relay;
 use replica::{Replica, Watcher};
 use role::Role;
+use status::Telling;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 /// Why an agent does not run, or did not end well.
@@ -42,10 +49,10 @@ pub enum Error {
     /// The memory of the highest generation cannot be used.
     #[error("the agent stays closed")]
     Memory(#[from] highest::Error),
-    /// The relay's address cannot be listened on.
-    #[error("the relay cannot listen on {address}")]
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
     Listen {
-        address: std::net::SocketAddr,
+        address: String,
         #[source]
         source: std::io::Error,
     },
@@ -63,7 +70,6 @@ pub async fn run(
     agent: &Agent,
     leave: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let watcher = watcher(config, agent)?;
     let (means, accepting) = means(agent).await?;
     let highest = match Highest::open(&agent.state, &agent.site, &agent.installation) {
         Ok(highest) => highest,
@@ -73,12 +79,18 @@ pub async fn run(
             return Err(error.into());
         }
     };
-    let mut parts = Parts::wire(config, agent, means, highest);
+    let mut parts = Parts::wire(config, agent, means, highest)?;
+    if let Some(bind) = &agent.bind {
+        let bound = status::bind(bind).await.map_err(|source| Error::Listen {
+            address: bind.to_string(),
+            source,
+        })?;
+        parts
+            .tasks
+            .spawn(status::serve(bound, parts.telling.clone()));
+    }
     if let Some((relay, listener)) = accepting {
         parts.tasks.spawn(relay.run(listener));
-    }
-    if let Some(watcher) = watcher {
-        parts.tasks.spawn(watcher.run(parts.found.clone()));
     }
     tracing::info!(
         site = agent.site,
@@ -93,13 +105,18 @@ struct Parts {
     enforcer: Enforcer,
     keeper: Keeper,
     life: watch::Sender<Life>,
-    found: watch::Sender<Replica>,
+    telling: Telling,
     /// What must never end.
     tasks: JoinSet<()>,
 }
 
 impl Parts {
-    fn wire(config: &Config, agent: &Agent, means: Means, highest: Highest) -> Parts {
+    fn wire(
+        config: &Config,
+        agent: &Agent,
+        means: Means,
+        highest: Highest,
+    ) -> Result<Parts, Error> {
         let identity = identity(config, agent);
         let (evidence, known) = watch::channel(Evidence {
             installation: agent.installation.clone(),
@@ -111,10 +128,28 @@ impl Parts {
         let (standing, heard) = watch::channel(Standing::beginning());
         let (life, lives) = watch::channel(Life::Staying);
         let (found, replica) = watch::channel(Replica::default());
+        let (inbox, brought) = watch::channel(Inbox::default());
+        let bell = Arc::new(Notify::new());
+        let telling = Telling {
+            site: agent.site.clone(),
+            installation: agent.installation.clone(),
+            mode: mode(agent),
+            evidence: known.clone(),
+            standing: heard.clone(),
+            replica: replica.clone(),
+        };
+        let orders = Orders {
+            identity: identity.clone(),
+            inbox: brought,
+            evidence: known.clone(),
+            standing: heard.clone(),
+            deeds: deeds(config, agent)?,
+            bell: Arc::clone(&bell),
+        };
         let enforcer = Enforcer {
             means,
             evidence: known,
-            replica,
+            replica: replica.clone(),
             reads: reads(agent),
             life: lives,
             standing,
@@ -126,15 +161,26 @@ impl Parts {
             highest,
             evidence,
             standing: heard,
+            replica,
+            mode: mode(agent),
+            others: Others::default(),
+            inbox,
+            bell,
             answered: true,
         };
-        Parts {
+        let mut tasks = JoinSet::new();
+        // It ends with the keeper, whose end is noticed by itself.
+        drop(tokio::spawn(orders.run()));
+        if let Some(watcher) = watcher(config, agent)? {
+            tasks.spawn(watcher.run(found));
+        }
+        Ok(Parts {
             enforcer,
             keeper,
             life,
-            found,
-            tasks: JoinSet::new(),
-        }
+            telling,
+            tasks,
+        })
     }
 
     async fn live(mut self, leave: impl Future<Output = ()>) -> Result<(), Error> {
@@ -174,6 +220,31 @@ fn identity(config: &Config, agent: &Agent) -> Identity {
     }
 }
 
+fn mode(agent: &Agent) -> &'static str {
+    match &agent.fence {
+        Fence::Relay { .. } => "relay",
+        Fence::Postgres { .. } => "postgres",
+        Fence::Command => "command",
+        Fence::Engine => "engine",
+    }
+}
+
+fn deeds(config: &Config, agent: &Agent) -> Result<Deeds, Error> {
+    if let Some(Promotion::Patroni(endpoint)) = &agent.promote
+        && endpoint.scheme == Scheme::Https
+    {
+        return Err(Error::Unable(
+            "`agent.promote.patroni` is spoken to in the clear only: name its http:// address on this host".into(),
+        ));
+    }
+    Ok(Deeds {
+        hooks: hooks(agent),
+        promotion: agent.promote.clone(),
+        database: watcher(config, agent)?,
+        limit: agent.command_timeout,
+    })
+}
+
 fn reads(agent: &Agent) -> Reads {
     match &agent.fence {
         Fence::Relay { replica, .. } => *replica,
@@ -203,7 +274,7 @@ async fn means(agent: &Agent) -> Result<(Means, Accepting), Error> {
             let gate = Arc::new(Gate::default());
             let bound = Relay::bind(*listen, database.clone(), *connections, Arc::clone(&gate));
             let (relay, listener) = bound.await.map_err(|source| Error::Listen {
-                address: *listen,
+                address: listen.to_string(),
                 source,
             })?;
             let means = Means::Relay {

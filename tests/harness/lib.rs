@@ -4,6 +4,7 @@
 //! counting origin. It knows the public surface of the product only and must not link the router's internals.
 //! Relies on PostgreSQL 15, Java and util-linux (`scripts/prerequisites`) and on the jars of `scripts/engines`.
 
+pub mod agent;
 pub mod campaign;
 pub mod client;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod deploy;
 pub mod engine;
 pub mod fake_site;
 pub mod faults;
+pub mod mariadb;
 pub mod nursery;
 pub mod outcome;
 pub mod pair;

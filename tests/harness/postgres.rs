@@ -50,20 +50,28 @@ fn server_user() -> Option<String> {
     geteuid().is_root().then(|| SERVER_USER.to_owned())
 }
 
-/// Runs one of PostgreSQL's tools as the server's user.
+/// One of PostgreSQL's tools as the server's user, in words.
+fn tool_words(tool: &str, args: &[&str]) -> Result<Vec<String>> {
+    let program = text(&Path::new(BINARIES).join(tool))?.to_owned();
+    let mut words = match server_user() {
+        None => vec![program],
+        Some(user) => ["setpriv", "--reuid", &user, "--regid", &user]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["--init-groups".to_owned(), program])
+            .collect(),
+    };
+    words.extend(args.iter().map(|arg| (*arg).to_owned()));
+    Ok(words)
+}
+
+/// Runs it.
 fn run_tool(tool: &str, args: &[&str]) -> Result<String> {
     let program = Path::new(BINARIES).join(tool);
-    let mut command = match server_user() {
-        None => Command::new(&program),
-        Some(user) => {
-            let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid", &user, "--regid", &user, "--init-groups"])
-                .arg(&program);
-            command
-        }
-    };
-    let output = command
+    let words = tool_words(tool, &[])?;
+    let (first, rest) = words.split_first().context("no program")?;
+    let output = Command::new(first)
+        .args(rest)
         .args(args)
         .current_dir("/")
         .output()
@@ -275,6 +283,11 @@ impl Cluster {
             ],
         )?;
         Self::start_in(name, data, log, self.settings.clone())
+    }
+
+    /// The command that makes a standby a primary, for an agent's configuration.
+    pub fn promote_command(&self) -> Result<Vec<String>> {
+        tool_words("pg_ctl", &["promote", "-w", "-s", "-D", text(&self.data)?])
     }
 
     /// Makes a standby a primary.

@@ -4,19 +4,27 @@
 //! for before the assignment is read, and counts from before it was asked for.
 
 use super::enforcer::Standing;
-use super::fence::{Evidence, Lease, Seen};
+use super::fence::{Decision, Evidence, Lease, Seen};
 use super::highest::Highest;
 use super::metrics::metrics;
+use super::orders::Inbox;
+use super::others::Others;
+use super::replica::{Replica, Role};
 use crate::clock::{self, Moment};
 use crate::telemetry::chain;
 use homing_config::settings::StoreUrl;
+use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState};
 use homing_mapping_store::store::{Error, Handle};
 use homing_mapping_store::{Generation, SiteId};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Rounds are not closer together than this part of the time between renewals, however busy the store is.
 const ROUNDS_PER_RENEWAL: u32 = 5;
+
+/// How much of an outcome is reported; commands may have written a lot.
+const OUTCOME_CHARS_MAX: usize = 2_000;
 
 /// Who the agent is, and how often it renews.
 #[derive(Clone, Debug)]
@@ -37,6 +45,14 @@ pub struct Keeper {
     pub highest: Highest,
     pub evidence: watch::Sender<Evidence>,
     pub standing: watch::Receiver<Standing>,
+    /// The database here.
+    pub replica: watch::Receiver<Replica>,
+    /// How the installation is fenced, for whoever decides by it.
+    pub mode: &'static str,
+    pub others: Others,
+    pub inbox: watch::Sender<Inbox>,
+    /// Somebody wants a round now.
+    pub bell: Arc<Notify>,
     /// Whether the store answered last time.
     pub answered: bool,
 }
@@ -81,7 +97,12 @@ impl Keeper {
     /// Until the next renewal is due, or something may have changed; never a busy loop.
     async fn pause(&mut self) {
         let every = self.identity.renew_every;
-        tokio::time::sleep(every / ROUNDS_PER_RENEWAL).await;
+        tokio::select! {
+            () = tokio::time::sleep(every / ROUNDS_PER_RENEWAL) => {}
+            // What was just achieved is reported at once; it is rare.
+            _ = self.standing.changed() => return,
+            () = self.bell.notified() => return,
+        }
         let changed = async {
             match (&self.store, self.answered) {
                 (Some(store), true) => store.changed().await,
@@ -93,6 +114,7 @@ impl Keeper {
             () = changed => {}
             // The end of the enforcer ends this loop elsewhere.
             _ = self.standing.changed() => {}
+            () = self.bell.notified() => {}
         }
     }
 
@@ -100,6 +122,96 @@ impl Keeper {
         let store = self.opened().await?;
         let (lease, seen) = self.ask(&store).await?;
         self.learn(lease, seen);
+        self.look_at_others(&store).await?;
+        self.report(&store).await?;
+        self.fetch_orders(&store).await
+    }
+
+    async fn look_at_others(&mut self, store: &Handle) -> Result<(), Error> {
+        if self.replica.borrow().role == Role::NotAsked {
+            return Ok(());
+        }
+        let me = &self.identity;
+        let agents = store.agents().await?;
+        let others = agents.iter().filter(|agent| {
+            agent.report.site == me.site && agent.report.installation != me.installation
+        });
+        self.others.look(others, clock::moment());
+        Ok(())
+    }
+
+    /// Says what is proven. `fenced` is said only of the generation at which it was proven.
+    async fn report(&mut self, store: &Handle) -> Result<(), Error> {
+        let standing = self.standing.borrow_and_update().clone();
+        let role = match standing.fenced_at() {
+            Some(_) => AgentRole::Fenced,
+            None => AgentRole::Open,
+        };
+        let me = &self.identity;
+        let report = AgentReport {
+            site: me.site,
+            installation: me.installation.clone(),
+            holder: me.holder.clone(),
+            generation: standing.fenced_at().unwrap_or_else(|| self.highest.value()),
+            role,
+            facts: self.facts(&standing).to_string(),
+        };
+        match store.report(&report, millis(me.term)).await {
+            Ok(_) => Ok(()),
+            Err(Error::Stale { found, .. }) => {
+                tracing::error!(
+                    found = found.map(|found| found.0),
+                    "this agent has reported a higher generation before: its folder `state` is an older copy, and it stays closed"
+                );
+                if let Some(found) = found
+                    && let Err(error) = self.highest.raise(found)
+                {
+                    tracing::error!("the generation cannot be kept: {}", chain(&error));
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What whoever decides may want to know.
+    fn facts(&self, standing: &Standing) -> serde_json::Value {
+        let now = clock::moment();
+        let written = self.others.served_until(self.identity.term);
+        let replica = self.replica.borrow().facts(now, written);
+        let (state, why) = match standing.decision {
+            Decision::Open { .. } => ("open", None),
+            Decision::Fenced(why) => ("fenced", Some(why.as_str())),
+        };
+        let outcome = match &standing.outcome {
+            Ok(proof) => proof,
+            Err(missing) => missing,
+        };
+        serde_json::json!({
+            "mode": self.mode,
+            "decision": state,
+            "why": why,
+            "proven": standing.outcome.is_ok(),
+            "outcome": outcome.chars().take(OUTCOME_CHARS_MAX).collect::<String>(),
+            "lag_ms": replica.get("lag_ms"),
+            "replica": replica,
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    }
+
+    async fn fetch_orders(&mut self, store: &Handle) -> Result<(), Error> {
+        let me = &self.identity;
+        let at = self.highest.value();
+        let mut orders = store.orders(me.site).await?;
+        orders.retain(|order| {
+            order.order.installation == me.installation
+                && order.order.generation == at
+                && matches!(order.state, OrderState::Asked | OrderState::Running)
+        });
+        if !orders.is_empty() {
+            let store = Some(store.clone());
+            self.inbox.send_replace(Inbox { store, orders });
+        }
         Ok(())
     }
 
@@ -120,7 +232,7 @@ impl Keeper {
     async fn ask(&self, store: &Handle) -> Result<(Lease, Option<Seen>), Error> {
         let me = &self.identity;
         let asked = clock::moment();
-        let term = u64::try_from(me.term.as_millis()).unwrap_or(u64::MAX);
+        let term = millis(me.term);
         let lease = match store
             .lease(&lease_name(me.site), &me.installation, term)
             .await
@@ -174,16 +286,21 @@ impl Keeper {
     }
 
     /// Fenced and proven: nobody needs to wait for the lease.
-    async fn farewell(&self) -> Result<(), Error> {
-        let Some(store) = &self.store else {
+    async fn farewell(&mut self) -> Result<(), Error> {
+        let Some(store) = self.store.clone() else {
             return Ok(());
         };
+        self.report(&store).await?;
         if self.standing.borrow().fenced_at().is_none() {
             return Ok(());
         }
         let me = &self.identity;
         store.release(&lease_name(me.site), &me.installation).await
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lease_name(site: SiteId) -> String {

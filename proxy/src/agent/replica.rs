@@ -61,17 +61,21 @@ impl Replica {
         matches!(self.role, Role::Replica(_)).then(|| self.asked.plus(self.every * MISSED_MAX))
     }
 
-    /// Age of the newest data that it is known to hold; nothing if that is not known.
-    pub fn lag(&self, now: Moment) -> Option<Duration> {
+    /// How much time of writes it may miss: from when it was level until `written`, the last moment at which somebody
+    /// else may have written; now, if that is not known. Nothing if it is not known when it was level.
+    pub fn lag(&self, now: Moment, written: Option<Moment>) -> Option<Duration> {
         match &self.role {
-            Role::Replica(_) => self.level.map(|level| now.since(level)),
+            Role::Replica(_) => {
+                let until = written.map_or(now, |written| written.min(now));
+                self.level.map(|level| until.since(level))
+            }
             Role::NotAsked | Role::Unknown(_) | Role::Primary { .. } => None,
         }
     }
 
     /// For the store and for people.
-    pub fn facts(&self, now: Moment) -> Value {
-        let lag_ms = self.lag(now).map(millis);
+    pub fn facts(&self, now: Moment, written: Option<Moment>) -> Value {
+        let lag_ms = self.lag(now, written).map(millis);
         match &self.role {
             Role::NotAsked => json!({ "role": "not-asked" }),
             Role::Unknown(why) => json!({ "role": "unknown", "why": why, "lag_ms": null }),
@@ -134,7 +138,7 @@ impl Watcher {
     pub async fn run(mut self, tell: watch::Sender<Replica>) {
         while !tell.is_closed() {
             let found = self.ask().await;
-            let lag = found.lag(clock::moment());
+            let lag = found.lag(clock::moment(), None);
             metrics()
                 .replica_lag_seconds
                 .set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
@@ -266,15 +270,18 @@ mod tests {
     #[test]
     fn unknown_lag_is_unknown_and_never_zero() {
         let now = Moment(9_000_000);
-        assert_eq!(replica(None).lag(now), None);
-        assert_eq!(replica(None).facts(now)["lag_ms"], Value::Null);
+        assert_eq!(replica(None).lag(now, None), None);
+        assert_eq!(replica(None).facts(now, Some(now))["lag_ms"], Value::Null);
         let away = Replica {
             role: Role::Unknown("away".into()),
             ..replica(Some(Moment(1)))
         };
-        assert_eq!((away.lag(now), away.read_only_until()), (None, None));
+        assert_eq!((away.lag(now, None), away.read_only_until()), (None, None));
         let level = replica(Some(Moment(4_000_000)));
-        assert_eq!(level.facts(now)["lag_ms"], 5_000);
+        assert_eq!(level.facts(now, None)["lag_ms"], 5_000);
+        // Nobody has written any more since.
+        assert_eq!(level.facts(now, Some(Moment(6_000_000)))["lag_ms"], 2_000);
+        assert_eq!(level.facts(now, Some(Moment(3_000_000)))["lag_ms"], 0);
     }
 
     #[test]

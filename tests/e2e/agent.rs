@@ -1,0 +1,6 @@
+//! The site agent: what is fenced changes nothing, judged by SQL in the site's database.
+
+mod modes;
+mod relay;
+mod replica;
+mod world;
