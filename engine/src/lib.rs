@@ -28,5 +28,5 @@ pub mod value;
 
 pub use error::Error;
 pub use node::{Node, Options, StartError};
-pub use rest::router;
+pub use rest::{operations, router};
 pub use store::Executor;

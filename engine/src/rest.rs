@@ -18,6 +18,8 @@ mod links;
 mod message;
 mod multipart;
 mod not_built;
+mod openapi;
+pub mod operations;
 mod process_definition;
 mod system;
 mod task;

@@ -24,6 +24,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
         .route("/homing/site", get(site).put(change))
+        .route(
+            "/homing/openapi.json",
+            get(|| async { json(super::openapi::document()) }),
+        )
         .route("/homing/engines", get(engines))
         .route("/homing/engines/{name}", put(switch))
 }
