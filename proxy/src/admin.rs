@@ -14,8 +14,10 @@ pub mod health;
 pub mod instances;
 pub mod mappings;
 pub mod openapi;
+pub mod operations;
 pub mod paging;
 pub mod pins;
+pub mod plans;
 pub mod proof;
 pub mod routers;
 pub mod settings;
@@ -26,6 +28,7 @@ use crate::app::reload::Reloader;
 use crate::control::registrar::Registrar;
 use crate::observe::Inventory;
 use crate::pipeline::Pipeline;
+use crate::rehome::Executor;
 use arc_swap::ArcSwap;
 use homing_config::Config;
 use homing_mapping_store::feed::Feed;
@@ -46,6 +49,8 @@ pub struct State {
     pub inventory: Arc<Inventory>,
     /// The registry as this router follows it.
     pub registrar: Arc<Registrar>,
+    /// Carries plans out.
+    pub executor: Arc<Executor>,
     /// The change feed.
     pub feed: Arc<Feed>,
     /// This router's journal.

@@ -17,6 +17,7 @@ use crate::learn::Learner;
 use crate::listener::{self, tls::Listeners};
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::Pipeline;
+use crate::rehome::Executor;
 use crate::resolve::known::{Known, suffix_parse};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
@@ -137,7 +138,16 @@ impl Router {
                 limits: Arc::clone(&limits),
             },
         ));
+        let executor = Arc::new(Executor::new(
+            Arc::clone(&store),
+            Arc::clone(&topology),
+            Arc::clone(&registrar) as Arc<dyn probe::Identities>,
+            looks(&config),
+            pipeline.via.clone(),
+            Arc::clone(&config),
+        ));
         let admin = Arc::new(admin::State {
+            executor,
             config: Arc::clone(&config),
             reloader: Arc::clone(&reloader),
             pipeline: Arc::clone(&pipeline),
@@ -184,19 +194,8 @@ impl Router {
             },
         ));
         tokio::spawn(Arc::clone(&self.registrar).run());
-        let settings = probe::Settings {
-            interval: self.config.health.interval,
-            timeout: self.config.timeouts.probe,
-            thresholds: Thresholds {
-                rise: self.config.health.rise,
-                fall: self.config.health.fall,
-            },
-            accrual: accrual::Rule {
-                failures: self.config.health.accrual_failures,
-                share: self.config.health.accrual_share,
-                window: self.config.health.accrual_window,
-            },
-        };
+        tokio::spawn(Arc::clone(&self.admin.executor).run());
+        let settings = looks(&self.config);
         let via = self.pipeline.via.clone();
         tokio::spawn(probers::run(
             Arc::clone(&self.pipeline.topology),
@@ -236,6 +235,7 @@ impl Router {
             Arc::clone(&self.pipeline.resolver.known),
         );
         let registrar = Arc::clone(&self.registrar);
+        let executor = Arc::clone(&self.admin.executor);
         let pins = move || {
             let (store, known) = (Arc::clone(&store), Arc::clone(&known));
             tokio::spawn(async move {
@@ -256,7 +256,10 @@ impl Router {
         let known = Arc::clone(&self.pipeline.resolver.known);
         feed::Hooks {
             pins: Box::new(pins),
-            sites: Box::new(move || registrar.bell.notify_one()),
+            sites: Box::new(move || {
+                registrar.bell.notify_one();
+                executor.bell.notify_one();
+            }),
             suffix: Box::new(suffix),
             settled: Box::new(move |key| known.settle(key)),
         }
@@ -286,6 +289,23 @@ impl Router {
                 "the journal keeps what the store has not taken; it is shipped at the next start"
             );
         }
+    }
+}
+
+/// How sites are looked at.
+fn looks(config: &Config) -> probe::Settings {
+    probe::Settings {
+        interval: config.health.interval,
+        timeout: config.timeouts.probe,
+        thresholds: Thresholds {
+            rise: config.health.rise,
+            fall: config.health.fall,
+        },
+        accrual: accrual::Rule {
+            failures: config.health.accrual_failures,
+            share: config.health.accrual_share,
+            window: config.health.accrual_window,
+        },
     }
 }
 

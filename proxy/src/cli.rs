@@ -12,8 +12,10 @@ mod engine;
 mod explain;
 mod input;
 mod map;
+mod op;
 mod output;
 mod pin;
+mod rehome;
 mod serve;
 mod site;
 
@@ -70,6 +72,20 @@ enum Verb {
     Explain(explain::Explain),
     /// The audit trail.
     Audit(audit::Audit),
+    /// Say what would be done about a site or a zone; nothing is done.
+    Plan(rehome::Plan),
+    /// Carry out a plan that was made before.
+    Apply(rehome::Apply),
+    /// Have another installation serve a site, planned and reversible.
+    Switchover(rehome::Act),
+    /// Have another installation serve a site whose own one is down.
+    Failover(rehome::Act),
+    /// Switch a site back to the installation listed first.
+    Failback(rehome::Act),
+    /// Hand a site's live instances to other sites, where its engine can.
+    Evacuate(rehome::Act),
+    /// Plans that are carried out.
+    Op(op::Op),
 }
 
 /// Parses the arguments and runs the verb.
@@ -99,5 +115,12 @@ pub fn main() -> ExitCode {
         Verb::Pin(pin) => pin.run().into(),
         Verb::Explain(explain) => explain.run().into(),
         Verb::Audit(audit) => audit.run().into(),
+        Verb::Plan(plan) => plan.run().into(),
+        Verb::Apply(apply) => apply.run().into(),
+        Verb::Switchover(act) => act.run(rehome::Verb::Switchover).into(),
+        Verb::Failover(act) => act.run(rehome::Verb::Failover).into(),
+        Verb::Failback(act) => act.run(rehome::Verb::Failback).into(),
+        Verb::Evacuate(act) => act.run(rehome::Verb::Evacuate).into(),
+        Verb::Op(op) => op.run().into(),
     }
 }

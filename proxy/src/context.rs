@@ -38,6 +38,8 @@ pub struct Context {
     pub source: Option<RouteSource>,
     /// Where it went.
     pub site: Option<SiteId>,
+    /// Which installation served it, where the site has several.
+    pub installation: Option<HeaderValue>,
     /// Why the router answered itself.
     pub reason: Option<Reason>,
 }
@@ -69,6 +71,7 @@ impl Context {
             key_kind: None,
             source: None,
             site: None,
+            installation: None,
             reason: None,
         }
     }

@@ -5,6 +5,7 @@
 mod every;
 pub mod explain;
 mod finish;
+mod hold;
 mod merge;
 pub mod rate;
 mod recognise;
@@ -168,15 +169,14 @@ impl Pipeline {
         )?;
         self.rates.take(context.origin, &parts.headers)?;
         let wish = upgrade::Wish::of(&mut parts);
-        let mut asked = self.classify(topology, context, parts, body).await?;
+        let asked = self.classify(topology, context, parts, body).await?;
         let asking = Asking {
             addressed: asked.addressed.as_deref(),
             user: asked.user.clone(),
             purpose: Purpose::Send,
         };
         match self
-            .resolver
-            .resolve(topology, asked.group, &asked.class, &asking)
+            .route(topology, asked.group, &asked.class, &asking)
             .await?
         {
             Route::One(target) if matches!(asked.class, Class::Create(_)) => {
@@ -185,18 +185,25 @@ impl Pipeline {
             Route::New => self.start(topology, context, asked, None).await,
             Route::Every => self.every(context, asked).await,
             Route::Merge => self.merge(context, asked).await,
-            Route::One(target) => {
-                context.routed(&target);
-                if let Some(wish) = &wish {
-                    wish.tell(&mut asked.outgoing.headers);
-                }
-                let answer = self
-                    .forward(context, &target, asked.outgoing, &asked.class)
-                    .await?;
-                let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
-                Ok(self.learn(asked.group, &asked.found, &target, answer))
-            }
+            Route::One(target) => self.one(topology, context, asked, wish, target).await,
         }
+    }
+
+    /// To one site and back.
+    async fn one(
+        self: &Arc<Self>,
+        topology: &Arc<Topology>,
+        context: &mut Context,
+        mut asked: Asked<'_>,
+        wish: Option<upgrade::Wish>,
+        target: Target,
+    ) -> Result<Response<Body>, Problem> {
+        if let Some(wish) = &wish {
+            wish.tell(&mut asked.outgoing.headers);
+        }
+        let (target, answer) = self.sent(topology, context, &mut asked, target).await?;
+        let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
+        Ok(self.learn(asked.group, &asked.found, &target, answer))
     }
 
     async fn classify<'t>(

@@ -17,6 +17,7 @@ mod operate;
 mod protocols;
 mod reconcile;
 mod registry;
+mod rehome;
 mod reload;
 mod restart;
 mod site_down;

@@ -17,8 +17,14 @@ use utoipa::ToSchema;
 pub struct AssignmentShape {
     /// The site.
     pub site: String,
-    /// The installation that serves it.
+    /// The installation that serves it; while a switch is pending, the one that served before.
     pub installation: String,
+    /// The installation that it is switching to; nobody serves meanwhile.
+    pub pending: Option<String>,
+    /// Why the installation that served before can change nothing any more, once that is proven.
+    pub fenced: Option<String>,
+    /// The operation that began the switch.
+    pub operation: Option<String>,
     /// Grows with each change.
     pub generation: u64,
     /// Since when.
@@ -35,6 +41,18 @@ pub(super) async fn list(
     let shapes = assignments.iter().map(|assignment| AssignmentShape {
         site: assignment.site.name().to_owned(),
         installation: assignment.installation.clone(),
+        pending: assignment
+            .pending
+            .as_ref()
+            .map(|pending| pending.installation.clone()),
+        fenced: assignment
+            .pending
+            .as_ref()
+            .and_then(|pending| pending.fenced.clone()),
+        operation: assignment
+            .pending
+            .as_ref()
+            .map(|pending| pending.operation.to_string()),
         generation: assignment.generation.0,
         since: text::time(assignment.since),
     });

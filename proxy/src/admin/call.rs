@@ -55,6 +55,15 @@ impl Call {
         ))
     }
 
+    /// Who calls, and why, for what goes on after the call.
+    pub(super) fn actor(&self) -> crate::rehome::audit::Actor {
+        crate::rehome::audit::Actor {
+            name: self.actor.0.to_string(),
+            reason: self.reason.clone(),
+            request_id: self.request_id.clone(),
+        }
+    }
+
     /// The entry for a change that this call causes.
     pub(super) fn audit(&self, action: &str, subject: impl ToString, detail: &Value) -> AuditEntry {
         AuditEntry {

@@ -4,7 +4,8 @@
 
 use super::error::Error;
 use super::{
-    State, assignments, audit, explain, health, instances, mappings, pins, routers, settings, sites,
+    State, assignments, audit, explain, health, instances, mappings, operations, pins, plans,
+    routers, settings, sites,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -60,6 +61,14 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(pins::list))
         .routes(routes!(pins::one, pins::put, pins::delete))
         .routes(routes!(assignments::list))
+        .routes(routes!(plans::list, plans::make))
+        .routes(routes!(plans::one))
+        .routes(routes!(plans::apply))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::one))
+        .routes(routes!(operations::events))
+        .routes(routes!(operations::resume))
+        .routes(routes!(operations::abort))
         .routes(routes!(explain::explain))
         .routes(routes!(instances::one))
         .routes(routes!(routers::list))
@@ -106,10 +115,19 @@ mod tests {
                 "/v1/mappings",
                 "/v1/mappings/export",
                 "/v1/mappings/import",
+                "/v1/mappings/reconcile",
                 "/v1/mappings/{key}",
                 "/v1/mappings/{key}/history",
+                "/v1/operations",
+                "/v1/operations/{id}",
+                "/v1/operations/{id}/abort",
+                "/v1/operations/{id}/events",
+                "/v1/operations/{id}/resume",
                 "/v1/pins",
                 "/v1/pins/{key}",
+                "/v1/plans",
+                "/v1/plans/{hash}",
+                "/v1/plans/{hash}/apply",
                 "/v1/routers",
                 "/v1/sites",
                 "/v1/sites/{site}",

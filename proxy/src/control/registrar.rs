@@ -6,6 +6,7 @@
 use crate::clock;
 use crate::fleet::Fleet;
 use crate::learn::Learner;
+use crate::observe::Observed;
 use crate::observe::inventory::{Acknowledged, Inventory, Service};
 use crate::observe::probe::{Identities, Verdict};
 use crate::telemetry::chain;
@@ -16,11 +17,16 @@ use async_trait::async_trait;
 use homing_config::Config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::audit::AuditEntry;
+use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::{Error, RouterRecord, Seq};
-use homing_mapping_store::{Handle, SiteId};
+use homing_mapping_store::{Handle, SiteId, Timestamp};
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+
+/// Between two rounds while a site is switching.
+const SWITCHING_EVERY: Duration = Duration::from_millis(50);
 
 /// The registrar.
 pub struct Registrar {
@@ -34,6 +40,10 @@ pub struct Registrar {
     applied: Box<dyn Fn() -> Seq + Send + Sync>,
     /// The registry as last read.
     records: Mutex<(u64, Vec<SiteRecord>)>,
+    /// The position that was acknowledged last.
+    acknowledged: Mutex<Seq>,
+    /// When this router last told what it sees, and what.
+    said: Mutex<(u64, Vec<Observation>)>,
     /// Rung when the feed shows that a site, state or assignment changed.
     pub bell: Notify,
     /// Rung when the topology was replaced.
@@ -60,6 +70,8 @@ impl Registrar {
             learner,
             applied,
             records: Mutex::new((0, Vec::new())),
+            acknowledged: Mutex::new(Seq(0)),
+            said: Mutex::new((0, Vec::new())),
             bell: Notify::new(),
             replaced: Notify::new(),
         }
@@ -93,8 +105,14 @@ impl Registrar {
     pub async fn run(self: Arc<Self>) {
         let mut registered = true;
         loop {
+            // While a site is switching, the others wait for this router's requests there to end.
+            let pause = if self.switching() {
+                SWITCHING_EVERY
+            } else {
+                self.config.load().lease.renew_every
+            };
             tokio::select! {
-                () = tokio::time::sleep(self.config.load().lease.renew_every) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = self.bell.notified() => {}
             }
             let renewed = if registered {
@@ -110,31 +128,44 @@ impl Registrar {
         }
     }
 
-    /// One round: heartbeat with what was acknowledged so far, then read, take over, acknowledge.
+    fn switching(&self) -> bool {
+        self.topology
+            .load()
+            .sites()
+            .any(|site| site.live.read(|view| view.service == Service::Switching))
+    }
+
+    /// One round: read, take over, and only then say to the others what was taken over.
     async fn renew(&self) -> Result<(), Error> {
         let began = clock::monotonic_ms();
-        let (revision, records) = self.store.registry().await?;
-        self.take_over(revision, &records);
         let lease_ms =
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
-        self.store
-            .heartbeat(&self.record(revision), lease_ms)
-            .await?;
-        let routers = self.store.routers().await?;
+        // Changes up to here were committed before the assignments are read below.
+        let applied = (self.applied)();
+        let (revision, records) = self.store.registry().await?;
+        self.take_over(revision, &records);
         let assignments = self.store.assignments().await?;
-        self.publish(&records, &routers, &assignments);
+        self.follow(&records, &assignments);
+        let applied = self.acknowledge(applied, &assignments);
+        self.store
+            .heartbeat(&self.record(revision, applied), lease_ms)
+            .await?;
+        self.sure_until(&records, began.saturating_add(lease_ms));
+        let routers = self.store.routers().await?;
+        self.publish(&records, &routers);
+        self.share(&assignments, lease_ms).await?;
         // Newer sites wait for this router's acknowledgement until its lease has run out, counted from before the
         // store was asked.
         self.learner.registry_fresh_until(began + lease_ms);
         Ok(())
     }
 
-    fn record(&self, revision: u64) -> RouterRecord {
+    fn record(&self, revision: u64, applied: Seq) -> RouterRecord {
         let config = self.config.load();
         RouterRecord {
             name: config.router.name.clone(),
             registry_acknowledged: revision,
-            applied: (self.applied)(),
+            applied,
             address: config.admin.bind.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: config_hash(&config),
@@ -167,18 +198,8 @@ impl Registrar {
         }
     }
 
-    fn publish(
-        &self,
-        records: &[SiteRecord],
-        routers: &[RouterRecord],
-        assignments: &[Assignment],
-    ) {
-        let acknowledged = routers
-            .iter()
-            .filter(|router| router.live)
-            .map(|router| router.registry_acknowledged)
-            .min()
-            .unwrap_or(0);
+    /// Obeys the assignments from here on.
+    fn follow(&self, records: &[SiteRecord], assignments: &[Assignment]) {
         let topology = self.topology.load();
         for record in records {
             let assignment = assignments
@@ -195,8 +216,105 @@ impl Registrar {
                 Some(_) if known => Service::Serves,
                 Some(_) | None => Service::Stranger,
             };
+            let assigned: Option<Arc<str>> =
+                assignment.map(|assignment| assignment.installation.as_str().into());
             let live = self.inventory.of(record.site);
+            let moved = live.read(|view| view.assigned.is_some() && view.assigned != assigned);
             live.update(|view| {
+                view.service = service;
+                view.assigned = assigned;
+                view.assignment = assignment
+                    .map(|assignment| assignment.generation)
+                    .unwrap_or_default();
+                if moved {
+                    // Nothing is known yet of the one that serves now.
+                    view.observed = Observed::Unknown;
+                }
+            });
+            if moved {
+                live.ring();
+            }
+            show(record, assignment);
+        }
+    }
+
+    /// The position up to which this router has done what changes ask of it. While requests run at an installation that
+    /// has lost its right to serve, it stays where it was.
+    fn acknowledge(&self, applied: Seq, assignments: &[Assignment]) -> Seq {
+        fence(Ordering::SeqCst);
+        let topology = self.topology.load();
+        let busy = assignments
+            .iter()
+            .filter(|assignment| assignment.pending.is_some())
+            .filter_map(|assignment| {
+                let site = topology.site(assignment.site)?;
+                let mut installations = site.installations.iter();
+                installations.find(|one| one.name == assignment.installation)
+            })
+            .flat_map(|installation| &installation.endpoints)
+            .any(|endpoint| endpoint.running.load(Ordering::SeqCst) > 0);
+        let mut acknowledged = self
+            .acknowledged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !busy {
+            *acknowledged = applied;
+        }
+        *acknowledged
+    }
+
+    /// Only another installation can make the belief in an assignment wrong.
+    fn sure_until(&self, records: &[SiteRecord], until: u64) {
+        for record in records {
+            let several = record.installations.len() > 1;
+            let until = if several { until } else { u64::MAX };
+            self.inventory.of(record.site).sure_until(until);
+        }
+    }
+
+    /// Tells the other routers what this one sees, when it is news or what it said before is about to be forgotten.
+    async fn share(&self, assignments: &[Assignment], lease_ms: u64) -> Result<(), Error> {
+        let router = self.config.load().router.name.clone();
+        let seen: Vec<Observation> = assignments
+            .iter()
+            .filter_map(|assignment| {
+                let view = self.topology.load().site(assignment.site)?.live.view();
+                Some(Observation {
+                    router: router.clone(),
+                    site: assignment.site,
+                    installation: assignment.installation.clone(),
+                    seen: view.observed.as_str().to_owned(),
+                    detail: view
+                        .observed
+                        .why()
+                        .map(|why| why.as_str())
+                        .unwrap_or_default()
+                        .to_owned(),
+                    since: Timestamp(view.since),
+                })
+            })
+            .collect();
+        let now = clock::monotonic_ms();
+        {
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.1 == seen && now < said.0.saturating_add(lease_ms / 3) {
+                return Ok(());
+            }
+        }
+        self.store.observe(&router, &seen, lease_ms).await?;
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = (now, seen);
+        Ok(())
+    }
+
+    fn publish(&self, records: &[SiteRecord], routers: &[RouterRecord]) {
+        let acknowledged = routers
+            .iter()
+            .filter(|router| router.live)
+            .map(|router| router.registry_acknowledged)
+            .min()
+            .unwrap_or(0);
+        for record in records {
+            self.inventory.of(record.site).update(|view| {
                 view.state = record.state;
                 view.state_generation = record.generation;
                 view.identity.clone_from(&record.identity);
@@ -205,14 +323,7 @@ impl Registrar {
                 } else {
                     Acknowledged::Waiting
                 };
-                view.service = service;
-                view.assigned =
-                    assignment.map(|assignment| assignment.installation.as_str().into());
-                view.assignment = assignment
-                    .map(|assignment| assignment.generation)
-                    .unwrap_or_default();
             });
-            show(record, assignment);
         }
     }
 

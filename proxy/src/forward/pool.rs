@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 /// A connection and what is known about it.
@@ -108,6 +108,8 @@ impl Lease {
         permit: Option<Permit>,
     ) -> Lease {
         endpoint.running.fetch_add(1, Ordering::Relaxed);
+        // Whoever has stopped believing in the installation sees this request, or this request sees that.
+        fence(Ordering::SeqCst);
         Lease {
             connection: Some(connection),
             endpoint,

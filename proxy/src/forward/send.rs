@@ -70,6 +70,17 @@ impl Outgoing {
         request
     }
 
+    /// The request itself; what is left behind is empty and never sent.
+    pub fn take(&mut self) -> Outgoing {
+        Outgoing {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: std::mem::take(&mut self.headers),
+            payload: std::mem::replace(&mut self.payload, Payload::Empty),
+            repeat: self.repeat,
+        }
+    }
+
     /// A copy for another site, if the body was read wholly.
     pub fn copy(&self) -> Option<Outgoing> {
         Some(Outgoing {
@@ -186,6 +197,10 @@ impl Attempt {
             Repeat::Never => None,
         };
         let lease = Lease::new(connection, Arc::clone(&endpoint), self.permit.take());
+        if let Err(problem) = target.still_serves() {
+            lease.give_back();
+            return Step::Failed(Box::new(problem));
+        }
         match send(lease, outgoing, times).await {
             Ok(answer) => {
                 target.report(Evidence::Answered);

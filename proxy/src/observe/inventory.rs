@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use homing_mapping_store::assignment::SiteState;
 use homing_mapping_store::{Generation, SiteId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -98,6 +99,8 @@ pub struct Live {
     /// What traffic says.
     pub accrual: Accrual,
     write: Mutex<()>,
+    /// Monotonic milliseconds until which this router may believe the assignment without asking the store.
+    sure_until_ms: AtomicU64,
 }
 
 impl Default for Live {
@@ -108,6 +111,7 @@ impl Default for Live {
             wake: Notify::new(),
             accrual: Accrual::default(),
             write: Mutex::new(()),
+            sure_until_ms: AtomicU64::new(u64::MAX),
         }
     }
 }
@@ -131,6 +135,40 @@ impl Live {
     /// Reads something off the view without keeping it.
     pub fn read<T>(&self, reader: impl FnOnce(&SiteView) -> T) -> T {
         reader(&self.view.load())
+    }
+
+    /// Whether this router may still believe the assignment. Only sites with several installations can be served from
+    /// elsewhere meanwhile; of the others it is always sure.
+    pub fn sure(&self) -> bool {
+        let until = self.sure_until_ms.load(Ordering::Relaxed);
+        until == u64::MAX || clock::monotonic_ms() < until
+    }
+
+    /// The store was asked: until then the assignment is believed.
+    pub fn sure_until(&self, monotonic_ms: u64) {
+        self.sure_until_ms.store(monotonic_ms, Ordering::Relaxed);
+    }
+
+    /// Waits until the switch that is under way has ended, at most `within`. Answers whether it has.
+    pub async fn switched(&self, within: Duration) -> bool {
+        let mut changed = self.changed.subscribe();
+        let waiting = async {
+            loop {
+                changed.mark_unchanged();
+                if self.read(|view| view.service != Service::Switching) {
+                    return true;
+                }
+                if changed.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(within, waiting).await.unwrap_or(false)
+    }
+
+    /// Rings the prober's bell.
+    pub fn ring(&self) {
+        self.wake.notify_one();
     }
 
     /// Changes the view; the only way to.

@@ -11,7 +11,7 @@ use crate::forward::connect;
 use crate::forward::payload::Payload;
 use crate::forward::pool::Connection;
 use crate::telemetry::metrics::metrics;
-use crate::topology::{Endpoint, HealthProbe, IdentityProbe, Site};
+use crate::topology::{Endpoint, HealthProbe, IdentityProbe, Installation, Site};
 use bytes::Bytes;
 use homing_mapping_store::{SiteId, Timestamp};
 use http::header::{ACCEPT, AUTHORIZATION, HOST, VIA};
@@ -66,11 +66,21 @@ pub async fn run(
     via: HeaderValue,
 ) {
     let mut judge = Judge::resume(settings.thresholds, site.live.observed());
+    let mut assigned = site.live.read(|view| view.assigned.clone());
     loop {
+        let now = site.live.read(|view| view.assigned.clone());
+        if now != assigned {
+            // What was seen of the installation that served before says nothing of this one.
+            judge = Judge::new(settings.thresholds);
+            assigned = now;
+        }
         if site.live.accrual.is_trouble(settings.accrual) {
             judge.hear(Evidence::ConnectFailed);
         }
         let evidence = look(&site, settings, &*identities, &via).await;
+        if site.live.read(|view| view.assigned != assigned) {
+            continue;
+        }
         let observed = judge.hear(evidence);
         publish(&site, observed);
         let pause = match observed {
@@ -136,9 +146,20 @@ async fn look(
     via: &HeaderValue,
 ) -> Evidence {
     let assigned = site.live.read(|view| site.assigned(view));
-    let Some(installation) = assigned.and_then(|at| site.installations.get(at)) else {
-        return Evidence::ProbeFailed(Why::Unreachable);
-    };
+    match assigned.and_then(|at| site.installations.get(at)) {
+        Some(installation) => look_into(site, installation, settings, identities, via).await,
+        None => Evidence::ProbeFailed(Why::Unreachable),
+    }
+}
+
+/// Looks at one installation, whether it serves or not.
+pub async fn look_into(
+    site: &Site,
+    installation: &Installation,
+    settings: Settings,
+    identities: &dyn Identities,
+    via: &HeaderValue,
+) -> Evidence {
     let looks = installation
         .endpoints
         .iter()

@@ -30,6 +30,8 @@ impl Context {
     /// Where it goes.
     pub(super) fn routed(&mut self, target: &Target) {
         self.site = Some(target.site.id);
+        self.installation =
+            (target.site.installations.len() > 1).then(|| target.installation().header.clone());
         self.source = Some(target.source);
     }
 }
@@ -72,11 +74,8 @@ impl Pipeline {
         }
         if let Some(site) = context.site.and_then(|site| topology.site(site)) {
             headers.insert(&HOMING_SITE, site.header.clone());
-            if site.installations.len() > 1 {
-                let serving = site.live.read(|view| site.serving(view));
-                if let Some(installation) = serving.and_then(|at| site.installations.get(at)) {
-                    headers.insert(&HOMING_INSTALLATION, installation.header.clone());
-                }
+            if let Some(installation) = &context.installation {
+                headers.insert(&HOMING_INSTALLATION, installation.clone());
             }
         }
         if self.closing.load(Ordering::Relaxed) && status != StatusCode::SWITCHING_PROTOCOLS {

@@ -65,7 +65,7 @@ pub(super) fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) ->
         } else {
             Near::Elsewhere
         },
-        open: if available && serving.is_some() && !tried.contains(&site.id) {
+        open: if available && site.live.sure() && serving.is_some() && !tried.contains(&site.id) {
             Open::Yes
         } else {
             Open::No

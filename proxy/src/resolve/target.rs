@@ -57,6 +57,8 @@ pub struct Target {
     pub source: RouteSource,
     /// Generation of the mapping or pin, where one decided.
     pub generation: Generation,
+    /// Generation of the assignment by which the installation serves.
+    pub assignment: Generation,
 }
 
 impl Target {
@@ -66,6 +68,9 @@ impl Target {
         source: RouteSource,
         generation: Generation,
     ) -> Result<Target, Problem> {
+        if !site.live.sure() {
+            return Err(unsure(site));
+        }
         site.live.read(|view| {
             if view.servable()
                 && let Some(serving) = site.serving(view)
@@ -75,6 +80,7 @@ impl Target {
                     serving,
                     source,
                     generation,
+                    assignment: view.assignment,
                 });
             }
             Err(refusal(site, view))
@@ -86,10 +92,41 @@ impl Target {
         &self.site.installations[self.serving]
     }
 
+    /// Refuses if the installation has lost its right to serve since the target was chosen. To be asked last of all,
+    /// when the request already counts as running: a router tells that it has stopped only when none runs.
+    pub fn still_serves(&self) -> Result<(), Problem> {
+        if !self.site.live.sure() {
+            return Err(unsure(&self.site));
+        }
+        self.site.live.read(|view| {
+            if view.service == Service::Serves && view.assignment == self.assignment {
+                return Ok(());
+            }
+            let site = self.site.id;
+            let detail = format!("site {site} is being switched to another installation");
+            Err(Problem::new(Reason::SiteSwitching, detail)
+                .at(site)
+                .retry_after(Duration::from_secs(1))
+                .proxy_error("destination_unavailable"))
+        })
+    }
+
     /// Passes evidence from traffic on to the observer.
     pub fn report(&self, evidence: Evidence) {
         self.site.live.report(evidence);
     }
+}
+
+/// With several installations another one may serve by now.
+fn unsure(site: &Site) -> Problem {
+    let detail = format!(
+        "this router has not reached the store for longer than its lease, so it cannot know which installation serves site {}",
+        site.id
+    );
+    Problem::new(Reason::SiteUnreachable, detail)
+        .at(site.id)
+        .retry_after(Duration::from_secs(2))
+        .proxy_error("destination_unavailable")
 }
 
 fn refusal(site: &Site, view: &SiteView) -> Problem {

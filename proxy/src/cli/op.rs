@@ -1,0 +1,167 @@
+//! `homing op`: list, show, watch, resume, abort.
+//!
+//! Owns the words and the exit code of an operation's end. The admin API does the work.
+
+use super::Exit;
+use super::client::{Call, Remote, segment};
+use super::output;
+use super::rehome::HOMING_REASON;
+use clap::Subcommand;
+use http::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Between two looks at an operation.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Plans that are carried out.
+#[derive(clap::Args)]
+pub(super) struct Op {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The newest operations.
+    List,
+    /// One operation, with what has happened.
+    Show { operation: String },
+    /// Wait for its end.
+    Watch { operation: String },
+    /// Go on after an order to an agent has failed.
+    Resume {
+        operation: String,
+        /// Why; kept in the audit trail.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Take it back, where that is safe.
+    Abort {
+        operation: String,
+        /// Why; kept in the audit trail.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Your word that the new place can change nothing any more, and how; needed once it may have begun to serve.
+        #[arg(long, value_name = "HOW")]
+        fenced_by: Option<String>,
+    },
+}
+
+impl Op {
+    pub(super) fn run(self) -> Exit {
+        let done = match &self.verb {
+            Verb::List => self.list(),
+            Verb::Show { operation } => self.show(operation),
+            Verb::Watch { operation } => watch(&self.remote, operation),
+            Verb::Resume { operation, reason } => self.say(operation, "resume", reason, &json!({})),
+            Verb::Abort {
+                operation,
+                reason,
+                fenced_by,
+            } => self.say(
+                operation,
+                "abort",
+                reason,
+                &json!({ "fenced_by": fenced_by }),
+            ),
+        };
+        done.unwrap_or_else(|exit| exit)
+    }
+
+    fn list(&self) -> Result<Exit, Exit> {
+        let reply = self.remote.call(Call::get("/v1/operations"))?;
+        if self.remote.json {
+            output::machine("op-list", &reply.json);
+        } else {
+            let items = reply.json.get("items").and_then(Value::as_array);
+            output::rows(
+                &[
+                    "operation",
+                    "verb",
+                    "subject",
+                    "state",
+                    "started_at",
+                    "actor",
+                ],
+                items.map(Vec::as_slice).unwrap_or_default(),
+            );
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn show(&self, id: &str) -> Result<Exit, Exit> {
+        let path = format!("/v1/operations/{}", segment(id));
+        let mut operation = self.remote.call(Call::get(&path))?.json;
+        let events = self.remote.call(Call::get(format!("{path}/events")))?.json;
+        if self.remote.json {
+            operation["events"] = events["items"].clone();
+            output::machine("operation", &operation);
+        } else {
+            output::members(&operation);
+            let items = events.get("items").and_then(Value::as_array);
+            output::rows(
+                &["at", "what", "detail"],
+                items.map(Vec::as_slice).unwrap_or_default(),
+            );
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn say(&self, id: &str, word: &str, reason: &str, body: &Value) -> Result<Exit, Exit> {
+        let path = format!("/v1/operations/{}/{word}", segment(id));
+        let call = Call::with(Method::POST, path, body).header(HOMING_REASON.clone(), reason)?;
+        let reply = self.remote.call(call)?;
+        if self.remote.json {
+            output::machine("operation", &reply.json);
+        } else {
+            output::say(&format!("operation {id}: {word}"));
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// Waits for an operation's end, telling what happens on the way. A router that goes away meanwhile is asked again.
+pub(super) fn watch(remote: &Remote, id: &str) -> Result<Exit, Exit> {
+    let path = format!("/v1/operations/{}", segment(id));
+    let mut told = 0;
+    loop {
+        let operation = remote.call(Call::get(&path))?.json;
+        let events = remote.call(Call::get(format!("{path}/events")))?.json;
+        let items = events.get("items").and_then(Value::as_array);
+        let items = items.map(Vec::as_slice).unwrap_or_default();
+        if !remote.json {
+            for event in items.iter().skip(told) {
+                let word = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+                output::say(&format!(
+                    "{}  {}: {}",
+                    word("at"),
+                    word("what"),
+                    word("detail")
+                ));
+            }
+        }
+        told = items.len();
+        let state = operation["state"].as_str().unwrap_or_default();
+        let ended = !operation["ended_at"].is_null();
+        if ended || state == "blocked" {
+            if remote.json {
+                output::machine("operation", &operation);
+            } else {
+                output::say(&format!("operation {id} is {state}"));
+            }
+            return Ok(exit_of(state));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn exit_of(state: &str) -> Exit {
+    match state {
+        "done" => Exit::Ok,
+        "partly" | "blocked" => Exit::Partly,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,50 @@
+//! What was considered, and what it waits for: also when there is nothing to do.
+//!
+//! Owns the shape of a report. Must not decide.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The planner's account of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// One line for each site that the question is about.
+    pub sites: Vec<Considered>,
+    /// What stands against the plan as a whole.
+    pub objections: Vec<Objection>,
+}
+
+/// A site that was considered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Considered {
+    /// The site.
+    pub site: String,
+    /// `moves`, `nothing-to-do`, `parked` or `refused`.
+    pub verdict: String,
+    /// Why.
+    pub why: String,
+    /// What happens to its instances: `resumed`, `parked`.
+    pub fate: Option<String>,
+    /// What the switch will wait for.
+    pub waits_for: Vec<String>,
+}
+
+/// Something that forbids the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Objection {
+    /// The rule, by the name under which it is overridden; `None`: no word can override it.
+    pub rule: Option<String>,
+    /// The site, if it is about one.
+    pub site: Option<String>,
+    /// Why.
+    pub why: String,
+    /// Whether it was overridden.
+    pub overridden: bool,
+}
+
+impl Report {
+    /// What still forbids the plan.
+    pub fn standing(&self) -> impl Iterator<Item = &Objection> {
+        self.objections.iter().filter(|one| !one.overridden)
+    }
+}

@@ -1,0 +1,116 @@
+//! Requests for a site that is being switched wait a moment instead of failing.
+//!
+//! Owns the wait and its limits. Must not choose where a request goes: after the wait it is resolved anew. Nothing of a
+//! held request has been sent.
+
+use super::{Asked, Pipeline};
+use crate::classify::Class;
+use crate::context::Context;
+use crate::forward::body::Body;
+use crate::problem::{Problem, Reason, Sent};
+use crate::resolve::Target;
+use crate::resolve::route::{Asking, Purpose, Route};
+use crate::topology::{Group, Topology};
+use http::Response;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Requests of this router that are held at a time (limit `held_requests`); the next one is refused at once.
+const HELD_MAX: usize = 1_000;
+/// Longest hold; then the answer is `site-switching`. Shorter than what clients commonly wait.
+const HOLD_MAX: Duration = Duration::from_secs(8);
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// One place among the held requests.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Place> {
+        let taken = HELD.fetch_add(1, Ordering::Relaxed);
+        let place = Place;
+        (taken < HELD_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pipeline {
+    /// Forwards; a request that met a switch on its way, and was not sent, is routed once more.
+    pub(super) async fn sent(
+        &self,
+        topology: &Topology,
+        context: &mut Context,
+        asked: &mut Asked<'_>,
+        mut target: Target,
+    ) -> Result<(Target, Response<Body>), Problem> {
+        // Only such a site can be switched under way.
+        let mut spare = if target.site.installations.len() > 1 {
+            asked.outgoing.copy()
+        } else {
+            None
+        };
+        loop {
+            context.routed(&target);
+            let outgoing = asked.outgoing.take();
+            let answered = self.forward(context, &target, outgoing, &asked.class).await;
+            let refused = match answered {
+                Ok(answer) => return Ok((target, answer)),
+                Err(problem) => problem,
+            };
+            let met = refused.reason == Reason::SiteSwitching && refused.not_sent == Sent::Never;
+            match spare.take() {
+                Some(again) if met => asked.outgoing = again,
+                Some(_) | None => return Err(refused),
+            }
+            let asking = Asking {
+                addressed: asked.addressed.as_deref(),
+                user: asked.user.clone(),
+                purpose: Purpose::Send,
+            };
+            match self
+                .route(topology, asked.group, &asked.class, &asking)
+                .await?
+            {
+                Route::One(now) => target = now,
+                Route::New | Route::Every | Route::Merge => return Err(refused),
+            }
+        }
+    }
+
+    /// Where a request goes, once its site is not being switched any more.
+    pub(super) async fn route(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        class: &Class,
+        asking: &Asking<'_>,
+    ) -> Result<Route, Problem> {
+        let deadline = crate::clock::now() + HOLD_MAX;
+        loop {
+            let refused = match self.resolver.resolve(topology, group, class, asking).await {
+                Ok(route) => return Ok(route),
+                Err(problem) => problem,
+            };
+            let site = refused
+                .site
+                .filter(|_| refused.reason == Reason::SiteSwitching)
+                .and_then(|site| topology.site(site));
+            let left = deadline.saturating_duration_since(crate::clock::now());
+            let Some(site) = site.filter(|_| !left.is_zero()) else {
+                return Err(refused);
+            };
+            let Some(_place) = Place::take() else {
+                crate::telemetry::metrics::limit_hit("held_requests");
+                return Err(refused);
+            };
+            if !site.live.switched(left).await {
+                return Err(refused);
+            }
+        }
+    }
+}

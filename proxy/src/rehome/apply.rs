@@ -1,0 +1,223 @@
+//! From a plan to an operation: everything is checked again.
+//!
+//! Owns the checks before an operation begins, and an operator's words to one that runs. Must not take its steps.
+
+use super::audit::Actor;
+use super::gather;
+use super::work::{Abort, Work};
+use crate::clock;
+use crate::decide::plan::{Plan, Question, Verb};
+use crate::decide::{Report, plan};
+use homing_config::Config;
+use homing_mapping_store::operation::{Ends, NewOperation, OperationRecord, PlanRecord, Progress};
+use homing_mapping_store::store;
+use homing_mapping_store::switch::Rule;
+use homing_mapping_store::{Generation, Handle, SiteId};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Why a plan is not applied, or an operation does not do what an operator wants.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store refuses or is away.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// No such plan or operation.
+    #[error("there is no {0}")]
+    Unknown(String),
+    /// The world is not the plan's any more.
+    #[error("the plan is stale: {0}; plan again")]
+    Stale(String),
+    /// The plan says to do nothing.
+    #[error("the plan has nothing to do")]
+    Nothing,
+    /// Something forbids it.
+    #[error("{why}")]
+    Refused {
+        /// The rule, where a word can override it.
+        rule: Option<String>,
+        why: String,
+    },
+}
+
+/// Makes a plan and keeps it.
+pub async fn make(
+    store: &Handle,
+    config: &Config,
+    question: &Question,
+    actor: &Actor,
+) -> Result<(Plan, Report), Error> {
+    let world = gather::world(store, config).await?;
+    let (made, report) = plan(question, &world, clock::wall());
+    store
+        .put_plan(&PlanRecord {
+            hash: made.hash(),
+            verb: made.verb.as_str().to_owned(),
+            subject: made.subject.text(),
+            body: made.canonical(),
+            created_by: actor.name.clone(),
+            created_at: clock::wall(),
+        })
+        .await?;
+    Ok((made, report))
+}
+
+/// A plan out of the store.
+pub async fn kept(store: &Handle, hash: &str) -> Result<Plan, Error> {
+    let record = store.plan(hash).await?;
+    let record = record.ok_or_else(|| Error::Unknown(format!("plan {hash}")))?;
+    let corrupt = |why: String| Error::Store(store::Error::Corrupt(why));
+    let plan: Plan = serde_json::from_str(&record.body)
+        .map_err(|error| corrupt(format!("plan {hash}: {error}")))?;
+    if plan.hash() == hash {
+        Ok(plan)
+    } else {
+        Err(corrupt(format!(
+            "plan {hash} is not what was kept under its hash"
+        )))
+    }
+}
+
+/// Begins the operation of a plan, if the plan still is what this world asks for.
+pub async fn apply(
+    store: &Handle,
+    config: &Config,
+    hash: &str,
+    actor: &Actor,
+) -> Result<OperationRecord, Error> {
+    let plan = check(store, config, hash).await?;
+    let sites = plan
+        .moves
+        .iter()
+        .map(|one| (SiteId::named(&one.site), Generation(one.generation)))
+        .collect();
+    let operation = NewOperation {
+        id: Uuid::now_v7(),
+        plan: hash.to_owned(),
+        verb: plan.verb.as_str().to_owned(),
+        subject: plan.subject.text(),
+        sites,
+        state: "running".to_owned(),
+        body: Work::new(plan.clone(), actor).body(),
+    };
+    let detail = json!({ "operation": operation.id.to_string(), "plan": hash });
+    let action = format!("{}.apply", plan.verb.as_str());
+    let entry = actor.entry(&action, &plan.subject.text(), &detail);
+    Ok(store.begin_operation(&operation, &entry).await?)
+}
+
+/// The plan, made again from what is true now.
+pub async fn check(store: &Handle, config: &Config, hash: &str) -> Result<Plan, Error> {
+    let kept = kept(store, hash).await?;
+    let now = clock::wall();
+    if now.0 > kept.expires_at {
+        return Err(Error::Stale("it has expired".to_owned()));
+    }
+    let question = Question {
+        verb: kept.verb,
+        subject: kept.subject.clone(),
+        to: single_target(&kept),
+        fenced_by: kept.fenced_by.clone(),
+        overrides: kept
+            .overrides
+            .iter()
+            .filter_map(|name| Rule::parse(name))
+            .collect(),
+    };
+    let world = gather::world(store, config).await?;
+    // What moved on since is no reason of its own to refuse: it is stale.
+    for one in &kept.moves {
+        let site = world.sites.iter().find(|site| site.name == one.site);
+        let found = site.map(|site| site.generation.0);
+        if found != Some(one.generation) {
+            return Err(Error::Stale(format!(
+                "site {} is not at generation {} any more",
+                one.site, one.generation
+            )));
+        }
+    }
+    let (again, report) = plan(&question, &world, now);
+    if let Some(objection) = report.standing().next() {
+        return Err(Error::Refused {
+            rule: objection.rule.clone(),
+            why: objection.why.clone(),
+        });
+    }
+    if again.moves != kept.moves {
+        return Err(Error::Stale(
+            "what is true now asks for other moves".to_owned(),
+        ));
+    }
+    if kept.moves.is_empty() {
+        return Err(Error::Nothing);
+    }
+    Ok(kept)
+}
+
+/// A plan for one site says where it goes; asked again it has to go to the same place.
+fn single_target(plan: &Plan) -> Option<String> {
+    match (plan.verb, &plan.moves[..]) {
+        (Verb::Evacuate, _) => None,
+        (_, [only]) => Some(only.to.clone()),
+        (_, _) => None,
+    }
+}
+
+/// What an operator may say to an operation that has not ended.
+#[derive(Clone, Debug)]
+pub enum Word {
+    /// Go on after an order has failed.
+    Resume,
+    /// Go back, where that is safe.
+    Abort {
+        /// The statement that the new place is fenced.
+        fenced_by: Option<String>,
+    },
+}
+
+/// Says it.
+pub async fn say(
+    store: &Handle,
+    id: Uuid,
+    expected: Option<Generation>,
+    word: Word,
+    actor: &Actor,
+) -> Result<OperationRecord, Error> {
+    let record = store.operation(id).await?;
+    let record = record.ok_or_else(|| Error::Unknown(format!("operation {id}")))?;
+    let mut work = Work::of(&record)?;
+    let (what, detail) = match word {
+        Word::Resume => {
+            for one in work.moves.iter_mut().filter(|one| !one.step.is_last()) {
+                one.attempt += 1;
+                one.note = String::new();
+            }
+            ("resume", actor.name.clone())
+        }
+        Word::Abort { fenced_by } => {
+            work.abort = Some(Abort {
+                actor: actor.name.clone(),
+                reason: actor.reason.clone(),
+                fenced_by,
+            });
+            ("abort", actor.name.clone())
+        }
+    };
+    let entry = actor.entry(
+        &format!("operation.{what}"),
+        &record.subject,
+        &json!({ "operation": id.to_string() }),
+    );
+    let progress = Progress {
+        id,
+        expected: expected.unwrap_or(record.generation),
+        state: "running".to_owned(),
+        body: work.body(),
+        ends: Ends::No,
+        what: what.to_owned(),
+        detail,
+    };
+    let record = store.operation_progress(&progress).await?;
+    store.audit_append(&entry).await?;
+    Ok(record)
+}

@@ -1,0 +1,104 @@
+//! The picture of the world that a plan is made from.
+//!
+//! Owns reading it from store and configuration. Must not decide. The picture need not be of one instant: whatever is
+//! decided from it is compared again, in the store, by generation.
+
+use crate::decide::world::{Agent, Installation, Recovery, Safety, Seen, Site, World};
+use homing_config::Config;
+use homing_config::settings as config;
+use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
+use homing_mapping_store::operation::Observation;
+use homing_mapping_store::store::Error;
+use homing_mapping_store::{Handle, agent::AgentRecord};
+
+/// Reads everything that a plan depends on.
+pub async fn world(store: &Handle, config: &Config) -> Result<World, Error> {
+    let (_, records) = store.registry().await?;
+    let assignments = store.assignments().await?;
+    let agents = store.agents().await?;
+    let observations = store.observations().await?;
+    let sites = assignments.iter().filter_map(|assignment| {
+        let record = records
+            .iter()
+            .find(|record| record.site == assignment.site)?;
+        Some(site(config, record, assignment, &agents, &observations))
+    });
+    Ok(World {
+        sites: sites.collect(),
+        safety: safety(config),
+    })
+}
+
+fn safety(config: &Config) -> Safety {
+    Safety {
+        freeze: config.safety.freeze,
+        cool_down: config.safety.cool_down,
+        survivors_capacity: config.safety.survivors_capacity,
+        share_at_once: config.safety.share_at_once,
+        quorum: config.safety.quorum,
+    }
+}
+
+fn site(
+    config: &Config,
+    record: &SiteRecord,
+    assignment: &Assignment,
+    agents: &[AgentRecord],
+    observations: &[Observation],
+) -> Site {
+    let declared = config
+        .sites
+        .iter()
+        .find(|site| site.name == record.site.name());
+    let installations = record.installations.iter().map(|one| Installation {
+        name: one.name.clone(),
+        zone: one.zone.clone(),
+        agents: agents_of(agents, record, &one.name),
+    });
+    // What is said of another installation than the one that serves now says nothing of this one.
+    let seen = observations
+        .iter()
+        .filter(|one| one.site == record.site && one.installation == assignment.installation)
+        .map(|one| {
+            let seen = if one.seen == "down" {
+                Seen::Down
+            } else {
+                Seen::Up
+            };
+            (one.router.clone(), seen)
+        });
+    Site {
+        name: record.site.name().to_owned(),
+        weight: declared.map_or(0, |site| site.weight),
+        ready: record.state == SiteState::Ready,
+        recovery: declared.map(|site| recovery(site.recovery)),
+        installations: installations.collect(),
+        serving: assignment.installation.clone(),
+        pending: assignment
+            .pending
+            .as_ref()
+            .map(|pending| pending.installation.clone()),
+        generation: assignment.generation,
+        seen: seen.collect(),
+    }
+}
+
+/// The agents of one installation.
+pub fn agents_of(agents: &[AgentRecord], record: &SiteRecord, installation: &str) -> Vec<Agent> {
+    agents
+        .iter()
+        .filter(|agent| {
+            agent.report.site == record.site && agent.report.installation == installation
+        })
+        .map(Agent::of)
+        .collect()
+}
+
+fn recovery(declared: config::Recovery) -> Recovery {
+    match declared {
+        config::Recovery::SharedData => Recovery::SharedData,
+        config::Recovery::Replica { max_lag } => Recovery::Replica { max_lag },
+        config::Recovery::Park => Recovery::Park,
+        config::Recovery::Evacuate => Recovery::Evacuate,
+    }
+}

@@ -1,0 +1,266 @@
+//! Two routers on one PostgreSQL store, a site `a` with one installation and a site `b` with two.
+//!
+//! Owns the origins, which number every arrival across all of them, and a load. Must not judge what a switch does.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use homing_harness::{
+    clock::eventually,
+    fake_site::{FakeSite, Reply},
+    faults::FaultProxy,
+    ports::loopback,
+    postgres::Cluster,
+    router::{self, Router},
+    sql::Database,
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CLIENTS: usize = 6;
+
+/// Waits are short, so that tests are.
+const TIMES: &str = r#"
+[lease]
+router = "1s"
+site = "1s"
+renew_every = "100ms"
+margin = "100ms"
+
+[safety]
+cool_down = "0ms"
+
+[[dialect]]
+name = "shop"
+rules = [
+  { method = "POST", path = "/orders", class = "create", kind = "order", learn = { body = "/id" } },
+  { path = "/orders/{id}/**", class = "keyed", kind = "order", key = { path = "id" } },
+]
+"#;
+
+/// An origin that numbers what arrives.
+pub(super) struct Origin {
+    site: FakeSite,
+    arrivals: Arc<Mutex<Vec<u64>>>,
+    sick: Arc<AtomicBool>,
+}
+
+impl Origin {
+    async fn start(name: &'static str, clock: Arc<AtomicU64>) -> Result<Origin> {
+        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let sick = Arc::new(AtomicBool::new(false));
+        let (noted, ill) = (Arc::clone(&arrivals), Arc::clone(&sick));
+        let made = AtomicUsize::new(0);
+        let site = FakeSite::start(move |seen| {
+            if seen.target == "/health" {
+                let status = if ill.load(Ordering::SeqCst) { 500 } else { 200 };
+                return Reply::json(status, &json!({}));
+            }
+            let at = clock.fetch_add(1, Ordering::SeqCst);
+            noted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(at);
+            let number = made.fetch_add(1, Ordering::SeqCst);
+            Reply::json(200, &json!({ "id": format!("{name}-{number}") }))
+        })
+        .await?;
+        Ok(Origin {
+            site,
+            arrivals,
+            sick,
+        })
+    }
+
+    /// Its health probe fails from now on, or passes again.
+    pub(super) fn sick(&self, sick: bool) {
+        self.sick.store(sick, Ordering::SeqCst);
+    }
+
+    /// Requests that arrived, probes aside.
+    pub(super) fn count(&self) -> usize {
+        self.numbers().len()
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.arrivals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Everything a test of this file needs.
+pub(super) struct World {
+    pub(super) store: Database,
+    pub(super) routers: [Arc<Router>; 2],
+    pub(super) b1: Origin,
+    pub(super) b2: Origin,
+    /// Between the second router and the store.
+    pub(super) network: FaultProxy,
+    _a: Origin,
+}
+
+impl World {
+    pub(super) async fn start(name: &str) -> Result<World> {
+        let clock = Arc::new(AtomicU64::new(0));
+        let a = Origin::start("a", Arc::clone(&clock)).await?;
+        let b1 = Origin::start("b1", Arc::clone(&clock)).await?;
+        let b2 = Origin::start("b2", clock).await?;
+        let store = Cluster::shared()?.fresh_database("rehome")?;
+        let network = FaultProxy::start(loopback(store.port()), 7).await?;
+        let site_b = format!(
+            "{TIMES}\n[[site]]\nname = \"b\"\ndialect = \"shop\"\nhealth = {{ path = \"/health\" }}\n\
+             recovery = {{ mode = \"shared-data\" }}\n\
+             [[site.installation]]\nname = \"b-1\"\nzone = \"eu-1\"\nendpoints = [\"{}\"]\n\
+             [[site.installation]]\nname = \"b-2\"\nzone = \"eu-2\"\nendpoints = [\"{}\"]\n",
+            b1.site.endpoint(""),
+            b2.site.endpoint("")
+        );
+        let start = |router: &'static str, url: String| {
+            router::Builder::new(router)
+                .store(&url)
+                .site_with(
+                    "a",
+                    "shop",
+                    &[&a.site.endpoint("")],
+                    "health = { path = \"/health\" }",
+                )
+                .tables(&site_b)
+                .start()
+        };
+        let (r1, r2) = tokio::try_join!(
+            start("r1", store.url()),
+            start("r2", store.url_through(network.port()))
+        )
+        .with_context(|| name.to_owned())?;
+        Ok(World {
+            store,
+            routers: [Arc::new(r1), Arc::new(r2)],
+            b1,
+            b2,
+            network,
+            _a: a,
+        })
+    }
+
+    pub(super) async fn orders_at_b(&self, count: usize) -> Result<Vec<String>> {
+        self.orders_at("b", count).await
+    }
+
+    /// Orders of which all routers know that they live at this site.
+    pub(super) async fn orders_at(&self, site: &str, count: usize) -> Result<Vec<String>> {
+        let client = self.routers[0].client("");
+        let mut orders = Vec::new();
+        let tries = AtomicUsize::new(0);
+        while orders.len() < count {
+            let answer = client.post("/orders", &json!({})).await?.expect(200)?;
+            if answer.header("homing-site") == Some(site) {
+                orders.push(answer.member("id")?);
+            }
+            ensure!(
+                tries.fetch_add(1, Ordering::SeqCst) < 100 * count,
+                "hardly any order at {site}"
+            );
+        }
+        for order in &orders {
+            eventually("the other router knows it", PATIENCE, async || {
+                let other = self.routers[1].client("");
+                let answer = other.get(&format!("/orders/{order}")).await?;
+                Ok((answer.status == 200).then_some(()))
+            })
+            .await?;
+        }
+        Ok(orders)
+    }
+
+    /// Nothing arrived at the first place after the second one had got its first request.
+    pub(super) fn one_place_at_a_time(&self) -> Result<()> {
+        let (first, second) = (self.b1.numbers(), self.b2.numbers());
+        let (last, begin) = (first.iter().max(), second.iter().min());
+        if let (Some(last), Some(begin)) = (last, begin) {
+            ensure!(
+                last < begin,
+                "request {last} arrived at b-1 after request {begin} at b-2"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Clients that read and write orders through both routers until they are stopped.
+pub(super) struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    clients: JoinSet<Vec<String>>,
+}
+
+impl Load {
+    pub(super) fn start(world: &World, orders: &[String]) -> Load {
+        let (stop, answered) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let mut clients = JoinSet::new();
+        for number in 0..CLIENTS {
+            let client = world.routers[number % 2].client("");
+            let orders = orders.to_vec();
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            clients.spawn(async move {
+                let mut failed = Vec::new();
+                for round in 0.. {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let order = &orders[(number + round) % orders.len()];
+                    let answer = match round % 3 {
+                        0 => client.get(&format!("/orders/{order}")).await,
+                        1 => {
+                            client
+                                .post(&format!("/orders/{order}/pay"), &json!({}))
+                                .await
+                        }
+                        _ => client.post("/orders", &json!({})).await,
+                    };
+                    match answer {
+                        Ok(answer) if answer.status == 200 => {
+                            answered.fetch_add(1, Ordering::SeqCst);
+                        }
+                        Ok(answer) => failed.push(format!("{} {}", answer.status, answer.text())),
+                        Err(error) => failed.push(format!("{error:#}")),
+                    }
+                }
+                failed
+            });
+        }
+        Load {
+            stop,
+            answered,
+            clients,
+        }
+    }
+
+    /// Waits for so many more answers.
+    pub(super) async fn has_gone_on(&self, more: usize) -> Result<()> {
+        let wanted = self.answered.load(Ordering::SeqCst) + more;
+        eventually("the load goes on", PATIENCE, async || {
+            Ok((self.answered.load(Ordering::SeqCst) >= wanted).then_some(()))
+        })
+        .await
+    }
+
+    /// What did not go well.
+    pub(super) async fn stop(mut self) -> Result<Vec<String>> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut failed = Vec::new();
+        while let Some(client) = self.clients.join_next().await {
+            failed.extend(client?);
+        }
+        Ok(failed)
+    }
+}
