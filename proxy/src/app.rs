@@ -21,6 +21,7 @@ use crate::rehome::Executor;
 use crate::resolve::known::{Known, suffix_parse};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
+use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use handover::Beginning;
 use homing_config::settings as config;
@@ -138,14 +139,7 @@ impl Router {
                 limits: Arc::clone(&limits),
             },
         ));
-        let executor = Arc::new(Executor::new(
-            Arc::clone(&store),
-            Arc::clone(&topology),
-            Arc::clone(&registrar) as Arc<dyn probe::Identities>,
-            looks(&config),
-            pipeline.via.clone(),
-            Arc::clone(&config),
-        ));
+        let executor = Arc::new(executor(&config, &store, &topology, &registrar, &pipeline));
         let admin = Arc::new(admin::State {
             executor,
             config: Arc::clone(&config),
@@ -290,6 +284,23 @@ impl Router {
             );
         }
     }
+}
+
+fn executor(
+    config: &Arc<Config>,
+    store: &Handle,
+    topology: &Arc<ArcSwap<Topology>>,
+    registrar: &Arc<Registrar>,
+    pipeline: &Pipeline,
+) -> Executor {
+    Executor::new(
+        Arc::clone(store),
+        Arc::clone(topology),
+        Arc::clone(registrar) as Arc<dyn probe::Identities>,
+        looks(config),
+        pipeline.via.clone(),
+        Arc::clone(config),
+    )
 }
 
 /// How sites are looked at.

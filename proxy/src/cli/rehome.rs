@@ -135,20 +135,12 @@ impl Act {
         if !self.remote.json {
             show(&made);
         }
-        match verdict(&made) {
-            Exit::Ok if moves(&made).is_empty() => {
-                if self.remote.json {
-                    output::machine("plan", &made);
-                }
-                return Ok(Exit::Ok);
+        let verdict = verdict(&made);
+        if verdict != Exit::Ok || moves(&made).is_empty() {
+            if self.remote.json {
+                output::machine("plan", &made);
             }
-            Exit::Ok => {}
-            refused => {
-                if self.remote.json {
-                    output::machine("plan", &made);
-                }
-                return Ok(refused);
-            }
+            return Ok(verdict);
         }
         let hash = made["hash"].as_str().unwrap_or_default();
         apply(&self.remote, hash, &self.word)

@@ -175,13 +175,8 @@ impl Attempt {
         let mut connection = match connection {
             Ok(connection) => connection,
             Err(error) => {
-                endpoint
-                    .avoid_until_ms
-                    .store(clock::monotonic_ms() + AVOID_MS, Ordering::Relaxed);
-                endpoint.broke();
-                target.report(Evidence::ConnectFailed);
                 self.last = Some(crate::telemetry::chain(&error));
-                self.tried.push(endpoint.number);
+                self.pass_over(target, &endpoint);
                 return Step::Again;
             }
         };
@@ -196,11 +191,10 @@ impl Attempt {
             Repeat::Safe => outgoing.copy(),
             Repeat::Never => None,
         };
-        let lease = Lease::new(connection, Arc::clone(&endpoint), self.permit.take());
-        if let Err(problem) = target.still_serves() {
-            lease.give_back();
-            return Step::Failed(Box::new(problem));
-        }
+        let lease = match self.count(target, connection, &endpoint) {
+            Ok(lease) => lease,
+            Err(problem) => return Step::Failed(problem),
+        };
         match send(lease, outgoing, times).await {
             Ok(answer) => {
                 target.report(Evidence::Answered);
@@ -230,6 +224,32 @@ impl Attempt {
                     }
                     _ => Step::Failed(Box::new(self.maybe_sent(target, repeat, kind))),
                 }
+            }
+        }
+    }
+
+    fn pass_over(&mut self, target: &Target, endpoint: &Endpoint) {
+        endpoint
+            .avoid_until_ms
+            .store(clock::monotonic_ms() + AVOID_MS, Ordering::Relaxed);
+        endpoint.broke();
+        target.report(Evidence::ConnectFailed);
+        self.tried.push(endpoint.number);
+    }
+
+    /// From here on the request runs there, unless another installation has begun to serve meanwhile.
+    fn count(
+        &mut self,
+        target: &Target,
+        connection: pool::Connection,
+        endpoint: &Arc<Endpoint>,
+    ) -> Result<Lease, Box<Problem>> {
+        let lease = Lease::new(connection, Arc::clone(endpoint), self.permit.take());
+        match target.still_serves() {
+            Ok(()) => Ok(lease),
+            Err(problem) => {
+                lease.give_back();
+                Err(Box::new(problem))
             }
         }
     }

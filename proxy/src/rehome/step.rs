@@ -382,7 +382,17 @@ fn after(step: Step, error: &Error) -> Outcome {
         Error::Refused { .. } | Error::Busy(_) | Error::Unknown { .. } if step != Step::Begin => {
             Outcome::Waits(format!("blocked: {why}"))
         }
-        _ => Outcome::To(Step::Failed, why),
+        Error::Refused { .. }
+        | Error::Busy(_)
+        | Error::Unknown { .. }
+        | Error::Stale { .. }
+        | Error::Corrupt(_)
+        | Error::Schema(_)
+        | Error::Url { .. }
+        | Error::Locked(_)
+        | Error::InUse { .. }
+        | Error::NotAssigned { .. }
+        | Error::Limit(..) => Outcome::To(Step::Failed, why),
     }
 }
 

@@ -15,12 +15,14 @@ use crate::{Kind, RoutingKey, SiteId};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
+type Run = dyn for<'s> Fn(&'s Handle) -> BoxFuture<'s, Result<(), Error>>;
+
 /// A change that is tried.
 pub(super) struct Change {
     pub(super) name: &'static str,
     /// Said again after a lost answer, it changes nothing.
     pub(super) repeatable: bool,
-    pub(super) run: Box<dyn for<'s> Fn(&'s Handle) -> BoxFuture<'s, Result<(), Error>>>,
+    pub(super) run: Box<Run>,
 }
 
 fn change<F>(name: &'static str, run: F) -> Change
@@ -162,23 +164,17 @@ fn switch(round: u128, name: &str, at: Generation) -> Switch {
 
 /// Every change, in an order in which each has what it needs. Each round ends with another incarnation.
 pub(super) fn changes(round: u128) -> Vec<Change> {
+    let parts = [content(round), control(round), leaving(round)];
+    parts.into_iter().flatten().collect()
+}
+
+fn named(round: u128) -> String {
+    format!("site-{round}")
+}
+
+/// Mappings, pins and sites.
+fn content(round: u128) -> Vec<Change> {
     let first = Generation::first(u16::from(round > 1));
-    let name = format!("site-{round}");
-    let named = move || name.clone();
-    let (n6, n7, n8, n9, n10) = (
-        named.clone(),
-        named.clone(),
-        named.clone(),
-        named.clone(),
-        named.clone(),
-    );
-    let (n1, n2, n3, n4, n5) = (
-        named.clone(),
-        named.clone(),
-        named.clone(),
-        named.clone(),
-        named.clone(),
-    );
     let moved = key(round * 100);
     let pinned = moved.clone();
     vec![
@@ -186,7 +182,7 @@ pub(super) fn changes(round: u128) -> Vec<Change> {
             Box::pin(async move { store.ship(&shipment(round)).await.map(drop) })
         }),
         change("register", move |store| {
-            let records = [record("a"), record("b"), record(&n1())];
+            let records = [record("a"), record("b"), record(&named(round))];
             Box::pin(async move { store.register("r1", &records).await.map(drop) })
         }),
         change("change a mapping", move |store| {
@@ -209,11 +205,11 @@ pub(super) fn changes(round: u128) -> Vec<Change> {
             })
         }),
         change("identify a site", move |store| {
-            let site = site(&n2());
+            let site = site(&named(round));
             Box::pin(async move { store.set_identity(site, None, "one", &audit()).await })
         }),
         change("drain a site", move |store| {
-            let site = site(&n3());
+            let site = site(&named(round));
             Box::pin(async move {
                 let state = SiteState::Draining;
                 store
@@ -222,24 +218,31 @@ pub(super) fn changes(round: u128) -> Vec<Change> {
                     .map(drop)
             })
         }),
+    ]
+}
+
+/// What re-homing writes.
+fn control(round: u128) -> Vec<Change> {
+    let first = Generation::first(u16::from(round > 1));
+    vec![
         change("give an order", move |store| {
-            let order = order(round, &n4(), first);
+            let order = order(round, &named(round), first);
             Box::pin(async move { store.order(&order, &audit()).await.map(drop) })
         }),
         change("report as an agent", move |store| {
-            let report = report(&n6(), first);
+            let report = report(&named(round), first);
             Box::pin(async move { store.report(&report, 60_000).await.map(drop) })
         }),
         change("begin an operation", move |store| {
-            let operation = operation(round, &n7(), first);
+            let operation = operation(round, &named(round), first);
             Box::pin(async move { store.begin_operation(&operation, &audit()).await.map(drop) })
         }),
         change("begin a switch", move |store| {
-            let switch = switch(round, &n8(), first);
+            let switch = switch(round, &named(round), first);
             Box::pin(async move { store.begin_switch(&switch, &audit()).await.map(drop) })
         }),
         change("note a fence", move |store| {
-            let (site, at) = (site(&n9()), Generation(first.0 + 1));
+            let (site, at) = (site(&named(round)), Generation(first.0 + 1));
             Box::pin(async move {
                 store
                     .note_fence(site, at, "proof", &audit())
@@ -248,11 +251,17 @@ pub(super) fn changes(round: u128) -> Vec<Change> {
             })
         }),
         change("complete a switch", move |store| {
-            let (site, at) = (site(&n10()), Generation(first.0 + 1));
+            let (site, at) = (site(&named(round)), Generation(first.0 + 1));
             Box::pin(async move { store.complete_switch(site, at, &audit()).await.map(drop) })
         }),
+    ]
+}
+
+/// What goes, and what belongs to no site.
+fn leaving(round: u128) -> Vec<Change> {
+    vec![
         change("unregister", move |store| {
-            let site = site(&n5());
+            let site = site(&named(round));
             Box::pin(async move { store.unregister(site, &audit()).await })
         }),
         change("learn a suffix", move |store| {
