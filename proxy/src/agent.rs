@@ -290,8 +290,9 @@ async fn means(agent: &Agent) -> Result<(Means, Accepting), Error> {
         }
         Fence::Command => Ok((Means::Command(hooks(agent)), None)),
         Fence::Engine => Err(Error::Unable(
-            "mode `engine` is not offered yet: Homing's own engine does not check the site's generation inside its \
-             transactions. Use mode `relay` in front of its PostgreSQL database, or mode `command`"
+            "mode `engine` is not offered by the agent: Homing's own engine checks the site's generation inside its \
+             transactions, and is switched with `PUT /homing/site`. Beside it use mode `relay` in front of its PostgreSQL \
+             database, or mode `command`"
                 .into(),
         )),
     }

@@ -31,7 +31,7 @@ const CLOCK: [&str; 2] = ["Instant::now", "SystemTime::now"];
 const HTTP: [&str; 4] = ["hyper::", "http::", "axum::", "StatusCode"];
 
 /// `(path prefix, words that code below it must not contain, why)`.
-const FORBIDDEN: [(&str, &[&[&str]], &str); 11] = [
+const FORBIDDEN: [(&str, &[&[&str]], &str); 12] = [
     (
         "config/src",
         &[
@@ -80,6 +80,11 @@ const FORBIDDEN: [(&str, &[&[&str]], &str); 11] = [
         "proxy/src/dialect",
         &[&RUNTIME, &CLOCK, &STORE],
         "a dialect is data and pure functions",
+    ),
+    (
+        "proxy/src/agent/fence",
+        &[&RUNTIME, &CLOCK, &STORE],
+        "whether an installation may serve is decided purely",
     ),
     (
         "proxy/src/gate",
