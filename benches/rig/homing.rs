@@ -48,6 +48,12 @@ impl AccessLog {
     }
 }
 
+/// A running router and its admin listener.
+pub struct Router {
+    pub contender: Contender,
+    pub admin: u16,
+}
+
 pub fn start(
     folder: &Path,
     workers: usize,
@@ -55,6 +61,18 @@ pub fn start(
     store: Store<'_>,
     log: AccessLog,
 ) -> Result<Contender> {
+    Ok(with(folder, workers, sites, store, log, "")?.contender)
+}
+
+/// With more sections in its configuration.
+pub fn with(
+    folder: &Path,
+    workers: usize,
+    sites: &Sites,
+    store: Store<'_>,
+    log: AccessLog,
+    more: &str,
+) -> Result<Router> {
     let name = log.contender();
     let lines = match log {
         AccessLog::Off => "off".to_owned(),
@@ -72,7 +90,7 @@ pub fn start(
     let mut text = format!(
         "[router]\nname = \"bench\"\nthreads = {workers}\n\
          [[listen]]\nbind = \"127.0.0.1:{port}\"\n[admin]\nbind = \"127.0.0.1:{admin}\"\n\
-         [store]\nurl = {url:?}\njournal = \"{here}/journal\"\n[telemetry]\naccess_log = {lines:?}\n"
+         [store]\nurl = {url:?}\njournal = \"{here}/journal\"\n[telemetry]\naccess_log = {lines:?}\n{more}\n"
     );
     for (number, port) in sites.ports().iter().enumerate() {
         writeln!(
@@ -85,5 +103,6 @@ pub fn start(
     std::fs::write(&config, text)?;
     let binary = paths::homing_binary()?.display().to_string();
     let args = vec!["serve".into(), "-c".into(), config.into()];
-    Contender::start(name, folder, &binary, args, port, &sites.probe_path())
+    let contender = Contender::start(name, folder, &binary, args, port, &sites.probe_path())?;
+    Ok(Router { contender, admin })
 }

@@ -3,6 +3,7 @@
 //! Owns ids and timings. Must not influence where the request goes.
 
 use crate::clock;
+use crate::dialect::Operation;
 use crate::forward::headers::{Origin, TRACEPARENT, Trust, X_REQUEST_ID};
 use crate::problem::Reason;
 use crate::resolve::RouteSource;
@@ -10,6 +11,7 @@ use homing_mapping_store::{Kind, SiteId};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One request on its way.
@@ -29,7 +31,7 @@ pub struct Context {
     /// Time spent waiting for sites.
     pub site_time: Duration,
     /// Operation of the dialect.
-    pub operation: Option<String>,
+    pub operation: Option<Arc<Operation>>,
     /// Class in the log and metrics.
     pub class: &'static str,
     /// Kind of its key.
@@ -53,7 +55,7 @@ impl Context {
         let taken = headers
             .get(&X_REQUEST_ID)
             .filter(|id| origin.trust == Trust::Trusted && id.len() <= REQUEST_ID_BYTES_MAX);
-        let request_id = taken.cloned().unwrap_or_else(|| hex(&[random()]));
+        let request_id = taken.cloned().unwrap_or_else(new_id);
         let trace = headers
             .get(&TRACEPARENT)
             .filter(|trace| is_traceparent(trace))
@@ -97,19 +99,34 @@ fn is_traceparent(value: &HeaderValue) -> bool {
 }
 
 fn new_trace() -> HeaderValue {
-    let text = format!("00-{:016x}{:016x}-{:016x}-01", random(), random(), random());
-    HeaderValue::try_from(text).unwrap_or_else(|_| {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    for at in [3, 19, 36] {
+        text[at..at + 16].copy_from_slice(&hex(random()));
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| {
         HeaderValue::from_static("00-00000000000000000000000000000001-0000000000000001-00")
     })
 }
 
-fn hex(numbers: &[u64]) -> HeaderValue {
-    let text: String = numbers
-        .iter()
-        .map(|number| format!("{number:016x}"))
-        .collect();
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+fn new_id() -> HeaderValue {
+    HeaderValue::from_bytes(&hex(random())).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
+
+/// Sixteen digits. Every request needs four such numbers, so no formatter is asked.
+fn hex(number: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    for (byte, pair) in number
+        .to_be_bytes()
+        .into_iter()
+        .zip(text.chunks_exact_mut(2))
+    {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 thread_local! {
     static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(std::thread::current().id()));

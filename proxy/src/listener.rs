@@ -142,11 +142,7 @@ impl Listener {
         } else {
             Trust::Untrusted
         };
-        let origin = Origin {
-            peer,
-            trust,
-            scheme,
-        };
+        let origin = Origin::new(peer, trust, scheme);
         match &self.settings.tls {
             Some(tls) => {
                 let accepting = tls.acceptor().accept(Prefixed::new(first.freeze(), stream));

@@ -167,7 +167,7 @@ impl Pipeline {
             &self.name,
             self.settings.load().gate,
         )?;
-        self.rates.take(context.origin, &parts.headers)?;
+        self.rates.take(&context.origin, &parts.headers)?;
         let wish = upgrade::Wish::of(&mut parts);
         let asked = self.classify(topology, context, parts, body).await?;
         let asking = Asking {
@@ -216,7 +216,7 @@ impl Pipeline {
         let uri = parts.uri;
         let recognised = recognise::recognise(topology, &parts.method, &uri, &parts.headers)?;
         let (group, found) = (recognised.group, recognised.found);
-        context.operation = Some(found.operation.name.to_string());
+        context.operation = Some(Arc::clone(found.operation));
         let (payload, sniffed) = self.payload(&found, body).await?;
         let class = group
             .dialect
@@ -239,7 +239,7 @@ impl Pipeline {
         let mut headers = parts.headers;
         headers::towards_site(
             &mut headers,
-            context.origin,
+            &context.origin,
             &self.via,
             &context.request_id,
             &context.trace,

@@ -57,6 +57,12 @@ pub fn passed_here(headers: &HeaderMap, router: &str) -> bool {
 
 /// Takes off everything that concerns only one hop.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if Present::among(headers).any(Present::HOP) {
+        strip(headers);
+    }
+}
+
+fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let nominated: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -89,49 +95,124 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(PROXY_AUTHORIZATION);
 }
 
+/// Which of the headers that matter here are there. One look over the names costs less than a look-up for each, and
+/// most requests have none.
+#[derive(Clone, Copy)]
+struct Present(u8);
+
+impl Present {
+    /// Of one hop only, `TE` among them.
+    const HOP: u8 = 1;
+    const TE: u8 = 2;
+    const EXPECT: u8 = 4;
+    /// Our own, which nobody else may send.
+    const OWN: u8 = 8;
+    /// What proxies say about a client, `X-Forwarded-For` apart.
+    const FORWARDED: u8 = 16;
+
+    fn among(headers: &HeaderMap) -> Present {
+        Present(
+            headers
+                .keys()
+                .fold(0, |found, name| found | Present::sort(name.as_str())),
+        )
+    }
+
+    fn sort(name: &str) -> u8 {
+        match name {
+            "te" => Present::HOP | Present::TE,
+            "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authorization" => Present::HOP,
+            "expect" => Present::EXPECT,
+            "forwarded" | "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port"
+            | "x-forwarded-prefix" => Present::FORWARDED,
+            own if own.starts_with("homing-") => Present::OWN,
+            _ => 0,
+        }
+    }
+
+    fn any(self, of: u8) -> bool {
+        self.0 & of != 0
+    }
+}
+
 /// Where a request came from, as the listener knows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Origin {
     /// The peer's address.
     pub peer: IpAddr,
+    /// The same as text, written once for all requests of a connection.
+    pub name: HeaderValue,
     /// Whether its word is believed.
     pub trust: Trust,
     /// `http` or `https`.
     pub scheme: &'static str,
 }
 
+impl Origin {
+    /// A peer, and what is thought of it.
+    pub fn new(peer: IpAddr, trust: Trust, scheme: &'static str) -> Origin {
+        let name = HeaderValue::try_from(peer.to_string());
+        Origin {
+            peer,
+            name: name.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            trust,
+            scheme,
+        }
+    }
+}
+
+/// How many headers are added at most on the way to a site.
+const ADDED: usize = 8;
+
 /// Prepares a request's headers for the site.
 pub fn towards_site(
     headers: &mut HeaderMap,
-    origin: Origin,
+    origin: &Origin,
     via: &HeaderValue,
     request_id: &HeaderValue,
     trace: &HeaderValue,
 ) {
-    let takes_trailers = headers
-        .get_all(TE)
-        .iter()
-        .filter_map(|te| te.to_str().ok())
-        .any(|te| {
-            te.split(',')
-                .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
-        });
-    strip_hop_by_hop(headers);
-    // The listener has answered it; the site would answer a second time.
-    headers.remove(EXPECT);
+    headers.reserve(ADDED);
+    let mut present = Present::among(headers);
+    let takes_trailers = present.any(Present::TE)
+        && headers
+            .get_all(TE)
+            .iter()
+            .filter_map(|te| te.to_str().ok())
+            .any(|te| {
+                te.split(',')
+                    .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+            });
+    if present.any(Present::HOP) {
+        strip(headers);
+        // Some of the others may have been nominated.
+        present = Present::among(headers);
+    }
+    if present.any(Present::EXPECT) {
+        // The listener has answered it; the site would answer a second time.
+        headers.remove(EXPECT);
+    }
     if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    let own: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("homing-"))
-        .cloned()
-        .collect();
-    for name in own {
-        headers.remove(name);
+    if present.any(Present::OWN) {
+        let own: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with("homing-"))
+            .cloned()
+            .collect();
+        for name in own {
+            headers.remove(name);
+        }
     }
-    forwarded(headers, origin);
+    forwarded(headers, origin, present);
     headers.append(VIA, via.clone());
     headers.insert(&X_REQUEST_ID, request_id.clone());
     if !headers.contains_key(&TRACEPARENT) {
@@ -139,45 +220,48 @@ pub fn towards_site(
     }
 }
 
-fn forwarded(headers: &mut HeaderMap, origin: Origin) {
-    let peer = origin.peer.to_string();
+fn forwarded(headers: &mut HeaderMap, origin: &Origin, mut present: Present) {
     let chain = match origin.trust {
-        Trust::Trusted => {
-            let before: Vec<&str> = headers
-                .get_all(&X_FORWARDED_FOR)
-                .iter()
-                .filter_map(|v| v.to_str().ok())
-                .collect();
-            if before.is_empty() {
-                peer
-            } else {
-                format!("{}, {peer}", before.join(", "))
-            }
-        }
+        Trust::Trusted => chain(headers, origin),
         Trust::Untrusted => {
-            for name in [
-                &FORWARDED,
-                &X_FORWARDED_PROTO,
-                &X_FORWARDED_HOST,
-                &X_FORWARDED_PORT,
-                &X_FORWARDED_PREFIX,
-            ] {
-                headers.remove(name);
+            if present.any(Present::FORWARDED) {
+                for name in [
+                    &FORWARDED,
+                    &X_FORWARDED_PROTO,
+                    &X_FORWARDED_HOST,
+                    &X_FORWARDED_PORT,
+                    &X_FORWARDED_PREFIX,
+                ] {
+                    headers.remove(name);
+                }
+                present = Present(0);
             }
-            peer
+            origin.name.clone()
         }
     };
-    if let Ok(chain) = HeaderValue::try_from(chain) {
-        headers.insert(&X_FORWARDED_FOR, chain);
-    }
-    if !headers.contains_key(&X_FORWARDED_PROTO) {
+    headers.insert(&X_FORWARDED_FOR, chain);
+    let told = |headers: &HeaderMap, name: &HeaderName| {
+        present.any(Present::FORWARDED) && headers.contains_key(name)
+    };
+    if !told(headers, &X_FORWARDED_PROTO) {
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
     }
-    if !headers.contains_key(&X_FORWARDED_HOST)
+    if !told(headers, &X_FORWARDED_HOST)
         && let Some(host) = headers.get(HOST).cloned()
     {
         headers.insert(&X_FORWARDED_HOST, host);
     }
+}
+
+/// What a trusted peer says about those before it, and itself.
+fn chain(headers: &HeaderMap, origin: &Origin) -> HeaderValue {
+    let mut chain: Vec<&str> = headers
+        .get_all(&X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .collect();
+    chain.extend(origin.name.to_str());
+    HeaderValue::try_from(chain.join(", ")).unwrap_or_else(|_| origin.name.clone())
 }
 
 #[cfg(test)]
@@ -194,15 +278,11 @@ mod tests {
 
     fn sent(lines: &[(&'static str, &'static str)], trust: Trust) -> HeaderMap {
         let mut headers = headers(lines);
-        let origin = Origin {
-            peer: "192.0.2.7".parse().unwrap(),
-            trust,
-            scheme: "http",
-        };
+        let origin = Origin::new("192.0.2.7".parse().unwrap(), trust, "http");
         let value = HeaderValue::from_static("1.1 r1");
         towards_site(
             &mut headers,
-            origin,
+            &origin,
             &value,
             &HeaderValue::from_static("id"),
             &HeaderValue::from_static("t"),
@@ -253,6 +333,51 @@ mod tests {
         assert_eq!(untrusted["x-forwarded-for"], "192.0.2.7");
         assert_eq!(untrusted["x-forwarded-proto"], "http");
         assert!(!untrusted.contains_key("homing-site") && !trusted.contains_key("homing-site"));
+    }
+
+    #[test]
+    fn every_name_that_is_taken_off_is_found_by_the_look_at_names() {
+        let one = |name: &HeaderName| Present::sort(name.as_str());
+        for name in [
+            &KEEP_ALIVE,
+            &PROXY_CONNECTION,
+            &TE,
+            &TRANSFER_ENCODING,
+            &UPGRADE,
+            &CONNECTION,
+            &PROXY_AUTHENTICATE,
+            &PROXY_AUTHORIZATION,
+        ] {
+            assert_eq!(one(name) & Present::HOP, Present::HOP, "{name}");
+        }
+        for name in [
+            &FORWARDED,
+            &X_FORWARDED_PROTO,
+            &X_FORWARDED_HOST,
+            &X_FORWARDED_PORT,
+            &X_FORWARDED_PREFIX,
+        ] {
+            assert_eq!(one(name), Present::FORWARDED, "{name}");
+        }
+        assert_eq!(one(&EXPECT), Present::EXPECT);
+        assert_eq!(one(&HOMING_SITE), Present::OWN);
+        assert_eq!(one(&HOST), 0);
+    }
+
+    #[test]
+    fn what_connection_nominates_is_made_anew() {
+        let lines = &[
+            ("connection", "x-forwarded-proto, x-forwarded-for"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "203.0.113.9"),
+            ("expect", "100-continue"),
+        ];
+        for trust in [Trust::Trusted, Trust::Untrusted] {
+            let sent = sent(lines, trust);
+            assert_eq!(sent["x-forwarded-proto"], "http");
+            assert_eq!(sent["x-forwarded-for"], "192.0.2.7");
+            assert!(!sent.contains_key("expect"));
+        }
     }
 
     #[test]

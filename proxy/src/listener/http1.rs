@@ -9,6 +9,7 @@ use super::tap::Tap;
 use super::{Limits, Listener, tap};
 use crate::forward::headers::Origin;
 use crate::forward::upgrade::Allowed;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,6 +34,7 @@ pub(super) async fn serve<S>(
     let tap = Tap::new(stream, tapped(limits), Arc::clone(&shared));
     let service = service_fn(|mut request| {
         let (pipeline, shared) = (Arc::clone(&listener.pipeline), Arc::clone(&shared));
+        let origin = origin.clone();
         let running = shared.begin();
         if running.asks_for_upgrade() {
             // The tunnel outlives this connection's parser and counts as open as long as it lasts.
@@ -53,19 +55,26 @@ pub(super) async fn serve<S>(
             )
         }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if limits.gate.headers != HYPERS_HEADERS_MAX {
+        // A number of one's own makes hyper fill a table of that size for each request.
+        builder.max_headers(limits.gate.headers);
+    }
+    let connection = builder
         .timer(TokioTimer::new())
         // The tap has its own deadlines, of which it can say which one was reached.
         .header_read_timeout(None)
-        .max_headers(limits.gate.headers)
         .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
         .serve_connection(TokioIo::new(tap), service)
         .with_upgrades();
     let mut connection = pin!(connection);
+    // Asked only when it has news, not with every request.
+    let mut end = FuturesUnordered::from_iter([end]);
     tokio::select! {
+        biased;
         // What a client did wrong on its own connection concerns nobody else.
         _ = connection.as_mut() => return,
-        () = end => {}
+        _ = end.next() => {}
     }
     // A kept connection that is closed while its client sends looks like a failure. So the next answer says
     // `Connection: close`, and only what stays idle is closed by us.
@@ -77,6 +86,8 @@ pub(super) async fn serve<S>(
     }
 }
 
+/// How many headers hyper takes when it is not told a number.
+const HYPERS_HEADERS_MAX: usize = 100;
 /// hyper insists on this much.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 

@@ -56,6 +56,7 @@ pub(super) async fn serve<S>(
     let service = service_fn(|mut request| {
         let (pipeline, running) = (Arc::clone(&listener.pipeline), shared.begin());
         let (streaming, within) = (Arc::clone(&listener.streaming), limits.write);
+        let origin = origin.clone();
         as_http1(&mut request);
         async move {
             let answer = pipeline.handle(request, origin).await;

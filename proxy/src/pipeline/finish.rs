@@ -11,12 +11,15 @@ use crate::forward::headers::{HOMING_INSTALLATION, HOMING_SITE, X_REQUEST_ID, st
 use crate::forward::{rescue, upgrade};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
-use crate::telemetry::access_log::{AccessLog, Blame, Line, rfc3339};
+use crate::telemetry::access_log::{AccessLog, Blame, Line};
 use crate::telemetry::metrics::{Done, metrics};
 use crate::topology::Topology;
 use http::header::{CONNECTION, UPGRADE, VIA};
 use http::{HeaderValue, Response, StatusCode, Version};
 use std::sync::atomic::Ordering;
+
+/// How many headers are added to an answer.
+const ADDED: usize = 5;
 
 impl Context {
     /// What the request is.
@@ -68,6 +71,7 @@ impl Pipeline {
         let protocol = (status == StatusCode::SWITCHING_PROTOCOLS)
             .then(|| headers.remove(UPGRADE))
             .flatten();
+        headers.reserve(ADDED);
         strip_hop_by_hop(headers);
         if let Some(protocol) = protocol {
             upgrade::grant(headers, &protocol);
@@ -115,13 +119,16 @@ fn log(
     let write = move |ended: Ended| {
         let total = clock::now().duration_since(context.began);
         log.line(&Line {
-            time: rfc3339(clock::wall()),
+            time: clock::wall(),
             request_id: context.request_id.to_str().unwrap_or_default(),
             trace_id: context.trace_id(),
-            peer: context.origin.peer.to_string(),
+            peer: context.origin.name.to_str().unwrap_or_default(),
             method: context.method.as_str(),
             path: context.uri.path(),
-            operation: context.operation.as_deref(),
+            operation: context
+                .operation
+                .as_deref()
+                .map(|operation| &*operation.name),
             class: context.class,
             key_kind: context.key_kind.map(homing_mapping_store::Kind::name),
             source: context.source,
@@ -135,9 +142,9 @@ fn log(
             },
             bytes: ended.bytes,
             whole: ended.whole == Whole::Yes,
-            head_ms: took.as_secs_f64() * 1e3,
-            total_ms: total.as_secs_f64() * 1e3,
-            site_ms: context.site_time.as_secs_f64() * 1e3,
+            head: took,
+            total,
+            site_time: context.site_time,
         });
     };
     match body {

@@ -55,7 +55,7 @@ impl Rates {
     }
 
     /// Counts a request, unless its client has made too many.
-    pub(super) fn take(&self, origin: Origin, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(super) fn take(&self, origin: &Origin, headers: &HeaderMap) -> Result<(), Problem> {
         let limited = self.0.load();
         let Some(limited) = &*limited else {
             return Ok(());
@@ -113,7 +113,7 @@ impl Limited {
 }
 
 /// Whose request it is.
-fn client(origin: Origin, headers: &HeaderMap) -> IpAddr {
+fn client(origin: &Origin, headers: &HeaderMap) -> IpAddr {
     let named = match origin.trust {
         Trust::Trusted => headers
             .get_all("x-forwarded-for")
@@ -136,11 +136,7 @@ mod tests {
     use super::*;
 
     fn origin(peer: &str, trust: Trust) -> Origin {
-        Origin {
-            peer: peer.parse().unwrap(),
-            trust,
-            scheme: "http",
-        }
+        Origin::new(peer.parse().unwrap(), trust, "http")
     }
 
     #[test]
@@ -151,21 +147,21 @@ mod tests {
             origin("192.0.2.2", Trust::Untrusted),
         );
         for _ in 0..1_000 {
-            assert!(rates.take(eager, &headers).is_ok(), "no limit was set");
+            assert!(rates.take(&eager, &headers).is_ok(), "no limit was set");
         }
         rates.set(5);
         let passed = (0..50)
-            .filter(|_| rates.take(eager, &headers).is_ok())
+            .filter(|_| rates.take(&eager, &headers).is_ok())
             .count();
         assert!((5..10).contains(&passed), "{passed}");
         rates.set(5);
-        let refused = rates.take(eager, &headers).unwrap_err();
+        let refused = rates.take(&eager, &headers).unwrap_err();
         assert_eq!(refused.status(), 429);
         assert!(refused.retry_after.unwrap() <= Duration::from_millis(200));
         assert!(refused.detail.contains(LIMIT));
-        assert!(rates.take(calm, &headers).is_ok());
+        assert!(rates.take(&calm, &headers).is_ok());
         rates.set(0);
-        assert!(rates.take(eager, &headers).is_ok());
+        assert!(rates.take(&eager, &headers).is_ok());
     }
 
     #[test]
@@ -182,7 +178,7 @@ mod tests {
             ("2001:db8:1:2:3:4:5:6", Trust::Untrusted, "2001:db8:1:2::"),
             ("::ffff:192.0.2.1", Trust::Untrusted, "192.0.2.1"),
         ] {
-            let client = client(origin(peer, trust), &headers);
+            let client = client(&origin(peer, trust), &headers);
             assert_eq!(client, expected.parse::<IpAddr>().unwrap(), "{peer}");
         }
     }

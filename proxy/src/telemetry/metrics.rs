@@ -168,27 +168,22 @@ impl Metrics {
 
     /// Counts one finished request.
     pub fn request(&self, done: Done) {
-        let handles = HANDLES.with_borrow_mut(|known| {
-            known
+        HANDLES.with_borrow_mut(|known| {
+            let (counter, seconds) = known
                 .entry((done.site, done.class, done.source, done.code))
                 .or_insert_with(|| {
                     let site = done.site.map_or("", SiteId::name);
                     let source = done.source.map_or("", RouteSource::as_str);
-                    let counter = self.requests.with_label_values(&[
-                        site,
-                        done.class,
-                        source,
-                        &done.code.to_string(),
-                    ]);
+                    let code = done.code.to_string();
+                    let labels = [site, done.class, source, &code];
                     (
-                        counter,
-                        self.request_seconds.with_label_values(&[site, done.class]),
+                        self.requests.with_label_values(&labels),
+                        self.request_seconds.with_label_values(&labels[..2]),
                     )
-                })
-                .clone()
+                });
+            counter.inc();
+            seconds.observe(done.took.as_secs_f64());
         });
-        handles.0.inc();
-        handles.1.observe(done.took.as_secs_f64());
     }
 
     /// The text for `/metrics`.
