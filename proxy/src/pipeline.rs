@@ -151,7 +151,7 @@ impl Pipeline {
         self.finish(&topology, context, answered)
     }
 
-    /// The product in one screen.
+    /// The product in one screen. A request's future is moved as a whole once, so what most requests do not need is boxed.
     async fn answer(
         self: &Arc<Self>,
         topology: &Arc<Topology>,
@@ -180,11 +180,11 @@ impl Pipeline {
             .await?
         {
             Route::One(target) if matches!(asked.class, Class::Create(_)) => {
-                self.start(topology, context, asked, Some(target)).await
+                Box::pin(self.start(topology, context, asked, Some(target))).await
             }
-            Route::New => self.start(topology, context, asked, None).await,
-            Route::Every => self.every(context, asked).await,
-            Route::Merge => self.merge(context, asked).await,
+            Route::New => Box::pin(self.start(topology, context, asked, None)).await,
+            Route::Every => Box::pin(self.every(context, asked)).await,
+            Route::Merge => Box::pin(self.merge(context, asked)).await,
             Route::One(target) => self.one(topology, context, asked, wish, target).await,
         }
     }
@@ -286,7 +286,7 @@ impl Pipeline {
         } else {
             settings.sniff_bytes
         };
-        let sniffed = payload::sniff(body, limit, settings.body_idle).await;
+        let sniffed = Box::pin(payload::sniff(body, limit, settings.body_idle)).await;
         if !everywhere && matches!(sniffed, Ok((_, None))) {
             crate::telemetry::metrics::limit_hit("sniff_bytes");
         }

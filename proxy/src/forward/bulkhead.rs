@@ -72,7 +72,8 @@ impl Bulkhead {
             return Err(Full::Queue);
         }
         let _place = Waiting(&self.waiting);
-        match tokio::time::timeout(self.wait, Arc::clone(&self.running).acquire_owned()).await {
+        let place = Arc::clone(&self.running).acquire_owned();
+        match Box::pin(tokio::time::timeout(self.wait, place)).await {
             Ok(Ok(permit)) => Ok(self.permit(permit)),
             Ok(Err(_)) | Err(_) => Err(Full::Waited),
         }

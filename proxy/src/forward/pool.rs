@@ -173,6 +173,6 @@ pub(super) async fn checkout(
 ) -> Result<Connection, connect::Error> {
     match take(endpoint, idle) {
         Some(connection) => Ok(connection),
-        None => connect::connect(endpoint, connect_within).await,
+        None => Box::pin(connect::connect(endpoint, connect_within)).await,
     }
 }

@@ -163,14 +163,14 @@ impl Attempt {
             return Step::Failed(Box::new(self.exhausted(target)));
         };
         if !endpoint.is_proven()
-            && let Err(problem) = verify::before_use(target, &endpoint).await
+            && let Err(problem) = Box::pin(verify::before_use(target, &endpoint)).await
         {
             return Step::Failed(Box::new(problem));
         }
         let connection = if number == 0 {
             pool::checkout(&endpoint, times.keep, times.connect).await
         } else {
-            connect::connect(&endpoint, times.connect).await
+            Box::pin(connect::connect(&endpoint, times.connect)).await
         };
         let mut connection = match connection {
             Ok(connection) => connection,

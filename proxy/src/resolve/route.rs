@@ -83,14 +83,16 @@ impl Resolver {
                 .keyed(topology, group, keyed, asking.purpose)
                 .await
                 .map(Route::One),
-            Class::Create(create) => self.create(topology, group, create, asking.purpose).await,
+            Class::Create(create) => {
+                Box::pin(self.create(topology, group, create, asking.purpose)).await
+            }
             Class::Any(any) => self.any(group, any, asking).map(Route::One),
             Class::Broadcast(_) => Ok(Route::Every),
             Class::Shared | Class::Local => {
                 self.any(group, &Any::default(), asking).map(Route::One)
             }
             Class::Gather(gather) => {
-                match self.owner(topology, group, gather, asking.purpose).await? {
+                match Box::pin(self.owner(topology, group, gather, asking.purpose)).await? {
                     Some(target) => Ok(Route::One(target)),
                     None => over_sites(group),
                 }
@@ -156,12 +158,13 @@ impl Resolver {
         {
             return self.at(topology, key, home);
         }
-        if let Some(home) = self.stored(key, purpose).await? {
+        // From here on it is rare, and boxed: every request pays for the size of what it may become.
+        if let Some(home) = Box::pin(self.stored(key, purpose)).await? {
             return self.at(topology, key, home);
         }
         match keyed.unknown {
-            Unknown::Locate => self.located(topology, group, key, purpose).await,
-            Unknown::Place => self.placed(topology, group, key, purpose).await,
+            Unknown::Locate => Box::pin(self.located(topology, group, key, purpose)).await,
+            Unknown::Place => Box::pin(self.placed(topology, group, key, purpose)).await,
         }
     }
 
