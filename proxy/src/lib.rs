@@ -23,4 +23,5 @@ pub mod problem;
 pub mod rehome;
 pub mod resolve;
 pub mod telemetry;
+mod timer;
 pub mod topology;

@@ -14,7 +14,6 @@ mod proxy_header;
 mod shared;
 mod stall;
 mod tap;
-mod timer;
 pub mod tls;
 
 use crate::forward::headers::{Origin, Trust};

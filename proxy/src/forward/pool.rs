@@ -7,13 +7,18 @@ use super::bulkhead::{Permit, Wanted};
 use super::connect;
 use super::payload::Payload;
 use crate::clock;
+use crate::timer::Timer;
 use crate::topology::Endpoint;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::task::Poll;
 use std::time::Duration;
 
 /// A connection and what is known about it.
@@ -22,7 +27,14 @@ pub struct Connection {
     /// Set when the site announced the close; an unannounced one means that the engine went away.
     expects_close: Arc<AtomicBool>,
     idle_since_ms: u64,
+    /// For the head of an answer; kept, because one that is new for each request costs more than its wake-ups.
+    timer: Timer,
 }
+
+/// The head of the answer did not come in time.
+pub(super) struct Late;
+
+type Answered = Result<Response<Incoming>, TrySendError<Request<Payload>>>;
 
 thread_local! {
     static POOL: RefCell<Vec<Vec<Connection>>> = const { RefCell::new(Vec::new()) };
@@ -34,12 +46,29 @@ impl Connection {
             sender,
             expects_close,
             idle_since_ms: 0,
+            timer: Timer::default(),
         }
     }
 
     /// The sending half.
     pub(super) fn sender(&mut self) -> &mut SendRequest<Payload> {
         &mut self.sender
+    }
+
+    /// Sends, and waits so long for the head of the answer.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Payload>,
+        within: Duration,
+    ) -> Result<Answered, Late> {
+        let deadline = clock::now() + within;
+        let Connection { sender, timer, .. } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+            Poll::Pending => timer.poll(cx, deadline).map(|()| Err(Late)),
+        })
+        .await
     }
 
     /// One exchange outside any pool.
@@ -117,9 +146,9 @@ impl Lease {
         }
     }
 
-    /// The sending half of the connection.
-    pub(super) fn sender(&mut self) -> Option<&mut SendRequest<Payload>> {
-        self.connection.as_mut().map(Connection::sender)
+    /// The connection.
+    pub(super) fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
     }
 
     /// Tells whether other requests wait for the place at the site.

@@ -6,7 +6,7 @@
 use super::body::{self, Body, Streaming};
 use super::bulkhead::{Full, Permit};
 use super::payload::{self, Payload};
-use super::pool::{self, Lease};
+use super::pool::{self, Late, Lease};
 use super::{connect, verify};
 use crate::clock;
 use crate::observe::Evidence;
@@ -357,14 +357,14 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
         outgoing.payload.holds(place.clone());
     }
     let request = outgoing.into_request();
-    let Some(sender) = lease.sender() else {
+    let Some(connection) = lease.connection() else {
         return Err(Failure::MaybeSent {
             what: "the connection is gone".into(),
             permit: None,
             kind: Broken::Cut,
         });
     };
-    match tokio::time::timeout(times.head, sender.try_send_request(request)).await {
+    match connection.exchange(request, times.head).await {
         Ok(Ok(response)) => {
             let (head, body) = response.into_parts();
             if closes(head.version, &head.headers) {
@@ -412,7 +412,7 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
                 None => Err(Failure::MaybeSent { what, permit, kind }),
             }
         }
-        Err(_) => {
+        Err(Late) => {
             let what = format!("no answer within {:?}", times.head);
             Err(Failure::MaybeSent {
                 what,

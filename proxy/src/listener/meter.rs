@@ -5,10 +5,10 @@
 //! Relies on the HTTP/2 library for everything that a frame means; this only bounds how many of them it must look at.
 
 use super::stall::Stall;
-use super::timer::Timer;
 use crate::clock;
 use crate::gate::rule::Rule;
 use crate::telemetry::metrics;
+use crate::timer::Timer;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -2,9 +2,9 @@
 //!
 //! Owns the deadline of writing. Must not write.
 
-use super::timer::Timer;
 use crate::clock;
 use crate::telemetry::metrics;
+use crate::timer::Timer;
 use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};

@@ -53,7 +53,7 @@ pub struct Line<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub operation: Option<&'a str>,
-    pub class: &'a str,
+    pub class: &'static str,
     pub key_kind: Option<&'a str>,
     pub source: Option<RouteSource>,
     pub site: Option<SiteId>,
@@ -70,9 +70,13 @@ pub struct Line<'a> {
     pub site_time: Duration,
 }
 
+/// A line without its path.
+const BYTES_USUAL: usize = 512;
+
 impl Line<'_> {
     /// The line as JSON, with its line end.
     fn write(&self, to: &mut Vec<u8>) {
+        to.reserve(BYTES_USUAL + self.path.len());
         let mut line = Object::begin(to);
         line.time("time", self.time);
         line.text("request_id", self.request_id);
@@ -81,13 +85,13 @@ impl Line<'_> {
         line.text("method", self.method);
         line.text("path", self.path);
         line.optional("operation", self.operation);
-        line.text("class", self.class);
+        line.known("class", Some(self.class));
         line.optional("key_kind", self.key_kind);
-        line.optional("source", self.source.map(RouteSource::as_str));
+        line.known("source", self.source.map(RouteSource::as_str));
         line.optional("site", self.site.map(SiteId::name));
         line.number("status", u64::from(self.status));
-        line.optional("reason", self.reason.map(Reason::as_str));
-        line.optional("blame", self.blame.map(Blame::as_str));
+        line.known("reason", self.reason.map(Reason::as_str));
+        line.known("blame", self.blame.map(Blame::as_str));
         line.number("bytes", self.bytes);
         line.word("whole", if self.whole { "true" } else { "false" });
         line.millis("head_ms", self.head);

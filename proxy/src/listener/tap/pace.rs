@@ -9,7 +9,7 @@ use super::judge::WaitsFor;
 use crate::clock;
 use crate::gate::rule::Rule;
 use crate::listener::shared::Shared;
-use crate::listener::timer::Timer;
+use crate::timer::Timer;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 

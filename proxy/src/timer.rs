@@ -10,13 +10,13 @@ use tokio::time::Sleep;
 
 /// A timer that may fire early and is then set anew: moving it for every request would cost more than that.
 #[derive(Default)]
-pub(super) struct Timer {
+pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
     /// Fires then.
-    pub(super) fn arm(&mut self, deadline: Instant) {
+    pub(crate) fn arm(&mut self, deadline: Instant) {
         match &mut self.sleep {
             Some(sleep) => sleep.as_mut().reset(deadline.into()),
             None => self.sleep = Some(Box::pin(tokio::time::sleep_until(deadline.into()))),
@@ -24,7 +24,7 @@ impl Timer {
     }
 
     /// Ready when it fires, whatever it was armed for; armed now if it never was.
-    pub(super) fn poll_armed(&mut self, cx: &mut Context<'_>, after: Duration) -> Poll<()> {
+    pub(crate) fn poll_armed(&mut self, cx: &mut Context<'_>, after: Duration) -> Poll<()> {
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
@@ -32,7 +32,7 @@ impl Timer {
     }
 
     /// Ready when the deadline has passed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
