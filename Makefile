@@ -8,12 +8,14 @@ export HOMING_CACHE CARGO_TARGET_DIR
 # The same set of targets in every call, so that cargo never builds a dependency twice with other features.
 BUILD = cargo build --quiet --workspace --lib --bins --tests
 
-.PHONY: help demo demo-operaton test lint deny bench
+.PHONY: help demo demo-operaton test lint fuzz campaign deny bench
 
 help:
 	@echo "make demo    two real engine sites, the router and its admin listener; Ctrl-C leaves nothing behind"
 	@echo "make test    every test, with real engines and real databases"
 	@echo "make lint    formatting, clippy, tidy rules"
+	@echo "make fuzz    what reads foreign bytes, on mutated inputs; FUZZ_SECONDS=60 for each of seven targets"
+	@echo "make campaign  attacks, crowds, hand-overs, reloads and fuzz targets at full length, with figures"
 	@echo "make deny    licences and advisories of all dependencies (needs cargo-deny)"
 	@echo "make bench   the numbers in the documentation"
 
@@ -37,6 +39,19 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo test --quiet --package homing-tests --test e2e -- tidy
+
+# The inputs that read foreign bytes, mutated for FUZZ_SECONDS each, two targets at a time.
+fuzz:
+	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --package homing-tests --test fuzz -- --test-threads=2
+
+# Attacks, crowds, hand-overs, reloads and fuzz targets at full length; prints what was measured.
+campaign:
+	@scripts/prerequisites test
+	@$(BUILD)
+	@rm -f "$(HOMING_CACHE)/campaign.txt"
+	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --package homing-tests --test e2e -- --test-threads=1 attacks:: handover::
+	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" $(MAKE) fuzz
+	@cat "$(HOMING_CACHE)/campaign.txt"
 
 deny:
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed; see https://crates.io/crates/cargo-deny" >&2; exit 1; }

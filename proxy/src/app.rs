@@ -2,6 +2,7 @@
 //!
 //! Owns what is connected to what. Must not decide anything about a request or a site.
 
+mod admin_listener;
 pub mod handover;
 pub mod open_files;
 pub mod reload;
@@ -14,7 +15,10 @@ use crate::control::probers;
 use crate::control::registrar::Registrar;
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
-use crate::listener::{self, tls::Listeners};
+use crate::listener::{
+    self,
+    tls::{Listeners, Speaks, Tls},
+};
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::Pipeline;
 use crate::rehome::Executor;
@@ -79,6 +83,8 @@ pub struct Router {
     pub reloader: Arc<Reloader>,
     /// Certificates of the data listeners.
     pub tls: Listeners,
+    /// Certificates of the admin listener.
+    pub admin_tls: Option<Arc<Tls>>,
     /// What client connections may take; changed by a reload.
     pub limits: Arc<ArcSwap<listener::Limits>>,
     journal: Journal,
@@ -102,6 +108,9 @@ impl Router {
     ) -> Result<Router, Error> {
         let config = Arc::new(loaded.config.clone());
         let tls = Listeners::open(&config.listen)?;
+        let admin_tls = config.admin.tls.as_ref();
+        let admin_tls = admin_tls.map(|files| Tls::open(files, Speaks::Http1));
+        let admin_tls = admin_tls.transpose()?.map(Arc::new);
         let limits = Arc::new(ArcSwap::from_pointee(settings::listener_limits(&config)));
         let store = open_store(&config).await?;
         let (journal, replay) = open_journal(&config, beginning)?;
@@ -158,6 +167,7 @@ impl Router {
             admin,
             reloader,
             tls,
+            admin_tls,
             limits,
             journal,
             store,

@@ -9,7 +9,9 @@ use std::{
 };
 
 use homing_harness::{
+    campaign,
     client::Client,
+    clock::eventually,
     fake_site::{FakeSite, Reply},
     outcome::Promise,
     router::Builder,
@@ -84,7 +86,7 @@ async fn a_new_process_takes_over_without_a_failed_request() -> Promise {
         .start()
         .await?;
     let load = Load::begin(&router.client(""), 8);
-    for _ in 0..3 {
+    for _ in 0..campaign::figure(4, 20) {
         router.hand_over(Duration::from_secs(60)).await?;
     }
     let (asked, failed) = load.end().await?;
@@ -95,6 +97,46 @@ async fn a_new_process_takes_over_without_a_failed_request() -> Promise {
         &failed[..failed.len().min(3)]
     );
     assert!(asked > 100, "only {asked} requests were made");
+    campaign::measured(&format!(
+        "{} hand-overs: {asked} requests, 0 failed",
+        campaign::figure(4, 20)
+    ))?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_under_load_fail_no_request() -> Promise {
+    let site = FakeSite::start(|_| Reply::json(200, &json!({"ok": true}))).await?;
+    let router = Builder::new("reloaded-often")
+        .site_with("a", "things", &[&site.endpoint("")], "weight = 100000")
+        .tables(DIALECT)
+        .start()
+        .await?;
+    let load = Load::begin(&router.client(""), 8);
+    let mut text = std::fs::read_to_string(router.config())?;
+    let reloads = campaign::figure(25, 100);
+    for number in 1..=reloads {
+        text = text.replace(
+            &format!("weight = {}", 100_000 + number - 1),
+            &format!("weight = {}\n", 100_000 + number),
+        );
+        std::fs::write(router.config(), &text)?;
+        router.hang_up()?;
+        eventually("the reload is taken", Duration::from_secs(60), async || {
+            let taken = router.log()?.matches("configuration changed").count();
+            Ok((taken >= number).then_some(()))
+        })
+        .await?;
+    }
+    let (asked, failed) = load.end().await?;
+    assert!(
+        failed.is_empty(),
+        "{} of {asked} failed: {:?}",
+        failed.len(),
+        &failed[..failed.len().min(3)]
+    );
+    assert!(asked > 100, "only {asked} requests were made");
+    campaign::measured(&format!("{reloads} reloads: {asked} requests, 0 failed"))?;
     Ok(())
 }
 
@@ -112,7 +154,7 @@ async fn sigterm_answers_what_runs_before_it_ends() -> Promise {
         .await?;
     let client = router.client("");
     let running = tokio::spawn(async move { client.get("/things/1").await });
-    homing_harness::clock::eventually(
+    eventually(
         "the request has arrived",
         Duration::from_secs(10),
         async || {

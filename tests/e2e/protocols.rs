@@ -1,7 +1,9 @@
 //! What clients may speak: HTTP/2, TLS, websockets, PROXY headers, and the corners of HTTP/1.1.
 
+mod authority;
 mod sites;
 mod tls;
+mod trust;
 
 use std::time::Duration;
 
@@ -266,6 +268,36 @@ async fn trailers_reach_a_client_that_takes_them() -> Promise {
         .await?;
     let trailers = answer.trailers().context("no trailers")?;
     assert_eq!(trailers["x-sum"], "42");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trailers_of_a_request_reach_the_site() -> Promise {
+    let site = RawSite::start(|bytes| {
+        // The head and the body may arrive in two pieces; the answer comes behind the trailer.
+        if bytes.to_ascii_lowercase().contains("x-sum: 42") {
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into()
+        } else {
+            String::new()
+        }
+    })
+    .await?;
+    let router = builder("request-trailers", &site.endpoint())
+        .start()
+        .await?;
+    let mut client = connect(&router).await?;
+    client
+        .write_all(
+            b"POST /app/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+              5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n",
+        )
+        .await?;
+    until(&mut client, "\r\n\r\nok").await?;
+    let sent = site.heads().concat().to_ascii_lowercase();
+    assert!(
+        sent.contains("5\r\nhello\r\n0\r\nx-sum: 42\r\n\r\n"),
+        "{sent}"
+    );
     Ok(())
 }
 

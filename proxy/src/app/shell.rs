@@ -3,26 +3,18 @@
 //! Owns listeners, signals and threads. Must not know what a request is. Relies on pingora-core for accepting, and for
 //! handing sockets to a new process.
 
+use super::admin_listener::AdminListener;
 use super::handover::{self, Beginning};
 use super::reload::Reloader;
 use super::{Error, Router};
 use crate::admin;
-use crate::admin::actor::Actor;
 use crate::listener::{self, Listener, ProxyProtocol};
 use crate::pipeline::Pipeline;
-use crate::telemetry::chain;
 use async_trait::async_trait;
 use homing_config::settings::{Bind, Listen};
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use pingora_core::apps::ServerApp;
 use pingora_core::listeners::Listeners;
-use pingora_core::protocols::Stream;
 use pingora_core::server::configuration::{Opt, ServerConf};
-use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::listening::Service;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -48,7 +40,7 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
         ..ServerConf::default()
     };
     control.block_on(router.start());
-    for tls in router.tls.all() {
+    for tls in router.tls.all().chain(router.admin_tls.clone()) {
         control.spawn(tls.watch());
     }
     let opt = Opt {
@@ -74,6 +66,8 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
         "admin".into(),
         AdminListener {
             service: admin::service(&router.admin),
+            tls: router.admin_tls.clone(),
+            handshake: config.timeouts.handshake,
         },
     );
     admin.threads = Some(1);
@@ -138,49 +132,6 @@ async fn announce(admin: Arc<admin::State>, listeners: Vec<std::net::SocketAddr>
     handover::announce(&admin.config);
     let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
     tracing::info!(router = admin.config.router.name, listen = listeners.join(" "), admin = %admin.config.admin.bind, "ready");
-}
-
-struct AdminListener {
-    service: axum::Router,
-}
-
-#[async_trait]
-impl ServerApp for AdminListener {
-    async fn process_new(
-        self: &Arc<Self>,
-        session: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let actor = Actor::of(&session);
-        let routes = TowerToHyperService::new(self.service.clone());
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(actor.clone());
-            routes.call(request)
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(hyper_util::rt::TokioTimer::new())
-            .serve_connection(TokioIo::new(session), service);
-        let mut connection = std::pin::pin!(connection);
-        let mut shutdown = shutdown.clone();
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!("an admin connection broke: {}", chain(&error));
-                }
-            }
-            () = down(&mut shutdown) => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
-        }
-        None
-    }
-}
-
-/// The server shuts down.
-async fn down(shutdown: &mut ShutdownWatch) {
-    // An error means that the server is gone, which is as good.
-    let _ = shutdown.wait_for(|down| *down).await;
 }
 
 /// SIGTERM: unready, then drained, then out. SIGINT: out. SIGQUIT: sockets to the new process, then drained.

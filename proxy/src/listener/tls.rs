@@ -62,24 +62,35 @@ pub enum Error {
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// What a listener offers to clients (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/2 and HTTP/1.1.
+    Both,
+    /// HTTP/1.1.
+    Http1,
+}
+
 /// A listener's TLS, shared by its connections.
 pub struct Tls {
+    speaks: Speaks,
     files: ArcSwap<ServerTls>,
     config: ArcSwap<ServerConfig>,
 }
 
 impl Tls {
     /// Reads the files.
-    pub fn open(files: &ServerTls) -> Result<Tls, Error> {
-        let read = Read::files(files)?;
+    pub fn open(files: &ServerTls, speaks: Speaks) -> Result<Tls, Error> {
+        let read = Read::files(files, speaks)?;
         Ok(Tls {
+            speaks,
             files: ArcSwap::from_pointee(read.files),
             config: ArcSwap::from_pointee(read.config),
         })
     }
 
     /// What accepts the next connection.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.load_full())
     }
 
@@ -101,7 +112,7 @@ impl Tls {
             }
             seen = now;
             let certificate = files.certificate.display().to_string();
-            match Read::files(&files) {
+            match Read::files(&files, self.speaks) {
                 Ok(read) => {
                     self.take(read);
                     tracing::info!(certificate, "certificates reloaded");
@@ -123,10 +134,10 @@ struct Read {
 }
 
 impl Read {
-    fn files(files: &ServerTls) -> Result<Read, Error> {
+    fn files(files: &ServerTls, speaks: Speaks) -> Result<Read, Error> {
         Ok(Read {
             files: files.clone(),
-            config: config(files)?,
+            config: config(files, speaks)?,
         })
     }
 }
@@ -140,7 +151,7 @@ impl Listeners {
     pub fn open(listen: &[Listen]) -> Result<Listeners, Error> {
         let opened = listen.iter().filter_map(|listen| {
             let tls = listen.tls.as_ref()?;
-            Some(Tls::open(tls).map(|tls| (listen.bind, Arc::new(tls))))
+            Some(Tls::open(tls, Speaks::Both).map(|tls| (listen.bind, Arc::new(tls))))
         });
         Ok(Listeners(opened.collect::<Result<_, _>>()?))
     }
@@ -163,7 +174,8 @@ impl Listeners {
         let mut read = Vec::new();
         for listen in listen {
             if let (Some(tls), Some(files)) = (self.at(listen.bind), &listen.tls) {
-                read.push((tls, Read::files(files)?));
+                let new = Read::files(files, tls.speaks)?;
+                read.push((tls, new));
             }
         }
         Ok(move || read.into_iter().for_each(|(tls, read)| tls.take(read)))
@@ -192,7 +204,7 @@ fn stamps(files: &ServerTls) -> Vec<Option<(SystemTime, u64)>> {
     paths(files).map(stamp).collect()
 }
 
-fn config(files: &ServerTls) -> Result<ServerConfig, Error> {
+fn config(files: &ServerTls, speaks: Speaks) -> Result<ServerConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pairs = std::iter::once((&files.certificate, &files.key)).chain(
         files
@@ -219,7 +231,10 @@ fn config(files: &ServerTls) -> Result<ServerConfig, Error> {
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = match speaks {
+        Speaks::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Speaks::Http1 => vec![b"http/1.1".to_vec()],
+    };
     // A new ticketer for each reading of the files: nobody resumes what other authorities allowed.
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Settings)?;
     Ok(config)

@@ -30,6 +30,8 @@ macro_rules! whys {
 whys! {
     /// No connection.
     Unreachable = "unreachable";
+    /// A connection, but its certificate is not trusted, or there is no TLS at all.
+    Untrusted = "no trusted TLS";
     /// A connection, but no answer in time.
     Slow = "no answer in time";
     /// An answer that is not a healthy one (the engine has lost its database, for example).

@@ -10,6 +10,7 @@ use crate::dialect::Health;
 use crate::forward::connect;
 use crate::forward::payload::Payload;
 use crate::forward::pool::Connection;
+use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use crate::topology::{Endpoint, HealthProbe, IdentityProbe, Installation, Site};
 use bytes::Bytes;
@@ -216,6 +217,13 @@ async fn questions(
     let mut connection = match connect::connect(endpoint, within).await {
         Ok(connection) => connection,
         Err(connect::Error::Timeout { .. }) => return Evidence::ProbeFailed(Why::Slow),
+        Err(error @ connect::Error::Tls { .. }) => {
+            // Said once: while the site is down its state says it.
+            if !matches!(site.live.observed(), Observed::Down(_)) {
+                tracing::warn!(site = %site.id, "{}", chain(&error));
+            }
+            return Evidence::ProbeFailed(Why::Untrusted);
+        }
         Err(_) => return Evidence::ProbeFailed(Why::Unreachable),
     };
     connection.will_close();

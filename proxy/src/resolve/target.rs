@@ -170,6 +170,7 @@ fn refusal(site: &Site, view: &SiteView) -> Problem {
     };
     let error = match observed {
         Observed::Down(Why::Slow) => "connection_timeout",
+        Observed::Down(Why::Untrusted) => "tls_certificate_error",
         Observed::Down(_) | Observed::Unknown | Observed::Healthy | Observed::Suspect(_) => {
             "destination_unavailable"
         }

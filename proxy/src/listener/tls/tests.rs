@@ -114,7 +114,7 @@ async fn the_asked_name_chooses_the_certificate() {
     let mut files = authority.files(&["a.test"]);
     let other = authority.issue("other", &["b.test", "*.c.test"]);
     files.more = vec![other.clone()];
-    let tls = Tls::open(&files).unwrap();
+    let tls = Tls::open(&files, Speaks::Both).unwrap();
     let client = authority.client(None);
     assert_eq!(
         shake(&tls, &client, "a.test").await.unwrap(),
@@ -136,7 +136,7 @@ async fn without_a_certificate_of_the_authority_a_client_is_refused() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let mut files = authority.files(&["a.test"]);
     files.client_ca = Some(authority.path("ca.pem"));
-    let tls = Tls::open(&files).unwrap();
+    let tls = Tls::open(&files, Speaks::Both).unwrap();
     let known = authority.client(Some(authority.issue("client", &["me"])));
     assert!(shake(&tls, &known, "a.test").await.is_ok());
     assert!(
@@ -152,7 +152,7 @@ async fn without_a_certificate_of_the_authority_a_client_is_refused() {
 async fn a_changed_file_is_taken_and_a_broken_one_is_not() {
     let authority = Authority::new();
     let files = authority.files(&["a.test"]);
-    let tls = Arc::new(Tls::open(&files).unwrap());
+    let tls = Arc::new(Tls::open(&files, Speaks::Both).unwrap());
     let watching = tokio::spawn(Arc::clone(&tls).watch());
     let client = authority.client(None);
     let first = shake(&tls, &client, "a.test").await.unwrap();
@@ -225,7 +225,7 @@ fn what_cannot_be_used_is_refused_with_its_file() {
         (with_authority(garbage.clone()), garbage),
         (more, good.key),
     ] {
-        let error = Tls::open(&files).map(|_| ()).unwrap_err();
+        let error = Tls::open(&files, Speaks::Both).map(|_| ()).unwrap_err();
         let text = crate::telemetry::chain(&error);
         assert!(text.contains(&at.display().to_string()), "{text}");
     }
