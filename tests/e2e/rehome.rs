@@ -17,9 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The old place needs no fence of its own in these tests: it is an origin that does nothing by itself.
 const FENCED: &str = "it does nothing by itself";
 
+/// Seconds of a lease that nothing waits for.
+const LONG: u64 = 30;
+/// Seconds of a lease whose end is waited for.
+const SHORT: u64 = 4;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switchover_under_load_fails_no_request_and_never_lets_two_places_serve() -> Promise {
-    let world = World::start("switchover").await?;
+    let world = World::start("switchover", LONG).await?;
     let orders = world.orders_at_b(8).await?;
     let load = Load::start(&world, &orders);
     load.has_gone_on(100).await?;
@@ -69,7 +74,7 @@ async fn a_switchover_under_load_fails_no_request_and_never_lets_two_places_serv
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_applies_one_wins_and_what_is_stale_or_forbidden_is_refused() -> Promise {
-    let world = World::start("applies").await?;
+    let world = World::start("applies", LONG).await?;
     let [r1, r2] = &world.routers;
 
     // Nothing proves that the old place is fenced: no plan, exit 3. A site that is not down: no failover.
@@ -115,7 +120,7 @@ async fn homing_at(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_router_goes_on_where_the_leader_was_killed() -> Promise {
-    let world = World::start("leader").await?;
+    let world = World::start("leader", SHORT).await?;
     let orders = world.orders_at_b(2).await?;
     world.b2.sick(true);
     let begun = json(
@@ -175,7 +180,7 @@ async fn another_router_goes_on_where_the_leader_was_killed() -> Promise {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operation_that_cannot_go_on_is_taken_back() -> Promise {
-    let world = World::start("abort").await?;
+    let world = World::start("abort", LONG).await?;
     let orders = world.orders_at_b(2).await?;
     let router = &world.routers[0];
     world.b2.sick(true);
@@ -239,7 +244,7 @@ async fn an_operation_that_cannot_go_on_is_taken_back() -> Promise {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_router_that_slept_through_a_switch_sends_nothing_to_the_old_place() -> Promise {
-    let world = World::start("sleeper").await?;
+    let world = World::start("sleeper", SHORT).await?;
     let orders = world.orders_at_b(2).await?;
     let [awake, asleep] = &world.routers;
     let path = format!("/orders/{}", orders[0]);
@@ -286,7 +291,7 @@ async fn a_router_that_slept_through_a_switch_sends_nothing_to_the_old_place() -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_router_without_the_store_serves_only_what_nobody_else_may_serve() -> Promise {
-    let world = World::start("cut-off").await?;
+    let world = World::start("cut-off", SHORT).await?;
     let at_a = world.orders_at("a", 1).await?;
     let orders = world.orders_at_b(1).await?;
     let [near, cut] = &world.routers;

@@ -29,8 +29,8 @@ const ORDERS: usize = 4;
 
 const TIMES: &str = r#"
 [lease]
-router = "2s"
-site = "2s"
+router = "30s"
+site = "30s"
 renew_every = "200ms"
 
 [safety]
