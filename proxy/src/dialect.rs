@@ -181,6 +181,11 @@ pub trait Dialect: Send + Sync {
     /// Reads the identity out of the answer to [`Dialect::identity`].
     fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String>;
 
+    /// Where the site's database puts rows without a value, if the answer to [`Dialect::identity`] tells.
+    fn read_nulls(&self, _body: &[u8]) -> Option<merge::Nulls> {
+        None
+    }
+
     /// Members that the router's own problem answers carry beside RFC 9457, so that clients of this API show `detail`.
     fn error_members(&self, detail: &str) -> Map<String, Value>;
 

@@ -4,7 +4,7 @@
 //! the tests prove.
 
 use super::fetch::Fetch;
-use super::merge::Plan;
+use super::merge::{Nulls, Plan};
 use super::{
     Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
     facts, path,
@@ -142,6 +142,10 @@ impl Dialect for EngineRest {
 
     fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String> {
         answers::read_identity(status, body)
+    }
+
+    fn read_nulls(&self, body: &[u8]) -> Option<Nulls> {
+        answers::read_nulls(body)
     }
 
     fn error_members(&self, detail: &str) -> Map<String, Value> {

@@ -50,6 +50,8 @@ pub struct Sum {
     pub by: Vec<Box<str>>,
     /// Numbers that are no counters: the first site's word stands.
     pub kept: &'static [&'static str],
+    /// What the sums are ordered by; nothing: as the sites' rows came.
+    pub order: Vec<By>,
     /// Cut after summing.
     pub page: Page,
 }

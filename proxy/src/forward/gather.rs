@@ -139,7 +139,7 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
                 rows.settle(&mut settled, asked.rows);
                 Ok(settled)
             });
-            Ok(rows.merge(sites.collect::<Result<_, _>>()?, Nulls::default()))
+            Ok(rows.merge(sites.collect::<Result<_, _>>()?, nulls(answers)))
         }
         Plan::Count => {
             let counts: Result<Vec<u64>, _> =
@@ -152,6 +152,16 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
         Plan::Concat => merge::concat(&bodies()),
         Plan::Add => merge::added(&bodies()),
         Plan::Copies | Plan::Words(_) | Plan::Refused(_) => Err(merge::Malformed),
+    }
+}
+
+/// The order of rows without a value: the sites' own where they agree, else PostgreSQL's.
+fn nulls(answers: &[Asked]) -> Nulls {
+    let is_low = |asked: &Asked| asked.told.target.site.live.nulls() == Nulls::Low;
+    if !answers.is_empty() && answers.iter().all(is_low) {
+        Nulls::Low
+    } else {
+        Nulls::High
     }
 }
 

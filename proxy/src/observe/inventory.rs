@@ -5,11 +5,12 @@
 use super::accrual::Accrual;
 use super::judge::{Evidence, Observed};
 use crate::clock;
+use crate::dialect::merge::Nulls;
 use arc_swap::ArcSwap;
 use homing_mapping_store::assignment::SiteState;
 use homing_mapping_store::{Generation, SiteId};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -101,6 +102,8 @@ pub struct Live {
     write: Mutex<()>,
     /// Monotonic milliseconds until which this router may believe the assignment without asking the store.
     sure_until_ms: AtomicU64,
+    /// Whether its database puts rows without a value below all others.
+    has_low_nulls: AtomicBool,
 }
 
 impl Default for Live {
@@ -112,6 +115,7 @@ impl Default for Live {
             accrual: Accrual::default(),
             write: Mutex::new(()),
             sure_until_ms: AtomicU64::new(u64::MAX),
+            has_low_nulls: AtomicBool::new(false),
         }
     }
 }
@@ -120,6 +124,21 @@ impl Live {
     /// The view as it is now.
     pub fn view(&self) -> Arc<SiteView> {
         self.view.load_full()
+    }
+
+    /// Where the site's database puts rows without a value, as far as its answers have told.
+    pub fn nulls(&self) -> Nulls {
+        if self.has_low_nulls.load(Ordering::Relaxed) {
+            Nulls::Low
+        } else {
+            Nulls::High
+        }
+    }
+
+    /// The site has told what database it has.
+    pub fn set_nulls(&self, nulls: Nulls) {
+        self.has_low_nulls
+            .store(nulls == Nulls::Low, Ordering::Relaxed);
     }
 
     /// What is observed now.

@@ -285,6 +285,9 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
     let Some(shown) = site.dialect.read_identity(status, &body) else {
         return Err(Why::Sick);
     };
+    if let Some(nulls) = site.dialect.read_nulls(&body) {
+        site.live.set_nulls(nulls);
+    }
     match identities.check(site.id, &shown).await {
         Verdict::Right => Ok(()),
         Verdict::Wrong => Err(Why::WrongIdentity),

@@ -2,6 +2,7 @@
 //!
 //! Owns health, identity, and reading the engines' errors. A body that cannot be read proves nothing.
 
+use crate::dialect::merge::Nulls;
 use crate::dialect::{Ask, Health};
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -91,6 +92,22 @@ pub(super) fn read_identity(status: StatusCode, body: &[u8]) -> Option<String> {
         return None;
     };
     Some(data.installation).filter(|id| !id.is_empty())
+}
+
+/// The engines name their database beside their identity. None of them writes `NULLS FIRST` or `NULLS LAST` in its own
+/// statements, so that the database's habit is the list's.
+pub(super) fn read_nulls(body: &[u8]) -> Option<Nulls> {
+    let data: Value = serde_json::from_slice(body).ok()?;
+    let vendor = data.pointer("/product/internals/database/vendor")?;
+    let vendor = vendor.as_str()?.to_ascii_lowercase();
+    let has = |names: &[&str]| names.iter().any(|name| vendor.contains(name));
+    if has(&["postgres", "oracle", "db2", "cockroach"]) {
+        Some(Nulls::High)
+    } else if has(&["h2", "sqlite", "mysql", "mariadb", "sql server", "mssql"]) {
+        Some(Nulls::Low)
+    } else {
+        None
+    }
 }
 
 /// Clients show `message` and look at `code`; `type` stays the problem's own.

@@ -67,6 +67,20 @@ impl Sorts {
         Ok(Sorts(sorts))
     }
 
+    /// Path and sort key of everything that rows do not hold.
+    #[cfg(test)]
+    pub(super) fn absent(&self) -> Vec<(&str, &str)> {
+        let mut absent: Vec<(&str, &str)> = self
+            .0
+            .iter()
+            .flat_map(|(path, sorts)| sorts.iter().map(|sort| (&**path, sort)))
+            .filter(|(_, sort)| sort.found.is_none())
+            .map(|(path, sort)| (path, &*sort.by))
+            .collect();
+        absent.sort_unstable();
+        absent
+    }
+
     /// What is done with this request.
     pub(super) fn plan(&self, operation: &Operation, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
         let is_post = head.method == Method::POST;
@@ -97,14 +111,15 @@ impl Sorts {
                 page: asked.page,
                 body: None,
             }),
-            Merge::Sum(_) if !asked.sorting.is_empty() => {
-                not_built("sorted statistics over several sites")
-            }
-            Merge::Sum(by) => Plan::Sum(Sum {
-                by: by.clone(),
-                kept: KEPT,
-                page: asked.page,
-            }),
+            Merge::Sum(by) => match self.order(operation, &asked.sorting) {
+                Ok(order) => Plan::Sum(Sum {
+                    by: by.clone(),
+                    kept: KEPT,
+                    order,
+                    page: asked.page,
+                }),
+                Err(plan) => plan,
+            },
             Merge::Copies(_) | Merge::CopiesCount | Merge::One | Merge::Each => Plan::Copies,
             Merge::Single | Merge::Report | Merge::Fetch => {
                 not_built("this report over several sites")
@@ -112,6 +127,35 @@ impl Sorts {
             Merge::Concat => Plan::Concat,
             Merge::Add => Plan::Add,
         }
+    }
+
+    fn known(&self, operation: &Operation) -> &[Sort] {
+        self.0.get(&operation.path).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// What these sort keys are in the rows. `Err`: what is done instead.
+    fn order(
+        &self,
+        operation: &Operation,
+        sorting: &[(Cow<'_, str>, Direction)],
+    ) -> Result<Vec<By>, Plan> {
+        let known = self.known(operation);
+        let mut order = Vec::new();
+        for (by, direction) in sorting {
+            let Some(sort) = known.iter().find(|sort| *sort.by == **by) else {
+                let why = format!("the sort key {by} is not known to this router");
+                return Err(Plan::Words(why));
+            };
+            let Some((member, reading)) = &sort.found else {
+                return Err(Plan::Refused(Refused::Sort(unsortable(by, known))));
+            };
+            order.push(By {
+                member: member.clone(),
+                reading: *reading,
+                direction: *direction,
+            });
+        }
+        Ok(order)
     }
 
     fn rows(&self, operation: &Operation, default: &str, asked: Asked<'_>) -> Plan {
@@ -124,21 +168,11 @@ impl Sorts {
                 body: None,
             });
         }
-        let known = self.0.get(&operation.path).map_or(&[][..], Vec::as_slice);
-        let mut order = Vec::new();
-        for (by, direction) in &asked.sorting {
-            let Some(sort) = known.iter().find(|sort| *sort.by == **by) else {
-                return Plan::Words(format!("the sort key {by} is not known to this router"));
-            };
-            let Some((member, reading)) = &sort.found else {
-                return Plan::Refused(Refused::Sort(unsortable(by, known)));
-            };
-            order.push(By {
-                member: member.clone(),
-                reading: *reading,
-                direction: *direction,
-            });
-        }
+        let mut order = match self.order(operation, &asked.sorting) {
+            Ok(order) => order,
+            Err(plan) => return plan,
+        };
+        let known = self.known(operation);
         let id = known.iter().find(|sort| sort.is_id);
         let by_id = |by: &str| id.is_some_and(|id| *id.by == *by);
         if asked.sorting.iter().any(|(by, _)| by_id(by)) {

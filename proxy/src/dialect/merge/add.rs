@@ -2,6 +2,7 @@
 //!
 //! Owns the arithmetic on parsed answers. Must not know whose answers they are.
 
+use super::key::{self, By, Nulls};
 use super::{Malformed, Sum};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
@@ -85,11 +86,26 @@ pub fn summed(plan: &Sum, lists: &[Bytes]) -> Result<Bytes, Malformed> {
             }
         }
     }
+    let rows = ordered(&plan.order, rows)?;
     let page = rows
         .into_iter()
         .skip(plan.page.first)
         .take(plan.page.max.unwrap_or(usize::MAX));
     Ok(Value::Array(page.collect()).to_string().into())
+}
+
+/// Rows that are equal in what they are ordered by stay as they came.
+fn ordered(order: &[By], rows: Vec<Value>) -> Result<Vec<Value>, Malformed> {
+    if order.is_empty() {
+        return Ok(rows);
+    }
+    let mut keyed = Vec::new();
+    for row in rows {
+        let (keys, _) = key::read(&row.to_string(), order)?;
+        keyed.push((keys, row));
+    }
+    keyed.sort_by(|(one, _), (two, _)| key::compare(order, Nulls::default(), one, two));
+    Ok(keyed.into_iter().map(|(_, row)| row).collect())
 }
 
 fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {

@@ -184,7 +184,7 @@ proptest! {
                 plan.merge(vec![rows], Nulls::High);
             }
             let bodies = [Bytes::from(body)];
-            let sum = Sum { by: vec!["a/b".into()], kept: &[], page: Page::default() };
+            let sum = Sum { by: vec!["a/b".into()], kept: &[], order: Vec::new(), page: Page::default() };
             let _ = (counted(&bodies[0]), union(&bodies), concat(&bodies), added(&bodies), summed(&sum, &bodies));
         }
     }
@@ -236,6 +236,7 @@ fn statistics_are_summed_by_what_they_count() {
     let sum = Sum {
         by,
         kept: &["historyTimeToLive"],
+        order: Vec::new(),
         page: Page::default(),
     };
     let row = |id: &str, instances: i64, incidents: Value| {

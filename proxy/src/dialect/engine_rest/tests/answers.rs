@@ -1,6 +1,7 @@
 //! Promises about errors, health, identity and intents.
 
 use super::*;
+use crate::dialect::merge::Nulls;
 use http::StatusCode;
 
 const BROKEN: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
@@ -69,6 +70,22 @@ fn identity_is_the_installation_of_the_database() {
     );
     assert_eq!(DIALECT.read_identity(StatusCode::OK, b"{}"), None);
     assert_eq!(DIALECT.read_identity(BROKEN, body), None);
+}
+
+#[test]
+fn the_order_of_missing_values_is_that_of_the_database_that_the_engine_names() {
+    let told = |vendor: &str| {
+        let body = json!({"installation": "x", "product": {"internals": {"database": {"vendor": vendor}}}});
+        DIALECT.read_nulls(body.to_string().as_bytes())
+    };
+    for vendor in ["PostgreSQL", "Oracle", "DB2/LINUXX8664"] {
+        assert_eq!(told(vendor), Some(Nulls::High), "{vendor}");
+    }
+    for vendor in ["H2", "SQLite", "MySQL", "MariaDB", "Microsoft SQL Server"] {
+        assert_eq!(told(vendor), Some(Nulls::Low), "{vendor}");
+    }
+    assert_eq!(told("something new"), None);
+    assert_eq!(DIALECT.read_nulls(b"{}"), None);
 }
 
 #[test]
