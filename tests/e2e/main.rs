@@ -14,6 +14,7 @@ mod life;
 mod limits;
 mod locate;
 mod operate;
+mod parked;
 mod protocols;
 mod reconcile;
 mod registry;

@@ -19,16 +19,18 @@ use crate::topology::Site;
 use bytes::Bytes;
 use call::{Answered, Waiting};
 use dashmap::DashMap;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use homing_mapping_store::SiteId;
-use http::{HeaderMap, Method, Response, Uri};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, Response, Uri};
 use line::{Desk, Line};
 use moka::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// One call is parked for no longer: a router that dies strands what is locked within this time only.
 const PARKED_FOR_MAX: Duration = Duration::from_secs(2);
@@ -38,6 +40,8 @@ const EARLY: Duration = Duration::from_millis(100);
 const PARKED_FOR_MIN: Duration = Duration::from_millis(50);
 /// Topic filters remembered (limit `worker_filters`). Over it: the least used is forgotten; its workers then wait in two lines.
 const FILTERS_MAX: u64 = 10_000;
+/// A site that takes longer is not waited for before the next one is asked.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// A filter that nobody asks for is forgotten after this time.
 const FILTER_IDLE: Duration = Duration::from_secs(600);
 
@@ -106,7 +110,7 @@ impl Workers {
         let began = clock::now();
         let line = self
             .lines
-            .get_with(job.fetch.filter, || Arc::new(Line::default()));
+            .get_with(same_work(&job), || Arc::new(Line::default()));
         let mut worker = Worker {
             job: Arc::new(job),
             line,
@@ -114,17 +118,19 @@ impl Workers {
             refused: Vec::new(),
             failed: None,
             missing: Vec::new(),
+            calls: FuturesUnordered::new(),
+            under_way: Vec::new(),
         };
-        let held = worker.pass().await?;
-        let Some(wait) = worker.job.fetch.wait.filter(|_| held.is_empty()) else {
+        let Some(wait) = worker.job.fetch.wait else {
+            let mut held = worker.pass(Which::All).await;
+            if held.is_empty() {
+                held.extend(worker.late().await);
+            }
             return worker.done(held);
         };
-        if worker.is_hopeless() {
-            return worker.done(held);
-        }
         let until = began + wait.saturating_sub(EARLY.min(wait / 10));
         let held = tokio::select! {
-            held = worker.wait(until) => held?,
+            held = worker.first(until) => held,
             _ = draining.wait_for(|draining| *draining) => Vec::new(),
         };
         worker.done(held)
@@ -141,11 +147,69 @@ struct Worker<'w> {
     /// The last error of an engine in trouble.
     failed: Option<Told>,
     missing: Vec<(SiteId, Problem)>,
+    /// Calls that are not answered yet.
+    calls: FuturesUnordered<BoxFuture<'static, Late>>,
+    /// Sites with a call that was made without waiting and is not answered yet.
+    under_way: Vec<SiteId>,
+}
+
+/// Which sites a worker asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those at which no call is parked: where one is, there is no work, and who has parked it tells the others.
+    Unwatched,
+}
+
+/// The same for all workers that want the same work and may see the same of it.
+fn same_work(job: &Job) -> u64 {
+    let account = job.headers.get(AUTHORIZATION);
+    let account = account.map(HeaderValue::as_bytes).unwrap_or_default();
+    xxhash_rust::xxh3::xxh3_64_with_seed(account, job.fetch.filter)
+}
+
+/// What became of a call that was not waited for.
+struct Late {
+    site: Arc<Site>,
+    desk: Arc<Desk>,
+    answered: Option<Answered>,
+}
+
+/// A call that is answered, or not in time, some time later.
+fn later(
+    site: Arc<Site>,
+    desk: Arc<Desk>,
+    asked: oneshot::Receiver<Answered>,
+    within: Duration,
+) -> BoxFuture<'static, Late> {
+    async move {
+        let answered = tokio::time::timeout(within, asked).await;
+        Late {
+            site,
+            desk,
+            answered: answered.ok().and_then(Result::ok),
+        }
+    }
+    .boxed()
 }
 
 impl Worker<'_> {
-    /// Every site once, without waiting, until the worker has all that it asked for.
-    async fn pass(&mut self) -> Result<Vec<Held>, Problem> {
+    /// A pass, and then the wait until there is work or `until`.
+    async fn first(&mut self, until: Instant) -> Vec<Held> {
+        let line = Arc::clone(&self.line);
+        let left = until.saturating_duration_since(clock::now());
+        if let Ok(_turn) = tokio::time::timeout(left, line.pass()).await {
+            let held = self.pass(Which::Unwatched).await;
+            if !held.is_empty() {
+                return held;
+            }
+        }
+        self.wait(until).await
+    }
+
+    /// Each of these sites once, without waiting, until the worker has all that it asked for. A site that is slow does
+    /// not keep the worker from the others' work.
+    async fn pass(&mut self, which: Which) -> Vec<Held> {
         let mut held: Vec<Held> = Vec::new();
         let mut left = self.job.fetch.max;
         self.missing.clear();
@@ -153,7 +217,7 @@ impl Worker<'_> {
             if left == 0 {
                 break;
             }
-            if self.is_refused(site.id) {
+            if self.is_refused(site.id) || self.under_way.contains(&site.id) {
                 continue;
             }
             let desk = self.desks.desk(site.id);
@@ -161,9 +225,18 @@ impl Worker<'_> {
                 self.missing.push((site.id, problem));
                 continue;
             }
-            let asked = call::start(&self.job, &site, Arc::clone(&desk), left, Waiting::Not);
-            let answered = tokio::time::timeout(self.job.within, asked).await;
-            if let Some(more) = self.take(&site, &desk, answered.ok().and_then(Result::ok)) {
+            if which == Which::Unwatched && self.line.is_parked(site.id) {
+                continue;
+            }
+            let mut asked = call::start(&self.job, &site, Arc::clone(&desk), left, Waiting::Not);
+            let patience = PATIENCE.min(self.job.within);
+            let Ok(answered) = tokio::time::timeout(patience, &mut asked).await else {
+                self.under_way.push(site.id);
+                let within = self.job.within.saturating_sub(patience);
+                self.calls.push(later(site, desk, asked, within));
+                continue;
+            };
+            if let Some(more) = self.take(&site, &desk, answered.ok()) {
                 left = left.saturating_sub(more.count());
                 held.push(more);
             }
@@ -172,7 +245,22 @@ impl Worker<'_> {
             // Where there was work there may be more.
             self.line.ring();
         }
-        Ok(held)
+        held
+    }
+
+    /// The first work of the calls that were not waited for, or nothing when all are answered.
+    async fn late(&mut self) -> Option<Held> {
+        while let Some(late) = self.calls.next().await {
+            if let Some(held) = self.arrived(late) {
+                return Some(held);
+            }
+        }
+        None
+    }
+
+    fn arrived(&mut self, late: Late) -> Option<Held> {
+        self.under_way.retain(|site| *site != late.site.id);
+        self.take(&late.site, &late.desk, late.answered)
     }
 
     /// Takes one site's answer, or that there was none in time; gives what it locked, if anything.
@@ -213,53 +301,50 @@ impl Worker<'_> {
     }
 
     /// Waits for work until `until`.
-    async fn wait(&mut self, until: Instant) -> Result<Vec<Held>, Problem> {
-        let mut calls = FuturesUnordered::new();
+    async fn wait(&mut self, until: Instant) -> Vec<Held> {
         let line = Arc::clone(&self.line);
         loop {
             let left = until.saturating_duration_since(clock::now());
             if left.is_zero() || self.is_hopeless() {
-                return Ok(Vec::new());
+                return Vec::new();
             }
             let slice = left.min(PARKED_FOR_MAX);
             if slice >= PARKED_FOR_MIN {
-                for site in line.turn(&self.job.sites) {
-                    let desk = self.desks.desk(site.id);
-                    if self.is_refused(site.id) || desk.avoided(site.id).is_some() {
-                        continue;
-                    }
-                    if let Some(slot) = line.take(site.id) {
-                        let max = self.job.fetch.max;
-                        let asked = call::start(
-                            &self.job,
-                            &site,
-                            Arc::clone(&desk),
-                            max,
-                            Waiting::Parked(slice, slot),
-                        );
-                        let within = slice + self.job.within;
-                        calls.push(async move {
-                            let answered = tokio::time::timeout(within, asked).await;
-                            (site, desk, answered.ok().and_then(Result::ok))
-                        });
-                    }
-                }
+                self.park(slice);
             }
             tokio::select! {
-                Some((site, desk, answered)) = calls.next(), if !calls.is_empty() => {
-                    if let Some(held) = self.take(&site, &desk, answered) {
-                        return Ok(vec![held]);
+                Some(late) = self.calls.next(), if !self.calls.is_empty() => {
+                    if let Some(held) = self.arrived(late) {
+                        return vec![held];
                     }
                 }
                 () = line.rung() => {
-                    let held = self.pass().await?;
+                    let held = self.pass(Which::All).await;
                     if !held.is_empty() {
-                        return Ok(held);
+                        return held;
                     }
                 }
                 // Slots that others hold are looked at again.
                 () = tokio::time::sleep(slice) => {}
             }
+        }
+    }
+
+    /// Parks a call at every site where none is parked for this filter.
+    fn park(&mut self, slice: Duration) {
+        for site in self.line.turn(&self.job.sites) {
+            let desk = self.desks.desk(site.id);
+            let is_asked = self.under_way.contains(&site.id);
+            if is_asked || self.is_refused(site.id) || desk.avoided(site.id).is_some() {
+                continue;
+            }
+            let Some(slot) = self.line.take(site.id) else {
+                continue;
+            };
+            let (max, waiting) = (self.job.fetch.max, Waiting::Parked(slice, slot));
+            let asked = call::start(&self.job, &site, Arc::clone(&desk), max, waiting);
+            let within = slice + self.job.within;
+            self.calls.push(later(site, desk, asked, within));
         }
     }
 
@@ -291,8 +376,15 @@ impl Worker<'_> {
             .missing
             .iter()
             .map(|(site, _)| *site)
-            .chain(self.refused.iter().map(|told| told.target.site.id));
-        let missing: Vec<SiteId> = left_out.collect();
+            .chain(self.refused.iter().map(|told| told.target.site.id))
+            // The worker's time was up before they could say anything.
+            .chain(self.under_way.iter().copied());
+        let mut missing: Vec<SiteId> = left_out.collect();
+        for site in &self.job.sites {
+            if self.line.is_late(site.id) && !missing.contains(&site.id) {
+                missing.push(site.id);
+            }
+        }
         let answer = self
             .job
             .fetch

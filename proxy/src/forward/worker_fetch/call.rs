@@ -99,7 +99,8 @@ async fn parked(
     let began = clock::now();
     let room = desk.room();
     let answered = match &room {
-        Some(_) => ask(job, site, max, Some(slice)).await,
+        // One task only: this is what is stranded when the router dies now. Whoever wants more asks again at once.
+        Some(_) => ask(job, site, 1, Some(slice)).await,
         None => {
             pause(slice, worker).await;
             ask(job, site, max, None).await

@@ -6,21 +6,39 @@ use crate::clock;
 use crate::problem::{Problem, Reason};
 use crate::topology::Site;
 use homing_mapping_store::SiteId;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// A site that did not answer a worker is passed over for this long, so that it does not slow down every other.
 const AVOID_MS: u64 = 1_000;
 
+/// Workers of one filter that ask all sites at a time before they wait. When a crowd comes, the first ones park calls,
+/// and the others need not ask any more.
+const PASSES_MAX: usize = 4;
+/// A parked call that is out for longer comes from a site that does not answer: two seconds, and time
+/// for a busy engine.
+const LATE_MS: u64 = 5_000;
+
 /// All workers of one topic filter.
-#[derive(Default)]
 pub(super) struct Line {
     turn: AtomicUsize,
-    /// Sites at which a call is parked.
-    parked: Mutex<HashSet<SiteId>>,
+    /// Sites at which a call is parked, and since when.
+    parked: Mutex<HashMap<SiteId, u64>>,
     bell: Notify,
+    passes: Semaphore,
+}
+
+impl Default for Line {
+    fn default() -> Line {
+        Line {
+            turn: AtomicUsize::default(),
+            parked: Mutex::default(),
+            bell: Notify::new(),
+            passes: Semaphore::new(PASSES_MAX),
+        }
+    }
 }
 
 /// The right to park a call at one site for one filter.
@@ -43,11 +61,35 @@ impl Line {
 
     /// The slot at this site, if it is free.
     pub(super) fn take(self: &Arc<Line>, site: SiteId) -> Option<Slot> {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        parked.insert(site).then(|| Slot {
+        let mut parked = self.parked();
+        if parked.contains_key(&site) {
+            return None;
+        }
+        parked.insert(site, clock::monotonic_ms());
+        Some(Slot {
             line: Arc::clone(self),
             site,
         })
+    }
+
+    fn parked(&self) -> MutexGuard<'_, HashMap<SiteId, u64>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call is parked at this site.
+    pub(super) fn is_parked(&self, site: SiteId) -> bool {
+        self.parked().contains_key(&site)
+    }
+
+    /// Whether the call that is parked at this site should have come back by now.
+    pub(super) fn is_late(&self, site: SiteId) -> bool {
+        let since = self.parked().get(&site).copied();
+        since.is_some_and(|since| clock::monotonic_ms().saturating_sub(since) > LATE_MS)
+    }
+
+    /// Returns when this worker may ask all sites.
+    pub(super) async fn pass(&self) -> Option<SemaphorePermit<'_>> {
+        self.passes.acquire().await.ok()
     }
 
     /// Wakes the worker that has waited longest.
@@ -70,11 +112,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.line
-            .parked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.site);
+        self.line.parked().remove(&self.site);
     }
 }
 

@@ -1,0 +1,289 @@
+//! Workers that wait by the hundred: no engine is flooded, a dead or slow site keeps nobody from the others' work, and a
+//! router that dies or leaves takes next to nothing with it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use futures_util::future::{join_all, try_join_all};
+use homing_harness::{
+    campaign,
+    client::{Answer, Client},
+    clock::{Stopwatch, eventually},
+    deploy::{self, PAYMENT},
+    engine::Engine,
+    faults::{Fault, FaultProxy},
+    outcome::Promise,
+    pair::Pair,
+    ports::loopback,
+    router::Router,
+};
+use serde_json::{Value, json};
+
+/// Longer than any test: a stranded lock cannot run out unseen.
+const LOCK_MS: u64 = 600_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn direct(engine: &Engine) -> Client {
+    Client::new(loopback(engine.port()), "/engine-rest")
+}
+
+/// One process with a task of this topic at both sites.
+async fn deploy(pair: &Pair, topic: &str) -> Result<()> {
+    let model = PAYMENT
+        .1
+        .replace("process id=\"payment\"", &format!("process id=\"{topic}\""))
+        .replace("topic=\"charge\"", &format!("topic=\"{topic}\""));
+    for engine in [&pair.a, &pair.b] {
+        deploy::deploy(&direct(engine), topic, &[("work.bpmn", &model)])
+            .await?
+            .expect(200)?;
+    }
+    Ok(())
+}
+
+async fn start(engine: &Engine, topic: &str) -> Result<()> {
+    let path = format!("/process-definition/key/{topic}/start");
+    direct(engine).post(&path, &json!({})).await?.expect(200)?;
+    Ok(())
+}
+
+async fn fetch(client: &Client, worker: &str, topic: &str, wait_ms: u64) -> Result<Answer> {
+    let body = json!({ "workerId": worker, "maxTasks": 10, "asyncResponseTimeout": wait_ms,
+        "topics": [{ "topicName": topic, "lockDuration": LOCK_MS }] });
+    client.post("/external-task/fetchAndLock", &body).await
+}
+
+fn count(answer: &Answer) -> Result<usize> {
+    let json = answer.json()?;
+    json.as_array().map(Vec::len).context("no list of tasks")
+}
+
+async fn locked(pair: &Pair, topics: &[String]) -> Result<i64> {
+    let list = topics.join("', '");
+    let statement = format!(
+        "SELECT count(*) FROM act_ru_ext_task WHERE topic_name_ IN ('{list}') AND worker_id_ IS NOT NULL"
+    );
+    Ok(pair.a.database().count(&statement).await? + pair.b.database().count(&statement).await?)
+}
+
+fn topics(prefix: &str, count: usize) -> Vec<String> {
+    (0..count)
+        .map(|number| format!("{prefix}-{number}"))
+        .collect()
+}
+
+/// Many workers that wait, on tasks of their own.
+fn crowd(
+    router: &Router,
+    topics: &[String],
+    count: usize,
+    wait_ms: u64,
+) -> Vec<tokio::task::JoinHandle<Result<Answer>>> {
+    (0..count)
+        .map(|number| {
+            let client = router.client("/engine-rest");
+            let topic = topics[number % topics.len()].clone();
+            tokio::spawn(async move {
+                let worker = format!("crowd-{number}");
+                fetch(&client, &worker, &topic, wait_ms).await
+            })
+        })
+        .collect()
+}
+
+/// Waits until the router has so many requests of workers open.
+async fn all_wait(workers: &[tokio::task::JoinHandle<Result<Answer>>]) -> Result<()> {
+    ensure!(
+        workers.iter().all(|worker| !worker.is_finished()),
+        "a worker did not wait"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_waiting_workers_flood_no_engine_and_work_finds_them() -> Promise {
+    const WORKERS: usize = 1_000;
+    let pair = Pair::shared().await?;
+    let topics = topics("thousand", 10);
+    for topic in &topics[..2] {
+        deploy(pair, topic).await?;
+    }
+    let router = pair.router("thousand").start().await?;
+    let workers = crowd(&router, &topics, WORKERS, 20_000);
+    // Work that appears while all of them wait goes to one of them each time.
+    for _ in 0..3 {
+        for (engine, topic) in [(&pair.a, &topics[0]), (&pair.b, &topics[1])] {
+            start(engine, topic).await?;
+        }
+    }
+    let answers: Vec<Answer> = join_all(workers)
+        .await
+        .into_iter()
+        .map(|worker| worker?)
+        .collect::<Result<_>>()?;
+    let mut got = 0;
+    for answer in &answers {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            answer.header("homing-missing-sites"),
+            None,
+            "an engine refused"
+        );
+        got += count(answer)?;
+    }
+    assert_eq!((answers.len(), got), (WORKERS, 6));
+    assert_eq!(locked(pair, &topics).await?, 6, "every lock is somebody's");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_killed_with_five_hundred_waiting_strands_a_handful_of_locks() -> Promise {
+    let pair = Pair::shared().await?;
+    let topics = topics("killed", 2);
+    for topic in &topics {
+        deploy(pair, topic).await?;
+    }
+    let router = pair.router("killed-waiting").start().await?;
+    let workers = crowd(&router, &topics, 500, 50_000);
+    // Calls are parked one after the other, two seconds each; this is in the middle of them.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    all_wait(&workers).await?;
+    router.kill()?;
+    let each = 10;
+    for _ in 0..each {
+        for topic in &topics {
+            tokio::try_join!(start(&pair.a, topic), start(&pair.b, topic))?;
+        }
+    }
+    // Whatever was parked has come to its end by now.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let stranded = locked(pair, &topics).await?;
+    // One for each site and topic, however many workers waited and however many tasks each asked for.
+    assert!(
+        stranded <= 4,
+        "{stranded} of {} tasks are stranded",
+        each * 4
+    );
+    campaign::measured(&format!(
+        "a router killed with 500 waiting polls of up to 10 tasks: {stranded} locks stranded of {} tasks",
+        each * 4
+    ))?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_is_told_to_stop_answers_those_who_wait() -> Promise {
+    let pair = Pair::shared().await?;
+    let topics = topics("stopped", 1);
+    deploy(pair, &topics[0]).await?;
+    let router = pair.router("stopped-waiting").start().await?;
+    let workers = crowd(&router, &topics, 50, 50_000);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    all_wait(&workers).await?;
+    let watch = Stopwatch::start();
+    router.terminate(PATIENCE).await?;
+    for worker in workers {
+        let answer = worker.await??;
+        assert_eq!((answer.status.as_u16(), count(&answer)?), (200, 0));
+    }
+    assert!(
+        !watch.is_past(Duration::from_secs(20)),
+        "{:?}",
+        watch.elapsed()
+    );
+    // What was parked for them is given back, or was never taken.
+    tokio::try_join!(start(&pair.a, &topics[0]), start(&pair.b, &topics[0]))?;
+    assert!(locked(pair, &topics).await? <= 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_hangs_is_neither_empty_nor_a_delay() -> Promise {
+    let pair = Pair::shared().await?;
+    let topics = topics("hanging", 1);
+    deploy(pair, &topics[0]).await?;
+    let proxy = Arc::new(FaultProxy::start(loopback(pair.b.port()), 23).await?);
+    let router = homing_harness::router::Builder::new("hanging")
+        .site("a", &pair.a.endpoint())
+        .site("b", &pair.b.endpoint_through(proxy.port()))
+        // The router does not find out by its probes while this runs.
+        .health("interval = \"600s\"")
+        .start()
+        .await?;
+    let client = router.client("/engine-rest");
+    let quiet = fetch(&client, "w", &topics[0], 0).await?.expect(200)?;
+    assert_eq!(quiet.header("homing-missing-sites"), None);
+    proxy.set(Fault::HoldAnswer);
+    for _ in 0..4 {
+        start(&pair.a, &topics[0]).await?;
+        let watch = Stopwatch::start();
+        let got = fetch(&client, "w", &topics[0], 20_000).await?.expect(200)?;
+        assert_eq!(count(&got)?, 1);
+        assert!(
+            !watch.is_past(Duration::from_secs(2)),
+            "it was kept waiting for {:?}",
+            watch.elapsed()
+        );
+    }
+    // Nothing at a; b cannot say: so it is named.
+    let nothing = fetch(&client, "w", &topics[0], 0).await?.expect(200)?;
+    assert_eq!(
+        (count(&nothing)?, nothing.header("homing-missing-sites")),
+        (0, Some("b"))
+    );
+    proxy.set(Fault::None);
+    proxy.release();
+    start(&pair.b, &topics[0]).await?;
+    eventually("b gives work again", PATIENCE, async || {
+        let got = fetch(&client, "w", &topics[0], 0).await?.expect(200)?;
+        Ok((count(&got)? == 1).then_some(()))
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sites_take_turns_and_so_do_those_who_wait() -> Promise {
+    let pair = Pair::shared().await?;
+    let topics = topics("turns", 1);
+    deploy(pair, &topics[0]).await?;
+    for _ in 0..10 {
+        tokio::try_join!(start(&pair.a, &topics[0]), start(&pair.b, &topics[0]))?;
+    }
+    let router = pair.router("turns").start().await?;
+    let client = router.client("/engine-rest");
+    let body = json!({ "workerId": "w", "maxTasks": 1, "topics": [{ "topicName": topics[0], "lockDuration": LOCK_MS }] });
+    for _ in 0..10 {
+        let got = client
+            .post("/external-task/fetchAndLock", &body)
+            .await?
+            .expect(200)?;
+        assert_eq!(count(&got)?, 1);
+    }
+    // Half of the work is done, and it is half of each site's.
+    let statement = format!(
+        "SELECT count(*) FROM act_ru_ext_task WHERE topic_name_ = '{}' AND worker_id_ IS NULL",
+        topics[0]
+    );
+    for engine in [&pair.a, &pair.b] {
+        assert_eq!(engine.database().count(&statement).await?, 5);
+    }
+    // Ten who wait, ten tasks: each gets some, though each asks for ten.
+    let more = "turns-late".to_owned();
+    deploy(pair, &more).await?;
+    let waiting = crowd(&router, std::slice::from_ref(&more), 10, 40_000);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..5 {
+        tokio::try_join!(start(&pair.a, &more), start(&pair.b, &more))?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let answers: Vec<Answer> = try_join_all(waiting)
+        .await?
+        .into_iter()
+        .collect::<Result<_>>()?;
+    let got: Vec<usize> = answers.iter().map(count).collect::<Result<_>>()?;
+    assert!(got.iter().all(|count| *count >= 1), "{got:?}");
+    assert_eq!(got.iter().sum::<usize>(), 10, "{got:?}");
+    let _: Value = answers[0].json()?;
+    Ok(())
+}
