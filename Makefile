@@ -31,6 +31,7 @@ demo-operaton:
 test:
 	@scripts/prerequisites test
 	@scripts/engines
+	@scripts/workers
 	@$(BUILD)
 	cargo test --workspace
 

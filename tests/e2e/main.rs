@@ -2,6 +2,7 @@
 
 mod agent;
 mod attacks;
+mod clients;
 mod delivery;
 mod deployments;
 mod disk_full;

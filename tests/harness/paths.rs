@@ -25,20 +25,37 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// What scripts have installed once for all checkouts.
+fn cache() -> Result<PathBuf> {
+    match variable("HOMING_CACHE") {
+        Some(cache) => Ok(PathBuf::from(cache)),
+        None => Ok(PathBuf::from(
+            variable("HOME").context("neither HOMING_CACHE nor HOME is set")?,
+        )
+        .join(".cache/homing")),
+    }
+}
+
 /// The jar that `scripts/engines` built.
 pub fn engine_jar(name: &str) -> Result<PathBuf> {
-    let cache = match variable("HOMING_CACHE") {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(variable("HOME").context("neither HOMING_CACHE nor HOME is set")?)
-            .join(".cache/homing"),
-    };
-    let jar = cache.join("engines").join(format!("{name}.jar"));
+    let jar = cache()?.join("engines").join(format!("{name}.jar"));
     ensure!(
         jar.is_file(),
         "{} is missing: run scripts/engines",
         jar.display()
     );
     Ok(jar)
+}
+
+/// The folder into which `scripts/workers` installed a stock worker client.
+pub fn worker_client(language: &str) -> Result<PathBuf> {
+    let folder = cache()?.join("workers").join(language);
+    ensure!(
+        folder.is_dir(),
+        "{} is missing: run scripts/workers",
+        folder.display()
+    );
+    Ok(folder)
 }
 
 /// The checkout that this harness was built from.

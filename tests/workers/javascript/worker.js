@@ -1,0 +1,32 @@
+// A worker as its client's manual shows it; all it does is to tell the sink which task it works on.
+// usage: node worker.js BASE-URL TOPIC SINK-URL
+import { request } from "node:http";
+import { Client } from "camunda-external-task-client-js";
+
+const [baseUrl, topic, sink] = process.argv.slice(2);
+
+function tell(id) {
+  return new Promise((resolve, reject) => {
+    const telling = request(`${sink}/javascript/${id}`, { method: "POST" }, (answer) => {
+      answer.resume();
+      answer.on("end", resolve);
+    });
+    telling.on("error", reject);
+    telling.end();
+  });
+}
+
+const client = new Client({
+  baseUrl,
+  workerId: "javascript",
+  maxTasks: 10,
+  interval: 100,
+  lockDuration: 10000,
+  asyncResponseTimeout: 10000,
+});
+client.on("complete:error", ({ id }, error) => console.error(`complete ${id}: ${error}`));
+client.on("poll:error", (error) => console.error(`poll: ${error}`));
+client.subscribe(topic, async ({ task, taskService }) => {
+  await tell(task.id);
+  await taskService.complete(task);
+});
