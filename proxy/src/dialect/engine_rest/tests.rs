@@ -10,6 +10,7 @@ use serde_json::json;
 use std::sync::LazyLock;
 
 mod answers;
+mod manual;
 mod probes;
 mod traps;
 

@@ -1,0 +1,97 @@
+//! The manual's table of all operations is what the route table says.
+
+use super::super::merge::Sorts;
+use super::*;
+use crate::dialect::merge::{Plan, Refused};
+use crate::dialect::{Merge, Operation};
+use std::fmt::Write as _;
+use std::path::Path;
+
+const MANUAL: &str = "docs/dialects/engine-rest-operations.md";
+
+#[test]
+fn the_manual_lists_every_operation_with_what_is_done() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(MANUAL);
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let generated = manual();
+    if written != generated {
+        std::fs::write(&path, generated).unwrap();
+        panic!(
+            "{MANUAL} was out of date; it has been written again: look at the difference and commit it"
+        );
+    }
+}
+
+fn manual() -> String {
+    let sorts = Sorts::read().unwrap();
+    let operations = DIALECT.operations();
+    let mut text = String::from(
+        "# Dialect `engine-rest`: every operation\n\n\
+         Generated from the route table by a test, so that it cannot be out of date. What is said holds for several \
+         sites; with one site, or with a trusted `Homing-Site` header, everything passes to that site as it is.\n\n",
+    );
+    let _ = writeln!(text, "{} operations.\n", operations.len());
+    text.push_str("| method | path | what Homing does |\n|---|---|---|\n");
+    for operation in operations {
+        let method = operation
+            .method
+            .as_ref()
+            .map_or("*", |method| method.as_str());
+        let does = does(operation);
+        let _ = writeln!(text, "| {method} | `{}` | {does} |", operation.path);
+    }
+    text.push_str("\n## Sort keys that rows do not hold\n\nRefused with 400 over several sites; narrowed to one instance they pass.\n\n");
+    for (path, by) in sorts.absent() {
+        let _ = writeln!(text, "- `{path}`: `{by}`");
+    }
+    text
+}
+
+fn does(operation: &Operation) -> String {
+    match operation.class {
+        "keyed" => "sent to the home of the key".into(),
+        "create" => "a site is chosen; the new id is durable before the answer".into(),
+        "any" => "any site answers".into(),
+        "shared" | "local" => "one site answers; nothing is copied to the others".into(),
+        "worker-fetch" => "work of all sites, at most `maxTasks`; long polls included".into(),
+        "split" => "one owner: sent to its home; several owners: 501".into(),
+        "correlate" => "an instance is named: sent to its home; otherwise: 501".into(),
+        "broadcast" => match operation.merge {
+            Merge::Each if operation.path.contains("{id}") => {
+                "501: a write about one site's copy is not built".into()
+            }
+            _ => {
+                "every site; if one refuses, the others are undone or named in `Homing-Kept-Sites`; a body that names one site's copy: 501"
+                    .into()
+            }
+        },
+        "gather" => gathered(operation),
+        other => format!("refused: {other}"),
+    }
+}
+
+fn gathered(operation: &Operation) -> String {
+    let headers = HeaderMap::new();
+    let method = operation.method.clone().unwrap_or(Method::GET);
+    let path = operation.path.replace(['{', '}'], "");
+    let head = Head {
+        method: &method,
+        path: &path,
+        query: None,
+        headers: &headers,
+    };
+    let Found::Route(found) = DIALECT.find(&head) else {
+        panic!("no route {method} {path}")
+    };
+    match DIALECT.merging(&found, &head, Some(b"{}")) {
+        Plan::Rows(_) => "all sites' rows merged in the engine's order".into(),
+        Plan::Count => "all sites' counts summed".into(),
+        Plan::Sum(sum) => format!("all sites' rows, summed by `{}`", sum.by.join("`, `")),
+        Plan::Union => "the distinct values of all sites".into(),
+        Plan::Copies => "copies: the first site that has it answers".into(),
+        Plan::Refused(Refused::NotBuilt(what)) => format!("501: {what} is not built"),
+        other => panic!("{method} {path}: {other:?}"),
+    }
+}
