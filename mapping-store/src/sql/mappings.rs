@@ -93,8 +93,9 @@ impl Sql {
                 next: None,
             });
         };
+        let first = filter.kind.and_then(|kind| known.kind(kind)).unwrap_or(-1);
         let (kind, engine, id) =
-            after.map_or(Ok((-1, -1, Vec::new())), |cursor| parse_cursor(cursor))?;
+            after.map_or(Ok((first, -1, Vec::new())), |cursor| parse_cursor(cursor))?;
         arguments.extend(args![kind, engine, id, limit as i64]);
         let rows = session.rows(SCAN, arguments).await?;
         let rows: Vec<StoredMapping> = rows.iter().map(scanned).collect::<Result<_, _>>()?;
@@ -128,10 +129,12 @@ impl Sql {
 
 /// What `filter_args` fills: `$1..$2` kinds, `$3..$4` homes, `$5..$6` states, `$7..$10` bounds of ids.
 macro_rules! filtered {
-    ($select:literal, $rest:literal) => {
+    ($select:literal, $kind:literal, $rest:literal) => {
         concat!(
             $select,
-            " FROM mappings WHERE kind >= $1 AND kind <= $2 AND home >= $3 AND home <= $4 AND state >= $5 \
+            " FROM mappings WHERE ",
+            $kind,
+            " >= $1 AND kind <= $2 AND home >= $3 AND home <= $4 AND state >= $5 \
                AND state <= $6 AND (CAST($7 AS BIGINT) = 0 OR (length(id) = 16 AND id >= $8 AND id <= $9) \
                OR (length(id) <> 16 AND id >= $10 AND id <= $11))",
             $rest
@@ -139,11 +142,14 @@ macro_rules! filtered {
     };
 }
 
+/// The plus keeps SQLite from beginning at the first row of the kind instead of at the cursor: every page would walk over
+/// all pages before it.
 const SCAN: &str = filtered!(
     "SELECT seq, kind, engine, id, home, generation, state, source, created_at, updated_at",
+    "+kind",
     " AND (kind, engine, id) > ($12, $13, $14) ORDER BY kind, engine, id LIMIT $15"
 );
-const COUNT: &str = filtered!("SELECT COUNT(*)", "");
+const COUNT: &str = filtered!("SELECT COUNT(*)", "kind", "");
 
 /// `None`: the store knows nothing that the filter could match.
 fn filter_args(known: &Known, filter: &MappingFilter) -> Option<Vec<super::session::Arg>> {
