@@ -39,18 +39,18 @@ lint:
 	@scripts/prerequisites lint
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
-	cargo test --quiet --package homing-tests --test e2e -- tidy
+	cargo test --quiet --workspace --test e2e -- tidy
 
 # The inputs that read foreign bytes, mutated for FUZZ_SECONDS each, two targets at a time.
 fuzz:
-	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --package homing-tests --test fuzz -- --test-threads=2
+	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --test fuzz -- --test-threads=2
 
 # Attacks, crowds, hand-overs, reloads and fuzz targets at full length; prints what was measured.
 campaign:
 	@scripts/prerequisites test
 	@$(BUILD)
 	@rm -f "$(HOMING_CACHE)/campaign.txt"
-	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --package homing-tests --test e2e -- --test-threads=1 attacks:: handover::
+	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover::
 	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" $(MAKE) fuzz
 	@cat "$(HOMING_CACHE)/campaign.txt"
 

@@ -99,6 +99,13 @@ const LEFTOVERS_EVERY: Duration = Duration::from_secs(2);
 /// Between two tries to reach a store that does not answer at start.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
+/// TLS of the admin listener, where it has any.
+fn admin_tls(config: &Config) -> Result<Option<Arc<Tls>>, Error> {
+    let files = config.admin.tls.as_ref();
+    let tls = files.map(|files| Tls::open(files, Speaks::Http1));
+    Ok(tls.transpose()?.map(Arc::new))
+}
+
 impl Router {
     /// Opens store and journal, reads the registry, wires everything. Waits for a store that does not answer yet.
     pub async fn open(
@@ -108,9 +115,7 @@ impl Router {
     ) -> Result<Router, Error> {
         let config = Arc::new(loaded.config.clone());
         let tls = Listeners::open(&config.listen)?;
-        let admin_tls = config.admin.tls.as_ref();
-        let admin_tls = admin_tls.map(|files| Tls::open(files, Speaks::Http1));
-        let admin_tls = admin_tls.transpose()?.map(Arc::new);
+        let admin_tls = admin_tls(&config)?;
         let limits = Arc::new(ArcSwap::from_pointee(settings::listener_limits(&config)));
         let store = open_store(&config).await?;
         let (journal, replay) = open_journal(&config, beginning)?;

@@ -23,6 +23,10 @@ name = "shop"
 rules = [
   { method = "POST", path = "/orders", class = "create", kind = "order", learn = { body = "/id" } },
   { method = "POST", path = "/app/orders", class = "sticky", kind = "session", key = { cookie = "SID" }, learn = { body = "/id" } },
+  { method = "GET", path = "/orders", class = "gather", merge = "concat" },
+  { method = "GET", path = "/statistics", class = "gather", merge = "sum" },
+  { method = "PUT", path = "/catalog/**", class = "broadcast" },
+  { method = "GET", path = "/catalog/**", class = "any" },
   { path = "/orders/{id}/**", class = "keyed", kind = "order", key = { path = "id" } },
   { path = "/app/**", class = "sticky", kind = "session", key = { cookie = "SID" }, learn = { set_cookie = "SID" } },
 ]
@@ -45,10 +49,14 @@ fn start_sites() -> Result<[Engine; 2]> {
     })
 }
 
+async fn sites() -> Result<&'static [Engine; 2]> {
+    static SITES: OnceLock<Result<[Engine; 2], String>> = OnceLock::new();
+    tokio::task::spawn_blocking(|| shared(&SITES, start_sites)).await?
+}
+
 /// A router of the test's own in front of them.
 async fn shop(name: &str) -> Result<Router> {
-    static SITES: OnceLock<Result<[Engine; 2], String>> = OnceLock::new();
-    let [a, b] = tokio::task::spawn_blocking(|| shared(&SITES, start_sites)).await??;
+    let [a, b] = sites().await?;
     let health = "health = { path = \"/health\" }";
     router::Builder::new(name)
         .site_with("a", "shop", &[&a.endpoint()], health)
@@ -162,6 +170,69 @@ async fn orders_that_the_router_saw_made_are_found_by_their_id_alone() -> Promis
             )
             .await?
             .expect(200)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_all_sites_have_is_read_as_one_and_what_all_need_is_written_to_each() -> Promise {
+    let router = shop("shop-all").await?;
+    let client = router.client("");
+    let mut homes = std::collections::BTreeSet::new();
+    let mut made = std::collections::BTreeSet::new();
+    for number in 0..12 {
+        let order = client
+            .post("/orders", &json!({ "item": format!("all {number}") }))
+            .await?
+            .expect(200)?;
+        homes.insert(order.header("homing-site").context("no site")?.to_owned());
+        made.insert(order.member("id")?);
+    }
+    assert_eq!(homes.len(), 2, "all orders are at one site: {homes:?}");
+
+    // Other tests make orders meanwhile, so each of ours must be there once, and the sum lies between two counts.
+    let list = client.get("/orders").await?.expect(200)?;
+    assert!(list.header("homing-missing-sites").is_none());
+    let list = list.json()?;
+    let listed: Vec<&str> = list
+        .as_array()
+        .context("no list")?
+        .iter()
+        .filter_map(|row| row["id"].as_str())
+        .collect();
+    for id in &made {
+        assert_eq!(
+            listed.iter().filter(|listed| *listed == id).count(),
+            1,
+            "{id}"
+        );
+    }
+    let count = async || -> Result<i64> {
+        let mut sum = 0;
+        for site in sites().await? {
+            let sql = "SELECT count(*) FROM act_ru_execution WHERE parent_id_ IS NULL";
+            sum += site.database().count(sql).await?;
+        }
+        Ok(sum)
+    };
+    let before = count().await?;
+    let sum = client.get("/statistics").await?.expect(200)?.json()?;
+    let after = count().await?;
+    let between = before.min(after)..=before.max(after);
+    assert!(
+        between.contains(&sum["orders"].as_i64().unwrap_or(-1)),
+        "{sum} is not in {between:?}"
+    );
+    assert_eq!(sum["shops"], 2);
+
+    client
+        .put("/catalog/book", &json!({ "price": "12.50" }))
+        .await?
+        .expect(200)?;
+    for site in sites().await? {
+        let direct = Client::new(homing_harness::ports::loopback(site.port()), "");
+        let entry = direct.get("/catalog/book").await?.expect(200)?;
+        assert_eq!(entry.member("price")?, "12.50");
     }
     Ok(())
 }

@@ -46,10 +46,9 @@ impl SmallDisk {
         let mut filler = File::create(self.filler())?;
         let mut piece = vec![0_u8; 4096];
         while !piece.is_empty() {
-            match filler.write(&piece) {
-                Ok(_) => {}
-                // Down to the last byte.
-                Err(_) => piece.truncate(piece.len() / 2),
+            // Down to the last byte.
+            if filler.write_all(&piece).is_err() {
+                piece.truncate(piece.len() / 2);
             }
         }
         Ok(())

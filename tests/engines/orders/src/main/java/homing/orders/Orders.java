@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.operaton.bpm.engine.RuntimeService;
 import org.operaton.bpm.engine.TaskService;
 import org.springframework.boot.SpringApplication;
@@ -14,6 +15,7 @@ import org.springframework.http.HttpStatus;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.PutMapping;
 import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.server.ResponseStatusException;
@@ -24,6 +26,7 @@ import org.springframework.web.server.ResponseStatusException;
 public class Orders {
     private final RuntimeService runtime;
     private final TaskService tasks;
+    private final Map<String, String> catalog = new ConcurrentHashMap<>();
 
     public Orders(RuntimeService runtime, TaskService tasks) {
         this.runtime = runtime;
@@ -93,6 +96,29 @@ public class Orders {
     public Map<String, String> done(@PathVariable("id") String id) {
         tasks.complete(tasks.createTaskQuery().processInstanceId(id).singleResult().getId());
         return Map.of("id", id, "state", "done");
+    }
+
+    /** What this shop has, and how much of it: only together with the other sites is it the whole. */
+    @GetMapping("/orders")
+    public List<Map<String, String>> list() {
+        return runtime.createProcessInstanceQuery().list().stream().map(order -> Map.of("id", order.getId())).toList();
+    }
+
+    @GetMapping("/statistics")
+    public Map<String, Object> statistics() {
+        return Map.of("orders", runtime.createProcessInstanceQuery().count(), "shops", 1);
+    }
+
+    /** Every site needs to know every price. */
+    @PutMapping("/catalog/{item}")
+    public Map<String, String> price(@PathVariable("item") String item, @RequestBody Map<String, String> entry) {
+        catalog.put(item, entry.get("price"));
+        return Map.of("item", item, "price", entry.get("price"));
+    }
+
+    @GetMapping("/catalog/{item}")
+    public Map<String, String> price(@PathVariable("item") String item) {
+        return Map.of("item", item, "price", catalog.getOrDefault(item, "unknown"));
     }
 
     /** Touches the database. */
