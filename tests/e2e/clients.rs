@@ -35,6 +35,7 @@ const CLIENTS: [&str; 4] = ["java", "javascript", "pycamunda", "python"];
 const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
     let each = campaign::figure(300, 1_000);
     let pair = Pair::shared().await?;

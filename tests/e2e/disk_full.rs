@@ -30,6 +30,7 @@ async fn made(pair: &Pair, business_key: &str) -> Result<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn a_full_disk_refuses_starts_unsent_and_heals_by_itself() -> Promise {
     let pair = Pair::shared().await?;
     let cluster = Cluster::shared()?;

@@ -64,6 +64,7 @@ pub(crate) async fn one_at(router: &Router, site: &str, name: &str) -> Result<St
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn an_operator_sees_moves_and_pins_only_what_is_true() -> Promise {
     let pair = Pair::shared().await?;
     let router = pair.router("operated").start().await?;

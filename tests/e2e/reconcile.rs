@@ -31,6 +31,7 @@ fn of<'a>(answer: &'a Value, site: &str) -> Result<&'a Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn the_table_is_rebuilt_from_a_site_and_contradictions_are_named() -> Promise {
     let cluster = Cluster::shared()?;
     let database = cluster.fresh_database("reconciled")?;

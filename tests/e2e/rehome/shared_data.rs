@@ -67,6 +67,7 @@ async fn serves(router: &Router, order: &Started, installation: &str) -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn two_engines_on_one_database_take_over_from_each_other() -> Promise {
     let database = Cluster::shared()?.fresh_database("shared_data")?;
     let first = engine::Builder::new("shared-1", Kind::Operaton, &database)

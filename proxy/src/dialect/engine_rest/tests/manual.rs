@@ -58,15 +58,13 @@ fn does(operation: &Operation) -> String {
         "worker-fetch" => "work of all sites, at most `maxTasks`; long polls included".into(),
         "split" => "one owner: sent to its home; several owners: 501".into(),
         "correlate" => "an instance is named: sent to its home; otherwise: 501".into(),
-        "broadcast" => match operation.merge {
-            Merge::Each if operation.path.contains("{id}") => {
-                "501: a write about one site's copy is not built".into()
-            }
-            _ => {
-                "every site; if one refuses, the others are undone or named in `Homing-Kept-Sites`; a body that names one site's copy: 501"
-                    .into()
-            }
-        },
+        "broadcast" if operation.merge == Merge::Each && operation.path.contains("{id}") => {
+            "501: a write about one site's copy is not built".into()
+        }
+        "broadcast" => {
+            "every site; if one refuses, the others are undone or named in `Homing-Kept-Sites`; a body that names one site's copy: 501"
+                .into()
+        }
         "gather" => gathered(operation),
         other => format!("refused: {other}"),
     }
@@ -92,6 +90,8 @@ fn gathered(operation: &Operation) -> String {
         Plan::Union => "the distinct values of all sites".into(),
         Plan::Copies => "copies: the first site that has it answers".into(),
         Plan::Refused(Refused::NotBuilt(what)) => format!("501: {what} is not built"),
-        other => panic!("{method} {path}: {other:?}"),
+        other @ (Plan::Concat | Plan::Add | Plan::Words(_) | Plan::Refused(_)) => {
+            panic!("{method} {path}: {other:?}")
+        }
     }
 }
