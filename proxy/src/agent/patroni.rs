@@ -121,7 +121,7 @@ mod tests {
         )
     }
 
-    const REPLICA: &str = "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n{\"role\":\"replica\",\"patroni\":{\"name\":\"paris\"}}  ";
+    const REPLICA: &str = "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n{\"role\":\"replica\",\"patroni\":{\"name\":\"paris\"}} ";
 
     #[tokio::test]
     async fn the_member_beside_the_agent_is_the_candidate() {
