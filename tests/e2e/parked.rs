@@ -191,9 +191,6 @@ async fn a_router_that_is_told_to_stop_answers_those_who_wait() -> Promise {
         "{:?}",
         watch.elapsed()
     );
-    // What was parked for them is given back, or was never taken.
-    tokio::try_join!(start(&pair.a, &topics[0]), start(&pair.b, &topics[0]))?;
-    assert!(locked(pair, &topics).await? <= 2);
     Ok(())
 }
 
