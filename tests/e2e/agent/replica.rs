@@ -18,19 +18,18 @@ use super::world::{PATIENCE, World, past, session};
 
 const OVER: Duration = Duration::from_millis(2_500);
 
-struct Places {
-    world: World,
-    primary: Cluster,
+/// A primary and its replica, each behind the relay of its agent.
+pub(super) struct Places {
+    pub(super) primary: Cluster,
     standby: Cluster,
-    database: Database,
-    one: Agent,
-    at_one: u16,
+    pub(super) database: Database,
+    pub(super) one: Agent,
+    pub(super) at_one: u16,
     two: Agent,
-    at_two: u16,
+    pub(super) at_two: u16,
 }
 
-async fn places(further: &str) -> Result<Places> {
-    let world = World::new().await?;
+pub(super) async fn places_at(store: &str) -> Result<Places> {
     let primary = Cluster::start("primary", Durability::Off)?;
     let database = primary.database("site")?;
     database
@@ -39,12 +38,11 @@ async fn places(further: &str) -> Result<Places> {
         .execute("CREATE TABLE work (id bigint PRIMARY KEY)")
         .await?;
     let standby = primary.standby("standby")?;
-    let store = world.store_database.url();
     let (at_one, at_two) = (free_port()?, free_port()?);
     let one = agent::Builder::new(
         "b",
         "b-one",
-        &store,
+        store,
         &format!(
             "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_one}\", database = \"127.0.0.1:{}\" }}\nlag = \"postgres://postgres@127.0.0.1:{}/postgres\"",
             primary.port(),
@@ -56,9 +54,9 @@ async fn places(further: &str) -> Result<Places> {
     let two = agent::Builder::new(
         "b",
         "b-two",
-        &store,
+        store,
         &format!(
-            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_two}\", database = \"127.0.0.1:{port}\", replica = \"read-only\" }}\nlag = \"postgres://postgres@127.0.0.1:{port}/postgres\"\npromote = {promote}\n{further}",
+            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_two}\", database = \"127.0.0.1:{port}\", replica = \"read-only\" }}\nlag = \"postgres://postgres@127.0.0.1:{port}/postgres\"\npromote = {promote}",
             port = standby.port(),
             promote = toml_list(&standby.promote_command()?),
         ),
@@ -66,7 +64,6 @@ async fn places(further: &str) -> Result<Places> {
     .start()
     .await?;
     Ok(Places {
-        world,
         primary,
         standby,
         database,
@@ -83,8 +80,8 @@ fn toml_list(words: &[String]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_is_read_then_promoted_by_order_and_written() -> Promise {
-    let places = places("").await?;
-    let world = &places.world;
+    let world = World::new().await?;
+    let places = places_at(&world.store_database.url()).await?;
     places.one.is("open").await?;
     session(&places.database, places.at_one)
         .await?
@@ -154,7 +151,8 @@ async fn a_replica_is_read_then_promoted_by_order_and_written() -> Promise {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_promoted_behind_the_agents_back_is_cut_off() -> Promise {
-    let places = places("").await?;
+    let world = World::new().await?;
+    let places = places_at(&world.store_database.url()).await?;
     places.one.is("open").await?;
     let warm = eventually("the replica may be read", PATIENCE, async || {
         Ok(session(&places.database, places.at_two).await.ok())
