@@ -26,7 +26,7 @@ pub const LEASES: &str =
     "[lease]\nrouter = \"1s\"\nsite = \"2s\"\nrenew_every = \"200ms\"\nmargin = \"100ms\"\n";
 /// The site lease in `LEASES`.
 pub const TERM: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An agent that may be stopped, paused and started again.
 pub struct Agent {

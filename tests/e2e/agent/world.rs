@@ -20,7 +20,7 @@ use homing_mapping_store::{
 };
 use sqlx::{Connection as _, PgConnection};
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 pub(super) const INSTALLATIONS: [&str; 2] = ["b-one", "b-two"];
 
 /// The store and the site's database.
