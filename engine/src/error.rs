@@ -22,6 +22,9 @@ pub enum Error {
     /// The engine cannot do it in the state things are in.
     #[error("{0}")]
     Engine(String),
+    /// It cannot be done right now, or not in the state that things are in.
+    #[error("{0}")]
+    Busy(String),
     /// Someone has claimed the task already.
     #[error("{0}")]
     Claimed(String),

@@ -9,6 +9,7 @@ mod deployment;
 mod error;
 mod execution;
 mod external_task;
+mod handover;
 mod history;
 mod homing;
 mod incident;
@@ -59,6 +60,7 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
         app = app.merge(system::test_clock());
     }
     app.merge(homing::routes())
+        .merge(handover::routes())
         .fallback(error::no_route)
         .layer(axum::middleware::from_fn_with_state(
             handle.clone(),

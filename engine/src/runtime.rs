@@ -6,6 +6,7 @@
 mod assembly;
 mod definitions;
 mod deploy;
+mod handover;
 mod instances;
 mod jobs;
 mod messages;

@@ -3,10 +3,12 @@
 //! Owns the schema and every statement. One unit of work is one transaction, checked against the revisions it was read
 //! at. Must not know HTTP. The two databases differ in how a transaction is run and a batch is claimed, nothing else.
 
+mod bundle;
 mod cell;
 mod claim;
 mod database;
 mod deployments;
+mod handover;
 mod incident;
 mod list;
 mod members;
@@ -22,12 +24,14 @@ mod upkeep;
 mod variable;
 mod write;
 
+pub use bundle::{Bundle, Model};
 pub use cell::{Cell, Row};
 pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
 pub use database::{Database, Failure, Under};
 pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };
+pub use handover::{HandOver, Stage};
 pub use incident::Incident;
 pub use list::{Condition, Page, Query, Sort};
 pub use members::Peer;

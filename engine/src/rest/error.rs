@@ -132,6 +132,9 @@ impl From<Error> for Refused {
             Error::Rejected(_) | Error::Mismatch(_) => {
                 of(StatusCode::BAD_REQUEST, "RestException", 0)
             }
+            Error::Busy(_) | Error::Store(Failure::Busy(_)) => {
+                of(StatusCode::CONFLICT, "InvalidRequestException", 0)
+            }
             Error::Claimed(_) => of(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "TaskAlreadyClaimedException",

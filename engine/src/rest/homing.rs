@@ -39,7 +39,15 @@ pub(super) async fn gate(State(handle): State<Handle>, request: Request, next: N
         return next.run(request).await;
     }
     match handle.view().map(|view| view.standing) {
-        Some(Standing::Serving) => next.run(request).await,
+        Some(Standing::Serving) => {
+            let path = request.uri().path().to_owned();
+            let answer = next.run(request).await;
+            let refused = answer.status().is_client_error() || answer.status().is_server_error();
+            if refused && let Some(instead) = super::handover::instead(&handle, &path).await {
+                return instead;
+            }
+            answer
+        }
         Some(Standing::Fenced(why)) => not_serving("fenced", &why),
         Some(Standing::Quarantined(why)) => not_serving("quarantined", &why),
         None => not_serving("starting", "this engine has not yet seen its site"),

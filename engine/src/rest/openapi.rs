@@ -7,7 +7,7 @@ use crate::lists::{self, Filter, List};
 use serde_json::{Map, Value as Json, json};
 
 /// The operations of `/homing`: path, method, name, what it does.
-const OWN: [(&str, &str, &str, &str); 4] = [
+const OWN: [(&str, &str, &str, &str); 10] = [
     (
         "/homing/site",
         "get",
@@ -32,6 +32,42 @@ const OWN: [(&str, &str, &str, &str); 4] = [
         "switchEngine",
         "Switches the executor of one engine",
     ),
+    (
+        "/homing/handovers",
+        "post",
+        "exportInstance",
+        "Takes an instance out of the live tables as a bundle",
+    ),
+    (
+        "/homing/handovers/{id}",
+        "get",
+        "getHandOver",
+        "How far a hand-over is at this site",
+    ),
+    (
+        "/homing/handovers/{id}",
+        "put",
+        "stageInstance",
+        "Keeps a bundle from another site, not yet alive",
+    ),
+    (
+        "/homing/handovers/{id}/activate",
+        "post",
+        "activateInstance",
+        "Brings a staged instance to life",
+    ),
+    (
+        "/homing/handovers/{id}/entomb",
+        "post",
+        "entombInstance",
+        "Says where an exported instance lives from now on",
+    ),
+    (
+        "/homing/handovers/{id}/cancel",
+        "post",
+        "cancelHandOver",
+        "Undoes an export or a stage",
+    ),
 ];
 
 /// The whole document.
@@ -49,8 +85,9 @@ pub(super) fn document() -> Json {
         add(&mut paths, path, method, shown);
     }
     for (path, method, name, what) in OWN {
-        let names = path.contains("{name}").then_some("name");
-        let parameters = names.into_iter().map(in_path).collect();
+        let parts = path.split('/').filter(|part| part.starts_with('{'));
+        let names = parts.map(|part| part.trim_matches(['{', '}']));
+        let parameters = names.map(in_path).collect();
         let shown = shown(name, "homing", parameters, Some(what));
         add(&mut paths, path.to_owned(), method.to_owned(), shown);
     }

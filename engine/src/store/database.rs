@@ -31,6 +31,9 @@ pub enum Failure {
         /// What the site is at.
         site: i64,
     },
+    /// It cannot be done in the state things are in; nothing was written.
+    #[error("{0}")]
+    Busy(String),
     /// A record that cannot be read.
     #[error("the record of {what} cannot be read: {reason}")]
     Record {
@@ -51,6 +54,9 @@ pub enum Under {
     /// It changes the site: no transaction of another engine is open meanwhile.
     Site,
 }
+
+/// What is to be written after what was read, in the same transaction.
+pub(super) type Then = Box<dyn FnOnce(Vec<Vec<Row>>) -> Result<Vec<Statement>, Failure> + Send>;
 
 /// The generation of the site.
 pub(super) const GENERATION: &str = "SELECT generation FROM site WHERE one = 1";
@@ -99,6 +105,19 @@ impl Database {
         match self {
             Database::Sqlite(db) => db.apply(statements, under).await,
             Database::Postgres(db) => db.apply(statements, under).await,
+        }
+    }
+
+    /// Writes, and then writes what follows from the rows that came back: all of it or nothing.
+    pub(super) async fn exchange(
+        &self,
+        statements: Vec<Statement>,
+        under: Under,
+        then: Then,
+    ) -> Result<(), Failure> {
+        match self {
+            Database::Sqlite(db) => db.exchange(statements, under, then).await,
+            Database::Postgres(db) => db.exchange(statements, under, then).await,
         }
     }
 

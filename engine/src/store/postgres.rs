@@ -1,7 +1,7 @@
 //! PostgreSQL: a pool; each unit is one transaction.
 
 use super::cell::{Cell, Row};
-use super::database::{Failure, GENERATION, Under};
+use super::database::{Failure, GENERATION, Then, Under};
 use super::statement::{Expect, Statement};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, Transaction, TypeInfo, ValueRef};
@@ -57,7 +57,27 @@ impl Postgres {
         statements: Vec<Statement>,
         under: Under,
     ) -> Result<Vec<Vec<Row>>, Failure> {
-        let mut transaction = match under {
+        let mut transaction = self.begin(under).await?;
+        let out = run(&mut transaction, statements).await?;
+        transaction.commit().await?;
+        Ok(out)
+    }
+
+    pub(super) async fn exchange(
+        &self,
+        statements: Vec<Statement>,
+        under: Under,
+        then: Then,
+    ) -> Result<(), Failure> {
+        let mut transaction = self.begin(under).await?;
+        let rows = run(&mut transaction, statements).await?;
+        run(&mut transaction, then(rows)?).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn begin(&self, under: Under) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
+        Ok(match under {
             Under::Generation(known) => {
                 let mut transaction = self.pool.begin_with(BEGIN).await?;
                 let row = transaction.fetch_one(sqlx::query(GENERATION)).await?;
@@ -69,10 +89,7 @@ impl Postgres {
             }
             Under::Site => self.alone().await?,
             Under::Nothing => self.pool.begin().await?,
-        };
-        let out = run(&mut transaction, statements).await?;
-        transaction.commit().await?;
-        Ok(out)
+        })
     }
 
     /// A transaction beside which no other of the site's is open.

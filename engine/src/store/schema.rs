@@ -5,7 +5,7 @@ use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[FIRST, SITE];
+const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",
@@ -83,6 +83,16 @@ const SITE: &[&str] = &[
     "INSERT INTO site (one, generation, executor, restored) VALUES (1, 0, 'enabled', 0)",
     "CREATE TABLE member (name TEXT PRIMARY KEY, generation BIGINT NOT NULL, executor TEXT NOT NULL)",
     "ALTER TABLE engine ADD COLUMN weight DOUBLE PRECISION",
+];
+
+/// Instances that left or came, and where the ids that left went.
+const HANDOVER: &[&str] = &[
+    "CREATE TABLE handover (id TEXT PRIMARY KEY, root TEXT NOT NULL, stage TEXT NOT NULL, seal TEXT NOT NULL, bundle TEXT, \
+     site TEXT, generation BIGINT NOT NULL, at BIGINT NOT NULL)",
+    "CREATE TABLE handed (id TEXT PRIMARY KEY, handover TEXT NOT NULL)",
+    "CREATE INDEX handed_handover ON handed (handover)",
+    "CREATE INDEX h_inst_root ON h_inst (root)",
+    "CREATE INDEX inst_root ON inst (root)",
 ];
 
 /// Brings the schema to this version.

@@ -1,7 +1,7 @@
 //! SQLite: one writer that commits several units at once, and a pool of readers.
 
 use super::cell::{Cell, Row};
-use super::database::{Failure, GENERATION, Under};
+use super::database::{Failure, GENERATION, Then, Under};
 use super::statement::{Expect, Statement};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
@@ -27,7 +27,14 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(5);
 
 type Answer = Result<Vec<Vec<Row>>, Failure>;
-type Request = (Vec<Statement>, Under, oneshot::Sender<Answer>);
+
+/// A unit on its way to the writer.
+struct Request {
+    statements: Vec<Statement>,
+    under: Under,
+    then: Option<Then>,
+    answer: oneshot::Sender<Answer>,
+}
 
 /// A file.
 #[derive(Debug)]
@@ -75,9 +82,28 @@ impl Sqlite {
     }
 
     pub(super) async fn apply(&self, statements: Vec<Statement>, under: Under) -> Answer {
+        self.ask(statements, under, None).await
+    }
+
+    pub(super) async fn exchange(
+        &self,
+        statements: Vec<Statement>,
+        under: Under,
+        then: Then,
+    ) -> Result<(), Failure> {
+        self.ask(statements, under, Some(then)).await.map(|_| ())
+    }
+
+    async fn ask(&self, statements: Vec<Statement>, under: Under, then: Option<Then>) -> Answer {
         let (answer, wait) = oneshot::channel();
+        let request = Request {
+            statements,
+            under,
+            then,
+            answer,
+        };
         self.writer
-            .send((statements, under, answer))
+            .send(request)
             .await
             .map_err(|_| Failure::Closed)?;
         wait.await.map_err(|_| Failure::Closed)?
@@ -127,8 +153,8 @@ async fn write(mut connection: SqliteConnection, mut requests: mpsc::Receiver<Re
             };
             drop(to.send(answer));
         }
-        for (_, _, to) in group.drain(..) {
-            drop(to.send(Err(Failure::Closed)));
+        for request in group.drain(..) {
+            drop(request.answer.send(Err(Failure::Closed)));
         }
     }
     drop(connection.close().await);
@@ -142,7 +168,8 @@ async fn commit(
     connection.execute("BEGIN IMMEDIATE").await?;
     // Only this connection writes, so the site's generation is read once for all units of the group.
     let mut site = None;
-    for (statements, under, to) in group.drain(..) {
+    for request in group.drain(..) {
+        let (under, to) = (request.under, request.answer);
         if let Under::Generation(known) = under {
             let at = match site {
                 Some(at) => at,
@@ -157,7 +184,13 @@ async fn commit(
             site = None;
         }
         connection.execute("SAVEPOINT unit").await?;
-        let answer = run(connection, statements).await;
+        let mut answer = run(connection, request.statements).await;
+        if let (Ok(rows), Some(then)) = (&mut answer, request.then) {
+            answer = match then(std::mem::take(rows)) {
+                Ok(statements) => run(connection, statements).await,
+                Err(failure) => Err(failure),
+            };
+        }
         if answer.is_err() {
             connection.execute("ROLLBACK TO unit").await?;
         }

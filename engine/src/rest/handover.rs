@@ -1,0 +1,124 @@
+//! `/homing/handovers`: moving a live instance to another site, step by step; and what is said of what has left.
+
+use super::answer::{self, Answer, json};
+use super::body::Body;
+use super::error::Refused;
+use crate::runtime::Handle;
+use crate::store::{Bundle, HandOver, Stage};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value as Json, json};
+
+/// Length of an id in text.
+const ID: usize = 36;
+
+pub(super) fn routes() -> Router<Handle> {
+    Router::new()
+        .route("/homing/handovers", post(export))
+        .route("/homing/handovers/{id}", get(one).put(stage))
+        .route("/homing/handovers/{id}/activate", post(activate))
+        .route("/homing/handovers/{id}/entomb", post(entomb))
+        .route("/homing/handovers/{id}/cancel", post(cancel))
+}
+
+/// The answer instead of a refusal whose path names something that was handed over.
+pub(super) async fn instead(handle: &Handle, path: &str) -> Option<Response> {
+    for id in path.split('/').filter(|part| part.len() == ID) {
+        let Ok(Some(gone)) = handle.store().taken_away(id).await else {
+            continue;
+        };
+        let (status, reason, message) = match gone.stage {
+            Stage::Exported => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "moving",
+                format!(
+                    "instance {} is being handed over to another site",
+                    gone.root
+                ),
+            ),
+            Stage::Moved => (
+                StatusCode::GONE,
+                "moved",
+                format!(
+                    "instance {} lives at site '{}' since generation {}",
+                    gone.root,
+                    gone.site.as_deref().unwrap_or_default(),
+                    gone.generation
+                ),
+            ),
+            Stage::Staged | Stage::Active => continue,
+        };
+        let body = json!({
+            "type": "MovedException", "message": message, "code": null, "reason": reason,
+            "instance": gone.root, "site": gone.site, "generation": gone.generation,
+        });
+        let mut response = answer::with_status(status, &body);
+        if gone.stage == Stage::Exported {
+            let soon = HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
+        }
+        return Some(response);
+    }
+    None
+}
+
+fn shown(held: &HandOver) -> Json {
+    json!({
+        "id": held.id, "instance": held.root, "stage": held.stage, "seal": held.seal, "bundle": held.bundle,
+        "site": held.site, "generation": held.generation,
+    })
+}
+
+fn needed(body: &Body, name: &str) -> Result<String, Refused> {
+    let text = body.text(name).filter(|text| !text.is_empty());
+    text.ok_or_else(|| Refused::invalid(format!("'{name}' is missing")))
+}
+
+fn generation(body: &Body) -> Result<i64, Refused> {
+    let generation = body.int("generation")?.filter(|it| *it >= 0);
+    generation.ok_or_else(|| Refused::invalid("'generation' is missing or negative"))
+}
+
+async fn export(State(handle): State<Handle>, body: Body) -> Answer {
+    let (id, instance) = (needed(&body, "id")?, needed(&body, "instance")?);
+    Ok(json(shown(&handle.export(&id, &instance).await?)))
+}
+
+async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    Ok(json(shown(&handle.held(&id).await?)))
+}
+
+async fn stage(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let seal = needed(&body, "seal")?;
+    let bundle = body.get("bundle").cloned().unwrap_or_default();
+    let bundle: Bundle = serde_json::from_value(bundle)
+        .map_err(|error| Refused::invalid(format!("'bundle' cannot be read: {error}")))?;
+    if bundle.handover != id {
+        return Err(Refused::invalid("the bundle is of another hand-over"));
+    }
+    let mut told = shown(&handle.stage(&seal, &bundle).await?);
+    // Whoever sent it has it.
+    told["bundle"] = Json::Null;
+    Ok(json(told))
+}
+
+async fn activate(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let done = handle.activate(&id, generation(&body)?).await?;
+    Ok(json(shown(&done)))
+}
+
+async fn entomb(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let (site, generation) = (needed(&body, "site")?, generation(&body)?);
+    Ok(json(shown(&handle.entomb(&id, &site, generation).await?)))
+}
+
+async fn cancel(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let left = handle.call_off(&id).await?;
+    Ok(json(left.map_or_else(
+        || json!({ "id": id, "stage": null }),
+        |held| shown(&held),
+    )))
+}

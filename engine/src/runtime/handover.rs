@@ -1,0 +1,127 @@
+//! Hand-overs: an instance leaves this site or comes to it, with its ids, exactly once.
+//!
+//! Each step may be asked for again and gives the same. Which site the instance lives at is decided by whoever drives
+//! the hand-over, between `stage` and `activate`; nothing here decides it.
+
+use super::Handle;
+use crate::error::Error;
+use crate::store::{Bundle, HandOver, Stage};
+
+impl Handle {
+    /// Takes an instance with all that it called out of the live tables, and keeps it as a bundle.
+    pub async fn export(&self, id: &str, instance: &str) -> Result<HandOver, Error> {
+        let store = &self.inner.store;
+        if let Some(held) = store.handover(id).await? {
+            if held.stage == Stage::Exported && held.root == instance {
+                return Ok(held);
+            }
+            return Err(conflict(&held));
+        }
+        let root = store.root_of(instance).await?;
+        let missing = || {
+            Error::NotFound(format!(
+                "Process instance with id {instance} does not exist"
+            ))
+        };
+        let root = root.ok_or_else(missing)?;
+        if root != instance {
+            return Err(Error::Busy(format!(
+                "instance {instance} was called; hand over its root {root}"
+            )));
+        }
+        store.export(id, instance, self.inner.clock.now()).await?;
+        self.held(id).await
+    }
+
+    /// Keeps a bundle that came from elsewhere.
+    pub async fn stage(&self, seal: &str, bundle: &Bundle) -> Result<HandOver, Error> {
+        let store = &self.inner.store;
+        if !bundle.readable() || bundle.seal() != seal {
+            return Err(Error::Bad(
+                "the bundle is not what its seal says, or of a form that is not understood"
+                    .to_owned(),
+            ));
+        }
+        if let Some(held) = store.handover(&bundle.handover).await? {
+            let same = held.seal == seal && matches!(held.stage, Stage::Staged | Stage::Active);
+            return if same { Ok(held) } else { Err(conflict(&held)) };
+        }
+        if store.root_of(&bundle.root).await?.is_some() {
+            return Err(Error::Busy(format!(
+                "instance {} lives here already",
+                bundle.root
+            )));
+        }
+        store.models_here(bundle).await?;
+        store.stage(bundle, self.inner.clock.now()).await?;
+        self.held(&bundle.handover).await
+    }
+
+    /// Brings what was staged to life, at a generation of its home.
+    pub async fn activate(&self, id: &str, generation: i64) -> Result<HandOver, Error> {
+        let held = self.held(id).await?;
+        match held.stage {
+            Stage::Active => Ok(held),
+            Stage::Staged => self.revive(&held, generation).await,
+            Stage::Exported | Stage::Moved => Err(conflict(&held)),
+        }
+    }
+
+    /// What was exported lives at another site from now on: only that is remembered.
+    pub async fn entomb(&self, id: &str, site: &str, generation: i64) -> Result<HandOver, Error> {
+        let held = self.held(id).await?;
+        match held.stage {
+            Stage::Moved => Ok(held),
+            Stage::Exported => {
+                self.inner.store.entomb(id, site, generation).await?;
+                self.held(id).await
+            }
+            Stage::Staged | Stage::Active => Err(conflict(&held)),
+        }
+    }
+
+    /// Undoes what was begun: the exported lives here again, the staged is dropped. `None`: nothing is left of it.
+    pub async fn call_off(&self, id: &str) -> Result<Option<HandOver>, Error> {
+        let Some(held) = self.inner.store.handover(id).await? else {
+            return Ok(None);
+        };
+        match held.stage {
+            Stage::Exported => {
+                let generation = held.generation;
+                self.revive(&held, generation).await.map(Some)
+            }
+            Stage::Staged => {
+                self.inner.store.drop_staged(id).await?;
+                Ok(None)
+            }
+            Stage::Active | Stage::Moved => Err(conflict(&held)),
+        }
+    }
+
+    /// A hand-over that is there.
+    pub async fn held(&self, id: &str) -> Result<HandOver, Error> {
+        let held = self.inner.store.handover(id).await?;
+        held.ok_or_else(|| Error::NotFound(format!("No hand-over with id '{id}'")))
+    }
+
+    async fn revive(&self, held: &HandOver, generation: i64) -> Result<HandOver, Error> {
+        let now = self.inner.clock.now();
+        self.inner.store.activate(held, generation, now).await?;
+        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        self.inner.job_bell.notify_one();
+        self.held(&held.id).await
+    }
+}
+
+fn conflict(held: &HandOver) -> Error {
+    let stage = match held.stage {
+        Stage::Exported => "exported",
+        Stage::Staged => "staged",
+        Stage::Active => "active",
+        Stage::Moved => "moved",
+    };
+    Error::Busy(format!(
+        "hand-over '{}' of instance {} is {stage} here",
+        held.id, held.root
+    ))
+}

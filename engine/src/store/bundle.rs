@@ -1,0 +1,535 @@
+//! An instance and all that belongs to it as one document, to be carried to another database.
+//!
+//! Owns which tables and columns belong to an instance, and the form of the document. Must not run statements.
+
+use super::cell::{Cell, Row};
+use super::database::Failure;
+use super::statement::{Statement, insert};
+use crate::clock::Millis;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// The form of the document.
+const FORM: u32 = 1;
+
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Text,
+    Int,
+    Real,
+    Blob,
+    /// The id of a definition: each site has its own.
+    Definition,
+    /// The document, which also names the definition.
+    Document,
+    /// A deadline by the database's clock that is carried as what is left of it.
+    Deadline,
+}
+
+/// A table with rows of instances.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    /// Which rows are those of a root: a condition with its id once.
+    pub(super) of_root: &'static str,
+    pub(super) columns: &'static [(&'static str, Holds)],
+}
+
+use Holds::{Blob, Deadline, Definition, Document, Int, Real, Text};
+
+/// All instances of a root, also those that have ended.
+macro_rules! of_instances {
+    () => {
+        "inst IN (SELECT id FROM h_inst WHERE root = ?)"
+    };
+}
+
+/// All tables, in the order in which they are emptied.
+pub(super) const TABLES: [Table; 13] = [
+    Table {
+        name: "inst",
+        of_root: "root = ?",
+        columns: &[
+            ("id", Text),
+            ("def", Definition),
+            ("root", Text),
+            ("super_inst", Text),
+            ("super_exec", Text),
+            ("bkey", Text),
+            ("tenant", Text),
+            ("suspended", Int),
+            ("rev", Int),
+            ("home_gen", Int),
+            ("doc", Document),
+            ("started", Int),
+        ],
+    },
+    Table {
+        name: "var",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("scope", Text),
+            ("name", Text),
+            ("type", Text),
+            ("num", Real),
+            ("txt", Text),
+            ("bytes", Blob),
+            ("meta", Text),
+            ("ai", Text),
+        ],
+    },
+    Table {
+        name: "job",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("kind", Text),
+            ("due", Int),
+            ("has_due", Int),
+            ("prio", Int),
+            ("retries", Int),
+            ("tried", Int),
+            ("exclusive", Int),
+            ("suspended", Int),
+            ("owner", Text),
+            ("fence", Int),
+            ("lease_until", Int),
+            ("failovers", Int),
+            ("err", Text),
+            ("trace", Text),
+            ("repeat", Text),
+            ("created", Int),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "work",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("ai", Text),
+            ("topic", Text),
+            ("prio", Int),
+            ("created", Int),
+            ("retries", Int),
+            ("suspended", Int),
+            ("worker", Text),
+            ("lock_until", Deadline),
+            ("err", Text),
+            ("details", Text),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "link",
+        of_root: "task IN (SELECT t.id FROM task t JOIN h_inst h ON h.id = t.inst WHERE h.root = ?)",
+        columns: &[
+            ("task", Text),
+            ("type", Text),
+            ("user_id", Text),
+            ("group_id", Text),
+        ],
+    },
+    Table {
+        name: "comment",
+        of_root: "task IN (SELECT t.id FROM h_task t JOIN h_inst h ON h.id = t.inst WHERE h.root = ?)",
+        columns: &[
+            ("id", Text),
+            ("task", Text),
+            ("inst", Text),
+            ("user_id", Text),
+            ("at", Int),
+            ("message", Text),
+        ],
+    },
+    Table {
+        name: "task",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("ai", Text),
+            ("name", Text),
+            ("description", Text),
+            ("assignee", Text),
+            ("owner", Text),
+            ("delegation", Text),
+            ("due", Int),
+            ("follow_up", Int),
+            ("prio", Int),
+            ("form_key", Text),
+            ("created", Int),
+            ("updated", Int),
+            ("suspended", Int),
+            ("tenant", Text),
+            ("parent", Text),
+        ],
+    },
+    Table {
+        name: "sub",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("kind", Text),
+            ("name", Text),
+            ("tenant", Text),
+            ("created", Int),
+        ],
+    },
+    Table {
+        name: "incident",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("type", Text),
+            ("message", Text),
+            ("ref", Text),
+            ("cause", Text),
+            ("root_cause", Text),
+            ("at", Int),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "h_act",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("parent", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("name", Text),
+            ("type", Text),
+            ("exec", Text),
+            ("task", Text),
+            ("called", Text),
+            ("assignee", Text),
+            ("started", Int),
+            ("ended", Int),
+            ("canceled", Int),
+            ("seq", Int),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "h_task",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("ai", Text),
+            ("name", Text),
+            ("description", Text),
+            ("assignee", Text),
+            ("owner", Text),
+            ("due", Int),
+            ("follow_up", Int),
+            ("prio", Int),
+            ("started", Int),
+            ("ended", Int),
+            ("reason", Text),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "h_var",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("ai", Text),
+            ("name", Text),
+            ("type", Text),
+            ("num", Real),
+            ("txt", Text),
+            ("bytes", Blob),
+            ("meta", Text),
+            ("created", Int),
+            ("state", Text),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "h_incident",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("type", Text),
+            ("message", Text),
+            ("ref", Text),
+            ("cause", Text),
+            ("root_cause", Text),
+            ("at", Int),
+            ("ended", Int),
+            ("state", Text),
+            ("tenant", Text),
+        ],
+    },
+];
+
+/// What says which instances are of a root: emptied last.
+pub(super) const INSTANCES: Table = Table {
+    name: "h_inst",
+    of_root: "root = ?",
+    columns: &[
+        ("id", Text),
+        ("def", Definition),
+        ("bkey", Text),
+        ("tenant", Text),
+        ("super_inst", Text),
+        ("root", Text),
+        ("start_act", Text),
+        ("end_act", Text),
+        ("started", Int),
+        ("ended", Int),
+        ("state", Text),
+        ("reason", Text),
+        ("removal", Int),
+    ],
+};
+
+/// Tables whose ids clients hold: a later call with one of them is told where it went.
+const HELD: [&str; 5] = ["h_inst", "task", "work", "job", "incident"];
+
+impl Table {
+    pub(super) fn names(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|(held, _)| *held == name)
+    }
+}
+
+/// All tables, in order.
+pub(super) fn tables() -> impl Iterator<Item = &'static Table> {
+    static LAST: Table = INSTANCES;
+    static ALL: [Table; 13] = TABLES;
+    ALL.iter().chain(std::iter::once(&LAST))
+}
+
+/// A definition, as two sites can both know it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Model {
+    /// Its key.
+    pub key: String,
+    /// Tenant.
+    pub tenant: Option<String>,
+    /// The hash of the resource it is in.
+    pub sha: String,
+}
+
+/// One instance with those it called, on its way.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Bundle {
+    form: u32,
+    /// The hand-over.
+    pub handover: String,
+    /// The instance.
+    pub root: String,
+    /// When it was taken, by the clock of the database that it left.
+    pub at: Millis,
+    /// Its definitions, by the ids that the rows name.
+    pub models: BTreeMap<String, Model>,
+    /// Rows by table.
+    rows: BTreeMap<String, Vec<Vec<Json>>>,
+}
+
+impl Bundle {
+    /// Rows as they were taken out, in the order of the tables. `Busy` if an engine has a job of it.
+    pub(super) fn taken(
+        handover: &str,
+        root: &str,
+        at: Millis,
+        models: &BTreeMap<String, Model>,
+        taken: &[Vec<Row>],
+    ) -> Result<Bundle, Failure> {
+        let mut rows = BTreeMap::new();
+        for (table, taken) in tables().zip(taken) {
+            let written = taken.iter().map(|row| {
+                table
+                    .columns
+                    .iter()
+                    .zip(&row.0)
+                    .map(|(_, cell)| write(cell))
+                    .collect()
+            });
+            rows.insert(table.name.to_owned(), written.collect::<Vec<Vec<Json>>>());
+        }
+        let bundle = Bundle {
+            form: FORM,
+            handover: handover.to_owned(),
+            root: root.to_owned(),
+            at,
+            models: models.clone(),
+            rows,
+        };
+        if bundle.column("job", "owner").any(|owner| !owner.is_null()) {
+            return Err(Failure::Busy(format!(
+                "a job of instance {root} is under way; ask again when it has ended"
+            )));
+        }
+        if bundle.column("inst", "id").all(|id| id != root) {
+            return Err(Failure::Busy(format!("instance {root} has just ended")));
+        }
+        Ok(bundle)
+    }
+
+    /// The seal under which it travels.
+    pub fn seal(&self) -> String {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        blake3::hash(&text).to_hex().to_string()
+    }
+
+    /// Is it of a form that is understood here?
+    pub fn readable(&self) -> bool {
+        let tables: Vec<&str> = tables().map(|table| table.name).collect();
+        self.form == FORM
+            && self.rows.keys().all(|name| tables.contains(&name.as_str()))
+            && tables_fit(self)
+    }
+
+    fn column(&self, table: &str, name: &str) -> impl Iterator<Item = &Json> {
+        let at = tables()
+            .find(|held| held.name == table)
+            .and_then(|held| held.at(name));
+        let rows = self.rows.get(table).into_iter().flatten();
+        rows.filter_map(move |row| row.get(at?))
+    }
+
+    /// The ids in it that clients may hold.
+    pub(super) fn ids(&self) -> Vec<String> {
+        let of = |table: &&str| -> Vec<String> {
+            let ids = self.column(table, "id").filter_map(Json::as_str);
+            ids.map(str::to_owned).collect()
+        };
+        HELD.iter().flat_map(of).collect()
+    }
+
+    /// The statements that put it into a database, where its definitions have the ids of `models` and it is `now`.
+    pub(super) fn put(
+        &self,
+        models: &BTreeMap<String, String>,
+        generation: i64,
+        now: Millis,
+    ) -> Vec<Statement> {
+        let mut out = Vec::new();
+        for table in tables() {
+            let rows = self.rows.get(table.name).into_iter().flatten();
+            let rows = rows.map(|row| {
+                let columns = table.columns.iter().zip(row);
+                let cell = |((name, holds), value): (&(&str, Holds), &Json)| match (*name, value) {
+                    ("home_gen", _) => generation.into(),
+                    // Nobody holds it here yet, and whoever held it there is fenced.
+                    ("fence", value) => (value.as_i64().unwrap_or(0) + 1).into(),
+                    _ => self.read(*holds, value, models, now),
+                };
+                columns.map(cell).collect()
+            });
+            out.extend(insert(table.name, &table.names(), rows.collect(), ""));
+        }
+        out
+    }
+
+    fn read(
+        &self,
+        holds: Holds,
+        value: &Json,
+        models: &BTreeMap<String, String>,
+        now: Millis,
+    ) -> Cell {
+        let text = || value.as_str().map(str::to_owned);
+        match holds {
+            Text => text().into(),
+            Int => value.as_i64().into(),
+            Real => value
+                .get("real")
+                .and_then(Json::as_f64)
+                .or(value.as_f64())
+                .into(),
+            Blob => {
+                let bytes = value.get("bytes").and_then(Json::as_str);
+                bytes.and_then(|text| BASE64.decode(text).ok()).into()
+            }
+            Definition => text()
+                .map(|id| models.get(&id).cloned().unwrap_or(id))
+                .into(),
+            Document => text().map(|doc| renamed(doc, models)).into(),
+            Deadline => value
+                .as_i64()
+                .map(|until| until.saturating_sub(self.at).saturating_add(now))
+                .into(),
+        }
+    }
+}
+
+fn tables_fit(bundle: &Bundle) -> bool {
+    tables().all(|table| {
+        let rows = bundle.rows.get(table.name).into_iter().flatten();
+        rows.into_iter().all(|row| row.len() == table.columns.len())
+    })
+}
+
+/// The document with its definition's id here.
+fn renamed(doc: String, models: &BTreeMap<String, String>) -> String {
+    let Ok(mut read) = serde_json::from_str::<Json>(&doc) else {
+        return doc;
+    };
+    let here = read
+        .get("definition")
+        .and_then(Json::as_str)
+        .and_then(|id| models.get(id).cloned());
+    match (here, read.as_object_mut()) {
+        (Some(here), Some(map)) => {
+            map.insert("definition".to_owned(), here.into());
+            read.to_string()
+        }
+        (_, _) => doc,
+    }
+}
+
+fn write(cell: &Cell) -> Json {
+    match cell {
+        Cell::Text(text) => text.clone().into(),
+        Cell::Int(n) => (*n).into(),
+        Cell::Real(n) => n.map_or(Json::Null, |n| json!({ "real": n })),
+        Cell::Blob(bytes) => bytes
+            .as_ref()
+            .map_or(Json::Null, |bytes| json!({ "bytes": BASE64.encode(bytes) })),
+    }
+}

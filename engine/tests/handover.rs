@@ -1,0 +1,434 @@
+//! A live instance goes to another site: with the same ids, exactly once, whoever dies on the way.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+mod support;
+
+use http::Method;
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+use support::postgres::Server;
+use support::{Answer, Engine, eventually, flows, model};
+
+/// User task, external task and timer wait side by side; then a called process with a message.
+fn many_waits() -> String {
+    let inner = format!(
+        r#"<startEvent id="s"/><parallelGateway id="f"/><userTask id="u" camunda:candidateGroups="g"/>
+        <serviceTask id="w" camunda:type="external" camunda:topic="pack"/>
+        <intermediateCatchEvent id="t"><timerEventDefinition><timeDuration>PT1H</timeDuration></timerEventDefinition></intermediateCatchEvent>
+        <callActivity id="c" calledElement="below" camunda:calledElementBinding="latest"><extensionElements><camunda:in variables="all"/></extensionElements></callActivity>
+        <parallelGateway id="j"/><endEvent id="e"/>{}"#,
+        flows("s>f f>u f>w f>t f>c u>j w>j t>j c>j j>e")
+    );
+    let below = format!(
+        r#"<process id="below" isExecutable="true" camunda:historyTimeToLive="P1D"><startEvent id="s2"/>
+        <receiveTask id="r" messageRef="paid"/><endEvent id="e2"/>{}</process></definitions>"#,
+        flows("s2>r r>e2")
+    );
+    model(&inner).replace("</definitions>", &below)
+}
+
+struct Sites {
+    a: Engine,
+    b: Engine,
+    /// Where each is started again.
+    urls: [String; 2],
+}
+
+impl Sites {
+    async fn start(urls: [String; 2]) -> Sites {
+        let (a, b) = (site(&urls[0], "a").await, site(&urls[1], "b").await);
+        a.deploy(&many_waits()).await;
+        // The other site has versions of its own.
+        b.deploy(&model(&format!(
+            r#"<startEvent id="s"/><endEvent id="e"/>{}"#,
+            flows("s>e")
+        )))
+        .await;
+        b.deploy(&many_waits()).await;
+        Sites { a, b, urls }
+    }
+
+    /// Both engines die and come back.
+    async fn die(self) -> Sites {
+        let Sites { a, b, urls } = self;
+        for engine in [a, b] {
+            let store = engine.node.handle().store().clone();
+            engine.node.abort();
+            store.close().await;
+        }
+        let (a, b) = (site(&urls[0], "a").await, site(&urls[1], "b").await);
+        Sites { a, b, urls }
+    }
+}
+
+async fn site(url: &str, name: &str) -> Engine {
+    Engine::with(|options| {
+        options.store_url = url.to_owned();
+        options.name = name.to_owned();
+        options.failover_window = Duration::from_millis(600);
+    })
+    .await
+}
+
+async fn step(engine: &Engine, path: &str, body: Json) -> Json {
+    let answer = post(engine, path, body).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.json());
+    answer.json()
+}
+
+async fn post(engine: &Engine, path: &str, body: Json) -> Answer {
+    engine
+        .send(Method::POST, &format!("/homing/handovers{path}"), body)
+        .await
+}
+
+async fn export(engine: &Engine, id: &str, instance: &str) -> Json {
+    step(engine, "", json!({ "id": id, "instance": instance })).await
+}
+
+async fn stage(engine: &Engine, id: &str, exported: &Json) -> Answer {
+    let body = json!({ "seal": exported["seal"], "bundle": exported["bundle"] });
+    engine
+        .send(Method::PUT, &format!("/homing/handovers/{id}"), body)
+        .await
+}
+
+/// Everything that a client can hold of an instance, at whichever site.
+async fn seen(engine: &Engine, id: &str) -> Json {
+    let mut task = engine.tasks(id).await;
+    let links = match task.first() {
+        Some(task) => {
+            let path = format!(
+                "/engine-rest/task/{}/identity-links",
+                task["id"].as_str().unwrap()
+            );
+            engine.get(&path).await
+        }
+        None => Json::Null,
+    };
+    for task in &mut task {
+        task["processDefinitionId"] = Json::Null;
+    }
+    let mut work = engine
+        .get(&format!(
+            "/engine-rest/external-task?processInstanceId={id}"
+        ))
+        .await;
+    let mut jobs = engine
+        .get(&format!("/engine-rest/job?processInstanceId={id}"))
+        .await;
+    for row in work
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .chain(jobs.as_array_mut().unwrap())
+    {
+        for own in ["processDefinitionId", "lockExpirationTime"] {
+            row[own] = Json::Null;
+        }
+    }
+    let mut variables = engine
+        .get(&format!("/engine-rest/process-instance/{id}/variables"))
+        .await;
+    let below = engine
+        .get(&format!(
+            "/engine-rest/process-instance?superProcessInstance={id}"
+        ))
+        .await;
+    json!({
+        "task": task, "links": links, "work": work, "jobs": jobs, "variables": variables.take(), "below": below[0]["id"],
+        "path": engine.path(id).await,
+    })
+}
+
+async fn begin(engine: &Engine) -> String {
+    let file = json!({ "value": "aGk=", "type": "File", "valueInfo": { "filename": "f", "mimetype": "text/plain" } });
+    let variables = json!({
+        "text": { "value": "x" }, "real": { "value": 0.1, "type": "Double" }, "whole": { "value": 7 },
+        "file": file, "nothing": { "value": null }, "doc": { "value": "{\"a\":1}", "type": "Json" },
+    });
+    let id = engine.begin("p", variables).await;
+    let locked = engine.fetch("pack").await;
+    assert!(locked.iter().any(|work| work["processInstanceId"] == *id));
+    id
+}
+
+/// Goes on to the end.
+async fn end(engine: &Engine, id: &str, held: &Json) {
+    engine
+        .complete_work(&held["work"][0]["id"], json!({}))
+        .await;
+    engine
+        .complete_task(&held["task"][0]["id"], json!({}))
+        .await;
+    let body = json!({ "messageName": "paid", "processInstanceId": held["below"] });
+    assert_eq!(
+        engine
+            .send(Method::POST, "/engine-rest/message", body)
+            .await
+            .status,
+        204
+    );
+    let job = format!(
+        "/engine-rest/job/{}/execute",
+        held["jobs"][0]["id"].as_str().unwrap()
+    );
+    engine.post(&job, json!({})).await;
+    assert_eq!(engine.state(id).await, "COMPLETED");
+    assert_eq!(
+        engine.path(id).await.split(' ').count(),
+        11,
+        "{}",
+        engine.path(id).await
+    );
+}
+
+async fn an_instance_moves_with_all_it_has(urls: [String; 2]) {
+    let sites = Sites::start(urls).await;
+    let id = begin(&sites.a).await;
+    let before = seen(&sites.a, &id).await;
+    assert_eq!(before["task"][0]["taskDefinitionKey"], "u");
+
+    let exported = export(&sites.a, "h1", &id).await;
+    let task = format!(
+        "/engine-rest/task/{}",
+        before["task"][0]["id"].as_str().unwrap()
+    );
+    for path in [format!("/engine-rest/process-instance/{id}"), task.clone()] {
+        let answer = sites.a.call(Method::GET, &path, None).await;
+        assert_eq!(
+            (answer.status, &answer.json()["reason"]),
+            (503, &json!("moving")),
+            "{path}"
+        );
+    }
+    assert_eq!(stage(&sites.b, "h1", &exported).await.status, 200);
+    assert_eq!(
+        sites.b.get("/engine-rest/process-instance/count").await["count"],
+        0
+    );
+    let alive = step(&sites.b, "/h1/activate", json!({ "generation": 2 })).await;
+    assert_eq!(alive["stage"], "active");
+    step(
+        &sites.a,
+        "/h1/entomb",
+        json!({ "site": "b", "generation": 2 }),
+    )
+    .await;
+
+    assert_eq!(seen(&sites.b, &id).await, before);
+    for path in [format!("/engine-rest/process-instance/{id}"), task] {
+        let answer = sites.a.call(Method::GET, &path, None).await;
+        assert_eq!(
+            (answer.status, &answer.json()["site"]),
+            (410, &json!("b")),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        sites
+            .a
+            .get("/engine-rest/history/process-instance/count")
+            .await["count"],
+        0
+    );
+
+    // And back.
+    let exported = export(&sites.b, "h2", &id).await;
+    assert_eq!(stage(&sites.a, "h2", &exported).await.status, 200);
+    step(&sites.a, "/h2/activate", json!({ "generation": 3 })).await;
+    step(
+        &sites.b,
+        "/h2/entomb",
+        json!({ "site": "a", "generation": 3 }),
+    )
+    .await;
+    assert_eq!(seen(&sites.a, &id).await, before);
+    end(&sites.a, &id, &before).await;
+    sites.a.node.shutdown().await;
+    sites.b.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_moves_between_files_and_back_with_all_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    an_instance_moves_with_all_it_has([url("a"), url("b")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_moves_from_postgresql_to_a_file_and_back_with_all_it_has() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("b").display());
+    an_instance_moves_with_all_it_has([server.database("a"), file]).await;
+}
+
+/// One driver that dies after `lives` steps, and one that finds what is there and finishes. The home is the only
+/// thing that both know.
+async fn driven(mut sites: Sites, number: usize, lives: usize) -> Sites {
+    let id = begin(&sites.a).await;
+    let before = seen(&sites.a, &id).await;
+    let handover = format!("h{number}");
+    let mut home = "a";
+    let exported = if lives > 0 {
+        export(&sites.a, &handover, &id).await
+    } else {
+        Json::Null
+    };
+    if lives > 1 {
+        assert_eq!(stage(&sites.b, &handover, &exported).await.status, 200);
+    }
+    if lives > 2 {
+        // The compare-and-set of the mapping: the only moment that counts.
+        home = "b";
+    }
+    if lives > 3 {
+        step(
+            &sites.b,
+            &format!("/{handover}/activate"),
+            json!({ "generation": 2 }),
+        )
+        .await;
+    }
+    if lives > 4 {
+        step(
+            &sites.a,
+            &format!("/{handover}/entomb"),
+            json!({ "site": "b", "generation": 2 }),
+        )
+        .await;
+    }
+    sites = sites.die().await;
+    // The second driver repeats the last steps blindly, as often as it likes.
+    for _ in 0..2 {
+        if home == "a" {
+            step(&sites.a, &format!("/{handover}/cancel"), json!({})).await;
+            step(&sites.b, &format!("/{handover}/cancel"), json!({})).await;
+            if lives == 0 {
+                continue;
+            }
+            break;
+        }
+        step(
+            &sites.b,
+            &format!("/{handover}/activate"),
+            json!({ "generation": 2 }),
+        )
+        .await;
+        step(
+            &sites.a,
+            &format!("/{handover}/entomb"),
+            json!({ "site": "b", "generation": 2 }),
+        )
+        .await;
+    }
+    let count = format!("/engine-rest/process-instance/count?processInstanceIds={id}");
+    let alive = [
+        sites.a.get(&count).await["count"].as_i64().unwrap(),
+        sites.b.get(&count).await["count"].as_i64().unwrap(),
+    ];
+    let (at, wanted) = if home == "a" {
+        (&sites.a, [1, 0])
+    } else {
+        (&sites.b, [0, 1])
+    };
+    assert_eq!(alive, wanted, "after {lives} steps");
+    assert_eq!(seen(at, &id).await, before, "after {lives} steps");
+    end(at, &id, &before).await;
+    sites
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_lives_exactly_once_after_deaths_between_any_two_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    let mut sites = Sites::start([url("a"), url("b")]).await;
+    for lives in 0..=5 {
+        sites = driven(sites, lives, lives).await;
+    }
+    sites.a.node.shutdown().await;
+    sites.b.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_handed_over_stays_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    let (a, b) = (site(&url("a"), "a").await, site(&url("b"), "b").await);
+    a.deploy(&many_waits()).await;
+    let id = begin(&a).await;
+    let below = seen(&a, &id).await["below"].clone();
+    let called = post(&a, "", json!({ "id": "h", "instance": below })).await;
+    assert_eq!(called.status, 409);
+    assert!(called.json()["message"].as_str().unwrap().contains(&id));
+    let unknown = post(&a, "", json!({ "id": "h", "instance": "nobody" })).await;
+    assert_eq!(unknown.status, 404);
+    let exported = export(&a, "h", &id).await;
+    let missing = stage(&b, "h", &exported).await;
+    assert_eq!(missing.status, 409, "{}", missing.json());
+    assert!(
+        missing.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("deploy it first")
+    );
+    b.deploy(&many_waits()).await;
+    let mut forged = exported.clone();
+    forged["bundle"]["root"] = json!("another");
+    assert_eq!(stage(&b, "h", &forged).await.status, 400);
+    assert_eq!(stage(&b, "other", &exported).await.status, 400);
+    assert_eq!(
+        post(&b, "/h/activate", json!({ "generation": 1 }))
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        post(&a, "/h/activate", json!({ "generation": 1 }))
+            .await
+            .status,
+        409
+    );
+    assert_eq!(
+        post(&a, "/h/entomb", json!({ "site": "b" })).await.status,
+        400
+    );
+    step(&a, "/h/cancel", json!({})).await;
+    assert_eq!(a.tasks(&id).await.len(), 1);
+    a.node.shutdown().await;
+    b.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_instance_with_a_job_under_way_waits_until_it_has_ended() {
+    let server = Server::start();
+    let a = site(&server.database("a"), "a").await;
+    let slow = model(&format!(
+        r#"<startEvent id="s"/><scriptTask id="slow" scriptFormat="javascript" camunda:asyncBefore="true">
+        <script>const begin = Date.now(); while (Date.now() - begin &lt; 1200) {{}}</script></scriptTask><userTask id="u"/><endEvent id="e"/>{}"#,
+        flows("s>slow slow>u u>e")
+    ));
+    a.deploy(&slow).await;
+    let id = a.begin("p", json!({})).await;
+    eventually("the job runs", async || {
+        a.get("/homing/site").await["jobs_held"] == 1
+    })
+    .await;
+    let early = post(&a, "", json!({ "id": "h", "instance": id })).await;
+    assert_eq!(early.status, 409, "{}", early.json());
+    eventually("it can be handed over", async || {
+        post(&a, "", json!({ "id": "h", "instance": id }))
+            .await
+            .status
+            == 200
+    })
+    .await;
+    let held = a.get("/homing/handovers/h").await;
+    assert_eq!(held["stage"], "exported");
+    a.node.shutdown().await;
+}
