@@ -4,6 +4,7 @@
 //! at. Must not know HTTP. The two databases differ in how a transaction is run and a batch is claimed, nothing else.
 
 mod bundle;
+mod carried;
 mod cell;
 mod claim;
 mod database;

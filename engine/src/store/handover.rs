@@ -3,7 +3,8 @@
 //! Owns the rows of hand-overs and of what has left. Must not decide where an instance lives: whoever drives it does.
 
 use super::Store;
-use super::bundle::{Bundle, Model, tables};
+use super::bundle::{Bundle, Model};
+use super::carried::tables;
 use super::cell::Cell;
 use super::database::{Database, Failure, Under};
 use super::statement::{Expect, Statement, insert};
