@@ -148,7 +148,8 @@ async fn seen(engine: &Engine, id: &str) -> Json {
 async fn begin(engine: &Engine) -> String {
     let file = json!({ "value": "aGk=", "type": "File", "valueInfo": { "filename": "f", "mimetype": "text/plain" } });
     let variables = json!({
-        "text": { "value": "x" }, "real": { "value": 0.1, "type": "Double" }, "whole": { "value": 7 },
+        "text": { "value": "x" }, "real": { "value": 0.1, "type": "Double" },
+        "long": { "value": 0.299_999_999_999_999_93, "type": "Double" }, "huge": { "value": f64::MAX, "type": "Double" }, "whole": { "value": 7 },
         "file": file, "nothing": { "value": null }, "doc": { "value": "{\"a\":1}", "type": "Json" },
     });
     let id = engine.begin("p", variables).await;
@@ -353,6 +354,90 @@ async fn an_instance_lives_exactly_once_after_deaths_between_any_two_steps() {
     }
     sites.a.node.shutdown().await;
     sites.b.node.shutdown().await;
+}
+
+/// The same step three times at once: all are told that it is done, and it is done once.
+async fn thrice(engine: &Engine, method: Method, path: &str, body: Json) -> Json {
+    let path = format!("/homing/handovers{path}");
+    let call = || engine.send(method.clone(), &path, body.clone());
+    let (a, b, c) = tokio::join!(call(), call(), call());
+    for answer in [&a, &b, &c] {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.json());
+    }
+    assert_eq!(a.json(), b.json());
+    assert_eq!(a.json(), c.json());
+    a.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_several_drivers_ask_for_at_once_is_done_once() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("b").display());
+    let sites = Sites::start([server.database("a"), file]).await;
+    let id = begin(&sites.a).await;
+    let before = seen(&sites.a, &id).await;
+    let mut ways = [
+        (&sites.a, "a", &sites.b, "b"),
+        (&sites.b, "b", &sites.a, "a"),
+    ];
+    for turn in 0..4_i64 {
+        let (from, _, to, name) = ways[0];
+        let way = |step: &str| format!("/h{turn}{step}");
+        let ask = json!({ "id": format!("h{turn}"), "instance": id });
+        let exported = thrice(from, Method::POST, "", ask).await;
+        let body = json!({ "seal": exported["seal"], "bundle": exported["bundle"] });
+        thrice(to, Method::PUT, &way(""), body).await;
+        let lives = json!({ "generation": turn + 2 });
+        thrice(to, Method::POST, &way("/activate"), lives).await;
+        let went = json!({ "site": name, "generation": turn + 2 });
+        thrice(from, Method::POST, &way("/entomb"), went).await;
+        assert_eq!(seen(to, &id).await, before);
+        ways.reverse();
+    }
+    end(&sites.a, &id, &before).await;
+    sites.a.node.shutdown().await;
+    sites.b.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_worker_that_completes_beside_an_export_comes_before_it_or_is_sent_away() {
+    let server = Server::start();
+    let a = site(&server.database("a"), "a").await;
+    a.deploy(&many_waits()).await;
+    let mut early = 0;
+    for round in 0..20 {
+        let id = begin(&a).await;
+        let held = seen(&a, &id).await;
+        let work = held["work"][0]["id"].as_str().unwrap();
+        let complete = format!("/engine-rest/external-task/{work}/complete");
+        let body = json!({ "workerId": "w", "variables": {} });
+        let handover = format!("h{round}");
+        let ask = json!({ "id": handover, "instance": id });
+        let (worker, exported) =
+            tokio::join!(a.send(Method::POST, &complete, body), post(&a, "", ask));
+        assert_eq!(exported.status, 200, "{}", exported.json());
+        let (status, answer) = (worker.status, worker.json());
+        let came_first = status == 204;
+        assert!(
+            came_first || (status, &answer["reason"]) == (503, &json!("moving")),
+            "{status} {answer}"
+        );
+        step(&a, &format!("/{handover}/cancel"), json!({})).await;
+        let left = seen(&a, &id).await;
+        let still = left["work"].as_array().unwrap().len();
+        assert_eq!(still, usize::from(!came_first), "{left}");
+        early += usize::from(came_first);
+    }
+    assert_eq!(
+        a.get("/engine-rest/process-instance/count").await["count"],
+        40
+    );
+    assert_eq!(
+        a.get("/engine-rest/external-task/count").await["count"],
+        20 - early
+    );
+    a.node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

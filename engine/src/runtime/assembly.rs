@@ -10,7 +10,7 @@ use crate::ids::At;
 use crate::machine::{
     self, Command, Context, Definition, Document, Effect, Parent, Step, Values, Variables,
 };
-use crate::store::{Failure, InstanceChange, SubscriptionRow, Unit};
+use crate::store::{InstanceChange, SubscriptionRow, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,7 +66,7 @@ impl Handle {
                         instances: instances_after,
                     });
                 }
-                Err(Failure::Conflict) if tries < CONFLICT_TRIES => {
+                Err(failure) if failure.lost_race() && tries < CONFLICT_TRIES => {
                     self.inner
                         .counters
                         .conflicts

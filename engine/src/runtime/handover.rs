@@ -7,9 +7,36 @@ use super::Handle;
 use crate::error::Error;
 use crate::store::{Bundle, HandOver, Stage};
 
+/// How often a step that lost a race is looked at anew: it may be done by now.
+const TRIES: u32 = 5;
+
 impl Handle {
     /// Takes an instance with all that it called out of the live tables, and keeps it as a bundle.
     pub async fn export(&self, id: &str, instance: &str) -> Result<HandOver, Error> {
+        again(|| self.take(id, instance)).await
+    }
+
+    /// Keeps a bundle that came from elsewhere.
+    pub async fn stage(&self, seal: &str, bundle: &Bundle) -> Result<HandOver, Error> {
+        again(|| self.receive(seal, bundle)).await
+    }
+
+    /// Brings what was staged to life, at a generation of its home.
+    pub async fn activate(&self, id: &str, generation: i64) -> Result<HandOver, Error> {
+        again(|| self.awake(id, generation)).await
+    }
+
+    /// What was exported lives at another site from now on: only that is remembered.
+    pub async fn entomb(&self, id: &str, site: &str, generation: i64) -> Result<HandOver, Error> {
+        again(|| self.bury(id, site, generation)).await
+    }
+
+    /// Undoes what was begun: the exported lives here again, the staged is dropped. `None`: nothing is left of it.
+    pub async fn call_off(&self, id: &str) -> Result<Option<HandOver>, Error> {
+        again(|| self.undo(id)).await
+    }
+
+    async fn take(&self, id: &str, instance: &str) -> Result<HandOver, Error> {
         let store = &self.inner.store;
         if let Some(held) = store.handover(id).await? {
             if held.stage == Stage::Exported && held.root == instance {
@@ -33,8 +60,7 @@ impl Handle {
         self.held(id).await
     }
 
-    /// Keeps a bundle that came from elsewhere.
-    pub async fn stage(&self, seal: &str, bundle: &Bundle) -> Result<HandOver, Error> {
+    async fn receive(&self, seal: &str, bundle: &Bundle) -> Result<HandOver, Error> {
         let store = &self.inner.store;
         if !bundle.readable() || bundle.seal() != seal {
             return Err(Error::Bad(
@@ -57,8 +83,7 @@ impl Handle {
         self.held(&bundle.handover).await
     }
 
-    /// Brings what was staged to life, at a generation of its home.
-    pub async fn activate(&self, id: &str, generation: i64) -> Result<HandOver, Error> {
+    async fn awake(&self, id: &str, generation: i64) -> Result<HandOver, Error> {
         let held = self.held(id).await?;
         match held.stage {
             Stage::Active => Ok(held),
@@ -67,8 +92,7 @@ impl Handle {
         }
     }
 
-    /// What was exported lives at another site from now on: only that is remembered.
-    pub async fn entomb(&self, id: &str, site: &str, generation: i64) -> Result<HandOver, Error> {
+    async fn bury(&self, id: &str, site: &str, generation: i64) -> Result<HandOver, Error> {
         let held = self.held(id).await?;
         match held.stage {
             Stage::Moved => Ok(held),
@@ -80,8 +104,7 @@ impl Handle {
         }
     }
 
-    /// Undoes what was begun: the exported lives here again, the staged is dropped. `None`: nothing is left of it.
-    pub async fn call_off(&self, id: &str) -> Result<Option<HandOver>, Error> {
+    async fn undo(&self, id: &str) -> Result<Option<HandOver>, Error> {
         let Some(held) = self.inner.store.handover(id).await? else {
             return Ok(None);
         };
@@ -110,6 +133,21 @@ impl Handle {
         self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
         self.inner.job_bell.notify_one();
         self.held(&held.id).await
+    }
+}
+
+/// A step, again when another transaction was in its way: two calls for the same step both see it done.
+async fn again<T, Fut>(step: impl Fn() -> Fut) -> Result<T, Error>
+where
+    Fut: Future<Output = Result<T, Error>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match step().await {
+            Err(Error::Store(failure)) if failure.lost_race() && tries < TRIES => {}
+            done => return done,
+        }
     }
 }
 

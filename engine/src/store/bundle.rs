@@ -82,7 +82,8 @@ impl Bundle {
             )));
         }
         if bundle.column("inst", "id").all(|id| id != root) {
-            return Err(Failure::Busy(format!("instance {root} has just ended")));
+            // It has just ended, or another call has taken it: whoever asked looks again.
+            return Err(Failure::Conflict);
         }
         Ok(bundle)
     }
@@ -154,11 +155,10 @@ impl Bundle {
         match holds {
             Text => text().into(),
             Int => value.as_i64().into(),
-            Real => value
-                .get("real")
-                .and_then(Json::as_f64)
-                .or(value.as_f64())
-                .into(),
+            Real => {
+                let real = value.get("real").and_then(Json::as_str);
+                real.and_then(|text| text.parse::<f64>().ok()).into()
+            }
             Blob => {
                 let bytes = value.get("bytes").and_then(Json::as_str);
                 bytes.and_then(|text| BASE64.decode(text).ok()).into()
@@ -204,7 +204,8 @@ fn write(cell: &Cell) -> Json {
     match cell {
         Cell::Text(text) => text.clone().into(),
         Cell::Int(n) => (*n).into(),
-        Cell::Real(n) => n.map_or(Json::Null, |n| json!({ "real": n })),
+        // As text: the shortest that reads back as the same number, whoever reads it; the seal depends on it.
+        Cell::Real(n) => n.map_or(Json::Null, |n| json!({ "real": n.to_string() })),
         Cell::Blob(bytes) => bytes
             .as_ref()
             .map_or(Json::Null, |bytes| json!({ "bytes": BASE64.encode(bytes) })),

@@ -44,6 +44,31 @@ pub enum Failure {
     },
 }
 
+/// How PostgreSQL says that one of two transactions had to give way.
+const GAVE_WAY: [&str; 2] = ["40001", "40P01"];
+
+impl Failure {
+    /// Was another transaction in the way, so that the same may succeed when it is computed anew? Nothing was written.
+    pub(crate) fn lost_race(&self) -> bool {
+        match self {
+            Failure::Conflict => true,
+            Failure::Database(sqlx::Error::Database(said)) => {
+                said.is_unique_violation()
+                    || said
+                        .code()
+                        .is_some_and(|code| GAVE_WAY.contains(&code.as_ref()))
+            }
+            Failure::Url(_)
+            | Failure::Database(_)
+            | Failure::Closed
+            | Failure::Held(_)
+            | Failure::Fenced { .. }
+            | Failure::Busy(_)
+            | Failure::Record { .. } => false,
+        }
+    }
+}
+
 /// What must be true of the site for a transaction to commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Under {

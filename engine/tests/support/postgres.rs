@@ -1,12 +1,12 @@
-//! A PostgreSQL server of a test's own, on a free port, gone with the test.
+//! A PostgreSQL server of a test's own, gone with the test.
+//!
+//! It listens on a socket in its folder only: a port that was free a moment ago may be taken when the server is up.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 pub(crate) struct Server {
-    port: u16,
     folder: tempfile::TempDir,
 }
 
@@ -53,11 +53,6 @@ impl Server {
             .tempdir()
             .unwrap();
         std::os::unix::fs::chown(folder.path(), owner(), None).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let data = folder.path().join("data");
         run(as_server("initdb")
             .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
@@ -65,7 +60,7 @@ impl Server {
         let log = folder.path().join("log");
         let sockets = folder.path().display().to_string();
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=off -c unix_socket_directories={sockets}"
+            "-c listen_addresses= -c max_connections=300 -c fsync=off -c unix_socket_directories={sockets}"
         );
         run(as_server("pg_ctl")
             .args(["-w", "-o", &options, "-l"])
@@ -74,14 +69,17 @@ impl Server {
             .arg(data)
             .arg("start")
             .stdout(Stdio::null()));
-        Server { port, folder }
+        Server { folder }
     }
 
     /// Makes a database; gives its URL.
     pub(crate) fn database(&self, name: &str) -> String {
-        let port = self.port.to_string();
-        run(as_server("createdb").args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", name]));
-        format!("postgres://postgres@127.0.0.1:{port}/{name}")
+        run(as_server("createdb")
+            .arg("-h")
+            .arg(self.folder.path())
+            .args(["-U", "postgres", name]));
+        let sockets = self.folder.path().display();
+        format!("postgres://postgres@localhost/{name}?host={sockets}")
     }
 
     /// The one value that a query gives.
@@ -100,9 +98,9 @@ impl Server {
     }
 
     fn psql(&self, name: &str) -> Command {
-        let port = self.port.to_string();
         let mut command = as_server("psql");
-        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", name]);
+        command.arg("-h").arg(self.folder.path());
+        command.args(["-U", "postgres", "-d", name]);
         command.args(["-q", "-v", "ON_ERROR_STOP=1"]);
         command
     }
