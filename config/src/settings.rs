@@ -29,8 +29,8 @@ pub use listen::{Admin, Listen, ServerTls};
 pub use placement::{BusinessKey, Constraint, Placement, Policy, UserSource};
 pub use safety::Safety;
 pub use site::{
-    Balance, ClientTls, DialectName, Identity, Installation, Probe, Recovery, ServiceAccount, Site,
-    SiteHealth,
+    Automatic, Balance, ClientTls, DialectName, Identity, Installation, Probe, Recovery,
+    ServiceAccount, Site, SiteHealth,
 };
 pub use store::{Store, StoreUrl};
 pub use telemetry::{AccessLog, LogFormat, Telemetry};

@@ -21,7 +21,7 @@ use crate::listener::{
 };
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::Pipeline;
-use crate::rehome::Executor;
+use crate::rehome::{Executor, automatic};
 use crate::resolve::known::{Known, suffix_parse};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
@@ -141,6 +141,7 @@ impl Router {
         let pipeline = Arc::new(settings::pipeline(
             &config, &known, &learner, &store, &topology,
         )?);
+        let executor = Arc::new(executor(&config, &store, &topology, &registrar, &pipeline));
         let reloader = Arc::new(Reloader::new(
             inputs,
             loaded,
@@ -148,12 +149,12 @@ impl Router {
                 inventory: Arc::clone(&inventory),
                 pipeline: Arc::clone(&pipeline),
                 registrar: Arc::clone(&registrar),
+                executor: Arc::clone(&executor),
                 store: Arc::clone(&store),
                 tls: tls.clone(),
                 limits: Arc::clone(&limits),
             },
         ));
-        let executor = Arc::new(executor(&config, &store, &topology, &registrar, &pipeline));
         let admin = Arc::new(admin::State {
             executor,
             config: Arc::clone(&config),
@@ -204,6 +205,7 @@ impl Router {
         ));
         tokio::spawn(Arc::clone(&self.registrar).run());
         tokio::spawn(Arc::clone(&self.admin.executor).run());
+        tokio::spawn(automatic::run(Arc::clone(&self.admin.executor)));
         let settings = looks(&self.config);
         let via = self.pipeline.via.clone();
         tokio::spawn(probers::run(

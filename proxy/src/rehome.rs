@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod automatic;
 pub mod execute;
 pub mod gather;
 pub mod step;

@@ -1,6 +1,7 @@
 //! Which installation serves a site changes, and never do two serve it: judged by the order of arrival at origins that
 //! number every request across all of them.
 
+mod advice;
 mod shared_data;
 mod world;
 

@@ -27,6 +27,16 @@ pub(crate) struct SafetyFile {
     /// Share of the live routers that must see a site down before it is failed over. More than this share is needed.
     #[schemars(range(min = 0, max = 0.99))]
     pub(crate) quorum: f64,
+    /// Fewest routers that must see a site down before it is failed over automatically, besides `quorum` of all live ones.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) witnesses: u32,
+    /// Time for which enough routers must see a site down, without a break, before it is failed over automatically. Each
+    /// return within `flap_window` doubles it.
+    #[schemars(extend("x-min" = "0ms", "x-max" = "1h"))]
+    pub(crate) down_for: Period,
+    /// How long it counts that a site came back after it had been down.
+    #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
+    pub(crate) flap_window: Period,
 }
 
 impl Default for SafetyFile {
@@ -38,6 +48,9 @@ impl Default for SafetyFile {
             share_at_once: 0.5,
             max_lag: Period::seconds(10),
             quorum: 0.5,
+            witnesses: 1,
+            down_for: Period::seconds(3),
+            flap_window: Period::seconds(600),
         }
     }
 }

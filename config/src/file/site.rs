@@ -109,6 +109,20 @@ pub(crate) struct RecoveryFile {
     /// Default: `safety.max_lag`.
     #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
     pub(crate) max_lag: Option<At<Period>>,
+    /// What may happen without a person when enough routers see the serving installation down. `off`: nothing. `advise`:
+    /// the plan is made and shown, to be applied by a person. `on`: it is carried out, if its fence can be proven without
+    /// anybody's word and no safety rule forbids it. Only with `shared-data` and `replica`.
+    pub(crate) automatic: Option<At<AutomaticFile>>,
+}
+
+/// What may happen without a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AutomaticFile {
+    #[default]
+    Off,
+    Advise,
+    On,
 }
 
 /// A mode of recovery.

@@ -20,6 +20,12 @@ pub struct Safety {
     pub max_lag: Duration,
     /// More than this share of the live routers must see a site down.
     pub quorum: f64,
+    /// Fewest routers that must see a site down before it is failed over automatically.
+    pub witnesses: u32,
+    /// Time for which they must see it down before that.
+    pub down_for: Duration,
+    /// How long a return counts, each of which doubles that time.
+    pub flap_window: Duration,
 }
 
 impl From<&SafetyFile> for Safety {
@@ -31,6 +37,9 @@ impl From<&SafetyFile> for Safety {
             share_at_once: file.share_at_once,
             max_lag: file.max_lag.0,
             quorum: file.quorum,
+            witnesses: file.witnesses,
+            down_for: file.down_for.0,
+            flap_window: file.flap_window.0,
         }
     }
 }

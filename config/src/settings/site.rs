@@ -24,6 +24,8 @@ pub struct Site {
     pub health: SiteHealth,
     /// What may be done when the serving installation fails.
     pub recovery: Recovery,
+    /// What may happen of it without a person.
+    pub automatic: Automatic,
     /// The router's own account there.
     pub service_account: Option<ServiceAccount>,
     /// The places that can serve it; at least one, the first serves at the very first start.
@@ -129,6 +131,18 @@ pub enum Recovery {
     Park,
     /// Live instances are handed to another site.
     Evacuate,
+}
+
+/// What may happen without a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Automatic {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The plan is made and shown.
+    Advise,
+    /// The plan is carried out.
+    On,
 }
 
 /// The router's own account at a site.

@@ -7,8 +7,8 @@ use super::dialect::BUILT_IN;
 use super::installation::Seen;
 use crate::diagnostic::Diagnostic;
 use crate::file::File;
-use crate::file::site::{IdentityFile, RecoveryModeFile, SiteFile};
-use crate::settings::{DialectName, Identity, Recovery, Site};
+use crate::file::site::{AutomaticFile, IdentityFile, RecoveryModeFile, SiteFile};
+use crate::settings::{Automatic, DialectName, Identity, Recovery, Site};
 use crate::source::Span;
 use crate::suggest;
 use crate::text::At;
@@ -108,6 +108,7 @@ impl Validate<'_> {
             },
             health,
             recovery,
+            automatic: self.automatic(file),
             service_account,
             installations,
         })
@@ -137,6 +138,32 @@ impl Validate<'_> {
                 .help(help),
         );
         None
+    }
+
+    fn automatic(&mut self, file: &SiteFile) -> Automatic {
+        let Some(at) = &file.recovery.automatic else {
+            return Automatic::Off;
+        };
+        let mode = file.recovery.mode.as_ref().map(|mode| *mode.get());
+        let takes_over = matches!(
+            mode,
+            Some(RecoveryModeFile::SharedData | RecoveryModeFile::Replica)
+        );
+        if *at.get() != AutomaticFile::Off && !takes_over {
+            self.report(
+                Diagnostic::error(
+                    "recovery",
+                    "`automatic` has a meaning only with the modes `shared-data` and `replica`",
+                )
+                .at(&at.span(), "nothing takes over here")
+                .help("leave it out, or say what the standby has"),
+            );
+        }
+        match at.get() {
+            AutomaticFile::Off => Automatic::Off,
+            AutomaticFile::Advise => Automatic::Advise,
+            AutomaticFile::On => Automatic::On,
+        }
     }
 
     fn recovery(&mut self, file: &SiteFile, root: &File) -> Recovery {

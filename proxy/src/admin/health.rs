@@ -100,6 +100,9 @@ pub(super) async fn text(Shared(state): Shared<Arc<State>>) -> impl IntoResponse
     metrics()
         .feed_lag_seconds
         .set(state.feed.lag().as_secs_f64());
+    metrics()
+        .lease_remaining_seconds
+        .set(state.registrar.lease_remaining().as_secs_f64());
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         metrics().text(),

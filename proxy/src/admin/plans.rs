@@ -163,7 +163,13 @@ pub(super) async fn make(
     Json(wanted): Json<Wanted>,
 ) -> Result<axum::Json<PlanShape>, Error> {
     let question = question(wanted)?;
-    let (plan, report) = apply::make(&state.store, &state.config, &question, &call.actor()).await?;
+    let (plan, report) = apply::make(
+        &state.store,
+        &state.executor.config(),
+        &question,
+        &call.actor(),
+    )
+    .await?;
     Ok(axum::Json(shape(&plan, Some(report))))
 }
 
@@ -209,11 +215,11 @@ pub(super) async fn apply(
 ) -> Result<Response, Error> {
     call.needs_reason()?;
     if dry.dry_run {
-        let plan = apply::check(&state.store, &state.config, &hash).await?;
+        let plan = apply::check(&state.store, &state.executor.config(), &hash).await?;
         let body = json!({ "dry_run": true, "plan": shape(&plan, None) });
         return Ok(axum::Json(body).into_response());
     }
-    let begun = apply::apply(&state.store, &state.config, &hash, &call.actor()).await?;
+    let begun = apply::apply(&state.store, &state.executor.config(), &hash, &call.actor()).await?;
     state.executor.bell.notify_one();
     let body = axum::Json(operation_shape(&begun)?);
     Ok((StatusCode::ACCEPTED, text::etag(begun.generation), body).into_response())

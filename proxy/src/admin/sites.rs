@@ -10,6 +10,7 @@ use super::paging::Page;
 use super::text;
 use crate::observe::SiteView;
 use crate::observe::inventory::{Acknowledged, Service};
+use crate::rehome::automatic::{Advised, Said};
 use crate::topology::{Balance, Endpoint, Installation, Site};
 use axum::Json;
 use axum::extract::{Path, State as Shared};
@@ -62,8 +63,37 @@ pub struct SiteShape {
     pub serving: Option<String>,
     /// Generation of the assignment.
     pub assignment_generation: u64,
+    /// What may happen without a person when it is down, and what this router says to it; absent where nothing may.
+    pub automatic: Option<AutomaticShape>,
     /// Where it can be served from.
     pub installations: Vec<InstallationShape>,
+}
+
+/// A failover without a person: what may happen, and what is missing.
+#[derive(Serialize, ToSchema)]
+pub struct AutomaticShape {
+    /// advise, on.
+    pub automatic: &'static str,
+    /// nothing, waits, advised, begun.
+    pub advice: &'static str,
+    /// Why.
+    pub why: String,
+    /// What a failover waits for.
+    pub waits_for: Vec<String>,
+    /// The plan: to be applied by a person (advise), or carried out (on).
+    pub plan: Option<String>,
+}
+
+impl From<Said> for AutomaticShape {
+    fn from(said: Said) -> AutomaticShape {
+        AutomaticShape {
+            automatic: said.automatic.as_str(),
+            advice: said.advice,
+            why: said.why,
+            waits_for: said.waits_for,
+            plan: said.plan,
+        }
+    }
 }
 
 /// Engine nodes at one place that can serve a site's data.
@@ -97,7 +127,9 @@ pub struct EndpointShape {
 pub(super) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Page<SiteShape>> {
     let records = state.registrar.records();
     let topology = state.pipeline.topology.load();
-    let shapes = topology.sites().map(|site| shape(site, &records));
+    let shapes = topology
+        .sites()
+        .map(|site| shape(site, &records, &state.executor.advised));
     Json(Page::whole(shapes.collect()))
 }
 
@@ -112,7 +144,11 @@ pub(super) async fn one(
     let generation = site.live.read(|view| view.state_generation);
     Ok((
         text::etag(generation),
-        Json(shape(&site, &state.registrar.records())),
+        Json(shape(
+            &site,
+            &state.registrar.records(),
+            &state.executor.advised,
+        )),
     ))
 }
 
@@ -140,7 +176,7 @@ pub(super) fn why_not(view: &SiteView) -> Option<String> {
     })
 }
 
-pub(super) fn shape(site: &Site, records: &[SiteRecord]) -> SiteShape {
+pub(super) fn shape(site: &Site, records: &[SiteRecord], advised: &Advised) -> SiteShape {
     let view = site.live.view();
     let serving = site.serving(&view);
     let record = records.iter().find(|record| record.site == site.id);
@@ -167,6 +203,7 @@ pub(super) fn shape(site: &Site, records: &[SiteRecord]) -> SiteShape {
             .and_then(|at| site.installations.get(at))
             .map(|installation| installation.name.clone()),
         assignment_generation: view.assignment.0,
+        automatic: advised.of(site.id).map(AutomaticShape::from),
         installations: installations
             .map(|(at, installation)| installation_shape(site, installation, serving == Some(at)))
             .collect(),

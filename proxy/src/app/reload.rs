@@ -11,6 +11,7 @@ use crate::listener;
 use crate::listener::tls::Listeners;
 use crate::observe::Inventory;
 use crate::pipeline::Pipeline;
+use crate::rehome::Executor;
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use arc_swap::ArcSwap;
@@ -35,6 +36,7 @@ pub(super) struct Parts {
     pub(super) inventory: Arc<Inventory>,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) registrar: Arc<Registrar>,
+    pub(super) executor: Arc<Executor>,
     pub(super) store: Handle,
     pub(super) tls: Listeners,
     pub(super) limits: Arc<ArcSwap<listener::Limits>>,
@@ -150,6 +152,7 @@ impl Reloader {
             .replace(loaded.config.clone(), fleet)
             .await?;
         certificates();
+        self.parts.executor.replace(loaded.config.clone());
         self.parts
             .limits
             .store(Arc::new(listener_limits(&loaded.config)));

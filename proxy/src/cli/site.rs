@@ -108,6 +108,7 @@ impl Site {
             output::machine("site", &reply.json);
         } else {
             output::members(&reply.json);
+            automatic(&reply.json["automatic"]);
         }
         Ok(())
     }
@@ -123,5 +124,28 @@ impl Site {
             output::say(&format!("site {site} is {state}{}", change.suffix()));
         }
         Ok(())
+    }
+}
+
+/// What a failover without a person waits for.
+fn automatic(said: &Value) {
+    let word = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+    if said.is_null() {
+        return;
+    }
+    output::say(&format!(
+        "failover by itself ({}): {} {}",
+        word("automatic"),
+        word("advice"),
+        word("why")
+    ));
+    for wait in said["waits_for"].as_array().into_iter().flatten() {
+        output::say(&format!(
+            "  waits for {}",
+            wait.as_str().unwrap_or_default()
+        ));
+    }
+    if let Some(plan) = said["plan"].as_str() {
+        output::say(&format!("  homing apply {plan} --reason TEXT"));
     }
 }

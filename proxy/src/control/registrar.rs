@@ -326,6 +326,11 @@ impl Registrar {
         }
     }
 
+    /// How long this router may go on without the store.
+    pub fn lease_remaining(&self) -> Duration {
+        self.learner.lease_remaining()
+    }
+
     /// The registry as this router last read it.
     pub fn records(&self) -> Vec<SiteRecord> {
         self.held()

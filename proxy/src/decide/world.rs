@@ -28,6 +28,12 @@ pub struct Safety {
     pub share_at_once: f64,
     /// More than this share of the routers that look must see a site down.
     pub quorum: f64,
+    /// Fewest routers that must see a site down before it is failed over automatically.
+    pub witnesses: usize,
+    /// How long they must see it down before that.
+    pub down_for: Duration,
+    /// How long a return counts.
+    pub flap_window: Duration,
 }
 
 /// A site.

@@ -54,6 +54,12 @@ impl Learner {
         clock::monotonic_ms() < self.fresh_until_ms.load(Ordering::Relaxed)
     }
 
+    /// How long this router may go on without the store.
+    pub fn lease_remaining(&self) -> Duration {
+        let until = self.fresh_until_ms.load(Ordering::Relaxed);
+        Duration::from_millis(until.saturating_sub(clock::monotonic_ms()))
+    }
+
     /// This router's name.
     pub(super) fn router(&self) -> &str {
         &self.router

@@ -3,6 +3,7 @@
 //! Owns the loop over operations and the watches on its own monotonic clock. Level-triggered: each round looks at
 //! everything anew, so any router can go on where another was killed.
 
+use super::automatic::Advised;
 use super::step::{Outcome, Stepper, millis};
 use super::work::{Step, Work};
 use crate::clock;
@@ -10,6 +11,7 @@ use crate::decide::fence::Clocks;
 use crate::decide::world::Agent;
 use crate::observe::probe::{self, Identities};
 use crate::telemetry::chain;
+use crate::telemetry::metrics::metrics;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use homing_config::Config;
@@ -29,7 +31,7 @@ pub const LEADER: &str = "leader";
 /// Between two looks at an operation that is under way.
 const WORKING_EVERY: Duration = Duration::from_millis(200);
 /// Operations looked at in a round; open ones are among the newest.
-const OPERATIONS_MAX: usize = 100;
+pub(super) const OPERATIONS_MAX: usize = 100;
 
 /// Carries plans out.
 pub struct Executor {
@@ -43,10 +45,12 @@ pub struct Executor {
     pub probe: probe::Settings,
     /// The `Via` of its own requests.
     pub via: HeaderValue,
-    config: Arc<Config>,
+    settings: ArcSwap<Config>,
     watches: Mutex<HashMap<(Uuid, SiteId, Generation), Watched>>,
     /// Rung when something may have changed.
     pub bell: Notify,
+    /// What sites that may fail over by themselves are about to do.
+    pub advised: Advised,
 }
 
 /// Since when a switch is watched, and what its agents had said by then.
@@ -78,18 +82,26 @@ impl Executor {
             identities,
             probe,
             via,
-            config,
+            settings: ArcSwap::new(config),
             watches: Mutex::new(HashMap::new()),
             bell: Notify::new(),
+            advised: Advised::default(),
         }
     }
 
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    /// Follows another configuration from now on.
+    pub fn replace(&self, config: Config) {
+        self.settings.store(Arc::new(config));
+    }
+
+    /// The configuration in force: safety rules, leases, what sites declare.
+    pub fn config(&self) -> Arc<Config> {
+        self.settings.load_full()
     }
 
     pub(super) fn clocks(&self) -> Clocks {
-        let lease = &self.config.lease;
+        let config = self.config();
+        let lease = &config.lease;
         Clocks {
             router: lease.router,
             site: lease.site,
@@ -108,10 +120,10 @@ impl Executor {
             }
             pause = match self.round().await {
                 Ok(Found::Work) => WORKING_EVERY,
-                Ok(Found::Nothing) => self.config.lease.renew_every,
+                Ok(Found::Nothing) => self.config().lease.renew_every,
                 Err(error) => {
                     tracing::warn!("operations cannot be looked at: {}", chain(&error));
-                    self.config.lease.renew_every
+                    self.config().lease.renew_every
                 }
             };
         }
@@ -127,9 +139,14 @@ impl Executor {
             self.forget();
             return Ok(Found::Nothing);
         }
-        let ttl = millis(self.config.lease.router);
-        let name = &self.config.router.name;
-        if self.store.lease(LEADER, name, ttl).await?.is_none() {
+        let ttl = millis(self.config().lease.router);
+        let config = self.config();
+        if self
+            .store
+            .lease(LEADER, &config.router.name, ttl)
+            .await?
+            .is_none()
+        {
             return Ok(Found::Work);
         }
         for operation in open {
@@ -215,7 +232,12 @@ impl Executor {
             what,
             detail,
         };
-        self.store.operation_progress(&progress).await
+        let noted = self.store.operation_progress(&progress).await?;
+        if let Some(result) = work.result() {
+            let labels = [operation.verb.as_str(), result];
+            metrics().operations.with_label_values(&labels).inc();
+        }
+        Ok(noted)
     }
 
     /// How long this router has watched a switch, and what the agents had said when it began to. A router that takes

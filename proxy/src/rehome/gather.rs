@@ -36,6 +36,9 @@ fn safety(config: &Config) -> Safety {
         survivors_capacity: config.safety.survivors_capacity,
         share_at_once: config.safety.share_at_once,
         quorum: config.safety.quorum,
+        witnesses: usize::try_from(config.safety.witnesses).unwrap_or(usize::MAX),
+        down_for: config.safety.down_for,
+        flap_window: config.safety.flap_window,
     }
 }
 

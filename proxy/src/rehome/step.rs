@@ -98,7 +98,8 @@ impl Stepper<'_> {
     }
 
     async fn begin(&self, moving: &mut Moving) -> Result<Outcome, Error> {
-        let safety = &self.executor.config().safety;
+        let config = self.executor.config();
+        let safety = &config.safety;
         let person = self.work.actor.clone();
         let reason = self.work.reason.clone().unwrap_or_default();
         let overrides = self.work.plan.overrides.iter();
@@ -402,7 +403,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
 
 impl Executor {
     /// Looks at an installation, whether it serves or not.
-    async fn look(&self, site: SiteId, installation: &str) -> Evidence {
+    pub(super) async fn look(&self, site: SiteId, installation: &str) -> Evidence {
         let topology = self.topology.load_full();
         let site = topology.site(site);
         let Some(site) = site else {

@@ -36,6 +36,11 @@ pub struct Metrics {
     pub config_reload_success: IntGauge,
     pub open_intents: IntGauge,
     pub generation: IntGaugeVec,
+    /// Steps of re-homing that have ended, counted by the router that took the last one.
+    pub operations: IntCounterVec,
+    /// How long this router may go on without the store.
+    pub lease_remaining_seconds: Gauge,
+    pub failover_advised: IntGaugeVec,
 }
 
 /// Seconds; from a tenth of a millisecond to a long poll.
@@ -134,6 +139,20 @@ impl Metrics {
                 "Generation of the site's assignment",
                 &["site"],
             ),
+            operations: counters(
+                "operations_total",
+                "Operations that have ended, counted by the router that took the last step",
+                &["verb", "result"],
+            ),
+            lease_remaining_seconds: one(Gauge::new(
+                "lease_remaining_seconds",
+                "How long this router may go on without the store",
+            )),
+            failover_advised: gauges(
+                "failover_advised",
+                "1 if the site is down and may be failed over without a person's word",
+                &["site"],
+            ),
             registry,
         };
         let build = gauges("build_info", "Constant 1 with the version", &["version"]);
@@ -158,6 +177,9 @@ impl Metrics {
             Box::new(made.config_reload_success.clone()),
             Box::new(made.open_intents.clone()),
             Box::new(made.generation.clone()),
+            Box::new(made.operations.clone()),
+            Box::new(made.lease_remaining_seconds.clone()),
+            Box::new(made.failover_advised.clone()),
             Box::new(build),
         ];
         for collector in all {

@@ -34,6 +34,7 @@ fn lease(seconds: u64) -> String {
 const RULES: &str = r#"
 [safety]
 cool_down = "0ms"
+down_for = "300ms"
 
 [[dialect]]
 name = "shop"
@@ -116,7 +117,7 @@ impl World {
         let network = FaultProxy::start(loopback(store.port()), 7).await?;
         let site_b = format!(
             "{}{RULES}\n[[site]]\nname = \"b\"\ndialect = \"shop\"\nhealth = {{ path = \"/health\" }}\n\
-             recovery = {{ mode = \"shared-data\" }}\n\
+             recovery = {{ mode = \"shared-data\", automatic = \"advise\" }}\n\
              [[site.installation]]\nname = \"b-1\"\nzone = \"eu-1\"\nendpoints = [\"{}\"]\n\
              [[site.installation]]\nname = \"b-2\"\nzone = \"eu-2\"\nendpoints = [\"{}\"]\n",
             lease(lease_seconds),

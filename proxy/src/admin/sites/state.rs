@@ -91,7 +91,11 @@ pub(in crate::admin) async fn put(
             }
         });
         state.registrar.bell.notify_one();
-        let answer = axum::Json(shape(&site, std::slice::from_ref(&changed)));
+        let answer = axum::Json(shape(
+            &site,
+            std::slice::from_ref(&changed),
+            &state.executor.advised,
+        ));
         return Ok((text::etag(changed.generation), answer).into_response());
     }
     let plan = json!({ "dry_run": true, "site": name, "before": record.state.as_str(), "after": wanted.as_str() });
