@@ -355,6 +355,11 @@ impl Pipeline {
         self.drain.send_replace(true);
     }
 
+    /// Returns when nothing is locked any more for workers that have been answered or have left.
+    pub async fn settled(&self) {
+        self.workers.settled().await;
+    }
+
     /// From now on each answer ends its connection.
     pub fn last_answers(&self) {
         self.closing.store(true, Ordering::Relaxed);

@@ -25,6 +25,7 @@ mod restart;
 mod site_down;
 mod stickiness;
 mod store_away;
+mod stranded;
 mod streaming;
 mod tidy;
 mod workers;

@@ -161,6 +161,7 @@ impl ShutdownSignalWatch for Signals {
                     while self.pipeline.connections() > 0 {
                         tokio::time::sleep(DRAIN_LOOK).await;
                     }
+                    self.pipeline.settled().await;
                 };
                 tokio::select! {
                     () = ended => {}

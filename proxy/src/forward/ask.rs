@@ -77,6 +77,7 @@ pub async fn ask(
     let body = match answer.into_body() {
         Body::Empty => Bytes::new(),
         Body::Whole(bytes) => bytes.unwrap_or_default(),
+        Body::Owed(owed) => owed.into_bytes(),
         Body::Streaming(streaming) => {
             streaming
                 .read_whole(ANSWER_BYTES_MAX)

@@ -2,6 +2,10 @@
 //!
 //! Owns streaming with back-pressure, idle timeouts and the bounded copy that `learn` reads. Must not route or decide.
 
+mod owed;
+
+pub use owed::{Debt, Owed, Receipt};
+
 use super::pool::Lease;
 use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
@@ -75,6 +79,8 @@ pub enum Body {
     Empty,
     /// Made or read wholly by the router.
     Whole(Option<Bytes>),
+    /// The same, and somebody has to know whether the client got it.
+    Owed(Box<Owed>),
     /// Streaming from a site.
     Streaming(Box<Streaming>),
 }
@@ -254,7 +260,15 @@ impl Body {
     pub fn is_wanted(&self) -> bool {
         match self {
             Body::Streaming(streaming) => streaming.lease.as_ref().is_some_and(Lease::is_wanted),
-            Body::Empty | Body::Whole(_) => false,
+            Body::Empty | Body::Whole(_) | Body::Owed(_) => false,
+        }
+    }
+
+    /// What is to be settled when the bytes that were handed over have gone.
+    pub fn receipt(&mut self) -> Option<Receipt> {
+        match self {
+            Body::Owed(owed) => owed.receipt(),
+            Body::Empty | Body::Whole(_) | Body::Streaming(_) => None,
         }
     }
 
@@ -285,6 +299,7 @@ impl HttpBody for Body {
         match &mut *self {
             Body::Empty => Poll::Ready(None),
             Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Owed(owed) => Poll::Ready(owed.piece().map(|piece| Ok(Frame::data(piece)))),
             Body::Streaming(streaming) => Pin::new(&mut **streaming).poll_data(cx),
         }
     }
@@ -293,6 +308,7 @@ impl HttpBody for Body {
         match self {
             Body::Empty => true,
             Body::Whole(bytes) => bytes.is_none(),
+            Body::Owed(owed) => owed.left() == 0,
             Body::Streaming(streaming) => streaming.body.is_end_stream(),
         }
     }
@@ -303,6 +319,7 @@ impl HttpBody for Body {
             Body::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
+            Body::Owed(owed) => SizeHint::with_exact(owed.left() as u64),
             Body::Streaming(streaming) => streaming.body.size_hint(),
         }
     }

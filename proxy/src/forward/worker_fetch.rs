@@ -2,7 +2,8 @@
 //! filter for all workers that wait for the same.
 //!
 //! Owns who asks whom and when. Must not choose by load or priority of sites: they take turns. Every call runs as a task
-//! of its own, and what it locks is given back when nobody takes it: so a worker that leaves strands nothing.
+//! of its own, and what it locks is given back when nobody takes it, up to the last byte of the answer: so a worker that
+//! leaves strands nothing.
 
 mod call;
 mod held;
@@ -10,6 +11,7 @@ mod line;
 
 pub use held::Held;
 
+use super::body::{Body, Debt, Owed};
 use super::gather::{self, Told};
 use super::send::Times;
 use crate::clock;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
+use tokio_util::task::TaskTracker;
 
 /// One call is parked for no longer: a router that dies strands what is locked within this time only.
 const PARKED_FOR_MAX: Duration = Duration::from_secs(2);
@@ -50,6 +53,7 @@ pub struct Workers {
     lines: Cache<u64, Arc<Line>>,
     desks: DashMap<SiteId, Arc<Desk>>,
     parked_max: usize,
+    under_way: TaskTracker,
 }
 
 /// One worker's request.
@@ -70,7 +74,7 @@ pub struct Job {
     pub within: Duration,
 }
 
-/// What a worker gets. The locks are given back unless `deliver` is called.
+/// What a worker gets. The locks are given back unless its answer is seen to leave.
 pub struct Fetched {
     held: Vec<Held>,
     refused: Option<Told>,
@@ -89,7 +93,15 @@ impl Workers {
             lines,
             desks: DashMap::new(),
             parked_max: (in_flight_per_site / 4).max(1),
+            under_way: TaskTracker::new(),
         }
+    }
+
+    /// Returns when no call is out and nothing is to be given back. For a router that stops: what its parked calls still
+    /// lock would be stranded otherwise.
+    pub async fn settled(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
     }
 
     fn desk(&self, site: SiteId) -> Arc<Desk> {
@@ -97,7 +109,7 @@ impl Workers {
             &self
                 .desks
                 .entry(site)
-                .or_insert_with(|| Arc::new(Desk::new(self.parked_max))),
+                .or_insert_with(|| Arc::new(Desk::new(self.parked_max, self.under_way.clone()))),
         )
     }
 
@@ -399,17 +411,29 @@ impl Worker<'_> {
 }
 
 impl Fetched {
-    /// The answer, and what the sites said, to learn from. From now on the tasks are the worker's.
-    pub fn deliver(self) -> (Response<super::body::Body>, Vec<Told>) {
+    /// The answer, and what the sites said, to learn from. The tasks are the worker's when the answer has left; if it
+    /// does not, they are given back.
+    pub fn answer(mut self) -> (Response<Body>, Vec<Told>) {
         let mut answer = match &self.refused {
             Some(told) => told.response(),
-            None => gather::answer(self.answer, &[]),
+            None => gather::answer(self.answer.clone(), &[]),
         };
         gather::name_missing(answer.headers_mut(), &self.missing);
-        (
-            answer,
-            self.held.into_iter().filter_map(Held::deliver).collect(),
-        )
+        let told = self.held.iter_mut().filter_map(Held::told).collect();
+        if !self.held.is_empty() {
+            let owed = Owed::new(self.answer, Box::new(Locked(self.held)));
+            *answer.body_mut() = Body::Owed(Box::new(owed));
+        }
+        (answer, told)
+    }
+}
+
+/// What an answer on its way has locked.
+struct Locked(Vec<Held>);
+
+impl Debt for Locked {
+    fn settle(self: Box<Self>) {
+        self.0.into_iter().for_each(Held::deliver);
     }
 }
 

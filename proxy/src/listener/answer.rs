@@ -166,7 +166,13 @@ impl HttpBody for Counted {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let frame = match &mut this.state {
-            State::Short(Some((body, _))) => ready!(Pin::new(body).poll_frame(cx)),
+            State::Short(Some((body, running))) => {
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                if let Some(receipt) = body.receipt() {
+                    running.owe(receipt);
+                }
+                frame
+            }
             State::Short(None) => return Poll::Ready(None),
             State::Long(long) => {
                 let mut long = long.lock().unwrap_or_else(PoisonError::into_inner);

@@ -65,7 +65,12 @@ pub(super) async fn serve<S>(
             )
         }
     });
-    let io = TokioIo::new(Meter::new(stream, limits.head, limits.write));
+    let io = TokioIo::new(Meter::new(
+        stream,
+        limits.head,
+        limits.write,
+        Arc::clone(&shared),
+    ));
     let connection = builder(limits).serve_connection(io, service);
     let mut connection = pin!(connection);
     tokio::select! {

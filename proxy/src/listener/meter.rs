@@ -4,6 +4,7 @@
 //! a byte.
 //! Relies on the HTTP/2 library for everything that a frame means; this only bounds how many of them it must look at.
 
+use super::shared::Shared;
 use super::stall::Stall;
 use crate::clock;
 use crate::gate::rule::Rule;
@@ -11,6 +12,7 @@ use crate::telemetry::metrics;
 use crate::timer::Timer;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -37,17 +39,24 @@ pub(super) struct Meter<S> {
     stream: S,
     frames: Frames,
     stall: Stall,
+    shared: Arc<Shared>,
     head_within: Duration,
     head_since: Option<Instant>,
     head_timer: Timer,
 }
 
 impl<S> Meter<S> {
-    pub(super) fn new(stream: S, head_within: Duration, write_within: Duration) -> Meter<S> {
+    pub(super) fn new(
+        stream: S,
+        head_within: Duration,
+        write_within: Duration,
+        shared: Arc<Shared>,
+    ) -> Meter<S> {
         Meter {
             stream,
             frames: Frames::new(clock::now()),
             stall: Stall::new(write_within),
+            shared,
             head_within,
             head_since: None,
             head_timer: Timer::default(),
@@ -220,6 +229,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            this.shared.flushed();
+        }
         this.stall.watch(cx, polled)
     }
 

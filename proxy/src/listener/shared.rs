@@ -1,9 +1,11 @@
 //! What the tap on a connection and the requests of that connection tell each other.
 //!
-//! Owns two facts: how many requests run, and how a request for an upgrade was answered. Must not read or write bytes.
+//! Owns three facts: how many requests run, how a request for an upgrade was answered, and what is owed for answers that
+//! have not left yet. Must not read or write bytes.
 
 use crate::clock;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::forward::body::Receipt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -20,6 +22,9 @@ pub(super) struct Shared {
     asking: AtomicUsize,
     upgrade: AtomicU8,
     waiting: Mutex<Option<Waker>>,
+    /// Whether `owed` holds anything; most answers owe nothing.
+    owes: AtomicBool,
+    owed: Mutex<Vec<Receipt>>,
 }
 
 /// How a request for an upgrade was answered.
@@ -47,6 +52,8 @@ impl Shared {
             asking: AtomicUsize::new(0),
             upgrade: AtomicU8::new(ASKED),
             waiting: Mutex::new(None),
+            owes: AtomicBool::new(false),
+            owed: Mutex::default(),
         }
     }
 
@@ -73,6 +80,19 @@ impl Shared {
         Running {
             shared: Arc::clone(self),
             asks,
+        }
+    }
+
+    /// Everything that was written before has left this process. What is owed when the connection ends is not settled:
+    /// the client is gone.
+    pub(super) fn flushed(&self) {
+        if !self.owes.load(Ordering::Relaxed) {
+            return;
+        }
+        self.owes.store(false, Ordering::Relaxed);
+        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        for receipt in owed {
+            receipt.settle();
         }
     }
 
@@ -118,6 +138,15 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// The last piece of an answer is about to be written.
+    pub(super) fn owe(&self, receipt: Receipt) {
+        let owed = &self.shared.owed;
+        owed.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(receipt);
+        self.shared.owes.store(true, Ordering::Relaxed);
+    }
+
     /// Whether this is the request that asks for an upgrade.
     pub(super) fn asks_for_upgrade(&self) -> bool {
         self.asks

@@ -183,6 +183,7 @@ async fn whole(answer: send::Answer, target: &Target) -> Whole {
     let body = match body {
         Body::Empty => Bytes::new(),
         Body::Whole(bytes) => bytes.unwrap_or_default(),
+        Body::Owed(owed) => owed.into_bytes(),
         Body::Streaming(streaming) => {
             streaming
                 .read_whole(ANSWER_BYTES_MAX)

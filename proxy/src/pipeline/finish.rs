@@ -153,6 +153,10 @@ fn log(
             bytes: 0,
             whole: Whole::Yes,
         }),
+        Body::Owed(_) => write(Ended {
+            bytes: http_body::Body::size_hint(body).exact().unwrap_or_default(),
+            whole: Whole::Yes,
+        }),
         Body::Whole(bytes) => write(Ended {
             bytes: bytes.as_ref().map_or(0, |bytes| bytes.len() as u64),
             whole: Whole::Yes,

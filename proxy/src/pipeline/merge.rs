@@ -182,7 +182,7 @@ impl Pipeline {
         let began = crate::clock::now();
         let fetched = self.workers.fetch(job, self.draining()).await;
         context.site_time += crate::clock::now().duration_since(began);
-        let (answer, told) = fetched?.deliver();
+        let (answer, told) = fetched?.answer();
         self.learn_told(&asked, &told);
         Ok(answer)
     }

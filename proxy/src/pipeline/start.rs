@@ -167,6 +167,7 @@ impl Start {
         let body = match body {
             Body::Empty => bytes::Bytes::new(),
             Body::Whole(bytes) => bytes.unwrap_or_default(),
+            Body::Owed(owed) => owed.into_bytes(),
             Body::Streaming(streaming) => streaming.read_whole(START_ANSWER_BYTES_MAX).await.map_err(|error| {
                 let detail = format!("site {} broke off while answering; what it has made is found out later: {}", target.site.id, crate::telemetry::chain(&error));
                 Problem::new(Reason::OutcomeUnknown, detail).at(target.site.id).maybe_sent().proxy_error("http_response_incomplete")

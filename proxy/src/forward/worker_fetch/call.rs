@@ -51,7 +51,8 @@ pub(super) fn start(
 ) -> oneshot::Receiver<Answered> {
     let (sender, receiver) = oneshot::channel();
     let (job, site) = (Arc::clone(job), Arc::clone(site));
-    tokio::spawn(run(job, site, desk, max, waiting, sender));
+    let under_way = desk.under_way().clone();
+    under_way.spawn(run(job, site, desk, max, waiting, sender));
     receiver
 }
 
@@ -64,7 +65,7 @@ async fn run(
     mut worker: oneshot::Sender<Answered>,
 ) {
     let (answered, slot) = match waiting {
-        Waiting::Not => (ask(&job, &site, max, None).await, None),
+        Waiting::Not => (ask(&job, &site, &desk, max, None).await, None),
         Waiting::Parked(slice, slot) => (
             parked(&job, &site, &desk, max, slice, &mut worker).await,
             Some(slot),
@@ -90,7 +91,7 @@ async fn run(
 async fn parked(
     job: &Arc<Job>,
     site: &Arc<Site>,
-    desk: &Desk,
+    desk: &Arc<Desk>,
     max: usize,
     slice: Duration,
     worker: &mut oneshot::Sender<Answered>,
@@ -100,10 +101,10 @@ async fn parked(
     let room = desk.room();
     let answered = match &room {
         // One task only: this is what is stranded when the router dies now. Whoever wants more asks again at once.
-        Some(_) => ask(job, site, 1, Some(slice)).await,
+        Some(_) => ask(job, site, desk, 1, Some(slice)).await,
         None => {
             pause(slice, worker).await;
-            ask(job, site, max, None).await
+            ask(job, site, desk, max, None).await
         }
     };
     if matches!(&answered, Answered::Tasks(held) if held.count() == 0) {
@@ -124,7 +125,13 @@ async fn pause(time: Duration, worker: &mut oneshot::Sender<Answered>) {
 }
 
 /// Asks for at most `max` tasks.
-async fn ask(job: &Arc<Job>, site: &Arc<Site>, max: usize, wait: Option<Duration>) -> Answered {
+async fn ask(
+    job: &Arc<Job>,
+    site: &Arc<Site>,
+    desk: &Arc<Desk>,
+    max: usize,
+    wait: Option<Duration>,
+) -> Answered {
     let target = match Target::of(site, RouteSource::Default, Generation::default()) {
         Ok(target) => target,
         Err(problem) => return Answered::Missing(problem),
@@ -134,7 +141,7 @@ async fn ask(job: &Arc<Job>, site: &Arc<Site>, max: usize, wait: Option<Duration
         Ok(told) if told.status.is_server_error() => Answered::Failed(told),
         Ok(told) if !told.status.is_success() => Answered::Refused(told),
         Ok(told) => match job.fetch.tasks(&told.body) {
-            Ok(tasks) => Answered::Tasks(Held::new(Arc::clone(job), told, tasks)),
+            Ok(tasks) => Answered::Tasks(Held::new(Arc::clone(job), Arc::clone(desk), told, tasks)),
             Err(_) => {
                 let detail = format!(
                     "site {} answers a request for work with what is no list of tasks",
@@ -174,6 +181,7 @@ async fn told(
     let body = match body {
         Body::Empty => Bytes::new(),
         Body::Whole(bytes) => bytes.unwrap_or_default(),
+        Body::Owed(owed) => owed.into_bytes(),
         Body::Streaming(streaming) => {
             streaming
                 .read_whole(ANSWER_BYTES_MAX)

@@ -3,6 +3,7 @@
 //! Owns giving them back: whoever lets go of them without delivering unlocks them. Must not wait for that.
 
 use super::call;
+use super::line::Desk;
 use super::{GIVEN_BACK, Job};
 use crate::dialect::fetch;
 use crate::dialect::merge::Row;
@@ -20,14 +21,18 @@ const AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// Locked tasks; given back when dropped.
 pub struct Held {
     job: Arc<Job>,
+    desk: Arc<Desk>,
+    target: Target,
     told: Option<Told>,
     tasks: Vec<Row>,
 }
 
 impl Held {
-    pub(super) fn new(job: Arc<Job>, told: Told, tasks: Vec<Row>) -> Held {
+    pub(super) fn new(job: Arc<Job>, desk: Arc<Desk>, told: Told, tasks: Vec<Row>) -> Held {
         Held {
             job,
+            desk,
+            target: told.target.clone(),
             told: Some(told),
             tasks,
         }
@@ -42,30 +47,33 @@ impl Held {
         self.tasks.clone()
     }
 
-    /// They are the worker's now.
-    pub(super) fn deliver(mut self) -> Option<Told> {
-        self.tasks.clear();
+    /// What the site said, to learn from.
+    pub(super) fn told(&mut self) -> Option<Told> {
         self.told.take()
+    }
+
+    /// They are the worker's now.
+    pub(super) fn deliver(mut self) {
+        self.tasks.clear();
     }
 
     /// Gives them back and waits until that is done.
     pub(super) async fn give_back(mut self) {
         let tasks = std::mem::take(&mut self.tasks);
-        if let Some(told) = &self.told {
-            give_back(&self.job, &told.target, tasks).await;
-        }
+        give_back(&self.job, &self.target, tasks).await;
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let tasks = std::mem::take(&mut self.tasks);
-        let (Some(told), false) = (&self.told, tasks.is_empty()) else {
+        if tasks.is_empty() {
             return;
-        };
-        let (job, target) = (Arc::clone(&self.job), told.target.clone());
+        }
+        let (job, target) = (Arc::clone(&self.job), self.target.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { give_back(&job, &target, tasks).await });
+            let giving_back = async move { give_back(&job, &target, tasks).await };
+            self.desk.under_way().spawn_on(giving_back, &runtime);
         }
     }
 }

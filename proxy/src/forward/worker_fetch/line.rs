@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio_util::task::TaskTracker;
 
 /// A site that did not answer a worker is passed over for this long, so that it does not slow down every other.
 const AVOID_MS: u64 = 1_000;
@@ -120,11 +121,13 @@ impl Drop for Slot {
 pub(super) struct Desk {
     parked: Arc<Semaphore>,
     avoid_until_ms: AtomicU64,
+    under_way: TaskTracker,
 }
 
 impl Desk {
-    pub(super) fn new(parked_max: usize) -> Desk {
+    pub(super) fn new(parked_max: usize, under_way: TaskTracker) -> Desk {
         Desk {
+            under_way,
             parked: Arc::new(Semaphore::new(parked_max)),
             avoid_until_ms: AtomicU64::new(0),
         }
@@ -137,6 +140,11 @@ impl Desk {
             crate::telemetry::metrics::limit_hit("parked_per_site");
         }
         room
+    }
+
+    /// Calls that are not answered, and tasks that are being given back: a router that stops waits for these.
+    pub(super) fn under_way(&self) -> &TaskTracker {
+        &self.under_way
     }
 
     /// The site did not answer.
