@@ -11,7 +11,8 @@ BUILD = cargo build --quiet --workspace --lib --bins --tests
 .PHONY: help demo demo-operaton test lint fuzz campaign deny bench
 
 help:
-	@echo "make demo    two real engine sites, the router and its admin listener; Ctrl-C leaves nothing behind"
+	@echo "make demo    two sites with Homing's own engine, the router, its admin listener; Ctrl-C leaves nothing behind"
+	@echo "make demo-operaton  the same in front of two real Operaton sites on a private PostgreSQL"
 	@echo "make test    every test, with real engines and real databases"
 	@echo "make lint    formatting, clippy, tidy rules"
 	@echo "make fuzz    what reads foreign bytes, on mutated inputs; FUZZ_SECONDS=60 for each of seven targets"
@@ -19,11 +20,15 @@ help:
 	@echo "make deny    licences and advisories of all dependencies (needs cargo-deny)"
 	@echo "make bench   the numbers in the documentation"
 
-# PORT=8080 and ADMIN_PORT=8081 choose where the router listens.
-demo: demo-operaton
+# PORT=8080 and ADMIN_PORT=8081 choose where the router listens; SITES=2, LOAD=0 (orders a second), KILL_AFTER (seconds).
+demo:
+	@scripts/prerequisites demo
+	@cargo build --quiet --package homing-proxy --bin homing
+	@"$(CARGO_TARGET_DIR)/debug/homing" demo $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT)) \
+		$(if $(SITES),--sites $(SITES)) $(if $(LOAD),--load $(LOAD)) $(if $(KILL_AFTER),--kill-after $(KILL_AFTER))
 
 demo-operaton:
-	@scripts/prerequisites demo
+	@scripts/prerequisites demo-operaton
 	@scripts/engines operaton
 	@$(BUILD)
 	@"$(CARGO_TARGET_DIR)/debug/demo-operaton" $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT))

@@ -76,7 +76,9 @@ fn ports() -> Result<Ports> {
     }
     for port in [ports.data, ports.admin] {
         std::net::TcpListener::bind(loopback(port)).with_context(|| {
-            format!("port {port} is taken; choose others: make demo PORT=9000 ADMIN_PORT=9001")
+            format!(
+                "port {port} is taken; choose others: make demo-operaton PORT=9000 ADMIN_PORT=9001"
+            )
         })?;
     }
     Ok(ports)

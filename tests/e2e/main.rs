@@ -4,6 +4,7 @@ mod agent;
 mod attacks;
 mod clients;
 mod delivery;
+mod demo;
 mod deployments;
 mod disk_full;
 mod gate;

@@ -1,17 +1,23 @@
 //! `homing demo`: two sites with engines and databases of their own, a router in front, one sample process.
 //!
-//! Owns the folder, the engine processes and the story that it prints. Must not do anything that a user could not do:
-//! it writes configuration files, starts `homing engine` and `homing serve`, and speaks HTTP to the router.
+//! Owns the router's configuration and who takes part. Must not do anything that a user could not do: it writes
+//! configuration files, starts `homing engine` and a router, and speaks HTTP to the router.
 
+mod http;
+mod people;
+mod stage;
 mod story;
 
 use super::Exit;
 use super::input;
 use super::serve;
+use crate::clock;
 use homing_config::{Input, Inputs, Purpose, Style, load};
+use people::Scene;
+use stage::Stage;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Run two engine sites, a router and its admin listener, with nothing else installed.
 #[derive(clap::Args)]
@@ -28,29 +34,12 @@ pub(super) struct Demo {
     /// How many sites.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
     sites: u16,
-    /// Start this many orders a second, for as long as it runs.
+    /// Start this many small orders a second, for as long as it runs.
     #[arg(long, default_value_t = 0)]
     load: u32,
-}
-
-/// The folder of one demonstration and what runs in it; dropping it ends both.
-struct Stage {
-    folder: PathBuf,
-    keep: bool,
-    engines: Vec<Child>,
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        for engine in &mut self.engines {
-            // It may have ended already.
-            let _ = engine.kill();
-            let _ = engine.wait();
-        }
-        if !self.keep {
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
-    }
+    /// Kill the engine of the last site after this many seconds; it is started again 10 s later.
+    #[arg(long)]
+    kill_after: Option<u64>,
 }
 
 impl Demo {
@@ -65,91 +54,70 @@ impl Demo {
     }
 
     fn perform(&self) -> Result<(), String> {
-        let mut stage = self.stage()?;
-        let mut sites = Vec::new();
-        for number in 0..self.sites {
-            let name = char::from(b'a' + u8::try_from(number).unwrap_or(0)).to_string();
-            let port = free_port()?;
-            stage.engines.push(engine(&stage.folder, &name, port)?);
-            sites.push((name, port));
-        }
-        let file = stage.folder.join("homing.toml");
-        write(&file, &self.router(&stage.folder, &sites))?;
+        let begin = clock::now();
+        self.free_ports()?;
+        let stage = Stage::set(self.dir.as_deref(), self.sites)?;
+        let file = stage.folder().join("homing.toml");
+        stage::write(&file, &self.router(&stage))?;
         let inputs = Inputs {
             files: vec![Input::File(file)],
             ..input::inputs(&[], &[])
         };
         let loaded = load(&inputs, Purpose::Serve).map_err(|report| report.render(Style::Plain))?;
         serve::logging(&loaded.config);
-        let (data, admin, load) = (self.port, self.admin_port, self.load);
-        std::thread::Builder::new()
-            .name("story".into())
-            .spawn(move || story::tell(data, admin, load))
-            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        self.begin(&stage, begin);
         serve::alone(inputs, loaded).map_err(|error| crate::telemetry::chain(&error))
     }
 
-    fn stage(&self) -> Result<Stage, String> {
-        let temporary = || std::env::temp_dir().join(format!("homing-demo-{}", std::process::id()));
-        let folder = self.dir.clone().unwrap_or_else(temporary);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        Ok(Stage {
-            folder,
-            keep: self.dir.is_some(),
-            engines: Vec::new(),
-        })
+    /// Everyone takes part as soon as the story is told.
+    fn begin(&self, stage: &Stage, begin: std::time::Instant) {
+        let scene = Scene {
+            data: self.port,
+            admin: self.admin_port,
+            load: self.load,
+        };
+        let (crew, sites) = (stage.crew(), stage.sites.clone());
+        let kill_after = self.kill_after.map(Duration::from_secs);
+        people::hire("story", move || {
+            let pids: Vec<u32> = (0..sites.len()).filter_map(|site| crew.pid(site)).collect();
+            if let Err(why) = story::tell(scene, &sites, &pids, begin) {
+                story::say(&format!("the demonstration could not go on: {why}"));
+                return;
+            }
+            people::hire("worker", move || people::worker(scene));
+            people::hire("customers", move || people::customers(scene));
+            if let Some(after) = kill_after {
+                let (crew, sites) = (crew.clone(), sites.clone());
+                people::hire("saboteur", move || people::saboteur(&crew, &sites, after));
+            }
+            people::caretaker(scene, &crew, &sites);
+        });
     }
 
-    fn router(&self, folder: &Path, sites: &[(String, u16)]) -> String {
-        let folder = folder.display();
+    /// A port that is taken is said before anything runs.
+    fn free_ports(&self) -> Result<(), String> {
+        for port in [self.port, self.admin_port] {
+            std::net::TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
+                format!("port {port}: {error}; choose others with --port and --admin-port (make demo PORT=9000 ADMIN_PORT=9001)")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn router(&self, stage: &Stage) -> String {
+        let folder = stage.folder().display();
         let mut text = format!(
             "[router]\nname = \"demo\"\n[[listen]]\nbind = \"127.0.0.1:{}\"\n[admin]\nbind = \"127.0.0.1:{}\"\n\
              [store]\nurl = \"sqlite:{folder}/homing.db\"\njournal = \"{folder}/journal\"\n\
-             [telemetry]\nlog = \"warn\"\naccess_log = \"{folder}/access.log\"\n[timeouts]\ndrain = \"1s\"\n",
+             [telemetry]\nlog = \"error\"\naccess_log = \"{folder}/access.log\"\n[timeouts]\ndrain = \"1s\"\n",
             self.port, self.admin_port
         );
-        for (name, port) in sites {
+        for site in &stage.sites {
             text.push_str(&format!(
-                "[[site]]\nname = \"{name}\"\ndialect = \"engine-rest\"\nendpoints = [\"http://127.0.0.1:{port}/engine-rest\"]\n"
+                "[[site]]\nname = \"{}\"\ndialect = \"engine-rest\"\nendpoints = [\"http://127.0.0.1:{}/engine-rest\"]\n",
+                site.name, site.port
             ));
         }
         text
     }
-}
-
-/// One engine node as a process of its own, so that it can be killed to see what the router says.
-fn engine(folder: &Path, name: &str, port: u16) -> Result<Child, String> {
-    let file = folder.join(format!("engine-{name}.toml"));
-    let database = folder.join(format!("site-{name}.db"));
-    let text = format!(
-        "[router]\nname = \"engine-{name}\"\n[engine]\nbind = \"127.0.0.1:{port}\"\nstore = \"sqlite:{}\"\n",
-        database.display()
-    );
-    write(&file, &text)?;
-    let log = folder.join(format!("engine-{name}.log"));
-    let log = std::fs::File::create(&log)
-        .map_err(|error| format!("cannot create {}: {error}", log.display()))?;
-    let program =
-        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    Command::new(program)
-        .args(["engine", "-c"])
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .map_err(|error| format!("cannot start the engine of site {name}: {error}"))
-}
-
-fn write(file: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener =
-        std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
 }

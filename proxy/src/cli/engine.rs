@@ -10,12 +10,16 @@ use homing_config::Purpose;
 use homing_config::settings::{Config, StoreUrl};
 use homing_engine::{Executor, Node, Options};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Run one node of Homing's own engine.
 #[derive(clap::Args)]
 pub(super) struct Engine {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Stop when standard input ends: with whoever started it.
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
 }
 
 impl Engine {
@@ -35,7 +39,12 @@ impl Engine {
                 return Exit::Failed;
             }
         };
-        runtime.block_on(node(options))
+        let starter = if self.until_stdin_ends {
+            stdin_ends()
+        } else {
+            None
+        };
+        runtime.block_on(node(options, starter))
     }
 }
 
@@ -61,7 +70,26 @@ fn options(config: &Config) -> Option<Options> {
     })
 }
 
-async fn node(options: Options) -> Exit {
+/// A thread that reads standard input to its end, which comes when the process that holds the other side is gone.
+fn stdin_ends() -> Option<oneshot::Receiver<()>> {
+    let (ended, wait) = oneshot::channel();
+    let read = move || {
+        // However it ends, nobody is there any more.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    };
+    let thread = std::thread::Builder::new().name("stdin".into()).spawn(read);
+    thread.is_ok().then_some(wait)
+}
+
+async fn ended(starter: Option<oneshot::Receiver<()>>) {
+    match starter {
+        Some(wait) => drop(wait.await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn node(options: Options, starter: Option<oneshot::Receiver<()>>) -> Exit {
     let node = match Node::start(options).await {
         Ok(node) => node,
         Err(error) => {
@@ -77,6 +105,7 @@ async fn node(options: Options) -> Exit {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = ended(starter) => {}
         }
     }
     node.shutdown().await;
