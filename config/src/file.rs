@@ -8,6 +8,7 @@ pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod dialect;
 pub(crate) mod engine;
+pub(crate) mod gather;
 pub(crate) mod health;
 pub(crate) mod lease;
 pub(crate) mod limits;
@@ -57,6 +58,8 @@ pub(crate) struct File {
     pub(crate) lease: lease::LeaseFile,
     /// How sites are observed.
     pub(crate) health: health::HealthFile,
+    /// Reads over all sites.
+    pub(crate) gather: gather::GatherFile,
     /// What re-homing may do at most.
     pub(crate) safety: safety::SafetyFile,
     /// Every limit of the data path. Reaching one is counted in `homing_limit_hits_total{limit}` under the key's name.

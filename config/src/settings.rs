@@ -7,6 +7,7 @@ mod address;
 mod agent;
 mod dialect;
 mod engine;
+mod gather;
 mod health;
 mod lease;
 mod limits;
@@ -22,6 +23,7 @@ pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
 pub use engine::Engine;
+pub use gather::{Gather, OnMissing};
 pub use health::Health;
 pub use lease::Lease;
 pub use limits::Limits;
@@ -61,6 +63,8 @@ pub struct Config {
     pub lease: Lease,
     /// How sites are observed.
     pub health: Health,
+    /// Reads over all sites.
+    pub gather: Gather,
     /// What re-homing may do at most.
     pub safety: Safety,
     /// Limits of the data path.

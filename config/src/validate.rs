@@ -60,6 +60,7 @@ impl Validate<'_> {
                 .and_then(|agent| self.agent(agent, &sites)),
             lease: (&file.lease).into(),
             health: (&file.health).into(),
+            gather: (&file.gather).into(),
             safety: (&file.safety).into(),
             limits: (&file.limits).into(),
             timeouts: (&file.timeouts).into(),

@@ -12,6 +12,7 @@ mod gather;
 mod generic;
 mod handover;
 mod harness_works;
+mod incomplete;
 mod life;
 mod limits;
 mod locate;

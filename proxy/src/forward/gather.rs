@@ -5,6 +5,7 @@
 
 mod budget;
 mod one;
+mod pieces;
 
 pub use budget::Budget;
 pub use one::Told;
@@ -18,6 +19,7 @@ use crate::topology::Site;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use homing_config::settings::OnMissing;
 use homing_mapping_store::SiteId;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub fanout: usize,
     /// Bytes that all reads over several sites may hold.
     pub bytes: usize,
+    /// What is answered when a site could not be asked.
+    pub on_missing: OnMissing,
 }
 
 /// The merged answer.
@@ -102,6 +106,9 @@ pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
     for (site, problem) in &missing {
         tracing::info!(%site, "missing in a read over all sites: {}", problem.detail);
     }
+    if let (OnMissing::Fail, Some(_)) = (read.settings.on_missing, missing.first()) {
+        return Err(incomplete(&missing));
+    }
     let merged = merged(read.plan, &answers).map_err(|merge::Malformed| {
         Problem::new(
             Reason::UpstreamBroke,
@@ -118,6 +125,30 @@ pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
         answer: answer(merged, &names),
         told: answers.into_iter().map(|asked| asked.told).collect(),
     })
+}
+
+/// A part is not to be taken for the whole.
+fn incomplete(missing: &[(SiteId, Problem)]) -> Problem {
+    let detail = format!(
+        "gather.on_missing = \"fail\": not every site answered this read; {}",
+        why(missing)
+    );
+    let site = missing.first().map(|(site, _)| *site);
+    let problem = Problem::new(Reason::SiteUnreachable, detail)
+        .retry_after(Duration::from_secs(2))
+        .proxy_error("destination_unavailable");
+    match site {
+        Some(site) => problem.at(site),
+        None => problem,
+    }
+}
+
+fn why(missing: &[(SiteId, Problem)]) -> String {
+    let why: Vec<String> = missing
+        .iter()
+        .map(|(site, problem)| format!("{site}: {}", problem.detail))
+        .collect();
+    why.join("; ")
 }
 
 /// Whether a limit of this router as a whole was reached, rather than one site's.
@@ -181,18 +212,12 @@ fn nothing(refused: Vec<Told>, missing: &[(SiteId, Problem)]) -> Result<Gathered
                 told: Vec::new(),
             })
         }
-        None => {
-            let why: Vec<String> = missing
-                .iter()
-                .map(|(site, problem)| format!("{site}: {}", problem.detail))
-                .collect();
-            Err(Problem::new(
-                Reason::SiteUnreachable,
-                format!("no site answered this read; {}", why.join("; ")),
-            )
-            .retry_after(Duration::from_secs(2))
-            .proxy_error("destination_unavailable"))
-        }
+        None => Err(Problem::new(
+            Reason::SiteUnreachable,
+            format!("no site answered this read; {}", why(missing)),
+        )
+        .retry_after(Duration::from_secs(2))
+        .proxy_error("destination_unavailable")),
     }
 }
 

@@ -4,7 +4,8 @@
 
 use super::Read;
 use super::budget::Held;
-use crate::dialect::merge::{Plan, Rows};
+use super::pieces::{self, Piece};
+use crate::dialect::merge::{self, Plan, Rows};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Outgoing};
 use crate::problem::{Problem, Reason};
@@ -27,8 +28,8 @@ pub struct Told {
     pub headers: HeaderMap,
     /// Its whole body.
     pub body: Bytes,
-    #[expect(dead_code, reason = "it is held for its end")]
-    held: Option<Held>,
+    /// Held for its end: what it counts is free again when this goes.
+    held: Vec<Held>,
 }
 
 impl Told {
@@ -39,7 +40,7 @@ impl Told {
             status,
             headers,
             body,
-            held: None,
+            held: Vec::new(),
         }
     }
 
@@ -94,7 +95,7 @@ async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Pr
         None
     };
     loop {
-        let told = whole(read, target, request(read, rows)?).await?;
+        let told = told(read, target, rows).await?;
         if !told.status.is_success() {
             return Ok(Outcome::Refused(told));
         }
@@ -109,6 +110,38 @@ async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Pr
             return Err(malformed(target));
         }
     }
+}
+
+/// What the site says to a request for so many rows. One that gives fewer at a time is asked piece by piece.
+async fn told(read: &Read<'_>, target: &Target, rows: Option<usize>) -> Result<Told, Problem> {
+    let all = rows.map(|max| Piece { first: 0, max });
+    let told = whole(read, target, request(read, all)?).await?;
+    let (Plan::Rows(plan), Some(rows), false) = (read.plan, rows, told.status.is_success()) else {
+        return Ok(told);
+    };
+    let Some(limit) = pieces::limit(&told, plan, rows) else {
+        return Ok(told);
+    };
+    let mut told: Vec<Told> = Vec::new();
+    for piece in pieces::cut(rows, limit) {
+        let more = whole(read, target, request(read, Some(piece))?).await?;
+        if !more.status.is_success() {
+            return Ok(more);
+        }
+        let count = plan.read(&more.body).map_err(|_| malformed(target))?.len();
+        told.push(more);
+        if count < piece.max {
+            break;
+        }
+    }
+    let bodies: Vec<Bytes> = told.iter().map(|told| told.body.clone()).collect();
+    let body = merge::concat(&bodies).map_err(|_| malformed(target))?;
+    let held = told
+        .iter_mut()
+        .flat_map(|told| told.held.drain(..))
+        .collect();
+    let last = told.pop().ok_or_else(|| malformed(target))?;
+    Ok(Told { body, held, ..last })
 }
 
 fn again(plan: &Rows, told: &Told, asked: Option<usize>) -> Result<Option<usize>, Problem> {
@@ -130,7 +163,7 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 /// The client's request, as one site gets it.
-fn request(read: &Read<'_>, rows: Option<usize>) -> Result<Outgoing, Problem> {
+fn request(read: &Read<'_>, rows: Option<Piece>) -> Result<Outgoing, Problem> {
     let too_long = || {
         crate::telemetry::metrics::limit_hit("spool_bytes");
         let detail = "limit spool_bytes reached: a body that goes to every site is kept in memory and this one is too long";
@@ -160,15 +193,15 @@ fn request(read: &Read<'_>, rows: Option<usize>) -> Result<Outgoing, Problem> {
     Ok(outgoing)
 }
 
-/// The same target for so many rows from the first one on.
-fn paged(target: &Uri, rows: Option<usize>) -> Result<Uri, Problem> {
+/// The same target for these rows.
+fn paged(target: &Uri, rows: Option<Piece>) -> Result<Uri, Problem> {
     let mut text = target.path().to_owned();
     let kept = target
         .query()
         .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty() && !is_paging(pair));
-    let page = rows.map(|rows| format!("firstResult=0&maxResults={rows}"));
+    let page = rows.map(|Piece { first, max }| format!("firstResult={first}&maxResults={max}"));
     for (number, pair) in kept.chain(page.as_deref()).enumerate() {
         text.push(if number == 0 { '?' } else { '&' });
         text.push_str(pair);
@@ -222,7 +255,7 @@ async fn whole(read: &Read<'_>, target: &Target, outgoing: Outgoing) -> Result<T
         status: head.status,
         headers: head.headers,
         body: bytes.freeze(),
-        held: Some(taking.keep()),
+        held: vec![taking.keep()],
     })
 }
 
@@ -232,7 +265,13 @@ mod tests {
 
     #[test]
     fn only_the_paging_of_a_query_is_rewritten() {
-        let of = |target: &str, rows| paged(&target.parse().unwrap(), rows).unwrap().to_string();
+        let of = |target: &str, rows: Option<usize>| {
+            let rows = rows.map(|max| Piece { first: 0, max });
+            paged(&target.parse().unwrap(), rows).unwrap().to_string()
+        };
+        let piece = Piece { first: 20, max: 10 };
+        let target = paged(&"/task?firstResult=3".parse().unwrap(), Some(piece)).unwrap();
+        assert_eq!(target, "/task?firstResult=20&maxResults=10");
         assert_eq!(
             of("/task?name=a%26b&firstResult=20&maxResults=10&x", Some(30)),
             "/task?name=a%26b&x&firstResult=0&maxResults=30"
