@@ -205,6 +205,11 @@ async fn an_operation_that_cannot_go_on_is_taken_back() -> Promise {
         Ok((operation["moves"][0]["step"] == "open").then_some(()))
     })
     .await?;
+    let dry = ["op", "abort", &id, "--reason", "a look", "--dry-run"];
+    let told = said(router, &dry, 0).await?;
+    assert!(told.contains("nothing was changed"), "{told}");
+    let untouched = json(router, &["op", "show", &id]).await?;
+    assert_eq!(untouched["state"], "running", "{untouched}");
     // The new place may have begun to serve: without a word that it is fenced there is no way back.
     said(router, &["op", "abort", &id, "--reason", "it is sick"], 0).await?;
     let blocked = said(router, &["op", "watch", &id], 5).await?;
@@ -240,6 +245,34 @@ async fn an_operation_that_cannot_go_on_is_taken_back() -> Promise {
         .await?
         .expect(200)?;
     assert_eq!(answer.header("homing-installation"), Some("b-1"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_available_site_is_drained_only_against_a_named_rule() -> Promise {
+    let world = World::start("last", LONG).await?;
+    let [router, _] = &world.routers;
+    let drain = ["site", "drain", "a", "--reason", "disks", "--yes"];
+    said(router, &drain, 0).await?;
+    let mut last = vec!["site", "drain", "b", "--reason", "all must go", "--yes"];
+    let refused = said(router, &last, 3).await?;
+    assert!(refused.contains("last-available"), "{refused}");
+    last.extend(["--override", "freeze"]);
+    said(router, &last, 1).await?;
+    last.pop();
+    last.push("last-available");
+    said(router, &last, 0).await?;
+    let site = json(router, &["site", "show", "b"]).await?;
+    assert_eq!(site["state"], "draining", "{site}");
+    let trail = json(router, &["audit", "list"]).await?;
+    let items = trail["items"].as_array().context("no trail")?;
+    let entry = items.iter().find(|one| one["action"] == "safety.override");
+    let entry = entry.context("the override is not in the trail")?;
+    assert_eq!(entry["reason"], "all must go", "{entry}");
+    assert!(
+        entry["detail"].to_string().contains("last-available"),
+        "{entry}"
+    );
     Ok(())
 }
 

@@ -42,6 +42,7 @@ pub struct Builder {
     installation: String,
     store: String,
     lines: String,
+    leases: String,
 }
 
 impl Builder {
@@ -52,7 +53,15 @@ impl Builder {
             installation: installation.to_owned(),
             store: store.to_owned(),
             lines: lines.to_owned(),
+            leases: LEASES.to_owned(),
         }
+    }
+
+    /// The `[lease]` table, in place of short ones; empty: the built-in one.
+    #[must_use]
+    pub fn leases(mut self, table: &str) -> Self {
+        table.clone_into(&mut self.leases);
+        self
     }
 
     /// Starts it and waits until it answers; it may well be closed then.
@@ -62,12 +71,13 @@ impl Builder {
         let own_port = free_port()?;
         let text = format!(
             "[router]\nname = \"{name}\"\n\n[agent]\nsite = {:?}\ninstallation = {:?}\nstore = {:?}\n\
-             state = \"{}/state\"\nbind = \"127.0.0.1:{own_port}\"\n{}\n\n{LEASES}",
+             state = \"{}/state\"\nbind = \"127.0.0.1:{own_port}\"\n{}\n\n{}",
             self.site,
             self.installation,
             self.store,
             folder.display(),
             self.lines,
+            self.leases,
         );
         std::fs::write(folder.join("agent.toml"), text)?;
         let agent = Agent {

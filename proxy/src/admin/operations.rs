@@ -5,17 +5,18 @@
 use super::State;
 use super::call::{Call, Precondition};
 use super::error::{Error, ProblemShape};
-use super::extract::Json;
+use super::extract::{DryRun, Json, Query};
 use super::paging::Page;
 use super::plans::{MoveShape, move_shape};
 use super::text;
 use crate::rehome::apply::{self, Word};
 use crate::rehome::work::Work;
 use axum::extract::{Path, State as Shared};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use homing_mapping_store::operation::OperationRecord;
 use homing_mapping_store::store;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -158,43 +159,51 @@ pub(super) async fn events(
 
 /// Goes on after an order to an agent has failed: it is given again.
 #[utoipa::path(post, path = "/v1/operations/{id}/resume", tag = "re-homing",
-    params(("id" = String, Path), ("Homing-Reason" = String, Header), ("If-Match" = Option<String>, Header)),
+    params(("id" = String, Path), DryRun, ("Homing-Reason" = String, Header), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = OperationShape), (status = 404, body = ProblemShape), (status = 409, body = ProblemShape), (status = 412, body = ProblemShape)))]
 pub(super) async fn resume(
     Shared(state): Shared<Arc<State>>,
     Path(text): Path<String>,
+    Query(dry): Query<DryRun>,
     call: Call,
-) -> Result<impl IntoResponse, Error> {
-    say(&state, &text, &call, Word::Resume).await
+) -> Result<Response, Error> {
+    say(&state, &text, &dry, &call, Word::Resume).await
 }
 
 /// Takes an operation back, where that is safe.
 #[utoipa::path(post, path = "/v1/operations/{id}/abort", tag = "re-homing", request_body = Back,
-    params(("id" = String, Path), ("Homing-Reason" = String, Header), ("If-Match" = Option<String>, Header)),
+    params(("id" = String, Path), DryRun, ("Homing-Reason" = String, Header), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = OperationShape), (status = 404, body = ProblemShape), (status = 409, body = ProblemShape), (status = 412, body = ProblemShape)))]
 pub(super) async fn abort(
     Shared(state): Shared<Arc<State>>,
     Path(text): Path<String>,
+    Query(dry): Query<DryRun>,
     call: Call,
     Json(back): Json<Back>,
-) -> Result<impl IntoResponse, Error> {
+) -> Result<Response, Error> {
     let fenced_by = back.fenced_by.filter(|how| !how.trim().is_empty());
-    say(&state, &text, &call, Word::Abort { fenced_by }).await
+    say(&state, &text, &dry, &call, Word::Abort { fenced_by }).await
 }
 
 async fn say(
     state: &State,
     text: &str,
+    dry: &DryRun,
     call: &Call,
     word: Word,
-) -> Result<impl IntoResponse + use<>, Error> {
+) -> Result<Response, Error> {
     call.needs_reason()?;
     let expected = match call.precondition {
         Precondition::None => None,
         Precondition::At(expected) => Some(expected),
         Precondition::Absent => return Err(Error::bad("an operation to talk to exists")),
     };
+    if dry.dry_run {
+        let record = apply::hear(&state.store, id(text)?, expected).await?;
+        let body = json!({ "dry_run": true, "operation": shape(&record)? });
+        return Ok((text::etag(record.generation), axum::Json(body)).into_response());
+    }
     let record = apply::say(&state.store, id(text)?, expected, word, &call.actor()).await?;
     state.executor.bell.notify_one();
-    Ok((text::etag(record.generation), axum::Json(shape(&record)?)))
+    Ok((text::etag(record.generation), axum::Json(shape(&record)?)).into_response())
 }

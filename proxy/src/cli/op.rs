@@ -37,6 +37,8 @@ enum Verb {
         /// Why; kept in the audit trail.
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        #[command(flatten)]
+        really: Really,
     },
     /// Take it back, where that is safe.
     Abort {
@@ -47,7 +49,20 @@ enum Verb {
         /// Your word that the new place can change nothing any more, and how; needed once it may have begun to serve.
         #[arg(long, value_name = "HOW")]
         fenced_by: Option<String>,
+        #[command(flatten)]
+        really: Really,
     },
+}
+
+/// Whether for real.
+#[derive(clap::Args)]
+struct Really {
+    /// Check everything and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Accepted for the sake of scripts; these verbs do not ask.
+    #[arg(long, hide = true)]
+    yes: bool,
 }
 
 impl Op {
@@ -56,14 +71,19 @@ impl Op {
             Verb::List => self.list(),
             Verb::Show { operation } => self.show(operation),
             Verb::Watch { operation } => watch(&self.remote, operation),
-            Verb::Resume { operation, reason } => self.say(operation, "resume", reason, &json!({})),
+            Verb::Resume {
+                operation,
+                reason,
+                really,
+            } => self.say(operation, ("resume", really), reason, &json!({})),
             Verb::Abort {
                 operation,
                 reason,
                 fenced_by,
+                really,
             } => self.say(
                 operation,
-                "abort",
+                ("abort", really),
                 reason,
                 &json!({ "fenced_by": fenced_by }),
             ),
@@ -110,14 +130,25 @@ impl Op {
         Ok(Exit::Ok)
     }
 
-    fn say(&self, id: &str, word: &str, reason: &str, body: &Value) -> Result<Exit, Exit> {
-        let path = format!("/v1/operations/{}/{word}", segment(id));
+    fn say(
+        &self,
+        id: &str,
+        (word, really): (&str, &Really),
+        reason: &str,
+        body: &Value,
+    ) -> Result<Exit, Exit> {
+        let (query, suffix) = if really.dry_run {
+            ("?dry_run=true", " (dry run: nothing was changed)")
+        } else {
+            ("", "")
+        };
+        let path = format!("/v1/operations/{}/{word}{query}", segment(id));
         let call = Call::with(Method::POST, path, body).header(HOMING_REASON.clone(), reason)?;
         let reply = self.remote.call(call)?;
         if self.remote.json {
             output::machine("operation", &reply.json);
         } else {
-            output::say(&format!("operation {id}: {word}"));
+            output::say(&format!("operation {id}: {word}{suffix}"));
         }
         Ok(Exit::Ok)
     }

@@ -41,12 +41,18 @@ enum Verb {
     /// It takes no new work and serves what lives there.
     Drain {
         site: String,
+        /// A safety rule that is not to be obeyed this time (last-available); kept in the audit trail.
+        #[arg(long = "override", value_name = "RULE")]
+        overrides: Vec<String>,
         #[command(flatten)]
         change: Change,
     },
     /// It serves nothing.
     Maintenance {
         site: String,
+        /// A safety rule that is not to be obeyed this time (last-available); kept in the audit trail.
+        #[arg(long = "override", value_name = "RULE")]
+        overrides: Vec<String>,
         #[command(flatten)]
         change: Change,
     },
@@ -64,11 +70,19 @@ impl Site {
                 yes: _,
             } => self.state(
                 site,
-                "ready",
+                ("ready", &[]),
                 &Change::harmless(reason.as_deref(), *dry_run),
             ),
-            Verb::Drain { site, change } => self.state(site, "draining", change),
-            Verb::Maintenance { site, change } => self.state(site, "maintenance", change),
+            Verb::Drain {
+                site,
+                overrides,
+                change,
+            } => self.state(site, ("draining", overrides), change),
+            Verb::Maintenance {
+                site,
+                overrides,
+                change,
+            } => self.state(site, ("maintenance", overrides), change),
         };
         done.err().unwrap_or(Exit::Ok)
     }
@@ -113,10 +127,19 @@ impl Site {
         Ok(())
     }
 
-    fn state(&self, site: &str, state: &str, change: &Change) -> Result<(), Exit> {
+    fn state(
+        &self,
+        site: &str,
+        (state, overrides): (&str, &[String]),
+        change: &Change,
+    ) -> Result<(), Exit> {
         change.confirm(&format!("set site {site} to {state}"))?;
         let path = format!("/v1/sites/{}/state{}", segment(site), change.query());
-        let call = change.apply(Call::with(Method::PUT, path, &json!({ "state": state })))?;
+        let call = change.apply(Call::with(
+            Method::PUT,
+            path,
+            &json!({ "state": state, "overrides": overrides }),
+        ))?;
         let reply = self.remote.call(call)?;
         if self.remote.json {
             output::machine("site", &reply.json);

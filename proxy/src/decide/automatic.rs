@@ -106,6 +106,8 @@ pub struct Watch {
     returns: Vec<Duration>,
     /// What the agents of the serving place had said when it was first seen down.
     counters: HashMap<String, u64>,
+    /// Whether the site has ever been seen at work.
+    proven: bool,
     /// The operation that had come to nothing when the site was last seen healthy.
     forgiven: Option<Uuid>,
 }
@@ -124,6 +126,7 @@ impl Watch {
             self.place = place;
             self.down_since = None;
         }
+        self.proven |= sight.site.proven;
         let window = sight.safety.flap_window;
         self.returns.retain(|at| now.saturating_sub(*at) < window);
         if !enough {
@@ -161,6 +164,10 @@ impl Watch {
         let mut waits = Vec::new();
         let site = sight.site;
         if let Some(wait) = self.hysteresis(sight, down_for) {
+            waits.push(wait);
+        }
+        if !self.proven {
+            let wait = format!("{} to be seen at work for the first time", site.serving);
             waits.push(wait);
         }
         if !site.ready {

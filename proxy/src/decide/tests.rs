@@ -42,6 +42,7 @@ fn site(name: &str, recovery: Recovery) -> Site {
         pending: None,
         generation: Generation(4),
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
+        proven: true,
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Site {
     pub generation: Generation,
     /// What routers see of the installation that serves: their names, and whether it is down.
     pub seen: Vec<(String, Seen)>,
+    /// Whether it has ever been seen at work: its identity is registered, or a router sees it healthy now.
+    pub proven: bool,
 }
 
 /// What a router sees.

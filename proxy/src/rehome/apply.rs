@@ -175,6 +175,29 @@ pub enum Word {
     },
 }
 
+/// What `say` would be said to, if it were said now.
+pub async fn hear(
+    store: &Handle,
+    id: Uuid,
+    expected: Option<Generation>,
+) -> Result<OperationRecord, Error> {
+    let record = store.operation(id).await?;
+    let record = record.ok_or_else(|| Error::Unknown(format!("operation {id}")))?;
+    if record.ended_at.is_some() {
+        let why = format!("operation {id} has ended");
+        return Err(store::Error::Busy(why).into());
+    }
+    match expected {
+        Some(expected) if expected != record.generation => Err(store::Error::Stale {
+            what: format!("operation {id}"),
+            expected: Some(expected),
+            found: Some(record.generation),
+        }
+        .into()),
+        Some(_) | None => Ok(record),
+    }
+}
+
 /// Says it.
 pub async fn say(
     store: &Handle,
@@ -183,8 +206,7 @@ pub async fn say(
     word: Word,
     actor: &Actor,
 ) -> Result<OperationRecord, Error> {
-    let record = store.operation(id).await?;
-    let record = record.ok_or_else(|| Error::Unknown(format!("operation {id}")))?;
+    let record = hear(store, id, expected).await?;
     let mut work = Work::of(&record)?;
     let (what, detail) = match word {
         Word::Resume => {

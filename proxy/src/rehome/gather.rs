@@ -58,6 +58,9 @@ fn site(
         zone: one.zone.clone(),
         agents: agents_of(agents, record, &one.name),
     });
+    let healthy = observations
+        .iter()
+        .any(|one| one.site == record.site && one.seen == "healthy");
     // What is said of another installation than the one that serves now says nothing of this one.
     let seen = observations
         .iter()
@@ -83,6 +86,7 @@ fn site(
             .map(|pending| pending.installation.clone()),
         generation: assignment.generation,
         seen: seen.collect(),
+        proven: healthy || record.identity.is_some(),
     }
 }
 

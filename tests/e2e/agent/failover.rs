@@ -2,78 +2,20 @@
 
 use anyhow::ensure;
 use homing_harness::{
-    client::Client,
     clock::eventually,
-    deploy::{self, ORDER},
-    engine::{self, Engine, Kind},
-    faults::FaultProxy,
     outcome::Promise,
-    ports::loopback,
-    router::{self, Router},
+    places::{Fleet, Manner},
 };
 
-use super::replica::{Places, places_at};
 use super::world::{PATIENCE, session};
 use crate::life::start_order;
 use crate::operate::homing;
 
 const ORDERS: usize = 5;
 
-/// The router comes first, since it makes the registry; its endpoints lead to the engines when they are there.
-struct Fleet {
-    places: Places,
-    router: Router,
-    engines: [Engine; 2],
-    _doors: [FaultProxy; 2],
-}
-
-async fn fleet() -> anyhow::Result<Fleet> {
-    let store = homing_harness::postgres::Cluster::shared()?.fresh_database("store")?;
-    let doors = [
-        FaultProxy::start(loopback(1), 1).await?,
-        FaultProxy::start(loopback(1), 2).await?,
-    ];
-    let [one, two] = [&doors[0], &doors[1]].map(FaultProxy::port);
-    let site = format!(
-        "{}[safety]\ncool_down = \"0ms\"\n[[site]]\nname = \"b\"\ndialect = \"engine-rest\"\n\
-         recovery = {{ mode = \"replica\", max_lag = \"30s\" }}\n\
-         [[site.installation]]\nname = \"b-one\"\nzone = \"eu-1\"\nendpoints = [\"http://127.0.0.1:{one}/engine-rest\"]\n\
-         [[site.installation]]\nname = \"b-two\"\nzone = \"eu-2\"\nendpoints = [\"http://127.0.0.1:{two}/engine-rest\"]\n",
-        homing_harness::agent::LEASES
-    );
-    let router = router::Builder::new("failover")
-        .store(&store.url())
-        .tables(&site)
-        .start()
-        .await?;
-    let places = places_at(&store.url()).await?;
-    places.one.is("open").await?;
-    let first = engine::Builder::new("b-one", Kind::Operaton, &places.database)
-        .database_through(places.at_one)
-        .start()
-        .await?;
-    doors[0].retarget(loopback(first.port()));
-    let client = Client::new(loopback(first.port()), "/engine-rest");
-    deploy::deploy(&client, "order", &[ORDER])
-        .await?
-        .expect(200)?;
-    // Warm: it runs beside the replica, which takes no writes, before anybody needs it.
-    let second = engine::Builder::new("b-two", Kind::Operaton, &places.database)
-        .database_through(places.at_two)
-        .start()
-        .await?;
-    doors[1].retarget(loopback(second.port()));
-    Ok(Fleet {
-        places,
-        router,
-        engines: [first, second],
-        _doors: doors,
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
-    let fleet = fleet().await?;
+    let fleet = Fleet::start(Manner::default()).await?;
     let places = &fleet.places;
     let client = fleet.router.client("/engine-rest");
     let mut orders = Vec::new();
@@ -96,9 +38,7 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
         Ok(rows.is_ok().then_some(()))
     })
     .await?;
-    places.one.kill()?;
-    fleet.engines[0].kill()?;
-    places.primary.kill_server()?;
+    fleet.lose_the_first_place()?;
     let words = ["failover", "b", "--reason", "the place is lost", "--yes"];
     let told = eventually("the failover is done", PATIENCE, async || {
         let output = homing(&fleet.router.admin_url(), &words).await?;

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use homing_harness::{
-    agent::{self, Agent},
+    agent::LEASES,
     clock::{Stopwatch, eventually},
     outcome::Promise,
-    ports::free_port,
-    postgres::{Cluster, Durability},
-    sql::Database,
+    places::Places,
 };
 use homing_mapping_store::agent::{OrderKind, OrderState};
 use sqlx::Executor as _;
@@ -18,64 +16,8 @@ use super::world::{PATIENCE, World, past, session};
 
 const OVER: Duration = Duration::from_millis(2_500);
 
-/// A primary and its replica, each behind the relay of its agent.
-pub(super) struct Places {
-    pub(super) primary: Cluster,
-    standby: Cluster,
-    pub(super) database: Database,
-    pub(super) one: Agent,
-    pub(super) at_one: u16,
-    two: Agent,
-    pub(super) at_two: u16,
-}
-
-pub(super) async fn places_at(store: &str) -> Result<Places> {
-    let primary = Cluster::start("primary", Durability::Off)?;
-    let database = primary.database("site")?;
-    database
-        .connect()
-        .await?
-        .execute("CREATE TABLE work (id bigint PRIMARY KEY)")
-        .await?;
-    let standby = primary.standby("standby")?;
-    let (at_one, at_two) = (free_port()?, free_port()?);
-    let one = agent::Builder::new(
-        "b",
-        "b-one",
-        store,
-        &format!(
-            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_one}\", database = \"127.0.0.1:{}\" }}\nlag = \"postgres://postgres@127.0.0.1:{}/postgres\"",
-            primary.port(),
-            primary.port(),
-        ),
-    )
-    .start()
-    .await?;
-    let two = agent::Builder::new(
-        "b",
-        "b-two",
-        store,
-        &format!(
-            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_two}\", database = \"127.0.0.1:{port}\", replica = \"read-only\" }}\nlag = \"postgres://postgres@127.0.0.1:{port}/postgres\"\npromote = {promote}",
-            port = standby.port(),
-            promote = toml_list(&standby.promote_command()?),
-        ),
-    )
-    .start()
-    .await?;
-    Ok(Places {
-        primary,
-        standby,
-        database,
-        one,
-        at_one,
-        two,
-        at_two,
-    })
-}
-
-fn toml_list(words: &[String]) -> String {
-    format!("{words:?}")
+async fn places_at(store: &str) -> Result<Places> {
+    Places::start(store, LEASES, "CREATE TABLE work (id bigint PRIMARY KEY)").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

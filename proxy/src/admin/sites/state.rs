@@ -11,6 +11,7 @@ use crate::admin::text;
 use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse, Response};
 use homing_mapping_store::assignment::SiteState;
+use homing_mapping_store::switch::{Override, Rule};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -34,6 +35,28 @@ pub enum WantedState {
 pub struct StateChange {
     /// ready, draining or maintenance.
     pub state: WantedState,
+    /// Safety rules that are overridden, by name; each that was needed is kept in the audit trail with the person.
+    #[serde(default)]
+    pub overrides: Vec<String>,
+}
+
+fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, Error> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    call.needs_reason()?;
+    let actor = call.actor();
+    let word = |name: &String| match Rule::parse(name) {
+        Some(rule @ Rule::LastAvailable) => Ok(Override {
+            rule,
+            person: actor.name.clone(),
+            reason: actor.reason.clone().unwrap_or_default(),
+        }),
+        Some(_) | None => Err(Error::bad(format!(
+            "\"{name}\" is no safety rule of this change; there is one, last-available"
+        ))),
+    };
+    names.iter().map(word).collect()
 }
 
 /// Says what is wanted of a site. `draining` and `maintenance` need `Homing-Reason`. With `If-Match` it is a
@@ -49,6 +72,7 @@ pub(in crate::admin) async fn put(
     Json(wanted): Json<StateChange>,
 ) -> Result<Response, Error> {
     let site = text::site(&state, &name)?;
+    let overrides = overrides(&wanted.overrides, &call)?;
     let wanted = match wanted.state {
         WantedState::Ready => SiteState::Ready,
         WantedState::Draining => SiteState::Draining,
@@ -81,7 +105,7 @@ pub(in crate::admin) async fn put(
         let audit = call.audit(&format!("site.{wanted}"), &name, &detail);
         let changed = state
             .store
-            .set_site_state(site.id, wanted, expected, &[], &audit)
+            .set_site_state(site.id, wanted, expected, &overrides, &audit)
             .await?;
         // This router obeys at once; the others hear of it through the change sequence.
         site.live.update(|view| {

@@ -54,6 +54,7 @@ fn case() -> Case {
         pending: None,
         generation: Generation(4),
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
+        proven: true,
     };
     Case {
         world: World {
@@ -125,7 +126,7 @@ const NONE: [Seen; 2] = [Seen::Up, Seen::Up];
 
 #[test]
 fn what_is_seen_decides() {
-    let table: [(&str, Change, &str); 13] = [
+    let table: [(&str, Change, &str); 14] = [
         ("all see it down", |_| {}, "fail over"),
         ("one of two", |case| case.seen(ONE), "nothing: 1 of 2"),
         ("nobody", |case| case.seen(NONE), "nothing: 0 of 2"),
@@ -153,6 +154,11 @@ fn what_is_seen_decides() {
             "operators keep it out of work",
             |case| case.world.sites[0].ready = false,
             "waits for operators",
+        ),
+        (
+            "an engine that has never started yet",
+            |case| case.world.sites[0].proven = false,
+            "waits for b-1 to be seen at work",
         ),
         (
             "nothing proves the fence",

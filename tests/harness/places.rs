@@ -1,0 +1,167 @@
+//! Site `b` at two places: PostgreSQL, agent and Operaton each, the second on a streaming replica, with a router in front.
+//!
+//! Owns all of their processes and how they are put together. Must not kill anything by itself. The router comes first,
+//! since it makes the registry; its endpoints are doors that lead to the engines when they are there.
+
+use anyhow::Result;
+use sqlx::Executor as _;
+
+use crate::{
+    agent::{self, Agent, LEASES},
+    client::Client,
+    deploy::{self, ORDER},
+    engine::{self, Engine, Kind},
+    faults::FaultProxy,
+    ports::{free_port, loopback},
+    postgres::{Cluster, Durability},
+    router::{self, Router},
+    sql::Database,
+};
+
+/// A primary and its replica, each behind the relay of its agent.
+pub struct Places {
+    pub primary: Cluster,
+    pub standby: Cluster,
+    pub database: Database,
+    pub one: Agent,
+    pub at_one: u16,
+    pub two: Agent,
+    pub at_two: u16,
+}
+
+impl Places {
+    /// The store knows site `b` already; `prepare` is run in its database before there is a replica.
+    pub async fn start(store: &str, leases: &str, prepare: &str) -> Result<Places> {
+        let primary = Cluster::start("primary", Durability::Off)?;
+        let database = primary.database("site")?;
+        database
+            .connect()
+            .await?
+            .execute(sqlx::AssertSqlSafe(prepare.to_owned()))
+            .await?;
+        let standby = primary.standby("standby")?;
+        let (at_one, at_two) = (free_port()?, free_port()?);
+        let one = format!(
+            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_one}\", database = \"127.0.0.1:{port}\" }}\n\
+             lag = \"postgres://postgres@127.0.0.1:{port}/postgres\"",
+            port = primary.port(),
+        );
+        let two = format!(
+            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_two}\", database = \"127.0.0.1:{port}\", replica = \"read-only\" }}\n\
+             lag = \"postgres://postgres@127.0.0.1:{port}/postgres\"\npromote = {promote:?}",
+            port = standby.port(),
+            promote = standby.promote_command()?,
+        );
+        let agent = |installation: &'static str, lines: &str| {
+            agent::Builder::new("b", installation, store, lines)
+                .leases(leases)
+                .start()
+        };
+        let one = agent("b-one", &one).await?;
+        let two = agent("b-two", &two).await?;
+        Ok(Places {
+            primary,
+            standby,
+            database,
+            one,
+            at_one,
+            two,
+            at_two,
+        })
+    }
+}
+
+/// What a fleet's times are, and what may happen without a person.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'a> {
+    /// The router's name.
+    pub name: &'a str,
+    /// The `[lease]` table of router and agents; empty: the built-in ones.
+    pub leases: &'a str,
+    /// The `[safety]` table.
+    pub safety: &'a str,
+    /// The lines of `[health]`; `None`: looked at often.
+    pub health: Option<&'a str>,
+    /// `off`, `advise` or `on`.
+    pub automatic: &'a str,
+}
+
+impl Default for Manner<'_> {
+    fn default() -> Self {
+        Self {
+            name: "places",
+            leases: LEASES,
+            safety: "[safety]\ncool_down = \"0ms\"\n",
+            health: None,
+            automatic: "off",
+        }
+    }
+}
+
+/// Both places, with engines, and the router.
+pub struct Fleet {
+    pub places: Places,
+    pub router: Router,
+    pub engines: [Engine; 2],
+    _doors: [FaultProxy; 2],
+}
+
+impl Fleet {
+    /// Everything runs; the model `order` is deployed.
+    pub async fn start(manner: Manner<'_>) -> Result<Fleet> {
+        let store = Cluster::shared()?.fresh_database("store")?;
+        let doors = [
+            FaultProxy::start(loopback(1), 1).await?,
+            FaultProxy::start(loopback(1), 2).await?,
+        ];
+        let router = router(manner, &store.url(), &doors).await?;
+        let places = Places::start(&store.url(), manner.leases, "SELECT 1").await?;
+        places.one.is("open").await?;
+        let first = engine::Builder::new("b-one", Kind::Operaton, &places.database)
+            .database_through(places.at_one)
+            .start()
+            .await?;
+        doors[0].retarget(loopback(first.port()));
+        let client = Client::new(loopback(first.port()), "/engine-rest");
+        deploy::deploy(&client, "order", &[ORDER])
+            .await?
+            .expect(200)?;
+        // Warm: it runs beside the replica, which takes no writes, before anybody needs it.
+        let second = engine::Builder::new("b-two", Kind::Operaton, &places.database)
+            .database_through(places.at_two)
+            .start()
+            .await?;
+        doors[1].retarget(loopback(second.port()));
+        Ok(Fleet {
+            places,
+            router,
+            engines: [first, second],
+            _doors: doors,
+        })
+    }
+
+    /// Agent, engine and database of the first place get SIGKILL.
+    pub fn lose_the_first_place(&self) -> Result<()> {
+        self.places.one.kill()?;
+        self.engines[0].kill()?;
+        self.places.primary.kill_server()
+    }
+}
+
+async fn router(manner: Manner<'_>, store: &str, doors: &[FaultProxy; 2]) -> Result<Router> {
+    let [one, two] = [&doors[0], &doors[1]].map(FaultProxy::port);
+    let tables = format!(
+        "{}{}[[site]]\nname = \"b\"\ndialect = \"engine-rest\"\n\
+         recovery = {{ mode = \"replica\", max_lag = \"30s\", automatic = \"{}\" }}\n\
+         [[site.installation]]\nname = \"b-one\"\nzone = \"eu-1\"\nendpoints = [\"http://127.0.0.1:{one}/engine-rest\"]\n\
+         [[site.installation]]\nname = \"b-two\"\nzone = \"eu-2\"\nendpoints = [\"http://127.0.0.1:{two}/engine-rest\"]\n",
+        manner.leases, manner.safety, manner.automatic
+    );
+    let builder = router::Builder::new(manner.name)
+        .store(store)
+        .tables(&tables);
+    match manner.health {
+        Some(lines) => builder.health(lines).start().await,
+        None => builder.start().await,
+    }
+}
