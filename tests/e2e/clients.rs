@@ -1,6 +1,8 @@
 //! Stock worker clients in three languages, unchanged but for the base URL: two sites look like one to them, also while
 //! one of the sites is killed and comes back.
 
+mod own;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -47,7 +49,8 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
     );
     let engines = [&pair.a, &*mortal];
     for engine in engines {
-        populate(engine, each).await?;
+        let client = Client::new(loopback(engine.port()), "/engine-rest");
+        populate(&client, each).await?;
     }
     let sink = FakeSite::start(|_| Reply::json(200, &json!({}))).await?;
     let router = homing_harness::router::Builder::new("clients")
@@ -118,13 +121,12 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
     Ok(())
 }
 
-async fn populate(engine: &Engine, count: usize) -> Result<()> {
-    let client = Client::new(loopback(engine.port()), "/engine-rest");
+async fn populate(client: &Client, count: usize) -> Result<()> {
     let model = PAYMENT
         .1
         .replace("process id=\"payment\"", &format!("process id=\"{TOPIC}\""))
         .replace("topic=\"charge\"", &format!("topic=\"{TOPIC}\""));
-    deploy::deploy(&client, TOPIC, &[("work.bpmn", &model)])
+    deploy::deploy(client, TOPIC, &[("work.bpmn", &model)])
         .await?
         .expect(200)?;
     let starts = (0..count).map(|_| {
