@@ -3,7 +3,7 @@
 //! Owns the search: suffix hint, then all candidates; single flight per key; GETs only, with the service account; a
 //! short memory of what was absent. Must never say "absent" while a site that could hold the key could not be asked.
 
-use super::known::Known;
+use super::known::{Home, Known};
 use super::target::{RouteSource, Target};
 use crate::dialect::{Ask, Fact, Presence};
 use crate::forward::{ask, send::Times};
@@ -28,6 +28,8 @@ pub enum Located {
         source: RouteSource,
         facts: Vec<Fact>,
     },
+    /// Nobody was asked: a search that ended on the way here has found it.
+    Known(Home),
     /// Every site that could hold it was asked and said no.
     Absent,
     /// Nobody has it, but these could not be asked.
@@ -79,11 +81,15 @@ impl Locator {
         self.absent.invalidate(key);
     }
 
-    /// Finds a key's home. Callers that ask for the same key at the same time share one search.
-    pub async fn locate(&self, key: &RoutingKey, group: &Group, known: &Known) -> Located {
-        if self.absent.contains_key(key) {
-            return Located::Absent;
-        }
+    /// Finds a key's home. Callers that ask for the same key at the same time share one search; `keep` hears what
+    /// came out before the search counts as ended, so that whoever comes later finds it known.
+    pub async fn locate(
+        &self,
+        key: &RoutingKey,
+        group: &Group,
+        known: &Known,
+        keep: impl FnOnce(&Located),
+    ) -> Located {
         loop {
             let flight = match self.flights.entry(key.clone()) {
                 dashmap::Entry::Occupied(running) => Err(running.get().clone()),
@@ -99,14 +105,11 @@ impl Locator {
                         flights: &self.flights,
                         key,
                     };
-                    let located = match self.searches.try_acquire() {
-                        Ok(_permit) => self.search(key, group, known).await,
-                        Err(_) => Located::TooMany,
-                    };
-                    metrics().locate.with_label_values(&[located.label()]).inc();
+                    let located = self.fly(key, group, known).await;
                     if located == Located::Absent {
                         self.absent.insert(key.clone(), ());
                     }
+                    keep(&located);
                     drop(landing);
                     tell.send_replace(Some(located.clone()));
                     return located;
@@ -119,11 +122,28 @@ impl Locator {
                         .map(|located| located.clone())
                         && let Some(located) = located
                     {
+                        keep(&located);
                         return located;
                     }
                 }
             }
         }
+    }
+
+    /// One search, unless an earlier one has found the key, or found it absent, since this caller looked into memory.
+    async fn fly(&self, key: &RoutingKey, group: &Group, known: &Known) -> Located {
+        if let Some(home) = known.home(key) {
+            return Located::Known(home);
+        }
+        if self.absent.contains_key(key) {
+            return Located::Absent;
+        }
+        let located = match self.searches.try_acquire() {
+            Ok(_permit) => self.search(key, group, known).await,
+            Err(_) => Located::TooMany,
+        };
+        metrics().locate.with_label_values(&[located.label()]).inc();
+        located
     }
 
     /// Asks one site whether it has a key, whatever is remembered.
@@ -244,7 +264,7 @@ impl Locator {
 impl Located {
     fn label(&self) -> &'static str {
         match self {
-            Located::At { .. } => "found",
+            Located::At { .. } | Located::Known(_) => "found",
             Located::Absent => "absent",
             Located::Incomplete(_) => "incomplete",
             Located::Conflict(_) => "conflict",

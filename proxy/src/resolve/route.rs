@@ -212,25 +212,24 @@ impl Resolver {
         key: &RoutingKey,
         purpose: Purpose,
     ) -> Result<Target, Problem> {
-        match self.locator.locate(key, group, &self.known).await {
-            Located::At {
-                site,
-                source,
-                facts,
-            } => {
-                if purpose == Purpose::Send {
-                    self.learner.located(key, site, &facts);
-                }
-                self.at(
-                    topology,
-                    key,
-                    Home {
-                        site,
-                        generation: Generation::default(),
-                        source,
-                    },
-                )
+        let keep = |located: &Located| {
+            if let Located::At { site, facts, .. } = located
+                && purpose == Purpose::Send
+            {
+                self.learner.located(key, *site, facts);
             }
+        };
+        match self.locator.locate(key, group, &self.known, keep).await {
+            Located::At { site, source, .. } => self.at(
+                topology,
+                key,
+                Home {
+                    site,
+                    generation: Generation::default(),
+                    source,
+                },
+            ),
+            Located::Known(home) => self.at(topology, key, home),
             Located::Absent if self.learner.registry_is_fresh() => {
                 Err(Problem::new(Reason::UnknownId, format!("no site knows {key}")).about(key))
             }
