@@ -11,6 +11,7 @@ use homing_mapping_store::table::Table;
 use homing_mapping_store::{Generation, Id, RoutingKey, SiteId};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Everything known in memory.
 pub struct Known {
@@ -20,6 +21,8 @@ pub struct Known {
     pub cache: Cache,
     pins: ArcSwap<HashMap<RoutingKey, (SiteId, Generation)>>,
     conflicts: DashMap<RoutingKey, Vec<SiteId>>,
+    /// How many conflicts there are: every request asks, and looking into the map locks each of its shards.
+    in_conflict: AtomicUsize,
     suffixes: DashMap<Suffix, Vec<SiteId>, ahash::RandomState>,
 }
 
@@ -45,6 +48,7 @@ impl Known {
             cache,
             pins: ArcSwap::from_pointee(HashMap::new()),
             conflicts: DashMap::new(),
+            in_conflict: AtomicUsize::new(0),
             suffixes: DashMap::default(),
         }
     }
@@ -78,7 +82,7 @@ impl Known {
 
     /// The sites that claim a key, if more than one does.
     pub fn conflict(&self, key: &RoutingKey) -> Option<Vec<SiteId>> {
-        if self.conflicts.is_empty() {
+        if self.in_conflict.load(Ordering::Acquire) == 0 {
             return None;
         }
         self.conflicts.get(key).map(|sites| sites.clone())
@@ -88,12 +92,16 @@ impl Known {
     pub fn alarm(&self, key: &RoutingKey, sites: &[SiteId]) {
         crate::telemetry::metrics::metrics().mapping_conflicts.inc();
         tracing::error!(%key, ?sites, "two sites claim one key; it is refused until an operator decides");
-        self.conflicts.insert(key.clone(), sites.to_vec());
+        if self.conflicts.insert(key.clone(), sites.to_vec()).is_none() {
+            self.in_conflict.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// An operator has decided.
     pub fn settle(&self, key: &RoutingKey) {
-        self.conflicts.remove(key);
+        if self.conflicts.remove(key).is_some() {
+            self.in_conflict.fetch_sub(1, Ordering::Release);
+        }
     }
 
     /// Keys in conflict.
