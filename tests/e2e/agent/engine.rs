@@ -17,8 +17,8 @@ use serde_json::json;
 use super::world::{PATIENCE, World, audit, no_sessions, past, sessions};
 
 /// The timer is due so long after its start, and certainly overdue after the other time.
-const DUE: &str = "PT8S";
-const OVERDUE: Duration = Duration::from_secs(10);
+const DUE: &str = "PT18S";
+const OVERDUE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fenced_operaton_lives_on_and_fires_no_timer() -> Promise {
