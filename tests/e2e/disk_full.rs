@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::life::{all_at_home, start_order};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Room for the journal's first records.
 const DISK_KIB: u32 = 256;
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::life::{Started, start_order};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `homing ARGS` against an admin listener.
 pub(crate) async fn homing(admin: &str, args: &[&str]) -> Result<Output> {

@@ -22,7 +22,7 @@ const KILLS: usize = 50;
 const CLIENTS: usize = 6;
 /// Acknowledged starts between two kills, at least.
 const STARTS_BETWEEN: usize = 5;
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_start_is_lost_by_kills_on_sqlite() -> Promise {

@@ -19,7 +19,7 @@ use homing_harness::{
 
 use crate::life::{Started, start_order};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// "At once": far below any timeout of a request, far above noise on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// A crowd's p99 at the healthy site may be this much worse, and no worse than `AT_ONCE` in any case.

@@ -26,7 +26,7 @@ const BINARIES: &str = "/usr/lib/postgresql/15/bin";
 /// The user that Debian's packages make; used when this process is root.
 const SERVER_USER: &str = "postgres";
 const ADMIN: &str = "postgres";
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// Whether a commit reaches the disk before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

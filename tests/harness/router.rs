@@ -21,7 +21,7 @@ use crate::{
     ports::{free_port, loopback},
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// What a router is told.
 pub struct Builder {
