@@ -8,11 +8,12 @@ export HOMING_CACHE CARGO_TARGET_DIR
 # The same set of targets in every call, so that cargo never builds a dependency twice with other features.
 BUILD = cargo build --quiet --workspace --lib --bins --tests
 
-.PHONY: help demo demo-operaton test lint fuzz campaign deny bench
+.PHONY: help demo demo-operaton demo-failover test lint fuzz campaign deny bench
 
 help:
 	@echo "make demo    two sites with Homing's own engine, the router, its admin listener; Ctrl-C leaves nothing behind"
 	@echo "make demo-operaton  the same in front of two real Operaton sites on a private PostgreSQL"
+	@echo "make demo-failover  load runs, one of two places gets kill -9, the other takes over by itself; prints a report"
 	@echo "make test    every test, with real engines and real databases"
 	@echo "make lint    formatting, clippy, tidy rules"
 	@echo "make fuzz    what reads foreign bytes, on mutated inputs; FUZZ_SECONDS=60 for each of seven targets"
@@ -32,6 +33,13 @@ demo-operaton:
 	@scripts/engines operaton
 	@$(BUILD)
 	@"$(CARGO_TARGET_DIR)/debug/demo-operaton" $(if $(PORT),--port $(PORT)) $(if $(ADMIN_PORT),--admin-port $(ADMIN_PORT))
+
+# Ends with 0 only if no answer was wrong and nothing acknowledged is lost.
+demo-failover:
+	@scripts/prerequisites demo-operaton
+	@scripts/engines operaton
+	@$(BUILD)
+	@"$(CARGO_TARGET_DIR)/debug/demo-failover"
 
 test:
 	@scripts/prerequisites test

@@ -36,6 +36,13 @@ fn cache() -> Result<PathBuf> {
     }
 }
 
+/// Where reports for people are kept, beyond the life of this process.
+pub fn reports() -> Result<PathBuf> {
+    let folder = cache()?.join("reports");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// The jar that `scripts/engines` built.
 pub fn engine_jar(name: &str) -> Result<PathBuf> {
     let jar = cache()?.join("engines").join(format!("{name}.jar"));
