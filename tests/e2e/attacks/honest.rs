@@ -76,20 +76,38 @@ impl Honest {
     }
 }
 
-async fn over_http2(port: u16, stop: Arc<AtomicBool>) -> Result<Vec<Duration>> {
+type Sender = http2::SendRequest<Full<Bytes>>;
+
+async fn connect(port: u16) -> Result<Sender> {
     let stream = TcpStream::connect(loopback(port)).await?;
     stream.set_nodelay(true)?;
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn get(sender: &mut Sender) -> Result<()> {
+    let request = Request::get("http://h/app/honest").body(Full::<Bytes>::default())?;
+    let answer = sender.send_request(request).await?;
+    ensure!(answer.status() == 200, "{} over HTTP/2", answer.status());
+    answer.into_body().collect().await?;
+    Ok(())
+}
+
+async fn over_http2(port: u16, stop: Arc<AtomicBool>) -> Result<Vec<Duration>> {
+    let mut sender = connect(port).await?;
     let mut took = Vec::new();
+    let mut answered = Stopwatch::start();
     while !stop.load(Ordering::Relaxed) {
         let watch = Stopwatch::start();
-        let request = Request::get("http://h/app/honest").body(Full::<Bytes>::default())?;
-        let answer = sender.send_request(request).await?;
-        ensure!(answer.status() == 200, "{} over HTTP/2", answer.status());
-        answer.into_body().collect().await?;
+        let mut answer = get(&mut sender).await;
+        if answer.is_err() && answered.is_past(IDLE_MAX) {
+            sender = connect(port).await?;
+            answer = get(&mut sender).await;
+        }
+        answer?;
         took.push(watch.elapsed());
+        answered = Stopwatch::start();
         tokio::time::sleep(PAUSE).await;
     }
     Ok(took)
