@@ -8,7 +8,7 @@ use crate::keys::site_name;
 use anyhow::{Context, Result};
 use homing_harness::{paths, ports::free_port};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether lines are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,10 +33,21 @@ impl Store<'_> {
             Store::Postgres(url) => return Ok(url.to_owned()),
             Store::CopyOf(file) => {
                 std::fs::copy(file, &own).context("copying the store")?;
+                // What SQLite has not yet written back from its log: all rows of a small store.
+                let (log, own_log) = (with_log(file), with_log(&own));
+                if log.exists() {
+                    std::fs::copy(log, own_log).context("copying the store's log")?;
+                }
             }
         }
         Ok(format!("sqlite:{}", own.display()))
     }
+}
+
+fn with_log(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
 }
 
 impl AccessLog {
