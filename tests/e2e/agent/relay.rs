@@ -198,6 +198,8 @@ async fn mariadb_is_fenced_like_any_other_database() -> Promise {
     let mut held = mariadb::Session::open(port)?;
     held.send("START TRANSACTION; INSERT INTO work VALUES (1); DO 0;")?;
     eventually("the session has begun", PATIENCE, async || {
+        // This table is read anew only when nobody has read it for a tenth of a second.
+        tokio::time::sleep(Duration::from_millis(250)).await;
         let sql = "SELECT COUNT(*) FROM information_schema.innodb_trx";
         Ok((server.admin(sql)?.trim() == "1").then_some(()))
     })
