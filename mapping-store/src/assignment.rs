@@ -31,6 +31,16 @@ pub struct InstallationRecord {
     pub endpoints: Vec<String>,
 }
 
+/// An installation that was failed over, and that no operator has released: nothing is switched to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quarantine {
+    pub installation: String,
+    /// The assignment's generation at which another one began to serve.
+    pub generation: Generation,
+    pub since: Timestamp,
+    pub reason: String,
+}
+
 /// A site, as the registry keeps it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SiteRecord {
@@ -47,6 +57,8 @@ pub struct SiteRecord {
     /// Why the state is what it is.
     pub reason: Option<String>,
     pub updated_at: Timestamp,
+    /// Installations that were failed over and not released. Set by switches, never by `register`.
+    pub quarantined: Vec<Quarantine>,
 }
 
 /// Which installation serves a site.

@@ -77,6 +77,7 @@ fn without_secret(url: &str) -> String {
 fn migrations() -> Migrator {
     let first = include_str!("postgres/migrations/0001_first.sql").into_sql_str();
     let second = include_str!("sql/migrations/0002_switch.sql").into_sql_str();
+    let third = include_str!("sql/migrations/0003_quarantine.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -89,6 +90,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "first", first),
         migration(2, "switch", second),
+        migration(3, "quarantine", third),
     ])
 }
 

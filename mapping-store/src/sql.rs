@@ -16,6 +16,7 @@ mod operations;
 mod orders;
 mod pins;
 mod plans;
+mod quarantine;
 mod registry;
 mod routers;
 mod safety;
@@ -170,6 +171,17 @@ impl Store for Sql {
         audit: &AuditEntry,
     ) -> Result<SiteRecord, Error> {
         self.change_site_state(site, state, expected, overrides, audit)
+            .await
+    }
+
+    async fn release_quarantine(
+        &self,
+        site: SiteId,
+        installation: &str,
+        expected: Option<Generation>,
+        audit: &AuditEntry,
+    ) -> Result<SiteRecord, Error> {
+        self.release_installation(site, installation, expected, audit)
             .await
     }
 

@@ -83,6 +83,7 @@ pub(crate) async fn backend(file: &str, router: Option<&str>) -> Result<Sqlite, 
 fn migrations() -> Migrator {
     let first = include_str!("sqlite/migrations/0001_first.sql").into_sql_str();
     let second = include_str!("sql/migrations/0002_switch.sql").into_sql_str();
+    let third = include_str!("sql/migrations/0003_quarantine.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -95,6 +96,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "first", first),
         migration(2, "switch", second),
+        migration(3, "quarantine", third),
     ])
 }
 

@@ -301,6 +301,14 @@ pub trait Store: Send + Sync + 'static {
         overrides: &[Override],
         audit: &AuditEntry,
     ) -> Result<SiteRecord, Error>;
+    /// An installation that was failed over may be switched to again. `expected`: the quarantine's generation.
+    async fn release_quarantine(
+        &self,
+        site: SiteId,
+        installation: &str,
+        expected: Option<Generation>,
+        audit: &AuditEntry,
+    ) -> Result<SiteRecord, Error>;
     async fn assignments(&self) -> Result<Vec<Assignment>, Error>;
 
     // -- switches: pending -> fenced -> complete, each a compare-and-set on the assignment's generation

@@ -28,10 +28,12 @@ pub enum Rule {
     Lag,
     /// The installation that takes over does not look able to.
     Target,
+    /// The installation that is to take over was failed over before, and nobody has released it.
+    Quarantine,
 }
 
 texts!(Rule: Freeze = "freeze", CoolDown = "cool-down", LastAvailable = "last-available",
-    ShareAtOnce = "share-at-once", Survivors = "survivors", Quorum = "quorum", Lag = "lag", Target = "target");
+    ShareAtOnce = "share-at-once", Survivors = "survivors", Quorum = "quorum", Lag = "lag", Target = "target", Quarantine = "quarantine");
 
 /// A person's word that a rule is not to be obeyed this time.
 #[derive(Clone, PartialEq, Eq, Debug)]

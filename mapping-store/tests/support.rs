@@ -103,6 +103,7 @@ pub fn site_record(name: &str, installations: &[&str]) -> SiteRecord {
         revision: 0,
         reason: None,
         updated_at: Timestamp(0),
+        quarantined: Vec::new(),
     }
 }
 

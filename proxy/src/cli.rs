@@ -16,6 +16,7 @@ mod op;
 mod output;
 mod pin;
 mod rehome;
+mod release;
 mod serve;
 mod site;
 

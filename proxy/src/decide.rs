@@ -6,6 +6,7 @@
 pub mod automatic;
 pub mod fence;
 pub mod plan;
+pub mod release;
 pub mod report;
 pub mod world;
 

@@ -218,6 +218,29 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// How many of the site's jobs would run at once, by a name for each count. Empty: it cannot be told.
+    fn due(&self) -> Vec<(&'static str, Ask)> {
+        Vec::new()
+    }
+
+    /// Reads the answer to a question of [`Dialect::due`]; `None` if it proves nothing.
+    fn read_due(&self, status: StatusCode, body: &[u8]) -> Option<u64> {
+        let _ = (status, body);
+        None
+    }
+
+    /// A page of the newest definitions that are deployed. `None`: they cannot be listed.
+    fn definitions(&self, first: usize, max: usize) -> Option<Ask> {
+        let _ = (first, max);
+        None
+    }
+
+    /// What the definitions in the answer to [`Dialect::definitions`] are known by; `None` if it proves nothing.
+    fn read_definitions(&self, status: StatusCode, body: &[u8]) -> Option<Vec<String>> {
+        let _ = (status, body);
+        None
+    }
+
     /// The keys in the answer to [`Dialect::holdings`]; `None` if the answer proves nothing.
     fn read_holdings(
         &self,

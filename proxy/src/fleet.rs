@@ -280,6 +280,7 @@ pub fn records(config: &Config) -> Vec<SiteRecord> {
             revision: 0,
             reason: None,
             updated_at: Timestamp::default(),
+            quarantined: Vec::new(),
         })
         .collect()
 }

@@ -4,6 +4,7 @@
 //! seen. Relies on the dialect for what a healthy answer looks like.
 
 pub mod accrual;
+pub mod inspect;
 pub mod inventory;
 pub mod judge;
 pub mod probe;

@@ -19,6 +19,7 @@ mod locate;
 mod operate;
 mod parked;
 mod protocols;
+mod quarantine;
 mod reconcile;
 mod registry;
 mod rehome;

@@ -29,7 +29,7 @@ const NEW_NAMES: usize = 2;
 const STATEMENTS_MAX: i64 = 64;
 /// Every table but the dictionary `names`, whose entries are committed before a change uses them and mean nothing
 /// without it. Those of the second list keep times that a repetition renews.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "SELECT * FROM store",
     "SELECT * FROM mappings ORDER BY seq",
     "SELECT * FROM events ORDER BY seq",
@@ -39,6 +39,7 @@ const TABLES: [&str; 16] = [
     "SELECT * FROM installations ORDER BY site, position",
     "SELECT * FROM assignments ORDER BY site",
     "SELECT * FROM assignment_history ORDER BY site, generation",
+    "SELECT * FROM quarantines ORDER BY site, installation",
     "SELECT * FROM orders ORDER BY id",
     "SELECT * FROM plans ORDER BY hash",
     "SELECT * FROM operations ORDER BY id",

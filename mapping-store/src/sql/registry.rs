@@ -4,6 +4,7 @@
 
 use super::Sql;
 use super::names::{Known, Wanted, generation};
+use super::quarantine;
 use super::session::{Row, args, stored};
 use super::sites::keep_assignment;
 use super::write::{What, Write};
@@ -44,10 +45,13 @@ impl Sql {
             .await?;
         let sites = session.rows(SITES, args![]).await?;
         let installations = session.rows(INSTALLATIONS, args![]).await?;
+        let quarantined = session.rows(quarantine::COLUMNS, args![]).await?;
         let known = self.names.refresh(session.as_mut()).await?;
         session.commit().await?;
         let revision = revision.first().map_or(Ok(0), |row| row.number(0))?;
-        Ok((revision, records(&known, &sites, &installations)?))
+        let mut records = records(&known, &sites, &installations)?;
+        quarantine::fill(&known, &quarantined, &mut records)?;
+        Ok((revision, records))
     }
 
     pub(super) async fn register_sites(
@@ -126,6 +130,7 @@ fn records(known: &Known, sites: &[Row], installations: &[Row]) -> Result<Vec<Si
             revision: row.number(5)?,
             reason: row.text_or_null(6)?,
             updated_at: Timestamp(row.int(7)?),
+            quarantined: Vec::new(),
         };
         for row in installations {
             if row.int(0)? == number {
@@ -307,6 +312,7 @@ async fn remove(
         "DELETE FROM installations WHERE site = $1",
         "DELETE FROM assignments WHERE site = $1",
         "DELETE FROM agents WHERE site = $1",
+        "DELETE FROM quarantines WHERE site = $1",
         "DELETE FROM observations WHERE site = $1",
         "DELETE FROM sites WHERE site = $1",
     ] {

@@ -36,6 +36,7 @@ pub(super) async fn judge_switch(
     objections.extend(cool_down(write, before, switch).await?);
     objections.extend(share(write, switch).await?);
     objections.extend(last_available(write, number).await?);
+    objections.extend(quarantined(write, number, switch).await?);
     overrule(write, switch.site, objections, &switch.overrides, audit).await
 }
 
@@ -49,8 +50,8 @@ pub(super) async fn judge_state(
     audit: &AuditEntry,
 ) -> Result<(), Error> {
     match state {
-        SiteState::Ready | SiteState::Quarantined => return Ok(()),
-        SiteState::Draining | SiteState::Maintenance => {}
+        SiteState::Ready => return Ok(()),
+        SiteState::Draining | SiteState::Maintenance | SiteState::Quarantined => {}
     }
     let objections = last_available(write, number).await?.into_iter().collect();
     overrule(write, site, objections, overrides, audit).await
@@ -96,6 +97,21 @@ async fn cool_down(
         why: format!(
             "it was switched {past} ms ago, and the cool-down is {} ms",
             switch.limits.cool_down_ms
+        ),
+    }))
+}
+
+async fn quarantined(
+    write: &mut Write,
+    number: i64,
+    switch: &Switch,
+) -> Result<Option<Objection>, Error> {
+    let found = super::quarantine::of(write, number, &switch.to).await?;
+    Ok(found.map(|(generation, _)| Objection {
+        rule: Rule::Quarantine,
+        why: format!(
+            "{} is in quarantine since the failover at generation {generation}; look at it and release it",
+            switch.to
         ),
     }))
 }

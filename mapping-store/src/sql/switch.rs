@@ -5,6 +5,7 @@
 
 use super::Sql;
 use super::names::generation;
+use super::quarantine;
 use super::safety;
 use super::session::{Row, args};
 use super::sites::{keep_assignment, unknown};
@@ -234,6 +235,7 @@ async fn complete(
                switched_at = $2 WHERE site = $3 AND generation = $4";
     let args = args![&target.installation, since, number, expected];
     write.session.run(sql, args).await?;
+    quarantine::follow(write, number, &before, &target, (since, audit)).await?;
     write.event_of_name(What::Assignment, site.name()).await?;
     write.audit(audit).await?;
     held(write, site, number).await

@@ -11,6 +11,7 @@ mod faults;
 mod leases;
 mod mappings;
 mod operations;
+mod quarantine;
 mod registry;
 mod sequence;
 mod switch;

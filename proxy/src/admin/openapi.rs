@@ -48,6 +48,8 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(sites::list))
         .routes(routes!(sites::one))
         .routes(routes!(sites::state::put))
+        .routes(routes!(sites::release::look))
+        .routes(routes!(sites::release::release))
         .routes(routes!(mappings::list))
         .routes(routes!(
             mappings::one,
@@ -131,6 +133,8 @@ mod tests {
                 "/v1/routers",
                 "/v1/sites",
                 "/v1/sites/{site}",
+                "/v1/sites/{site}/quarantine",
+                "/v1/sites/{site}/release",
                 "/v1/sites/{site}/state",
             ]
         );

@@ -2,6 +2,8 @@
 //!
 //! Owns the shape of a site. Must not ask the store: this is what the router acts on, also while the store is away.
 
+pub mod release;
+pub mod returned;
 pub mod state;
 
 use super::State;
@@ -105,10 +107,23 @@ pub struct InstallationShape {
     pub zone: Option<String>,
     /// Whether it serves.
     pub serving: bool,
+    /// Why nothing is switched to it: it was failed over, and nobody has released it since. Null: it may be switched to.
+    pub quarantined: Option<QuarantineShape>,
     /// How its endpoints share the work: least-requests, active-backup.
     pub balance: &'static str,
     /// Its nodes.
     pub endpoints: Vec<EndpointShape>,
+}
+
+/// Why an installation is kept out.
+#[derive(Serialize, ToSchema)]
+pub struct QuarantineShape {
+    /// The assignment's generation at which another one began to serve.
+    pub generation: u64,
+    /// Since when.
+    pub since: String,
+    /// What happened.
+    pub reason: String,
 }
 
 /// One address of an installation.
@@ -205,7 +220,9 @@ pub(super) fn shape(site: &Site, records: &[SiteRecord], advised: &Advised) -> S
         assignment_generation: view.assignment.0,
         automatic: advised.of(site.id).map(AutomaticShape::from),
         installations: installations
-            .map(|(at, installation)| installation_shape(site, installation, serving == Some(at)))
+            .map(|(at, installation)| {
+                installation_shape(site, installation, serving == Some(at), record)
+            })
             .collect(),
     }
 }
@@ -214,7 +231,19 @@ fn installation_shape(
     site: &Site,
     installation: &Installation,
     serving: bool,
+    record: Option<&SiteRecord>,
 ) -> InstallationShape {
+    let kept_out = record
+        .map(|record| record.quarantined.as_slice())
+        .unwrap_or_default();
+    let quarantined = kept_out
+        .iter()
+        .find(|one| one.installation == installation.name && !serving)
+        .map(|one| QuarantineShape {
+            generation: one.generation.0,
+            since: text::time(one.since),
+            reason: one.reason.clone(),
+        });
     let endpoint = |endpoint: &Arc<Endpoint>| EndpointShape {
         url: format!(
             "{}://{}:{}{}",
@@ -234,6 +263,7 @@ fn installation_shape(
         installation: installation.name.clone(),
         zone: installation.zone.clone(),
         serving,
+        quarantined,
         balance: match installation.balance {
             Balance::LeastRequests => "least-requests",
             Balance::ActiveBackup => "active-backup",

@@ -436,10 +436,8 @@ async fn the_state_of_a_site_is_durable_and_reasoned() {
         (&site["state"], &site["available"], &site["why"]),
         (&json!("draining"), &json!(false), &json!("draining"))
     );
-    let quarantine = json!({ "state": "quarantined" }).to_string();
-    let refused = admin
-        .call("PUT /v1/sites/a/state", &[WHY], quarantine)
-        .await;
+    let lost = json!({ "state": "lost" }).to_string();
+    let refused = admin.call("PUT /v1/sites/a/state", &[WHY], lost).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(admin.audit("site.draining").await.len(), 1);
 }

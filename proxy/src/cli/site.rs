@@ -1,4 +1,4 @@
-//! `homing site`: list, show, ready, drain, maintenance.
+//! `homing site`: list, show, ready, drain, maintenance, quarantine, compare, release.
 //!
 //! Owns nothing but the words; the admin API does the work.
 
@@ -6,6 +6,7 @@ use super::Exit;
 use super::change::Change;
 use super::client::{Call, Remote, segment};
 use super::output;
+use super::release::{self, Which};
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
@@ -56,6 +57,19 @@ enum Verb {
         #[command(flatten)]
         change: Change,
     },
+    /// It is lost, or back from a loss: it serves nothing until it is released.
+    Quarantine {
+        site: String,
+        /// A safety rule that is not to be obeyed this time (last-available); kept in the audit trail.
+        #[arg(long = "override", value_name = "RULE")]
+        overrides: Vec<String>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// What of it is in quarantine, compared now: identity, generation, due jobs, deployments, the table's drift.
+    Compare { site: String },
+    /// End a quarantine, if nothing that is compared is wrong.
+    Release(Which),
 }
 
 impl Site {
@@ -83,6 +97,17 @@ impl Site {
                 overrides,
                 change,
             } => self.state(site, ("maintenance", overrides), change),
+            Verb::Quarantine {
+                site,
+                overrides,
+                change,
+            } => self.state(site, ("quarantined", overrides), change),
+            Verb::Compare { site } => {
+                return release::compare(&self.remote, site).unwrap_or_else(|exit| exit);
+            }
+            Verb::Release(which) => {
+                return release::release(&self.remote, which).unwrap_or_else(|exit| exit);
+            }
         };
         done.err().unwrap_or(Exit::Ok)
     }

@@ -343,6 +343,13 @@ impl<'a> Draft<'a> {
                 self.forbid(Some(Rule::Lag), name, why);
             }
         }
+        if let Some(generation) = target.quarantined {
+            let why = format!(
+                "{} is in quarantine since the failover at generation {generation}; look at it and release it: homing site release {} --installation {}",
+                target.name, site.name, target.name
+            );
+            self.forbid(Some(Rule::Quarantine), name, why);
+        }
         let silent = target.agents.iter().find(|agent| !agent.live);
         if let Some(agent) = silent {
             let why = format!("agent {} of {} does not report", agent.holder, target.name);

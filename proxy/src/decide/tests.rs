@@ -31,6 +31,7 @@ fn site(name: &str, recovery: Recovery) -> Site {
         name: format!("{name}-{at}"),
         zone: Some(zone.to_owned()),
         agents: vec![agent(AgentRole::Open, 1)],
+        quarantined: None,
     };
     Site {
         name: name.into(),
@@ -135,6 +136,18 @@ fn without_a_fence_nothing_moves_until_a_person_says_how() {
 }
 
 #[test]
+fn a_place_in_quarantine_takes_over_only_against_the_named_rule() {
+    let mut world = world(vec![site("a", REPLICA), site("b", Recovery::SharedData)]);
+    world.sites[1].installations[1].quarantined = Some(Generation(3));
+    let mut question = ask(Verb::Switchover, "b");
+    let (made, report) = decide(&question, &world);
+    assert_eq!(rules(&report), [Some("quarantine")]);
+    assert!(made.moves.is_empty());
+    question.overrides = vec![Rule::Quarantine];
+    assert_eq!(decide(&question, &world).0.moves.len(), 1);
+}
+
+#[test]
 fn silence_is_a_fence_only_of_a_relay() {
     let mut world = world(vec![site("a", REPLICA), site("b", Recovery::SharedData)]);
     let old = &mut world.sites[1].installations[0].agents[0];
@@ -221,6 +234,7 @@ fn what_is_asked_for_in_vain_is_said() {
         name: "b-3".into(),
         zone: None,
         agents: Vec::new(),
+        quarantined: None,
     });
     let mut world = world(vec![site("a", REPLICA), three]);
     for (verb, name) in [

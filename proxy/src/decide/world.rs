@@ -107,6 +107,8 @@ pub struct Installation {
     pub zone: Option<String>,
     /// Its agents.
     pub agents: Vec<Agent>,
+    /// The generation at which it was failed over, if nobody has released it since.
+    pub quarantined: Option<Generation>,
 }
 
 /// An agent beside an installation.

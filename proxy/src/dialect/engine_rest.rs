@@ -24,6 +24,7 @@ mod merge;
 mod probe;
 mod routes;
 mod rule;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -183,6 +184,22 @@ impl Dialect for EngineRest {
 
     fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
         holdings::ask(kind, first, max)
+    }
+
+    fn due(&self) -> Vec<(&'static str, Ask)> {
+        standing::due()
+    }
+
+    fn read_due(&self, status: StatusCode, body: &[u8]) -> Option<u64> {
+        standing::read_due(status, body)
+    }
+
+    fn definitions(&self, first: usize, max: usize) -> Option<Ask> {
+        Some(standing::definitions(first, max))
+    }
+
+    fn read_definitions(&self, status: StatusCode, body: &[u8]) -> Option<Vec<String>> {
+        standing::read_definitions(status, body)
     }
 
     fn read_holdings(

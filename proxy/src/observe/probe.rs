@@ -232,6 +232,7 @@ async fn questions(
         endpoint,
         via,
         connection: &mut connection,
+        bytes_max: ANSWER_BYTES_MAX,
     };
     if let Err(why) = health(&mut ask).await {
         return Evidence::ProbeFailed(why);
@@ -296,15 +297,19 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
     }
 }
 
-struct Asker<'a> {
-    site: &'a Site,
-    endpoint: &'a Endpoint,
-    via: &'a HeaderValue,
-    connection: &'a mut Connection,
+/// One connection to one endpoint, and what may be asked over it.
+pub(super) struct Asker<'a> {
+    pub(super) site: &'a Site,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) via: &'a HeaderValue,
+    pub(super) connection: &'a mut Connection,
+    /// Most bytes of an answer.
+    pub(super) bytes_max: usize,
 }
 
 impl Asker<'_> {
-    async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Why> {
+    /// Asks by GET, with the service account.
+    pub(super) async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Why> {
         let mut request = Request::new(Payload::Empty);
         *request.uri_mut() = path.parse().map_err(|_| Why::Sick)?;
         let headers = request.headers_mut();
@@ -324,7 +329,7 @@ impl Asker<'_> {
             .await
             .map_err(|_| Why::Unreachable)?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX)
+        let body = Limited::new(body, self.bytes_max)
             .collect()
             .await
             .map_err(|_| Why::Sick)?

@@ -57,6 +57,11 @@ fn site(
         name: one.name.clone(),
         zone: one.zone.clone(),
         agents: agents_of(agents, record, &one.name),
+        quarantined: record
+            .quarantined
+            .iter()
+            .find(|kept_out| kept_out.installation == one.name)
+            .map(|kept_out| kept_out.generation),
     });
     let healthy = observations
         .iter()
@@ -101,7 +106,8 @@ pub fn agents_of(agents: &[AgentRecord], record: &SiteRecord, installation: &str
         .collect()
 }
 
-fn recovery(declared: config::Recovery) -> Recovery {
+/// What the configuration says may be done.
+pub fn recovery(declared: config::Recovery) -> Recovery {
     match declared {
         config::Recovery::SharedData => Recovery::SharedData,
         config::Recovery::Replica { max_lag } => Recovery::Replica { max_lag },

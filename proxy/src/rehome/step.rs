@@ -403,7 +403,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
 
 impl Executor {
     /// Looks at an installation, whether it serves or not.
-    pub(super) async fn look(&self, site: SiteId, installation: &str) -> Evidence {
+    pub async fn look(&self, site: SiteId, installation: &str) -> Evidence {
         let topology = self.topology.load_full();
         let site = topology.site(site);
         let Some(site) = site else {

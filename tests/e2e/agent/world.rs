@@ -64,6 +64,7 @@ impl World {
             revision: 0,
             reason: None,
             updated_at: Timestamp(0),
+            quarantined: Vec::new(),
         };
         store.register("r1", &[record]).await?;
         Ok(Self {

@@ -23,7 +23,7 @@ use serde_json::json as object;
 use tokio::task::JoinSet;
 
 use crate::life::{Started, open_task, start_order};
-use crate::operate::{json, said};
+use crate::operate::{homing, json, said};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const ORDERS: usize = 4;
@@ -95,6 +95,44 @@ async fn acted_alone(router: &Router) -> Result<()> {
     assert!(!told.contains("stated:"), "{told}");
     let counted = "homing_operations_total{result=\"done\",verb=\"failover\"}";
     assert_eq!(router.metric(counted).await?, Some(1.0));
+    Ok(())
+}
+
+/// The place that was failed over takes nothing back by itself, nor by a plan, until a person has looked at it.
+async fn kept_out_until_released(router: &Router) -> Result<()> {
+    eventually("it is in quarantine", PATIENCE, async || {
+        let site = json(router, &["site", "show", "b"]).await?;
+        let kept_out = &site["installations"][1]["quarantined"];
+        let why = kept_out["reason"].as_str().unwrap_or_default();
+        Ok(why.starts_with("failed over to b-1").then_some(()))
+    })
+    .await?;
+    let back = ["plan", "switchover", "b", "--to", "b-2"];
+    let stated = ["--fenced-by", "nobody looks at this plan again"];
+    let plan: Vec<&str> = back.into_iter().chain(stated).collect();
+    let refused = said(router, &plan, 3).await?;
+    assert!(refused.contains("--override quarantine"), "{refused}");
+    // Its engine is dead and its agent has fenced: that is all there is to see, and it is enough to be a standby again.
+    eventually(
+        "the agent has heard of the failover",
+        PATIENCE,
+        async || {
+            let told = homing(&router.admin_url(), &["site", "compare", "b"]).await?;
+            Ok(told.status.success().then_some(()))
+        },
+    )
+    .await?;
+    let release = ["site", "release", "b", "--installation", "b-2"];
+    let word = ["--reason", "it is a standby again", "--yes"];
+    let release: Vec<&str> = release.into_iter().chain(word).collect();
+    said(router, &release, 0).await?;
+    eventually("the release is seen", PATIENCE, async || {
+        let site = json(router, &["site", "show", "b"]).await?;
+        let kept_out = &site["installations"][1]["quarantined"];
+        Ok(kept_out.is_null().then_some(()))
+    })
+    .await?;
+    said(router, &plan, 0).await?;
     Ok(())
 }
 
@@ -178,6 +216,7 @@ async fn two_engines_on_one_database_take_over_from_each_other() -> Promise {
     second.kill()?;
     serves(&router, &orders[0], "b-1").await?;
     acted_alone(&router).await?;
+    kept_out_until_released(&router).await?;
     for order in &orders {
         let task = open_task(&client, &order.id).await?;
         client

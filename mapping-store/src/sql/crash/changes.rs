@@ -75,6 +75,7 @@ fn record(name: &str) -> SiteRecord {
         revision: 0,
         reason: None,
         updated_at: Timestamp(0),
+        quarantined: Vec::new(),
     }
 }
 
@@ -139,7 +140,7 @@ fn operation(round: u128, name: &str, at: Generation) -> NewOperation {
     NewOperation {
         id: Uuid::from_u128(round),
         plan: format!("plan-{round}"),
-        verb: "switchover".into(),
+        verb: "failover".into(),
         subject: name.into(),
         sites: vec![(site(name), at)],
         state: "running".into(),
@@ -253,6 +254,16 @@ fn control(round: u128) -> Vec<Change> {
         change("complete a switch", move |store| {
             let (site, at) = (site(&named(round)), Generation(first.0 + 1));
             Box::pin(async move { store.complete_switch(site, at, &audit()).await.map(drop) })
+        }),
+        change("release an installation", move |store| {
+            let (site, at) = (site(&named(round)), Generation(first.0 + 1));
+            let left = format!("{}-1", named(round));
+            Box::pin(async move {
+                store
+                    .release_quarantine(site, &left, Some(at), &audit())
+                    .await
+                    .map(drop)
+            })
         }),
     ]
 }

@@ -11,12 +11,15 @@ use crate::admin::extract::Query;
 use crate::admin::mappings::import::ConflictShape;
 use crate::admin::text;
 use crate::clock;
-use crate::dialect::Presence;
+use crate::dialect::{Ask, Presence};
+use crate::observe::inspect::Inspector;
 use crate::topology::Site;
 use axum::Json;
 use axum::extract::State as Shared;
+use bytes::Bytes;
 use homing_mapping_store::store::{Inserted, MappingFilter, NewMapping, Shipment};
 use homing_mapping_store::{Kind, RoutingKey, Source, State as MappingState};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashSet;
@@ -30,7 +33,8 @@ const NAMED_MAX: usize = 100;
 /// Rows without a thing that are asked for one by one; the rest is only counted.
 const ASKED_MAX: usize = 1000;
 /// The kinds that have rows and that a site can list.
-const KINDS: [Kind; 3] = [Kind::PROCESS_INSTANCE, Kind::CASE_INSTANCE, Kind::BATCH];
+pub(in crate::admin) const KINDS: [Kind; 3] =
+    [Kind::PROCESS_INSTANCE, Kind::CASE_INSTANCE, Kind::BATCH];
 
 /// Which sites.
 #[derive(Deserialize, IntoParams)]
@@ -116,10 +120,27 @@ pub(in crate::admin) async fn reconcile(
     Ok(Json(result))
 }
 
+/// Compares the table with what one place of a site holds, whether it serves or not. Changes nothing. At most so many
+/// things of each kind are read; what is beyond makes the result incomplete.
+pub(in crate::admin) async fn compare(
+    state: &State,
+    place: &Inspector,
+    most: usize,
+) -> Result<SiteResult, Error> {
+    let mut comparison = Comparison::new(state, &place.site, true);
+    comparison.place = Some(place);
+    comparison.most = most;
+    comparison.run().await
+}
+
 /// One site's.
 struct Comparison<'s> {
     state: &'s State,
     site: &'s Arc<Site>,
+    /// The place that is asked; `None`: whatever serves.
+    place: Option<&'s Inspector>,
+    /// Things of a kind that are read.
+    most: usize,
     dry: bool,
     found: SiteResult,
 }
@@ -143,8 +164,34 @@ impl<'s> Comparison<'s> {
         Comparison {
             state,
             site,
+            place: None,
+            most: usize::MAX,
             dry,
             found,
+        }
+    }
+
+    async fn put(&self, question: &Ask) -> Result<(StatusCode, Bytes), String> {
+        match self.place {
+            Some(place) => {
+                let asked = place.get(&question.path).await;
+                asked.map_err(|why| why.as_str().to_owned())
+            }
+            None => {
+                let locator = &self.state.pipeline.resolver.locator;
+                let asked = locator.put(self.site, question).await;
+                asked.map_err(|problem| problem.detail)
+            }
+        }
+    }
+
+    async fn find(&self, key: &RoutingKey) -> Presence {
+        match self.place {
+            Some(place) => place.find(key).await,
+            None => {
+                let locator = &self.state.pipeline.resolver.locator;
+                locator.ask(key, self.site).await
+            }
         }
     }
 
@@ -170,16 +217,17 @@ impl<'s> Comparison<'s> {
             let Some(question) = self.site.dialect.holdings(kind, seen.len(), PAGE) else {
                 return Ok(Listed::Never);
             };
-            let asked = self
-                .state
-                .pipeline
-                .resolver
-                .locator
-                .put(self.site, &question)
-                .await;
-            let (status, body) = match asked {
+            if seen.len() >= self.most {
+                crate::telemetry::metrics::limit_hit("compared_max");
+                let limit = self.most;
+                return Ok(Listed::Broken(format!(
+                    "more than {limit} of {} (limit `compared_max`)",
+                    kind.name()
+                )));
+            }
+            let (status, body) = match self.put(&question).await {
                 Ok(answer) => answer,
-                Err(problem) => return Ok(Listed::Broken(problem.detail)),
+                Err(detail) => return Ok(Listed::Broken(detail)),
             };
             let Some(keys) = self.site.dialect.read_holdings(kind, status, &body) else {
                 return Ok(match seen.is_empty() {
@@ -269,8 +317,7 @@ impl<'s> Comparison<'s> {
                     self.found.unproven += 1;
                     continue;
                 }
-                let locator = &self.state.pipeline.resolver.locator;
-                match locator.ask(&row.key, self.site).await {
+                match self.find(&row.key).await {
                     Presence::Present(_) => {}
                     Presence::Unclear => self.found.unproven += 1,
                     Presence::Absent => self.ghost(&row.key),

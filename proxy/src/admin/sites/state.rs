@@ -27,13 +27,15 @@ pub enum WantedState {
     Draining,
     /// Serves nothing.
     Maintenance,
+    /// It is lost, or back from a loss, and is not trusted: serves nothing until it is released.
+    Quarantined,
 }
 
 /// The body of the change.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateChange {
-    /// ready, draining or maintenance.
+    /// ready, draining, maintenance or quarantined.
     pub state: WantedState,
     /// Safety rules that are overridden, by name; each that was needed is kept in the audit trail with the person.
     #[serde(default)]
@@ -59,7 +61,8 @@ fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, Error> {
     names.iter().map(word).collect()
 }
 
-/// Says what is wanted of a site. `draining` and `maintenance` need `Homing-Reason`. With `If-Match` it is a
+/// Says what is wanted of a site. All but `ready` need `Homing-Reason`; a quarantine ends by a
+/// release only. With `If-Match` it is a
 /// compare-and-set, without it the last word counts.
 #[utoipa::path(put, path = "/v1/sites/{site}/state", tag = "sites", request_body = StateChange,
     params(("site" = String, Path), DryRun, ("Homing-Reason" = Option<String>, Header), ("If-Match" = Option<String>, Header)),
@@ -77,6 +80,7 @@ pub(in crate::admin) async fn put(
         WantedState::Ready => SiteState::Ready,
         WantedState::Draining => SiteState::Draining,
         WantedState::Maintenance => SiteState::Maintenance,
+        WantedState::Quarantined => SiteState::Quarantined,
     };
     if wanted != SiteState::Ready {
         call.needs_reason()?;
@@ -88,7 +92,9 @@ pub(in crate::admin) async fn put(
     if record.state == SiteState::Quarantined {
         return Err(Error::unsafe_now(
             "site-quarantined",
-            format!("site {name} is back from a failure; it has to be released first"),
+            format!(
+                "site {name} is in quarantine; look at it and release it: homing site release {name}"
+            ),
         ));
     }
     let expected = match call.precondition {

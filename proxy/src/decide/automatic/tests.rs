@@ -43,6 +43,7 @@ fn case() -> Case {
         name: name.to_owned(),
         zone: None,
         agents: vec![agent(name)],
+        quarantined: None,
     };
     let site = Site {
         name: "b".into(),
