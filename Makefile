@@ -63,7 +63,7 @@ campaign:
 	@scripts/prerequisites test
 	@$(BUILD)
 	@rm -f "$(HOMING_CACHE)/campaign.txt"
-	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover::
+	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover:: gather::generated
 	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" $(MAKE) fuzz
 	@cat "$(HOMING_CACHE)/campaign.txt"
 

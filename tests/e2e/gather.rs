@@ -1,10 +1,13 @@
 //! Reads over all sites: two engines look like one. What is expected comes out of the sites' own databases.
 
+mod hal;
 mod queries;
+mod reports;
 mod world;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use homing_harness::{
+    campaign,
     client::Client,
     fake_site::{FakeSite, Reply},
     faults::{Fault, FaultProxy},
@@ -19,6 +22,8 @@ use world::World;
 
 /// Enough for every filter, order and page to meet every other; the seed is printed when one fails.
 const QUERIES: u64 = 500;
+/// Of a campaign.
+const QUERIES_OF_A_CAMPAIGN: u64 = 5_000;
 
 async fn router(name: &str, pair: &Pair) -> anyhow::Result<Router> {
     Builder::new(name)
@@ -33,7 +38,8 @@ async fn generated_lists_and_counts_are_the_union_of_both_databases() -> Promise
     let world = World::shared().await?;
     let router = router("gather-union", world.pair).await?;
     let client = router.client("/engine-rest");
-    let checks = (0..QUERIES).map(|seed| {
+    let queries = campaign::figure(QUERIES, QUERIES_OF_A_CAMPAIGN);
+    let checks = (0..queries).map(|seed| {
         let client = client.clone();
         async move { Query::generate(seed).check(&client, world).await }
     });
@@ -41,6 +47,9 @@ async fn generated_lists_and_counts_are_the_union_of_both_databases() -> Promise
         .buffer_unordered(4)
         .try_collect::<Vec<()>>()
         .await?;
+    campaign::measured(&format!(
+        "gather: {queries} generated lists and counts over two sites are what both databases hold"
+    ))?;
     Ok(())
 }
 

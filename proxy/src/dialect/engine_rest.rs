@@ -99,7 +99,7 @@ impl Dialect for EngineRest {
     }
 
     fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
-        self.sorts.plan(found.operation, head, body)
+        self.sorts.plan(found, head, body)
     }
 
     fn fetch(&self, path: &str, body: &[u8]) -> Option<Fetch> {

@@ -2,7 +2,7 @@
 //!
 //! Owns the shape of `fetchAndLock`, read liberally: clients send numbers as texts, and the engines take that. Pure.
 
-use super::merge::{By, Direction, Malformed, Nulls, Page, Reading, Row, Rows, Ties};
+use super::merge::{By, Direction, Malformed, Nulls, Page, Reading, Row, Rows, Shape, Ties};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::{RawValue, to_raw_value};
@@ -161,6 +161,7 @@ fn order(use_priority: &Value, sorting: &Value) -> Rows {
         ties: Ties::Free,
         page: Page::default(),
         body: None,
+        shape: Shape::List,
     }
 }
 

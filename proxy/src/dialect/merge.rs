@@ -4,14 +4,18 @@
 //! the plan) and must not ask anybody. Relies on each site giving its rows in the order that the plan names.
 
 mod add;
+mod durations;
+mod hal;
 mod key;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use add::{added, concat, counted, summed, union};
+pub use add::{added, concat, counted, distinct, summed, union};
+pub use durations::{Durations, Only, Unit, apart, durations};
+pub use hal::hal;
 pub use key::{By, Direction, Nulls, Reading};
-pub use rows::{Page, Row, Rows, Ties};
+pub use rows::{Page, Row, Rows, Shape, Ties};
 
 /// What is done with a read over all sites.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +26,10 @@ pub enum Plan {
     Count,
     /// Rows that agree become one, their numbers summed.
     Sum(Sum),
+    /// `{"count": n}`: how many rows there are in the list one level up, where rows that agree in these members are one.
+    SumCount(Vec<Box<str>>),
+    /// Least, greatest and average duration of each period.
+    Durations(Durations),
     /// The distinct texts of all lists, sorted.
     Union,
     /// Lists one after the other, in the order of the sites.

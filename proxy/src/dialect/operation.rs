@@ -71,7 +71,7 @@ pub enum Merge {
     Single,
     /// The distinct elements of all lists, sorted.
     Union,
-    /// Rows per period: minimum of minima, maximum of maxima.
+    /// Counts, or durations per period, as the request says.
     Report,
     /// `{"count": n}` summed.
     Count,
@@ -83,6 +83,8 @@ pub enum Merge {
     Rows(Box<str>),
     /// Lists of rows; rows that agree in these members (paths) become one with their numbers summed.
     Sum(Vec<Box<str>>),
+    /// `{"count": n}` of the rows of such a list: rows that agree in these members count once.
+    SumCount(Vec<Box<str>>),
     /// Lists in the order of this timestamp, cut where the first full page ends.
     Cursor(Box<str>),
     /// Lists one after the other.

@@ -6,14 +6,16 @@
 mod budget;
 mod one;
 mod pieces;
+mod report;
 
 pub use budget::Budget;
 pub use one::Told;
+pub use report::report;
 
 use super::body::Body;
 use super::headers::HOMING_MISSING_SITES;
 use super::send::{Outgoing, Times};
-use crate::dialect::merge::{self, Nulls, Plan};
+use crate::dialect::merge::{self, Nulls, Plan, Shape};
 use crate::problem::{Problem, Reason};
 use crate::topology::Site;
 use bytes::Bytes;
@@ -63,6 +65,8 @@ pub struct Gathered {
     pub answer: Response<Body>,
     /// What the sites said, to learn from.
     pub told: Vec<Told>,
+    /// Sites that are not in the answer.
+    pub missing: Vec<SiteId>,
 }
 
 /// Asks every site and merges.
@@ -121,9 +125,15 @@ pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
         .map(|site| site.id)
         .filter(|id| missing.iter().any(|(site, _)| site == id))
         .collect();
+    let mut answer = answer(merged, &names);
+    if let Plan::Rows(rows) = read.plan {
+        let kind = HeaderValue::from_static(rows.shape.media_type());
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+    }
     Ok(Gathered {
-        answer: answer(merged, &names),
+        answer,
         told: answers.into_iter().map(|asked| asked.told).collect(),
+        missing: names,
     })
 }
 
@@ -170,7 +180,11 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
                 rows.settle(&mut settled, asked.rows);
                 Ok(settled)
             });
-            Ok(rows.merge(sites.collect::<Result<_, _>>()?, nulls(answers)))
+            let page = rows.merge(sites.collect::<Result<_, _>>()?, nulls(answers));
+            match rows.shape {
+                Shape::List => Ok(page),
+                Shape::Hal(member) => merge::hal(member, &bodies(), &page),
+            }
         }
         Plan::Count => {
             let counts: Result<Vec<u64>, _> =
@@ -179,6 +193,8 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
             Ok(json!({ "count": sum }).to_string().into())
         }
         Plan::Sum(sum) => merge::summed(sum, &bodies()),
+        Plan::SumCount(by) => merge::distinct(by, &bodies()),
+        Plan::Durations(durations) => merge::durations(durations, &bodies()),
         Plan::Union => merge::union(&bodies()),
         Plan::Concat => merge::concat(&bodies()),
         Plan::Add => merge::added(&bodies()),
@@ -210,6 +226,7 @@ fn nothing(refused: Vec<Told>, missing: &[(SiteId, Problem)]) -> Result<Gathered
             Ok(Gathered {
                 answer,
                 told: Vec::new(),
+                missing: names,
             })
         }
         None => Err(Problem::new(
@@ -255,6 +272,7 @@ pub async fn find(read: &Read<'_>) -> Result<Gathered, Problem> {
                 return Ok(Gathered {
                     answer: told.response(),
                     told: vec![told],
+                    missing: Vec::new(),
                 });
             }
             Outcome::Refused(told) if told.status == StatusCode::NOT_FOUND => {
@@ -264,6 +282,7 @@ pub async fn find(read: &Read<'_>) -> Result<Gathered, Problem> {
                 return Ok(Gathered {
                     answer: told.response(),
                     told: Vec::new(),
+                    missing: Vec::new(),
                 });
             }
             Outcome::Missing(site, problem) => missing.push((site, problem)),

@@ -103,6 +103,8 @@ impl Pipeline {
             | Plan::Rows(_)
             | Plan::Count
             | Plan::Sum(_)
+            | Plan::SumCount(_)
+            | Plan::Durations(_)
             | Plan::Union
             | Plan::Concat
             | Plan::Add => {}
@@ -116,13 +118,21 @@ impl Pipeline {
             budget: &self.budget,
         };
         let began = crate::clock::now();
-        let gathered = if matches!(plan, Plan::Copies) {
-            gather::find(&read).await
-        } else {
-            gather::gather(&read).await
+        let gathered = match plan {
+            Plan::Copies => gather::find(&read).await,
+            Plan::Durations(durations) => gather::report(&read, durations).await,
+            Plan::Rows(_)
+            | Plan::Count
+            | Plan::Sum(_)
+            | Plan::SumCount(_)
+            | Plan::Union
+            | Plan::Concat
+            | Plan::Add
+            | Plan::Words(_)
+            | Plan::Refused(_) => gather::gather(&read).await,
         };
         context.site_time += crate::clock::now().duration_since(began);
-        let Gathered { answer, told } = gathered?;
+        let Gathered { answer, told, .. } = gathered?;
         self.learn_told(&asked, &told);
         Ok(answer)
     }

@@ -4,16 +4,18 @@
 //! the rows. Pure. Relies on the table beside this file.
 
 use super::routes::{TableError, lines};
-use crate::dialect::merge::{By, Direction, Page, Plan, Reading, Refused, Rows, Sum, Ties};
-use crate::dialect::{Head, Merge, Operation, query};
+use crate::dialect::merge::{By, Direction, Page, Plan, Reading, Refused, Rows, Shape, Sum, Ties};
+use crate::dialect::{Head, Matched, Merge, Operation, query};
 use bytes::Bytes;
-use http::header::ACCEPT;
-use http::{HeaderMap, Method};
+use form::Form;
+use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+mod form;
+mod reports;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,12 @@ const KEPT: &[&str] = &["historyTimeToLive"];
 
 /// Most parts of an order. Over it: the engine's own list of sort keys is far shorter.
 const SORTS_MAX: usize = 16;
+
+/// Filters are kept at one site, and what it tells of them is not all that they hold.
+const FILTERS: &str = "running a saved filter over several sites (an engine does not tell the whole of its query: send the query to POST /task)";
+
+/// Different people are counted, and only their number is told.
+const WORKERS: &str = "counting different task workers over several sites (who works at two of them would count twice)";
 
 /// What lists can be sorted by.
 #[derive(Debug)]
@@ -82,17 +90,21 @@ impl Sorts {
     }
 
     /// What is done with this request.
-    pub(super) fn plan(&self, operation: &Operation, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
+    pub(super) fn plan(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Plan {
+        let operation = found.operation;
         let is_post = head.method == Method::POST;
         let Some(body) = body.or_else(|| (!is_post).then_some(b"")) else {
             return Plan::Refused(Refused::TooLong);
         };
         if operation.path.starts_with("/filter/") {
-            return not_built("a filter's list over several sites");
+            return not_built(FILTERS);
         }
-        if !takes_json(head.headers) {
-            return not_built("a list over several sites in another form than application/json");
+        if reports::is_distinct(found, head) {
+            return not_built(WORKERS);
         }
+        let Some(form) = form::of(found, head) else {
+            return not_built("an answer over several sites in a form that the client takes");
+        };
         let asked = match Asked::read(head, if is_post { body } else { b"" }) {
             Ok(asked) => asked,
             Err(words) => return Plan::Words(words),
@@ -100,7 +112,10 @@ impl Sorts {
         match &operation.merge {
             Merge::Count => Plan::Count,
             Merge::Union => Plan::Union,
-            Merge::Rows(default) => self.rows(operation, default, asked),
+            Merge::Rows(default) => match form {
+                Form::Json => self.rows(operation, default, asked),
+                Form::Hal(member) => in_hal(member, self.rows(operation, default, asked)),
+            },
             Merge::Cursor(by) => Plan::Rows(Rows {
                 order: vec![By {
                     member: by.clone(),
@@ -110,6 +125,7 @@ impl Sorts {
                 ties: Ties::Free,
                 page: asked.page,
                 body: None,
+                shape: Shape::List,
             }),
             Merge::Sum(by) => match self.order(operation, &asked.sorting) {
                 Ok(order) => Plan::Sum(Sum {
@@ -121,9 +137,9 @@ impl Sorts {
                 Err(plan) => plan,
             },
             Merge::Copies(_) | Merge::CopiesCount | Merge::One | Merge::Each => Plan::Copies,
-            Merge::Single | Merge::Report | Merge::Fetch => {
-                not_built("this report over several sites")
-            }
+            Merge::SumCount(by) => Plan::SumCount(by.clone()),
+            Merge::Report => reports::plan(operation, &asked.parameters),
+            Merge::Single | Merge::Fetch => not_built("one row out of several sites"),
             Merge::Concat => Plan::Concat,
             Merge::Add => Plan::Add,
         }
@@ -166,6 +182,7 @@ impl Sorts {
                 ties: Ties::None,
                 page: asked.page,
                 body: None,
+                shape: Shape::List,
             });
         }
         let mut order = match self.order(operation, &asked.sorting) {
@@ -182,6 +199,7 @@ impl Sorts {
                 ties,
                 page,
                 body: None,
+                shape: Shape::List,
             });
         }
         let body = id.and_then(|id| asked.with_id(&id.by));
@@ -196,6 +214,7 @@ impl Sorts {
             ties,
             page: asked.page,
             body,
+            shape: Shape::List,
         })
     }
 }
@@ -206,6 +225,23 @@ fn ascending(member: &str) -> By {
         reading: Reading::Text,
         direction: Direction::Ascending,
     }
+}
+
+/// The same rows in a HAL object.
+fn in_hal(member: &'static str, plan: Plan) -> Plan {
+    let Plan::Rows(rows) = plan else { return plan };
+    let absent = |by: &By| form::NOT_IN_HAL.contains(&&*by.member);
+    if let Some(by) = rows.order.iter().find(|by| absent(by)) {
+        let why = format!(
+            "lists of several sites in HAL cannot be sorted by {}, because their rows do not hold its value; ask for application/json",
+            by.member
+        );
+        return Plan::Refused(Refused::Sort(why));
+    }
+    Plan::Rows(Rows {
+        shape: Shape::Hal(member),
+        ..rows
+    })
 }
 
 fn not_built(what: &str) -> Plan {
@@ -224,31 +260,16 @@ fn unsortable(by: &str, known: &[Sort]) -> String {
     )
 }
 
-/// Whether the client takes plain JSON.
-fn takes_json(headers: &HeaderMap) -> bool {
-    let mut named = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next())
-        .map(str::trim)
-        .filter(|range| !range.is_empty())
-        .peekable();
-    named.peek().is_none()
-        || named.any(|range| {
-            ["*/*", "application/*", "application/json"]
-                .iter()
-                .any(|known| range.eq_ignore_ascii_case(known))
-        })
-}
-
 /// Page and order of one request.
 struct Asked<'r> {
+    parameters: Parameters<'r>,
     page: Page,
     sorting: Vec<(Cow<'r, str>, Direction)>,
     body: Option<Sorted<'r>>,
 }
+
+/// The query's pairs; of repeated ones the first, as the engines read them.
+type Parameters<'r> = HashMap<Cow<'r, str>, Cow<'r, str>>;
 
 /// A body, as far as it is read.
 type Sorted<'r> = BTreeMap<Cow<'r, str>, &'r RawValue>;
@@ -265,9 +286,8 @@ struct Sorting<'r> {
 impl<'r> Asked<'r> {
     /// `Err`: the engine will refuse this; says what stands against a merge if it does not.
     fn read(head: &'r Head<'_>, body: &'r [u8]) -> Result<Asked<'r>, String> {
-        let mut parameters: HashMap<Cow<'r, str>, Cow<'r, str>> = HashMap::new();
+        let mut parameters = Parameters::new();
         for (name, value) in head.query.map(query::pairs).into_iter().flatten() {
-            // Of repeated parameters the engines read the first.
             parameters.entry(name).or_insert(value);
         }
         let number = |name: &str| match parameters.get(name) {
@@ -280,7 +300,10 @@ impl<'r> Asked<'r> {
         let first = number("firstResult")?.unwrap_or_default();
         let first = usize::try_from(first).map_err(|_| "firstResult is negative".to_owned())?;
         let max = number("maxResults")?.map(|max| usize::try_from(max).unwrap_or_default());
+        let of = |name: &str| parameters.get(name).cloned();
+        let (by, order) = (of("sortBy"), of("sortOrder"));
         let mut asked = Asked {
+            parameters,
             page: Page { first, max },
             sorting: Vec::new(),
             body: None,
@@ -288,8 +311,7 @@ impl<'r> Asked<'r> {
         if head.method == Method::POST {
             asked.read_body(body)?;
         } else {
-            let of = |name: &str| parameters.get(name).cloned();
-            asked.sort(of("sortBy"), of("sortOrder"))?;
+            asked.sort(by, order)?;
         }
         Ok(asked)
     }

@@ -208,6 +208,7 @@ fn merge(text: &str) -> Option<Merge> {
             "union" => Merge::Union,
             "report" => Merge::Report,
             "count" => Merge::Count,
+            "add" => Merge::Add,
             "copies-count" => Merge::CopiesCount,
             _ => return None,
         },
@@ -215,6 +216,7 @@ fn merge(text: &str) -> Option<Merge> {
         Some(("copies", by)) => Merge::Copies(by.into()),
         Some(("cursor", by)) => Merge::Cursor(by.into()),
         Some(("sum", by)) => Merge::Sum(by.split(',').map(Into::into).collect()),
+        Some(("sum-count", by)) => Merge::SumCount(by.split(',').map(Into::into).collect()),
         Some(_) => return None,
     })
 }

@@ -168,7 +168,10 @@ fn every_gather_says_how_answers_become_one() {
         );
         if operation.path.ends_with("/count") && operation.class == "gather" {
             assert!(
-                matches!(operation.merge, Merge::Count | Merge::CopiesCount),
+                matches!(
+                    operation.merge,
+                    Merge::Count | Merge::CopiesCount | Merge::SumCount(_)
+                ),
                 "{}",
                 operation.name
             );

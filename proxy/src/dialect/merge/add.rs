@@ -64,6 +64,16 @@ pub fn added(answers: &[Bytes]) -> Result<Bytes, Malformed> {
     Ok(sum.unwrap_or_default().to_string().into())
 }
 
+/// How many rows all lists have, where rows that agree in these members are one.
+pub fn distinct(by: &[Box<str>], lists: &[Bytes]) -> Result<Bytes, Malformed> {
+    let mut seen = BTreeSet::new();
+    for list in lists {
+        let list: Vec<Map<String, Value>> = serde_json::from_slice(list).map_err(|_| Malformed)?;
+        seen.extend(list.into_iter().map(|row| key_of(&Value::Object(row), by)));
+    }
+    Ok(json!({ "count": seen.len() }).to_string().into())
+}
+
 /// Lists of rows; rows that agree become one.
 pub fn summed(plan: &Sum, lists: &[Bytes]) -> Result<Bytes, Malformed> {
     let mut rows: Vec<Value> = Vec::new();
@@ -72,12 +82,7 @@ pub fn summed(plan: &Sum, lists: &[Bytes]) -> Result<Bytes, Malformed> {
         let list: Vec<Map<String, Value>> = serde_json::from_slice(list).map_err(|_| Malformed)?;
         for row in list {
             let row = Value::Object(row);
-            let key: Vec<Value> = plan
-                .by
-                .iter()
-                .map(|path| at(&row, path).cloned().unwrap_or_default())
-                .collect();
-            match places.entry(Value::Array(key).to_string()) {
+            match places.entry(key_of(&row, &plan.by)) {
                 Entry::Occupied(place) => add(&mut rows[*place.get()], &row, &plan.by, plan.kept),
                 Entry::Vacant(place) => {
                     place.insert(rows.len());
@@ -106,6 +111,14 @@ fn ordered(order: &[By], rows: Vec<Value>) -> Result<Vec<Value>, Malformed> {
     }
     keyed.sort_by(|(one, _), (two, _)| key::compare(order, Nulls::default(), one, two));
     Ok(keyed.into_iter().map(|(_, row)| row).collect())
+}
+
+/// What a row agrees in with others.
+fn key_of(row: &Value, by: &[Box<str>]) -> String {
+    let key = by
+        .iter()
+        .map(|path| at(row, path).cloned().unwrap_or_default());
+    Value::Array(key.collect()).to_string()
 }
 
 fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {

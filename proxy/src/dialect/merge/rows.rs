@@ -4,8 +4,8 @@
 //! rows that are equal in every key: so pages lose and repeat nothing even where a database collates in another way
 //! than the comparator. Rows pass byte by byte.
 
-use super::Malformed;
 use super::key::{self, By, Nulls, Value};
+use super::{Malformed, hal};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
@@ -21,6 +21,28 @@ pub struct Rows {
     pub page: Page,
     /// The body to send instead of the client's.
     pub body: Option<Bytes>,
+    /// What the rows come in.
+    pub shape: Shape,
+}
+
+/// What rows come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// A JSON list.
+    #[default]
+    List,
+    /// A HAL object, under this name.
+    Hal(&'static str),
+}
+
+impl Shape {
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Shape::List => "application/json",
+            Shape::Hal(_) => "application/hal+json",
+        }
+    }
 }
 
 /// Rows that are equal in every key.
@@ -98,7 +120,11 @@ impl Rows {
 
     /// Reads one site's answer.
     pub fn read(&self, body: &Bytes) -> Result<Vec<Row>, Malformed> {
-        let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| Malformed)?;
+        let body = match self.shape {
+            Shape::List => body.clone(),
+            Shape::Hal(member) => hal::rows(body, member)?,
+        };
+        let list: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| Malformed)?;
         list.into_iter()
             .map(|row| {
                 let (keys, id) = key::read(row.get(), &self.order)?;

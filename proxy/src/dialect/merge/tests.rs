@@ -5,6 +5,24 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[test]
+fn rows_that_agree_count_once_over_all_sites() {
+    let list = |rows: Value| Bytes::from(rows.to_string());
+    let by: Vec<Box<str>> = vec!["key".into(), "tenantId".into()];
+    let count = distinct(
+        &by,
+        &[
+            list(json!([{ "key": "a", "n": 1 }, { "key": "b" }, { "key": "a", "tenantId": "t" }])),
+            list(json!([{ "key": "a", "tenantId": null, "n": 2 }, { "key": "c" }])),
+        ],
+    );
+    assert_eq!(count, Ok(list(json!({ "count": 4 }))));
+    assert_eq!(
+        distinct(&by, &[list(json!({ "count": 4 }))]),
+        Err(Malformed)
+    );
+}
+
 /// One site: an engine's list over its own database.
 #[derive(Debug)]
 struct Site {
@@ -71,6 +89,7 @@ fn plan(direction: Direction, ties: Ties, page: Page) -> Rows {
         ties,
         page,
         body: None,
+        shape: Shape::List,
     }
 }
 

@@ -5,7 +5,7 @@
 use super::Read;
 use super::budget::Held;
 use super::pieces::{self, Piece};
-use crate::dialect::merge::{self, Plan, Rows};
+use crate::dialect::merge::{self, Plan, Rows, Shape};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Outgoing};
 use crate::problem::{Problem, Reason};
@@ -181,15 +181,24 @@ fn request(read: &Read<'_>, rows: Option<Piece>) -> Result<Outgoing, Problem> {
             }
         }
         Plan::Sum(_) => outgoing.target = paged(&outgoing.target, None)?,
+        Plan::SumCount(_) => outgoing.target = beside(&paged(&outgoing.target, None)?, None)?,
+        Plan::Durations(durations) => {
+            outgoing.target = beside(&outgoing.target, Some(&durations.query))?;
+        }
         Plan::Count | Plan::Union | Plan::Concat | Plan::Add => {}
         Plan::Copies | Plan::Words(_) | Plan::Refused(_) => {}
     }
     // The length is the new body's, and what is merged has to be readable.
     outgoing.headers.remove(CONTENT_LENGTH);
     outgoing.headers.remove(ACCEPT_ENCODING);
+    let shape = if let Plan::Rows(rows) = read.plan {
+        rows.shape
+    } else {
+        Shape::List
+    };
     outgoing
         .headers
-        .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        .insert(ACCEPT, HeaderValue::from_static(shape.media_type()));
     Ok(outgoing)
 }
 
@@ -206,6 +215,22 @@ fn paged(target: &Uri, rows: Option<Piece>) -> Result<Uri, Problem> {
         text.push(if number == 0 { '?' } else { '&' });
         text.push_str(pair);
     }
+    text.parse().map_err(|_| {
+        Problem::new(
+            Reason::BadRequest,
+            "the query cannot be sent to several sites",
+        )
+    })
+}
+
+/// The list that a count or report stands below. `query`: instead of the one that is there.
+fn beside(target: &Uri, query: Option<&str>) -> Result<Uri, Problem> {
+    let path = target.path().trim_end_matches('/');
+    let list = path.rsplit_once('/').map_or(path, |(list, _)| list);
+    let text = match query.or_else(|| target.query()) {
+        Some(query) => format!("{list}?{query}"),
+        None => list.to_owned(),
+    };
     text.parse().map_err(|_| {
         Problem::new(
             Reason::BadRequest,
@@ -262,6 +287,16 @@ async fn whole(read: &Read<'_>, target: &Target, outgoing: Outgoing) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_a_count_or_report_is_one_level_up() {
+        let of = |target: &str, query: Option<&str>| {
+            beside(&target.parse().unwrap(), query).unwrap().to_string()
+        };
+        assert_eq!(of("/x/report/count?a=b", None), "/x/report?a=b");
+        assert_eq!(of("/x/report/count/", None), "/x/report");
+        assert_eq!(of("/task/report?a=b", Some("c=d")), "/task?c=d");
+    }
 
     #[test]
     fn only_the_paging_of_a_query_is_rewritten() {

@@ -3,7 +3,7 @@
 //! Owns reading that number out of the refusal, and cutting one request into several. Must not send.
 
 use super::one::Told;
-use crate::dialect::merge::Rows;
+use crate::dialect::merge::{Rows, Shape};
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
@@ -31,7 +31,8 @@ pub(super) struct Piece {
 /// How many rows the site gives at a time, if it refused the first `rows` for that reason and the client's own page is
 /// not too long for it: then only our way of asking was.
 pub(super) fn limit(refused: &Told, plan: &Rows, rows: usize) -> Option<usize> {
-    if refused.status != StatusCode::BAD_REQUEST {
+    // A HAL object is no list that pieces could be put together to.
+    if refused.status != StatusCode::BAD_REQUEST || plan.shape != Shape::List {
         return None;
     }
     let limit = named(&refused.body)?;

@@ -2,7 +2,10 @@
 
 use super::super::tests::DIALECT;
 use super::*;
+use crate::dialect::merge::{Only, Unit};
 use crate::dialect::{Dialect, Found};
+use http::HeaderMap;
+use http::header::ACCEPT;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -141,21 +144,44 @@ fn what_the_engine_refuses_is_left_to_the_engine() {
 }
 
 #[test]
-fn only_json_is_merged() {
-    assert!(matches!(
-        plan_with("GET", "/task", "", "application/hal+json"),
-        Plan::Refused(Refused::NotBuilt(_))
-    ));
+fn an_answer_has_the_form_that_the_client_prefers() {
+    let shape = |accept: &str| rows(plan_with("GET", "/task", "", accept)).shape;
     for accept in [
+        "application/hal+json",
         "application/hal+json, application/json; q=0.5",
+        "application/hal+json, application/json",
+        "*/*, application/hal+json",
+    ] {
+        assert_eq!(shape(accept), Shape::Hal("task"), "{accept}");
+    }
+    for accept in [
+        "",
         "*/*",
         "text/html, */*;q=0.1",
+        "application/json, application/hal+json",
+        "application/hal+json;q=0.1, APPLICATION/JSON;q=0.2",
+        "application/hal+json;q=0, */*;q=0.1",
     ] {
+        assert_eq!(shape(accept), Shape::List, "{accept}");
+    }
+    for (method, target, accept) in [
+        ("GET", "/process-instance", "application/hal+json"),
+        ("POST", "/task", "application/hal+json"),
+        ("GET", "/task", "text/csv"),
+        ("GET", "/task", "application/json;q=0"),
+    ] {
+        let plan = plan_with(method, target, "{}", accept);
         assert!(
-            matches!(plan_with("GET", "/task", "", accept), Plan::Rows(_)),
-            "{accept}"
+            matches!(plan, Plan::Refused(Refused::NotBuilt(_))),
+            "{method} {target} {accept}"
         );
     }
+    let by = "/task?sortBy=lastUpdated&sortOrder=asc";
+    assert!(matches!(plan("GET", by, ""), Plan::Rows(_)));
+    assert!(matches!(
+        plan_with("GET", by, "", "application/hal+json"),
+        Plan::Refused(Refused::Sort(_))
+    ));
 }
 
 #[test]
@@ -183,6 +209,72 @@ fn copies_count_once_and_the_rest_adds_up() {
 }
 
 #[test]
+fn reports_are_summed_or_made_of_rows() {
+    let Plan::Sum(by_name) = plan(
+        "GET",
+        "/history/task/report?reportType=count&groupBy=taskName",
+        "",
+    ) else {
+        panic!("not summed")
+    };
+    assert_eq!(
+        by_name.by.join(" "),
+        "taskName processDefinitionKey tenantId"
+    );
+    let target = "/history/process-instance/report?reportType=duration&periodUnit=quarter\
+        &startedAfter=2027-01-01T00:00:00.000%2B0100&processDefinitionKeyIn=a,b&periodUnit=month";
+    let Plan::Durations(report) = plan("GET", target, "") else {
+        panic!("not made of rows")
+    };
+    assert_eq!(
+        (&*report.query, report.when, report.took, report.unit),
+        (
+            "finished=true&startedAfter=2027%2D01%2D01T00%3A00%3A00%2E000%2B0100&processDefinitionKeyIn=a%2Cb",
+            "startTime",
+            "durationInMillis",
+            Unit::Quarter
+        )
+    );
+    let only = Only {
+        member: "processDefinitionKey",
+        values: vec!["a".into(), "b".into()],
+    };
+    assert_eq!(report.only, [only]);
+    let target = "/history/task/report?reportType=duration&periodUnit=month&completedBefore=T&processDefinitionKeyIn=a";
+    let Plan::Durations(report) = plan("GET", target, "") else {
+        panic!("not made of rows")
+    };
+    assert_eq!(&*report.query, "finished=true&finishedBefore=T");
+    assert_eq!(
+        (report.when, report.took, report.only.len()),
+        ("endTime", "duration", 0)
+    );
+    for wrong in [
+        "/history/task/report",
+        "/history/task/report?reportType=duration",
+        "/history/task/report?reportType=count&groupBy=assignee",
+        "/history/process-instance/report?reportType=count&groupBy=taskName",
+    ] {
+        assert!(matches!(plan("GET", wrong, ""), Plan::Words(_)), "{wrong}");
+    }
+}
+
+#[test]
+fn numbers_of_different_people_are_not_added() {
+    assert_eq!(
+        plan("GET", "/metrics/activity-instance-start/sum", ""),
+        Plan::Add
+    );
+    for name in ["unique-task-workers", "task-users", "task%2Dusers"] {
+        let plan = plan("GET", &format!("/metrics/{name}/sum?startDate=T"), "");
+        assert!(
+            matches!(plan, Plan::Refused(Refused::NotBuilt(_))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn every_read_over_all_sites_has_a_plan() {
     let mut built = 0;
     let mut refused = Vec::new();
@@ -197,8 +289,15 @@ fn every_read_over_all_sites_has_a_plan() {
             Plan::Refused(Refused::NotBuilt(_)) => {
                 refused.push(format!("{method} {}", operation.path))
             }
-            Plan::Rows(_) | Plan::Count | Plan::Sum(_) | Plan::Union | Plan::Copies => built += 1,
-            other @ (Plan::Concat | Plan::Add | Plan::Words(_) | Plan::Refused(_)) => {
+            Plan::Rows(_)
+            | Plan::Count
+            | Plan::Sum(_)
+            | Plan::SumCount(_)
+            | Plan::Union
+            | Plan::Add
+            | Plan::Copies => built += 1,
+            Plan::Words(_) if operation.merge == Merge::Report => built += 1,
+            other @ (Plan::Concat | Plan::Durations(_) | Plan::Words(_) | Plan::Refused(_)) => {
                 panic!("{method} {target}: {other:?}")
             }
         }

@@ -87,11 +87,26 @@ fn gathered(operation: &Operation) -> String {
         Plan::Rows(_) => "all sites' rows merged in the engine's order".into(),
         Plan::Count => "all sites' counts summed".into(),
         Plan::Sum(sum) => format!("all sites' rows, summed by `{}`", sum.by.join("`, `")),
+        Plan::SumCount(by) => format!("the rows of all sites' lists counted, once for each `{}`", by.join("`, `")),
+        Plan::Add => "all sites' numbers added; `unique-task-workers` and `task-users`: 501, because different people are counted".into(),
+        Plan::Durations(_) => panic!("{method} {path}: not without a report type"),
+        Plan::Words(_) if operation.merge == Merge::Report => reported(operation),
         Plan::Union => "the distinct values of all sites".into(),
         Plan::Copies => "copies: the first site that has it answers".into(),
         Plan::Refused(Refused::NotBuilt(what)) => format!("501: {what} is not built"),
-        other @ (Plan::Concat | Plan::Add | Plan::Words(_) | Plan::Refused(_)) => {
+        other @ (Plan::Concat | Plan::Words(_) | Plan::Refused(_)) => {
             panic!("{method} {path}: {other:?}")
         }
+    }
+}
+
+fn reported(operation: &Operation) -> String {
+    let durations = "least, greatest and average duration of all sites' instances in each period, out of their rows where two sites have the same period";
+    if operation.path.ends_with("/task/report") {
+        format!(
+            "counts: all sites' rows, summed by definition key and tenant, or by these and the task's name; durations: {durations}"
+        )
+    } else {
+        durations.into()
     }
 }
