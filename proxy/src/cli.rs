@@ -8,6 +8,7 @@ mod change;
 mod client;
 mod config;
 mod demo;
+mod drill;
 mod engine;
 mod explain;
 mod input;
@@ -87,6 +88,8 @@ enum Verb {
     Evacuate(rehome::Act),
     /// Plans that are carried out.
     Op(op::Op),
+    /// Rehearse a switchover and its way back, with a report.
+    Drill(drill::Drill),
 }
 
 /// Parses the arguments and runs the verb.
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Verb::Failover(act) => act.run(rehome::Verb::Failover).into(),
         Verb::Failback(act) => act.run(rehome::Verb::Failback).into(),
         Verb::Evacuate(act) => act.run(rehome::Verb::Evacuate).into(),
+        Verb::Drill(drill) => drill.run().into(),
         Verb::Op(op) => op.run().into(),
     }
 }

@@ -2,6 +2,7 @@
 //! number every request across all of them.
 
 mod advice;
+mod drill;
 mod shared_data;
 mod world;
 

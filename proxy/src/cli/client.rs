@@ -200,7 +200,12 @@ impl Remote {
     }
 }
 
-async fn exchange<S>(stream: S, host: &str, call: Call) -> Result<http::Response<Incoming>, String>
+/// One exchange on a connection that is there.
+pub(super) async fn exchange<S>(
+    stream: S,
+    host: &str,
+    call: Call,
+) -> Result<http::Response<Incoming>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

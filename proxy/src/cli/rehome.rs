@@ -172,13 +172,13 @@ fn moves(made: &Value) -> &[Value] {
 }
 
 /// 3 when something forbids it.
-fn verdict(made: &Value) -> Exit {
+pub(super) fn verdict(made: &Value) -> Exit {
     let objections = items(&made["report"], "objections");
     let standing = objections.iter().any(|one| one["overridden"] == false);
     if standing { Exit::Refused } else { Exit::Ok }
 }
 
-fn show(made: &Value) {
+pub(super) fn show(made: &Value) {
     output::say(&format!(
         "plan {}  {} {}",
         made["hash"].as_str().unwrap_or_default(),

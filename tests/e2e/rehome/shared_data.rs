@@ -22,6 +22,7 @@ use homing_harness::{
 use serde_json::json as object;
 use tokio::task::JoinSet;
 
+use super::drill::drill;
 use crate::life::{Started, open_task, start_order};
 use crate::operate::{homing, json, said};
 
@@ -98,6 +99,26 @@ async fn acted_alone(router: &Router) -> Result<()> {
     Ok(())
 }
 
+/// There and back on real engines; what is read is found in the mapping table.
+async fn rehearsed(router: &Router) -> Result<()> {
+    let admin = router.admin();
+    eventually("the orders are in the store", PATIENCE, async || {
+        let rows = admin
+            .get("/v1/mappings?home=b")
+            .await?
+            .expect(200)?
+            .json()?;
+        let rows = rows["items"].as_array().map(Vec::len);
+        Ok((rows >= Some(ORDERS)).then_some(()))
+    })
+    .await?;
+    let (told, code) = drill(router, &[], "50").await?;
+    assert_eq!((code, &told["verdict"]), (0, &"clean".into()), "{told:#}");
+    assert_eq!(told["keys"], ORDERS, "{told:#}");
+    assert_eq!(told["mode"], "shared-data");
+    Ok(())
+}
+
 /// The place that was failed over takes nothing back by itself, nor by a plan, until a person has looked at it.
 async fn kept_out_until_released(router: &Router) -> Result<()> {
     eventually("it is in quarantine", PATIENCE, async || {
@@ -169,6 +190,8 @@ async fn two_engines_on_one_database_take_over_from_each_other() -> Promise {
     for number in 0..ORDERS {
         orders.push(start_order(&client, &format!("shared-{number}")).await?);
     }
+
+    rehearsed(&router).await?;
 
     let (stop, acknowledged) = (
         Arc::new(AtomicBool::new(false)),
