@@ -1,17 +1,40 @@
 //! A whole place is lost, database and all: one verb, and the other one serves the same instances.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use homing_harness::{
     clock::eventually,
     outcome::Promise,
     places::{Fleet, Manner},
+    router::Router,
 };
+use serde_json::Value;
 
 use super::world::{PATIENCE, session};
 use crate::life::start_order;
-use crate::operate::homing;
+use crate::operate::{homing, said};
 
 const ORDERS: usize = 5;
+
+/// The old primary runs and is fenced, but it is no replica of what serves now: nothing but a person's word releases it.
+async fn not_trusted_again(router: &Router) -> Promise {
+    eventually("only its lag speaks against it", PATIENCE, async || {
+        let compare = ["site", "compare", "b", "--json"];
+        let output = homing(&router.admin_url(), &compare).await?;
+        let told: Value = serde_json::from_slice(&output.stdout)?;
+        let one = &told["data"]["items"][0];
+        let marks = one["objections"].as_array().context("no objections")?;
+        let marks: Vec<_> = marks.iter().map(|one| &one["mark"]).collect();
+        let fenced = one["agents"][0]["role"] == "fenced";
+        Ok((output.status.code() == Some(3) && marks == ["lag"] && fenced).then_some(()))
+    })
+    .await?;
+    let release = ["site", "release", "b", "--reason", "it is back", "--yes"];
+    let refused = said(router, &release, 3).await?;
+    assert!(refused.contains("rebuild it"), "{refused}");
+    let back = said(router, &["plan", "failback", "b"], 3).await?;
+    assert!(back.contains("--override quarantine"), "{back}");
+    Ok(())
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
@@ -72,5 +95,5 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
     })
     .await?;
     assert!(session(&places.database, places.at_one).await.is_err());
-    Ok(())
+    not_trusted_again(&fleet.router).await
 }
