@@ -18,16 +18,35 @@ pub(super) const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 /// Between two tries to plan the way back.
 const PLAN_EVERY: Duration = Duration::from_secs(1);
 
-/// The steps of an operation in their order, with the words for the time that ends when each begins.
-const STEPS: [(&str, &str); 7] = [
+/// A step and the words for the time that ends when it begins.
+type Step = (&'static str, &'static str);
+
+/// The steps of an operation in their order, where a replica is promoted.
+const STEPS_OF_A_REPLICA: [Step; 7] = [
     ("begin", "applied"),
     ("fence", "taken out of service"),
     ("promote", "fence proven"),
     ("start", "replica promoted"),
-    ("prove", "engine on"),
-    ("open", "new place ready"),
-    ("done", "flip"),
+    ("prove", "start carried out"),
+    ("open", "a write proven"),
+    ("done", "new place ready, flip"),
 ];
+/// Where the database is the same.
+const STEPS: [Step; 5] = [
+    ("begin", "applied"),
+    ("fence", "taken out of service"),
+    ("start", "fence proven"),
+    ("open", "start carried out"),
+    ("done", "new place ready, flip"),
+];
+
+fn steps(planned: &Value) -> &'static [Step] {
+    if planned["moves"][0]["recovery"] == "replica" {
+        &STEPS_OF_A_REPLICA
+    } else {
+        &STEPS
+    }
+}
 
 /// What is asked of the planner.
 pub(super) struct Way {
@@ -197,7 +216,7 @@ impl Leg<'_> {
             return done;
         };
         done.operation = begun["operation"].as_str().unwrap_or_default().to_owned();
-        self.watch(&mut done, began);
+        self.watch(&mut done, steps(planned), began);
         let seen = match done.is_done() {
             true => self.answered(began),
             false => self.tally.seen(),
@@ -223,7 +242,7 @@ impl Leg<'_> {
         }
     }
 
-    fn watch(&self, done: &mut Done, began: Instant) {
+    fn watch(&self, done: &mut Done, steps: &[Step], began: Instant) {
         let path = format!("/v1/operations/{}", segment(&done.operation));
         let mut asked_back = None;
         loop {
@@ -231,7 +250,7 @@ impl Leg<'_> {
             if let Ok(reply) = self.remote.ask(Call::get(&path))
                 && reply.status.is_success()
             {
-                note(done, &reply.json, began);
+                note(done, steps, &reply.json, began);
                 if !reply.json["ended_at"].is_null() {
                     return;
                 }
@@ -274,14 +293,14 @@ impl Leg<'_> {
 }
 
 /// A step that was over between two looks has the time of the next one.
-fn note(done: &mut Done, operation: &Value, began: Instant) {
+fn note(done: &mut Done, steps: &[Step], operation: &Value, began: Instant) {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     done.state = word(&operation["state"]);
     let step = word(&operation["moves"][0]["step"]);
-    let at = STEPS.iter().position(|(name, _)| *name == step);
+    let at = steps.iter().position(|(name, _)| *name == step);
     let since = clock::now().saturating_duration_since(began);
     let reached = at.map_or(0, |at| at + 1);
-    for (step, words) in STEPS.iter().take(reached).skip(done.reached.len()) {
+    for (step, words) in steps.iter().take(reached).skip(done.reached.len()) {
         done.reached.push((step, words, since));
     }
 }
