@@ -12,6 +12,7 @@ pub mod gather;
 pub mod headers;
 pub mod payload;
 pub mod pool;
+pub mod question;
 pub mod rescue;
 pub mod send;
 pub mod tls;

@@ -151,8 +151,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         shared.counts.connections.fetch_add(1, Ordering::Relaxed);
         let fault = *lock(&shared.fault);
         let shared = shared.clone();
+        // Here, not in the task: a cut before its first turn counts too.
+        let mut cuts = shared.cuts.subscribe();
         tokio::spawn(async move {
-            let mut cuts = shared.cuts.subscribe();
             tokio::select! {
                 // Both sides end by themselves or by their fault ...
                 () = serve(client, fault, &shared) => {}

@@ -39,6 +39,9 @@ pub struct Registrar {
     applied: Box<dyn Fn() -> Seq + Send + Sync>,
     /// The registry as last read.
     records: Mutex<(u64, Vec<SiteRecord>)>,
+    /// Held for a whole round: what was read before another round, or before a change of this router, must not be taken
+    /// over after it.
+    round: tokio::sync::Mutex<()>,
     /// The position that was acknowledged last.
     acknowledged: Mutex<Seq>,
     /// When this router last told what it sees, and what.
@@ -69,6 +72,7 @@ impl Registrar {
             learner,
             applied,
             records: Mutex::new((0, Vec::new())),
+            round: tokio::sync::Mutex::new(()),
             acknowledged: Mutex::new(Seq(0)),
             said: Mutex::new((0, Vec::new())),
             bell: Notify::new(),
@@ -127,6 +131,11 @@ impl Registrar {
         }
     }
 
+    /// No round runs while this is held: a change of this router and its taking over are one step to the rounds.
+    pub async fn between_rounds(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.round.lock().await
+    }
+
     fn switching(&self) -> bool {
         self.topology
             .load()
@@ -136,6 +145,7 @@ impl Registrar {
 
     /// One round: read, take over, and only then say to the others what was taken over.
     async fn renew(&self) -> Result<(), Error> {
+        let _round = self.between_rounds().await;
         let began = clock::monotonic_ms();
         let lease_ms =
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
@@ -316,7 +326,10 @@ impl Registrar {
             self.inventory.of(record.site).update(|view| {
                 view.state = record.state;
                 view.state_generation = record.generation;
-                view.identity.clone_from(&record.identity);
+                // One that the prober has seen since the registry was read stays.
+                if record.identity.is_some() {
+                    view.identity.clone_from(&record.identity);
+                }
                 view.acknowledged = if record.revision <= acknowledged {
                     Acknowledged::ByAll
                 } else {

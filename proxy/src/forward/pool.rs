@@ -4,7 +4,6 @@
 //! running its own current-thread runtime: a connection never changes threads.
 
 use super::bulkhead::{Permit, Wanted};
-use super::connect;
 use super::payload::Payload;
 use crate::clock;
 use crate::timer::Timer;
@@ -191,17 +190,5 @@ impl Drop for Lease {
             connection.will_close();
         }
         self.endpoint.running.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A kept connection, or a new one.
-pub(super) async fn checkout(
-    endpoint: &Arc<Endpoint>,
-    idle: Duration,
-    connect_within: Duration,
-) -> Result<Connection, connect::Error> {
-    match take(endpoint, idle) {
-        Some(connection) => Ok(connection),
-        None => Box::pin(connect::connect(endpoint, connect_within)).await,
     }
 }

@@ -13,7 +13,7 @@ use crate::observe::Evidence;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use crate::topology::{Balance, Endpoint, Installation};
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, TRANSFER_ENCODING, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -167,18 +167,17 @@ impl Attempt {
         {
             return Step::Failed(Box::new(problem));
         }
-        let connection = if number == 0 {
-            pool::checkout(&endpoint, times.keep, times.connect).await
-        } else {
-            Box::pin(connect::connect(&endpoint, times.connect)).await
+        let kept = match number {
+            0 => pool::take(&endpoint, times.keep),
+            _ => None,
         };
-        let mut connection = match connection {
-            Ok(connection) => connection,
-            Err(error) => {
-                self.last = Some(crate::telemetry::chain(&error));
-                self.pass_over(target, &endpoint);
-                return Step::Again;
-            }
+        let connection = match kept {
+            Some(connection) => Some(connection),
+            None => Box::pin(self.connect(target, &endpoint, times.connect)).await,
+        };
+        let Some(mut connection) = connection else {
+            self.pass_over(target, &endpoint);
+            return Step::Again;
         };
         if connection.sender().ready().await.is_err() {
             return Step::Again;
@@ -224,6 +223,33 @@ impl Attempt {
                     }
                     _ => Step::Failed(Box::new(self.maybe_sent(target, repeat, kind))),
                 }
+            }
+        }
+    }
+
+    /// A new connection to the right database.
+    async fn connect(
+        &mut self,
+        target: &Target,
+        endpoint: &Arc<Endpoint>,
+        within: Duration,
+    ) -> Option<pool::Connection> {
+        let mut connection = match connect::connect(endpoint, within).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.last = Some(crate::telemetry::chain(&error));
+                return None;
+            }
+        };
+        // Ours is the last one.
+        let via = self.outgoing.as_ref().map(|outgoing| &outgoing.headers);
+        let via = via.and_then(|headers| headers.get_all(VIA).iter().next_back());
+        match verify::on(&mut connection, target, endpoint, via).await {
+            Ok(()) => Some(connection),
+            Err(unproven) => {
+                connection.will_close();
+                self.last = Some(unproven.to_string());
+                None
             }
         }
     }

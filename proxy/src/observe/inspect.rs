@@ -4,10 +4,10 @@
 //! anything and does not judge. Relies on the dialect for questions that are GETs.
 
 use super::judge::Why;
-use super::probe::Asker;
 use crate::dialect::Presence;
 use crate::forward::ask::ANSWER_BYTES_MAX;
 use crate::forward::connect;
+use crate::forward::question::Asker;
 use crate::topology::{Endpoint, Installation, Site};
 use bytes::Bytes;
 use homing_mapping_store::RoutingKey;
@@ -60,11 +60,12 @@ impl Inspector {
         let mut ask = Asker {
             site: &self.site,
             endpoint,
-            via: &self.via,
+            via: Some(&self.via),
             connection: &mut connection,
             bytes_max: ANSWER_BYTES_MAX,
         };
-        ask.get(&format!("{}{path}", self.site.base_path)).await
+        let answer = ask.get(&format!("{}{path}", self.site.base_path)).await;
+        answer.map_err(Why::from)
     }
 
     /// Whether the thing is there.

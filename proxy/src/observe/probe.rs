@@ -8,16 +8,12 @@ use super::inventory::Live;
 use super::judge::{Evidence, Judge, Observed, Thresholds, Why};
 use crate::dialect::Health;
 use crate::forward::connect;
-use crate::forward::payload::Payload;
-use crate::forward::pool::Connection;
+use crate::forward::question::{ANSWER_BYTES_MAX, Asker, Silence};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use crate::topology::{Endpoint, HealthProbe, IdentityProbe, Installation, Site};
-use bytes::Bytes;
 use homing_mapping_store::{SiteId, Timestamp};
-use http::header::{ACCEPT, AUTHORIZATION, HOST, VIA};
-use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +50,6 @@ pub enum Verdict {
     Unknown,
 }
 
-/// Most bytes of a probe's answer.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// While a site is suspect, looks come this much faster.
 const SUSPECT_FACTOR: u32 = 4;
 
@@ -136,6 +130,15 @@ fn publish(site: &Site, observed: Observed) {
     };
     gauge("running", bulkhead.in_flight());
     gauge("waiting", bulkhead.waiting());
+}
+
+impl From<Silence> for Why {
+    fn from(silence: Silence) -> Why {
+        match silence {
+            Silence::Broke => Why::Unreachable,
+            Silence::Unreadable => Why::Sick,
+        }
+    }
 }
 
 /// Looks at the installation that serves: one endpoint that passes is enough, but each one must prove its identity
@@ -230,7 +233,7 @@ async fn questions(
     let mut ask = Asker {
         site,
         endpoint,
-        via,
+        via: Some(via),
         connection: &mut connection,
         bytes_max: ANSWER_BYTES_MAX,
     };
@@ -290,51 +293,18 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
         site.live.set_nulls(nulls);
     }
     match identities.check(site.id, &shown).await {
-        Verdict::Right => Ok(()),
+        Verdict::Right => {
+            if site
+                .live
+                .read(|view| view.identity.as_ref() != Some(&shown))
+            {
+                site.live.update(|view| view.identity = Some(shown));
+            }
+            Ok(())
+        }
         Verdict::Wrong => Err(Why::WrongIdentity),
         Verdict::Shared => Err(Why::SharedIdentity),
         Verdict::Unknown => Err(Why::Sick),
-    }
-}
-
-/// One connection to one endpoint, and what may be asked over it.
-pub(super) struct Asker<'a> {
-    pub(super) site: &'a Site,
-    pub(super) endpoint: &'a Endpoint,
-    pub(super) via: &'a HeaderValue,
-    pub(super) connection: &'a mut Connection,
-    /// Most bytes of an answer.
-    pub(super) bytes_max: usize,
-}
-
-impl Asker<'_> {
-    /// Asks by GET, with the service account.
-    pub(super) async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Why> {
-        let mut request = Request::new(Payload::Empty);
-        *request.uri_mut() = path.parse().map_err(|_| Why::Sick)?;
-        let headers = request.headers_mut();
-        if let Ok(host) =
-            HeaderValue::try_from(format!("{}:{}", self.endpoint.host, self.endpoint.port))
-        {
-            headers.insert(HOST, host);
-        }
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(VIA, self.via.clone());
-        if let Some(account) = &self.site.service_account {
-            headers.insert(AUTHORIZATION, account.clone());
-        }
-        let answer = self
-            .connection
-            .ask(request)
-            .await
-            .map_err(|_| Why::Unreachable)?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, self.bytes_max)
-            .collect()
-            .await
-            .map_err(|_| Why::Sick)?
-            .to_bytes();
-        Ok((head.status, body))
     }
 }
 

@@ -109,6 +109,7 @@ pub(in crate::admin) async fn put(
     if !dry.dry_run {
         let detail = json!({ "before": record.state.as_str(), "after": wanted.as_str() });
         let audit = call.audit(&format!("site.{wanted}"), &name, &detail);
+        let round = state.registrar.between_rounds().await;
         let changed = state
             .store
             .set_site_state(site.id, wanted, expected, &overrides, &audit)
@@ -120,6 +121,7 @@ pub(in crate::admin) async fn put(
                 view.state_generation = changed.generation;
             }
         });
+        drop(round);
         state.registrar.bell.notify_one();
         let answer = axum::Json(shape(
             &site,

@@ -1,0 +1,63 @@
+//! One small GET on a connection of its own: what probes and proofs ask.
+//!
+//! Owns the shape of such a request (service account, Via, no client data) and the bound on its answer. Must not judge the
+//! answer, nor wait: whoever asks sets the time.
+
+use super::payload::Payload;
+use super::pool::Connection;
+use crate::topology::{Endpoint, Site};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, HOST, VIA};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+
+/// Most bytes of an answer to a probe or a proof.
+pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// The connection ended before the head of an answer.
+    Broke,
+    /// What came is no answer to this: the path cannot be asked, or the body is cut or too long.
+    Unreadable,
+}
+
+/// Somebody to be asked.
+pub struct Asker<'a> {
+    /// Whose service account is used.
+    pub site: &'a Site,
+    /// Who is asked.
+    pub endpoint: &'a Endpoint,
+    /// Our own entry of `Via`.
+    pub via: Option<&'a HeaderValue>,
+    /// On which connection.
+    pub connection: &'a mut Connection,
+    /// Most bytes of an answer.
+    pub bytes_max: usize,
+}
+
+impl Asker<'_> {
+    /// Asks for a path, base path included.
+    pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Silence> {
+        let mut request = Request::new(Payload::Empty);
+        *request.uri_mut() = path.parse().map_err(|_| Silence::Unreadable)?;
+        let headers = request.headers_mut();
+        let (host, port) = (&self.endpoint.host, self.endpoint.port);
+        if let Ok(host) = HeaderValue::try_from(format!("{host}:{port}")) {
+            headers.insert(HOST, host);
+        }
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(via) = self.via {
+            headers.insert(VIA, via.clone());
+        }
+        if let Some(account) = &self.site.service_account {
+            headers.insert(AUTHORIZATION, account.clone());
+        }
+        let answer = self.connection.ask(request).await;
+        let (head, body) = answer.map_err(|_| Silence::Broke)?.into_parts();
+        let body = Limited::new(body, self.bytes_max).collect().await;
+        let body = body.map_err(|_| Silence::Unreadable)?.to_bytes();
+        Ok((head.status, body))
+    }
+}
