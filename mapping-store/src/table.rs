@@ -3,11 +3,14 @@
 //! Owns the index. Must not touch disk or network, and traffic never removes a row from it. No guard of the map ever
 //! leaves a function. Keys of the default engine that are UUIDs take 20 bytes: 16 for the id, 4 for everything else.
 
+mod lines;
+
 use crate::key::KINDS_MAX;
 use crate::mapping::{Generation, Mapping, State};
 use crate::store::NewMapping;
 use crate::{Engine, Id, Kind, RoutingKey, SiteId};
 use dashmap::{DashMap, Entry as Slot};
+use lines::{Key, Lines};
 use std::sync::OnceLock;
 
 type Map<K> = DashMap<K, Packed, ahash::RandomState>;
@@ -37,7 +40,7 @@ pub enum Insert {
 /// The table.
 pub struct Table {
     /// By kind: UUIDs of the default engine.
-    uuids: Vec<OnceLock<Map<[u32; 4]>>>,
+    uuids: Vec<OnceLock<Lines>>,
     /// By kind: other ids of the default engine.
     texts: Vec<OnceLock<Map<Box<str>>>>,
     /// Named engines.
@@ -124,7 +127,7 @@ impl Table {
             Id::Uuid(bytes) => self.uuids[key.kind.index()]
                 .get()?
                 .get(&words(bytes))
-                .map(|packed| *packed),
+                .map(Packed),
             Id::Text(text) => self.texts[key.kind.index()]
                 .get()?
                 .get(&**text)
@@ -195,12 +198,12 @@ impl Table {
             return slot(self.named.entry(key.clone()), change);
         }
         match &key.id {
-            Id::Uuid(bytes) => slot(
-                self.uuids[key.kind.index()]
-                    .get_or_init(Map::default)
-                    .entry(words(bytes)),
-                change,
-            ),
+            Id::Uuid(bytes) => self.uuids[key.kind.index()]
+                .get_or_init(Lines::default)
+                .with(words(bytes), |held| {
+                    change(held.map(Packed)).map(|packed| packed.0)
+                })
+                .map(Packed),
             Id::Text(text) => slot(
                 self.texts[key.kind.index()]
                     .get_or_init(Map::default)
@@ -219,8 +222,8 @@ impl Table {
         }
         match &key.id {
             Id::Uuid(bytes) => {
-                if let Some(map) = self.uuids[key.kind.index()].get() {
-                    map.remove(&words(bytes));
+                if let Some(lines) = self.uuids[key.kind.index()].get() {
+                    lines.remove(&words(bytes));
                 }
             }
             Id::Text(text) => {
@@ -235,7 +238,7 @@ impl Table {
     pub fn counts(&self) -> Vec<(Kind, usize)> {
         let mut counts = vec![0; KINDS_MAX];
         for (index, count) in counts.iter_mut().enumerate() {
-            *count += self.uuids[index].get().map_or(0, DashMap::len)
+            *count += self.uuids[index].get().map_or(0, Lines::len)
                 + self.texts[index].get().map_or(0, DashMap::len);
         }
         for entry in &self.named {
@@ -278,8 +281,7 @@ fn slot<K: Eq + std::hash::Hash>(
     }
 }
 
-/// Four words, because a 16-byte integer would pad each pair to 32 bytes.
-fn words(bytes: &[u8; 16]) -> [u32; 4] {
+fn words(bytes: &[u8; 16]) -> Key {
     let mut words = [0; 4];
     for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(4)) {
         *word = u32::from_ne_bytes(chunk.try_into().expect("chunks of four"));
