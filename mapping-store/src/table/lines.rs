@@ -169,7 +169,7 @@ impl Default for Lines {
 impl Lines {
     /// The value of a key.
     pub(super) fn get(&self, key: &Key) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let part = self.read(hash);
         let place = part.find(key, hash)?;
         Some(part.lines[place.line].values[place.row])
@@ -181,7 +181,7 @@ impl Lines {
         key: Key,
         change: impl FnOnce(Option<u32>) -> Option<u32>,
     ) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(&key);
         let mut part = self.write(hash);
         let place = part.find(&key, hash);
         let held = place.map(|place| part.lines[place.line].values[place.row]);
@@ -190,7 +190,7 @@ impl Lines {
                 Some(place) => part.lines[place.line].values[place.row] = value,
                 None => {
                     if part.is_full() {
-                        part.grow(|key| self.hasher.hash_one(key));
+                        part.grow(|key| self.hash(key));
                     }
                     part.add(key, value, hash);
                 }
@@ -201,7 +201,7 @@ impl Lines {
 
     /// Forgets a key.
     pub(super) fn remove(&self, key: &Key) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(key);
         let mut part = self.write(hash);
         if let Some(place) = part.find(key, hash) {
             part.remove(place, hash);
@@ -212,6 +212,11 @@ impl Lines {
     pub(super) fn len(&self) -> usize {
         let held = |part: &Locked| part.0.read().unwrap_or_else(PoisonError::into_inner).held;
         self.parts.iter().map(held).sum()
+    }
+
+    fn hash(&self, key: &Key) -> u64 {
+        let [a, b, c, d] = key.map(u64::from);
+        self.hasher.hash_one((a | b << 32, c | d << 32))
     }
 
     fn part(&self, hash: u64) -> &RwLock<Part> {

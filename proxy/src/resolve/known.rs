@@ -20,6 +20,8 @@ pub struct Known {
     /// What lives below an instance; bounded.
     pub cache: Cache,
     pins: ArcSwap<HashMap<RoutingKey, (SiteId, Generation)>>,
+    /// How many pins there are: every request asks, and most have none.
+    pinned: AtomicUsize,
     conflicts: DashMap<RoutingKey, Vec<SiteId>>,
     /// How many conflicts there are: every request asks, and looking into the map locks each of its shards.
     in_conflict: AtomicUsize,
@@ -47,6 +49,7 @@ impl Known {
             table,
             cache,
             pins: ArcSwap::from_pointee(HashMap::new()),
+            pinned: AtomicUsize::new(0),
             conflicts: DashMap::new(),
             in_conflict: AtomicUsize::new(0),
             suffixes: DashMap::default(),
@@ -55,13 +58,10 @@ impl Known {
 
     /// The home of a key. No allocation, no I/O.
     pub fn home(&self, key: &RoutingKey) -> Option<Home> {
-        let pins = self.pins.load();
-        if !pins.is_empty()
-            && let Some((site, generation)) = pins.get(key)
-        {
+        if let Some((site, generation)) = self.pin(key) {
             return Some(Home {
-                site: *site,
-                generation: *generation,
+                site,
+                generation,
                 source: RouteSource::Pin,
             });
         }
@@ -78,6 +78,13 @@ impl Known {
             generation: Generation::default(),
             source: RouteSource::Cache,
         })
+    }
+
+    fn pin(&self, key: &RoutingKey) -> Option<(SiteId, Generation)> {
+        if self.pinned.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.pins.load().get(key).copied()
     }
 
     /// The sites that claim a key, if more than one does.
@@ -114,11 +121,13 @@ impl Known {
 
     /// Replaces the pins.
     pub fn set_pins(&self, pins: &[Pin]) {
-        let pins = pins
+        let pins: HashMap<_, _> = pins
             .iter()
             .map(|pin| (pin.key.clone(), (pin.site, pin.generation)))
             .collect();
+        let pinned = pins.len();
         self.pins.store(Arc::new(pins));
+        self.pinned.store(pinned, Ordering::Release);
     }
 
     /// Sites whose engines are known to have made ids with this key's suffix. `None`: the id says nothing.

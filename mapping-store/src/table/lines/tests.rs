@@ -168,7 +168,7 @@ fn searches_stay_short_and_lines_stay_full() {
         room += part.lines.len() * ROWS;
         for (at, line) in part.lines.iter().enumerate() {
             for (key, _) in line.rows() {
-                let first = part.first(lines.hasher.hash_one(key));
+                let first = part.first(lines.hash(&key));
                 looked += (at + part.lines.len() - first) % part.lines.len() + 1;
             }
         }
