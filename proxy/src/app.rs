@@ -69,6 +69,9 @@ pub enum Error {
     /// TLS of a listener cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] crate::listener::tls::Error),
+    /// The thread that runs the listeners is gone; its panic has been told.
+    #[error("the listeners ended without being told to")]
+    Listeners,
 }
 
 /// A router, wired.

@@ -17,13 +17,16 @@ use pingora_core::server::configuration::{Opt, ServerConf};
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::listening::Service;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What is left undone this long after the last request is left to the next start.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// pingora's runtimes get this long to end. A listener whose driver has ended before its own thread fails to accept for
+/// ever, and its thread with it: nothing runs there any more, and the process may go.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 /// How often the drain looks whether the last connection has ended.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -79,21 +82,41 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
         ),
     }
     server.add_service(admin);
-    let signals = Signals {
-        pipeline: Arc::clone(&router.pipeline),
-        admin: Arc::clone(&router.admin),
-        drain,
-    };
     control.spawn(reload_on_hangup(Arc::clone(&router.reloader)));
     control.spawn(announce(
         Arc::clone(&router.admin),
         config.listen.iter().map(|listen| listen.bind).collect(),
     ));
-    server.run(RunArgs {
-        shutdown_signal: Box::new(signals),
-    });
+    let ended = until_told(server, &router, drain);
     control.block_on(router.close(CLOSE_WITHIN));
     control.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Runs the listeners on a thread of their own until a signal ends them.
+fn until_told(server: Server, router: &Router, drain: Duration) -> Result<(), Error> {
+    let (phase, phases) = mpsc::channel();
+    let signals = Signals {
+        pipeline: Arc::clone(&router.pipeline),
+        admin: Arc::clone(&router.admin),
+        drain,
+        phase: phase.clone(),
+    };
+    let run = move || {
+        server.run(RunArgs {
+            shutdown_signal: Box::new(signals),
+        });
+        let _ = phase.send(Phase::Ended);
+    };
+    let shell = std::thread::Builder::new().name("shell".into());
+    shell.spawn(run).map_err(|source| Error::Io {
+        doing: "start the thread of the listeners".into(),
+        source,
+    })?;
+    let first = phases.recv().map_err(|_| Error::Listeners)?;
+    if first == Phase::Leaving {
+        let _ = phases.recv_timeout(LEAVE_WITHIN);
+    }
     Ok(())
 }
 
@@ -134,11 +157,28 @@ async fn announce(admin: Arc<admin::State>, listeners: Vec<std::net::SocketAddr>
     tracing::info!(router = admin.config.router.name, listen = listeners.join(" "), admin = %admin.config.admin.bind, "ready");
 }
 
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing runs any more; pingora is told to end.
+    Leaving,
+    /// It has ended.
+    Ended,
+}
+
 /// SIGTERM: unready, then drained, then out. SIGINT: out. SIGQUIT: sockets to the new process, then drained.
 struct Signals {
     pipeline: Arc<Pipeline>,
     admin: Arc<admin::State>,
     drain: Duration,
+    phase: mpsc::Sender<Phase>,
+}
+
+impl Signals {
+    fn leave(&self) -> ShutdownSignal {
+        let _ = self.phase.send(Phase::Leaving);
+        ShutdownSignal::FastShutdown
+    }
 }
 
 #[async_trait]
@@ -169,9 +209,9 @@ impl ShutdownSignalWatch for Signals {
                     _ = interrupt.recv() => {}
                 }
                 // Everything has ended: pingora's own grace period would only wait.
-                ShutdownSignal::FastShutdown
+                self.leave()
             }
-            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+            _ = interrupt.recv() => self.leave(),
             _ = quit.recv() => {
                 self.admin.set_unready("handing over");
                 ShutdownSignal::GracefulUpgrade
