@@ -205,8 +205,10 @@ async fn a_start_whose_answer_is_held_back_is_said_to_be_unknown_and_later_resol
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_post_that_could_not_connect_is_said_to_be_not_sent() -> Promise {
-    let origin =
-        Arc::new(FakeSite::start(|_| Reply::json(200, &json!({ "id": "order-1" }))).await?);
+    // No connection is kept: on one that is just ending the outcome would be unknown.
+    let made =
+        |_: &_| Reply::json(200, &json!({ "id": "order-1" })).with_header("connection", "close");
+    let origin = Arc::new(FakeSite::start(made).await?);
     let network = FaultProxy::start(origin.address(), 3).await?;
     let router = router::Builder::new("not-sent")
         .site_with(

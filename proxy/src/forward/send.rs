@@ -173,7 +173,7 @@ impl Attempt {
         };
         let connection = match kept {
             Some(connection) => Some(connection),
-            None => Box::pin(self.connect(target, &endpoint, times.connect)).await,
+            None => Box::pin(self.connect(target, &endpoint, times)).await,
         };
         let Some(mut connection) = connection else {
             self.pass_over(target, &endpoint);
@@ -232,9 +232,9 @@ impl Attempt {
         &mut self,
         target: &Target,
         endpoint: &Arc<Endpoint>,
-        within: Duration,
+        times: Times,
     ) -> Option<pool::Connection> {
-        let mut connection = match connect::connect(endpoint, within).await {
+        let mut connection = match connect::connect(endpoint, times.connect).await {
             Ok(connection) => connection,
             Err(error) => {
                 self.last = Some(crate::telemetry::chain(&error));
@@ -244,7 +244,7 @@ impl Attempt {
         // Ours is the last one.
         let via = self.outgoing.as_ref().map(|outgoing| &outgoing.headers);
         let via = via.and_then(|headers| headers.get_all(VIA).iter().next_back());
-        match verify::on(&mut connection, target, endpoint, via).await {
+        match verify::on(&mut connection, target, endpoint, via, times.head).await {
             Ok(()) => Some(connection),
             Err(unproven) => {
                 connection.will_close();

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for the prober, whose own probe has a shorter time, and for the proof on a connection.
+/// Longest wait for the prober, whose own probe has a shorter time.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Waits until the endpoint has proven its identity since its last unexpected close.
@@ -50,20 +50,22 @@ pub(super) enum Unproven {
     #[error("it did not tell its identity")]
     Untold,
     /// It took too long.
-    #[error("it did not tell its identity within {WAIT_MAX:?}")]
-    Late,
+    #[error("it did not tell its identity within {0:?}")]
+    Late(Duration),
     /// Another database answers.
     #[error("another database answers there")]
     Stranger,
 }
 
 /// Asks on the connection itself. The breaks of other connections are no proof: an address that moves to another host
-/// breaks none, and one thread connects anew before another has seen its connections end.
+/// breaks none, and one thread connects anew before another has seen its connections end. `within`: the time that the
+/// request itself would have, because a site under load answers both late.
 pub(super) async fn on(
     connection: &mut Connection,
     target: &Target,
     endpoint: &Endpoint,
     via: Option<&HeaderValue>,
+    within: Duration,
 ) -> Result<(), Unproven> {
     let site = &target.site;
     let question = match site.probe.identity {
@@ -81,9 +83,9 @@ pub(super) async fn on(
         connection,
         bytes_max: ANSWER_BYTES_MAX,
     };
-    let told = tokio::time::timeout(WAIT_MAX, asker.get(&path)).await;
+    let told = tokio::time::timeout(within, asker.get(&path)).await;
     let (status, body) = told
-        .map_err(|_| Unproven::Late)?
+        .map_err(|_| Unproven::Late(within))?
         .map_err(|_| Unproven::Untold)?;
     let shown = site.dialect.read_identity(status, &body);
     let shown = shown.ok_or(Unproven::Untold)?;

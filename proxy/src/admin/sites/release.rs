@@ -197,16 +197,8 @@ async fn end(
                 .await?;
         }
         None => {
-            let changed = state
-                .store
-                .set_site_state(site.id, SiteState::Ready, expected, &[], &audit)
-                .await?;
-            site.live.update(|view| {
-                if view.state_generation < changed.generation {
-                    view.state = changed.state;
-                    view.state_generation = changed.generation;
-                }
-            });
+            let released = SiteState::Ready;
+            super::state::change(state, site, released, expected, &[], &audit).await?;
         }
     }
     state.registrar.bell.notify_one();

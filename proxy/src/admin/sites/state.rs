@@ -8,9 +8,13 @@ use crate::admin::call::{Call, Precondition};
 use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
 use crate::admin::text;
+use crate::topology::Site;
 use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse, Response};
-use homing_mapping_store::assignment::SiteState;
+use homing_mapping_store::Generation;
+use homing_mapping_store::assignment::{SiteRecord, SiteState};
+use homing_mapping_store::audit::AuditEntry;
+use homing_mapping_store::store;
 use homing_mapping_store::switch::{Override, Rule};
 use serde::Deserialize;
 use serde_json::json;
@@ -61,6 +65,31 @@ fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, Error> {
     names.iter().map(word).collect()
 }
 
+/// Changes it in the store. This router obeys at once; the others hear of it through the change sequence.
+pub(super) async fn change(
+    state: &State,
+    site: &Site,
+    wanted: SiteState,
+    expected: Option<Generation>,
+    overrides: &[Override],
+    audit: &AuditEntry,
+) -> Result<SiteRecord, store::Error> {
+    let round = state.registrar.between_rounds().await;
+    let changed = state
+        .store
+        .set_site_state(site.id, wanted, expected, overrides, audit)
+        .await?;
+    site.live.update(|view| {
+        if view.state_generation < changed.generation {
+            view.state = changed.state;
+            view.state_generation = changed.generation;
+        }
+    });
+    drop(round);
+    state.registrar.bell.notify_one();
+    Ok(changed)
+}
+
 /// Says what is wanted of a site. All but `ready` need `Homing-Reason`; a quarantine ends by a
 /// release only. With `If-Match` it is a
 /// compare-and-set, without it the last word counts.
@@ -109,20 +138,7 @@ pub(in crate::admin) async fn put(
     if !dry.dry_run {
         let detail = json!({ "before": record.state.as_str(), "after": wanted.as_str() });
         let audit = call.audit(&format!("site.{wanted}"), &name, &detail);
-        let round = state.registrar.between_rounds().await;
-        let changed = state
-            .store
-            .set_site_state(site.id, wanted, expected, &overrides, &audit)
-            .await?;
-        // This router obeys at once; the others hear of it through the change sequence.
-        site.live.update(|view| {
-            if view.state_generation < changed.generation {
-                view.state = changed.state;
-                view.state_generation = changed.generation;
-            }
-        });
-        drop(round);
-        state.registrar.bell.notify_one();
+        let changed = change(&state, &site, wanted, expected, &overrides, &audit).await?;
         let answer = axum::Json(shape(
             &site,
             std::slice::from_ref(&changed),
