@@ -38,19 +38,22 @@ impl Handle {
 
     async fn take(&self, id: &str, instance: &str) -> Result<HandOver, Error> {
         let store = &self.inner.store;
-        if let Some(held) = store.handover(id).await? {
-            if held.stage == Stage::Exported && held.root == instance {
-                return Ok(held);
-            }
-            return Err(conflict(&held));
-        }
-        let root = store.root_of(instance).await?;
-        let missing = || {
-            Error::NotFound(format!(
-                "Process instance with id {instance} does not exist"
-            ))
+        let taken = |held: HandOver| {
+            let same = held.stage == Stage::Exported && held.root == instance;
+            if same { Ok(held) } else { Err(conflict(&held)) }
         };
-        let root = root.ok_or_else(missing)?;
+        if let Some(held) = store.handover(id).await? {
+            return taken(held);
+        }
+        let Some(root) = store.root_of(instance).await? else {
+            // Another driver's export may have come between the two looks.
+            let missing = || {
+                Error::NotFound(format!(
+                    "Process instance with id {instance} does not exist"
+                ))
+            };
+            return taken(store.handover(id).await?.ok_or_else(missing)?);
+        };
         if root != instance {
             return Err(Error::Busy(format!(
                 "instance {instance} was called; hand over its root {root}"
@@ -68,15 +71,17 @@ impl Handle {
                     .to_owned(),
             ));
         }
-        if let Some(held) = store.handover(&bundle.handover).await? {
+        let kept = |held: HandOver| {
             let same = held.seal == seal && matches!(held.stage, Stage::Staged | Stage::Active);
-            return if same { Ok(held) } else { Err(conflict(&held)) };
+            if same { Ok(held) } else { Err(conflict(&held)) }
+        };
+        if let Some(held) = store.handover(&bundle.handover).await? {
+            return kept(held);
         }
         if store.root_of(&bundle.root).await?.is_some() {
-            return Err(Error::Busy(format!(
-                "instance {} lives here already",
-                bundle.root
-            )));
+            // By this very hand-over, if another driver was faster between the two looks.
+            let here = || Error::Busy(format!("instance {} lives here already", bundle.root));
+            return kept(store.handover(&bundle.handover).await?.ok_or_else(here)?);
         }
         store.models_here(bundle).await?;
         store.stage(bundle, self.inner.clock.now()).await?;
