@@ -9,6 +9,7 @@ use homing_harness::{
     crowd::crowd,
     deploy::{self, ORDER},
     engine::{self, Engine, Kind},
+    fake_site::{FakeSite, Reply},
     faults::{Fault, FaultProxy},
     outcome::Promise,
     pair::Pair,
@@ -16,6 +17,8 @@ use homing_harness::{
     postgres::Cluster,
     router::{self, Router},
 };
+
+use serde_json::json;
 
 use crate::life::{Started, start_order};
 
@@ -282,5 +285,33 @@ async fn unharmed(client: &Client, order: &Started, calm: Duration) -> Result<()
         now < AT_ONCE.max(calm * WORSE_MAX),
         "p99 {now:?}, before {calm:?}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_keeps_no_connection_is_served() -> Promise {
+    // A connection ends with its first answer, which is the proof of the database: what is sent takes another one.
+    let site = FakeSite::start(|seen| {
+        let body = if seen.target.ends_with("/telemetry/data") {
+            json!({ "installation": "9d3f1c1e" })
+        } else {
+            json!({ "version": "7.24.0" })
+        };
+        Reply::json(200, &body).with_header("connection", "close")
+    })
+    .await?;
+    let router = router::Builder::new("unkept")
+        .site_with(
+            "a",
+            "engine-rest",
+            &[&site.endpoint("/engine-rest")],
+            "health = \"tcp\"",
+        )
+        .start()
+        .await?;
+    let client = router.client("/engine-rest");
+    for _ in 0..5 {
+        client.get("/version").await?.expect(200)?;
+    }
     Ok(())
 }

@@ -6,7 +6,7 @@ use http::header::{
     CONNECTION, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use std::net::IpAddr;
 
 /// `Homing-Site`.
@@ -268,6 +268,22 @@ fn chain(headers: &HeaderMap, origin: &Origin) -> HeaderValue {
         .collect();
     chain.extend(origin.name.to_str());
     HeaderValue::try_from(chain.join(", ")).unwrap_or_else(|_| origin.name.clone())
+}
+
+/// Whether the sender of these ends its connection after this message (RFC 9112 9.3).
+pub fn closes(version: Version, headers: &HeaderMap) -> bool {
+    let says = |word: &str| {
+        headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| {
+                value
+                    .split(',')
+                    .any(|token| token.trim().eq_ignore_ascii_case(word))
+            })
+    };
+    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
 }
 
 #[cfg(test)]

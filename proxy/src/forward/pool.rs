@@ -79,6 +79,11 @@ impl Connection {
         self.sender.send_request(request).await
     }
 
+    /// Whether nobody has said that it will be closed.
+    pub(super) fn stays(&self) -> bool {
+        !self.expects_close.load(Ordering::Relaxed)
+    }
+
     /// The site said that it will close this connection, or we will.
     pub(crate) fn will_close(&self) {
         self.expects_close.store(true, Ordering::Relaxed);

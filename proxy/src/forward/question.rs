@@ -3,6 +3,7 @@
 //! Owns the shape of such a request (service account, Via, no client data) and the bound on its answer. Must not judge the
 //! answer, nor wait: whoever asks sets the time.
 
+use super::headers::closes;
 use super::payload::Payload;
 use super::pool::Connection;
 use crate::topology::{Endpoint, Site};
@@ -56,6 +57,9 @@ impl Asker<'_> {
         }
         let answer = self.connection.ask(request).await;
         let (head, body) = answer.map_err(|_| Silence::Broke)?.into_parts();
+        if closes(head.version, &head.headers) {
+            self.connection.will_close();
+        }
         let body = Limited::new(body, self.bytes_max).collect().await;
         let body = body.map_err(|_| Silence::Unreadable)?.to_bytes();
         Ok((head.status, body))

@@ -7,14 +7,14 @@ use super::body::{self, Body, Streaming};
 use super::bulkhead::{Full, Permit};
 use super::payload::{self, Payload};
 use super::pool::{self, Late, Lease};
-use super::{connect, verify};
+use super::{connect, headers, verify};
 use crate::clock;
 use crate::observe::Evidence;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use crate::topology::{Balance, Endpoint, Installation};
-use http::header::{CONNECTION, TRANSFER_ENCODING, VIA};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::header::{TRANSFER_ENCODING, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -234,21 +234,31 @@ impl Attempt {
         endpoint: &Arc<Endpoint>,
         times: Times,
     ) -> Option<pool::Connection> {
-        let mut connection = match connect::connect(endpoint, times.connect).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                self.last = Some(crate::telemetry::chain(&error));
-                return None;
-            }
-        };
+        let mut connection = self.dial(endpoint, times.connect).await?;
         // Ours is the last one.
         let via = self.outgoing.as_ref().map(|outgoing| &outgoing.headers);
         let via = via.and_then(|headers| headers.get_all(VIA).iter().next_back());
         match verify::on(&mut connection, target, endpoint, via, times.head).await {
-            Ok(()) => Some(connection),
+            Ok(()) if connection.stays() => Some(connection),
+            // A site that ends each connection after one answer cannot prove itself on the one that is used.
+            Ok(()) => self.dial(endpoint, times.connect).await,
             Err(unproven) => {
                 connection.will_close();
                 self.last = Some(unproven.to_string());
+                None
+            }
+        }
+    }
+
+    async fn dial(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        within: Duration,
+    ) -> Option<pool::Connection> {
+        match connect::connect(endpoint, within).await {
+            Ok(connection) => Some(connection),
+            Err(error) => {
+                self.last = Some(crate::telemetry::chain(&error));
                 None
             }
         }
@@ -393,7 +403,7 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
     match connection.exchange(request, times.head).await {
         Ok(Ok(response)) => {
             let (head, body) = response.into_parts();
-            if closes(head.version, &head.headers) {
+            if headers::closes(head.version, &head.headers) {
                 lease.will_close();
             }
             let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -447,19 +457,4 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
             })
         }
     }
-}
-
-fn closes(version: Version, headers: &HeaderMap) -> bool {
-    let says = |word: &str| {
-        headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| {
-                value
-                    .split(',')
-                    .any(|token| token.trim().eq_ignore_ascii_case(word))
-            })
-    };
-    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
 }
