@@ -263,14 +263,17 @@ async fn sites_take_turns_and_so_do_those_who_wait() -> Promise {
             .expect(200)?;
         assert_eq!(count(&got)?, 1);
     }
-    // Half of the work is done, and it is half of each site's.
+    // Half of the work is done, and about half of each site's: a site that is slow to answer is passed over for once.
     let statement = format!(
         "SELECT count(*) FROM act_ru_ext_task WHERE topic_name_ = '{}' AND worker_id_ IS NULL",
         topics[0]
     );
+    let mut left = Vec::new();
     for engine in [&pair.a, &pair.b] {
-        assert_eq!(engine.database().count(&statement).await?, 5);
+        left.push(engine.database().count(&statement).await?);
     }
+    assert_eq!(left.iter().sum::<i64>(), 10, "{left:?}");
+    assert!(left.iter().all(|one| (3..=7).contains(one)), "{left:?}");
     // Ten who wait, ten tasks, one after the other: each gets one, though each asks for ten.
     let more = vec!["turns-late".to_owned()];
     deploy(pair, &more[0]).await?;
