@@ -46,7 +46,7 @@ test:
 	@scripts/engines
 	@scripts/workers
 	@$(BUILD)
-	cargo test --workspace
+	@scripts/tests
 
 lint:
 	@scripts/prerequisites lint

@@ -158,11 +158,30 @@ struct Worker<'w> {
     refused: Vec<Told>,
     /// The last error of an engine in trouble.
     failed: Option<Told>,
-    missing: Vec<(SiteId, Problem)>,
+    missing: Vec<Missing>,
     /// Calls that are not answered yet.
     calls: FuturesUnordered<BoxFuture<'static, Late>>,
     /// Sites with a call that was made without waiting and is not answered yet.
     under_way: Vec<SiteId>,
+}
+
+/// A site that could not be asked.
+struct Missing {
+    site: SiteId,
+    problem: Problem,
+    /// Monotonic milliseconds.
+    since: u64,
+}
+
+impl Missing {
+    fn now(site: SiteId, problem: Problem) -> Missing {
+        let since = clock::monotonic_ms();
+        Missing {
+            site,
+            problem,
+            since,
+        }
+    }
 }
 
 /// Which sites a worker asks.
@@ -234,7 +253,7 @@ impl Worker<'_> {
             }
             let desk = self.desks.desk(site.id);
             if let Some(problem) = desk.avoided(site.id) {
-                self.missing.push((site.id, problem));
+                self.missing.push(Missing::now(site.id, problem));
                 continue;
             }
             if which == Which::Unwatched && self.line.is_parked(site.id) {
@@ -277,7 +296,7 @@ impl Worker<'_> {
 
     /// Takes one site's answer, or that there was none in time; gives what it locked, if anything.
     fn take(&mut self, site: &Site, desk: &Desk, answered: Option<Answered>) -> Option<Held> {
-        self.missing.retain(|(missing, _)| *missing != site.id);
+        self.missing.retain(|missing| missing.site != site.id);
         let problem = match answered {
             Some(Answered::Tasks(held)) => return Some(held).filter(|held| held.count() > 0),
             Some(Answered::Refused(told)) => {
@@ -299,7 +318,7 @@ impl Worker<'_> {
                 Problem::new(Reason::SiteUnreachable, detail).at(site.id)
             }
         };
-        self.missing.push((site.id, problem));
+        self.missing.push(Missing::now(site.id, problem));
         None
     }
 
@@ -361,6 +380,10 @@ impl Worker<'_> {
     }
 
     fn done(mut self, held: Vec<Held>) -> Result<Fetched, Problem> {
+        // What was in trouble when this worker asked may have answered since, to the one who asks for all of them.
+        let line = &self.line;
+        self.missing
+            .retain(|missing| !line.has_answered_since(missing.site, missing.since));
         let answered = self.job.sites.len()
             - (self.refused.len() + self.missing.len()).min(self.job.sites.len());
         let nobody = held.is_empty() && answered == 0;
@@ -372,7 +395,7 @@ impl Worker<'_> {
             let why: Vec<String> = self
                 .missing
                 .iter()
-                .map(|(site, problem)| format!("{site}: {}", problem.detail))
+                .map(|missing| format!("{}: {}", missing.site, missing.problem.detail))
                 .collect();
             let detail = format!("no site can be asked for work; {}", why.join("; "));
             return Err(Problem::new(Reason::NoSiteAvailable, detail)
@@ -387,7 +410,7 @@ impl Worker<'_> {
         let left_out = self
             .missing
             .iter()
-            .map(|(site, _)| *site)
+            .map(|missing| missing.site)
             .chain(self.refused.iter().map(|told| told.target.site.id))
             // The worker's time was up before they could say anything.
             .chain(self.under_way.iter().copied());

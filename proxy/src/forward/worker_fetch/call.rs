@@ -74,6 +74,9 @@ async fn run(
     if matches!(answered, Answered::Missing(_) | Answered::Failed(_)) {
         desk.avoid();
     }
+    if let (Answered::Tasks(_), Some(slot)) = (&answered, &slot) {
+        slot.answered();
+    }
     let has_work = matches!(&answered, Answered::Tasks(held) if held.count() > 0);
     let line = slot.map(Slot::free);
     let left = worker.send(answered).err();

@@ -4,7 +4,6 @@
 
 use crate::clock;
 use crate::problem::{Problem, Reason};
-use crate::topology::Site;
 use homing_mapping_store::SiteId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +26,8 @@ pub(super) struct Line {
     turn: AtomicUsize,
     /// Sites at which a call is parked, and since when.
     parked: Mutex<HashMap<SiteId, u64>>,
+    /// When each site last answered a call that was parked there.
+    answered: Mutex<HashMap<SiteId, u64>>,
     bell: Notify,
     passes: Semaphore,
 }
@@ -36,6 +37,7 @@ impl Default for Line {
         Line {
             turn: AtomicUsize::default(),
             parked: Mutex::default(),
+            answered: Mutex::default(),
             bell: Notify::new(),
             passes: Semaphore::new(PASSES_MAX),
         }
@@ -50,7 +52,7 @@ pub(super) struct Slot {
 
 impl Line {
     /// The sites, beginning with another one each time.
-    pub(super) fn turn(&self, sites: &[Arc<Site>]) -> Vec<Arc<Site>> {
+    pub(super) fn turn<S: Clone>(&self, sites: &[S]) -> Vec<S> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut sites = sites.to_vec();
         if !sites.is_empty() {
@@ -75,6 +77,16 @@ impl Line {
 
     fn parked(&self) -> MutexGuard<'_, HashMap<SiteId, u64>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) -> MutexGuard<'_, HashMap<SiteId, u64>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this site has answered for all who wait here, later than this.
+    pub(super) fn has_answered_since(&self, site: SiteId, monotonic_ms: u64) -> bool {
+        let last = self.answered().get(&site).copied();
+        last.is_some_and(|last| last > monotonic_ms)
     }
 
     /// Whether a call is parked at this site.
@@ -105,6 +117,12 @@ impl Line {
 }
 
 impl Slot {
+    /// The site has answered.
+    pub(super) fn answered(&self) {
+        let now = clock::monotonic_ms();
+        self.line.answered().insert(self.site, now);
+    }
+
     /// Frees the slot.
     pub(super) fn free(self) -> Arc<Line> {
         Arc::clone(&self.line)
@@ -175,6 +193,26 @@ mod tests {
         assert!(line.take(b).is_some());
         drop(slot);
         assert!(line.take(a).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_what_a_site_answers_to_the_others() {
+        let line = Arc::new(Line::default());
+        let site = SiteId::named("line-heard");
+        let before = clock::monotonic_ms();
+        assert!(!line.has_answered_since(site, before));
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        line.take(site).unwrap().answered();
+        assert!(line.has_answered_since(site, before));
+        assert!(!line.has_answered_since(site, clock::monotonic_ms() + 1));
+    }
+
+    #[test]
+    fn sites_take_turns() {
+        let line = Line::default();
+        let firsts: Vec<_> = (0..4).map(|_| line.turn(&["a", "b"])[0]).collect();
+        assert_eq!(firsts, ["a", "b", "a", "b"]);
+        assert_eq!(line.turn::<&str>(&[]), [""; 0]);
     }
 
     #[tokio::test]
