@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod audit;
 pub mod cache;
 mod clock;
+pub mod deployment;
 pub mod feed;
 pub mod journal;
 pub mod key;

@@ -78,6 +78,7 @@ fn migrations() -> Migrator {
     let first = include_str!("postgres/migrations/0001_first.sql").into_sql_str();
     let second = include_str!("sql/migrations/0002_switch.sql").into_sql_str();
     let third = include_str!("sql/migrations/0003_quarantine.sql").into_sql_str();
+    let fourth = include_str!("sql/migrations/0004_deployments.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -91,6 +92,7 @@ fn migrations() -> Migrator {
         migration(1, "first", first),
         migration(2, "switch", second),
         migration(3, "quarantine", third),
+        migration(4, "deployments", fourth),
     ])
 }
 

@@ -6,6 +6,7 @@ mod agents;
 mod changes;
 #[cfg(test)]
 mod crash;
+mod deployments;
 mod intents;
 pub(crate) mod key;
 mod leases;
@@ -35,6 +36,7 @@ pub use write::INCARNATION_MAX;
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
+use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::mapping::{Generation, Mapping};
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
@@ -329,6 +331,30 @@ impl Store for Sql {
 
     async fn open_intents(&self, limit: usize) -> Result<Vec<OpenIntent>, Error> {
         self.oldest_intents(limit).await
+    }
+
+    async fn record_deployment(&self, new: &NewDeployment) -> Result<u64, Error> {
+        self.add_deployment(new).await
+    }
+
+    async fn deployments(&self) -> Result<Vec<DeploymentRecord>, Error> {
+        self.all_deployments().await
+    }
+
+    async fn deployment_content(&self, number: u64) -> Result<Vec<u8>, Error> {
+        self.content_of(number).await
+    }
+
+    async fn note_deployment(&self, number: u64, sites: &[AtSite]) -> Result<(), Error> {
+        self.keep_standings(number, sites).await
+    }
+
+    async fn withdraw_deployment(&self, number: u64) -> Result<(), Error> {
+        self.drop_deployment(number).await
+    }
+
+    async fn enlist_for_deployments(&self, scope: &str, site: SiteId) -> Result<u64, Error> {
+        self.add_site_to_deployments(scope, site).await
     }
 
     async fn suffixes(&self) -> Result<Vec<(String, SiteId)>, Error> {

@@ -6,6 +6,7 @@
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
+use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::mapping::{Generation, Mapping, Source, State, Timestamp};
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
@@ -404,6 +405,20 @@ pub trait Store: Send + Sync + 'static {
 
     // -- intents
     async fn open_intents(&self, limit: usize) -> Result<Vec<OpenIntent>, Error>;
+
+    // -- deployments: what every site of a scope is to have, in order
+    /// Recorded before it is sent, every site `Sending`. Answers its number, which is its place in the order. Who
+    /// removes what is removed already gets `Error::Unknown`.
+    async fn record_deployment(&self, new: &NewDeployment) -> Result<u64, Error>;
+    /// All of them in order, without their content.
+    async fn deployments(&self) -> Result<Vec<DeploymentRecord>, Error>;
+    async fn deployment_content(&self, number: u64) -> Result<Vec<u8>, Error>;
+    /// What was found at sites. A removal that every site has behind it goes, and with it what it removed.
+    async fn note_deployment(&self, number: u64, sites: &[AtSite]) -> Result<(), Error>;
+    /// It was never promised to anybody. What a withdrawn removal was to remove stays.
+    async fn withdraw_deployment(&self, number: u64) -> Result<(), Error>;
+    /// A site that joins is to have all that the others have; answers how many it lacked.
+    async fn enlist_for_deployments(&self, scope: &str, site: SiteId) -> Result<u64, Error>;
 
     // -- suffix hints: the last 17 characters of a time-based UUID -> sites whose engine made such ids
     async fn suffixes(&self) -> Result<Vec<(String, SiteId)>, Error>;

@@ -314,6 +314,7 @@ async fn remove(
         "DELETE FROM agents WHERE site = $1",
         "DELETE FROM quarantines WHERE site = $1",
         "DELETE FROM observations WHERE site = $1",
+        "DELETE FROM deployment_sites WHERE site = $1",
         "DELETE FROM sites WHERE site = $1",
     ] {
         write.session.run(sql, args![number]).await?;

@@ -7,6 +7,7 @@ mod support;
 
 mod agents;
 mod audit;
+mod deployments;
 mod faults;
 mod leases;
 mod mappings;
