@@ -37,7 +37,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
-use crate::mapping::{Generation, Mapping};
+use crate::mapping::{Generation, Mapping, Timestamp};
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
@@ -111,6 +111,10 @@ impl Store for Sql {
 
     async fn count(&self, filter: &MappingFilter) -> Result<u64, Error> {
         self.count_mappings(filter).await
+    }
+
+    async fn newest(&self, home: SiteId) -> Result<Option<Timestamp>, Error> {
+        self.newest_mapping(home).await
     }
 
     async fn changes(&self, since: Seq, limit: usize) -> Result<Changes, Error> {

@@ -185,6 +185,8 @@ pub struct MappingFilter {
     pub state: Option<State>,
     /// Text prefix of the id.
     pub id_prefix: Option<String>,
+    /// Only rows that were first written after this.
+    pub created_after: Option<Timestamp>,
 }
 
 /// Opaque place to continue a scan from.
@@ -263,6 +265,8 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<Mapping>, Error>;
     async fn count(&self, filter: &MappingFilter) -> Result<u64, Error>;
+    /// When the newest row of a site was first written.
+    async fn newest(&self, home: SiteId) -> Result<Option<Timestamp>, Error>;
 
     // -- change sequence
     async fn changes(&self, since: Seq, limit: usize) -> Result<Changes, Error>;

@@ -249,6 +249,26 @@ impl Table {
             .collect()
     }
 
+    /// Keys of one site by kind, of all engines. Looks at every row.
+    pub fn counts_at(&self, site: SiteId) -> Vec<(Kind, usize)> {
+        let mut counts = vec![0; KINDS_MAX];
+        for (index, count) in counts.iter_mut().enumerate() {
+            let there = |packed: u32| Packed(packed).home() == site;
+            *count += self.uuids[index]
+                .get()
+                .map_or(0, |lines| lines.count(there));
+            *count += self.texts[index]
+                .get()
+                .map_or(0, |map| map.iter().filter(|row| row.home() == site).count());
+        }
+        for entry in self.named.iter().filter(|row| row.home() == site) {
+            counts[entry.key().kind.index()] += 1;
+        }
+        let held = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        held.filter_map(|(index, count)| Some((Kind::at(index)?, *count)))
+            .collect()
+    }
+
     /// All keys.
     pub fn len(&self) -> usize {
         self.counts().iter().map(|(_, count)| count).sum()

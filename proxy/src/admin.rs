@@ -10,6 +10,7 @@ pub mod call;
 pub mod error;
 pub mod explain;
 pub mod extract;
+pub mod fate;
 pub mod health;
 pub mod instances;
 pub mod mappings;

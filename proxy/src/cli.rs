@@ -11,6 +11,7 @@ mod demo;
 mod drill;
 mod engine;
 mod explain;
+mod fate;
 mod input;
 mod map;
 mod op;
@@ -72,6 +73,8 @@ enum Verb {
     Pin(pin::Pin),
     /// Say why a request would go where it goes; nothing is sent.
     Explain(explain::Explain),
+    /// What becomes of an instance, or of all of a site, when its place fails; nothing is done.
+    Fate(fate::Fate),
     /// The audit trail.
     Audit(audit::Audit),
     /// Say what would be done about a site or a zone; nothing is done.
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Map(map) => map.run().into(),
         Verb::Pin(pin) => pin.run().into(),
         Verb::Explain(explain) => explain.run().into(),
+        Verb::Fate(fate) => fate.run().into(),
         Verb::Audit(audit) => audit.run().into(),
         Verb::Plan(plan) => plan.run().into(),
         Verb::Apply(apply) => apply.run().into(),

@@ -4,6 +4,7 @@
 //! nothing. Relies on the caller for a picture of the world that was read in one go.
 
 pub mod automatic;
+pub mod fate;
 pub mod fence;
 pub mod plan;
 pub mod release;

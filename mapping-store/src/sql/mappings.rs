@@ -10,7 +10,7 @@ use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::sql::key::{Prefix, StoredKey};
 use crate::store::{Cursor, Error, HistoryRow, MappingChange, MappingFilter, Page, Seq};
-use crate::{Mapping, RoutingKey};
+use crate::{Mapping, RoutingKey, SiteId};
 use std::collections::HashMap;
 
 impl Sql {
@@ -125,9 +125,25 @@ impl Sql {
         session.commit().await?;
         rows.first().map_or(Ok(0), |row| row.number(0))
     }
+
+    pub(super) async fn newest_mapping(&self, home: SiteId) -> Result<Option<Timestamp>, Error> {
+        let mut session = self.read("find the newest mapping of a site").await?;
+        let known = self.names.refresh(session.as_mut()).await?;
+        let rows = match known.site(home) {
+            Some(number) => session.rows(NEWEST, args![number]).await?,
+            None => Vec::new(),
+        };
+        session.commit().await?;
+        let newest = rows.first().map(|row| row.int(0).map(Timestamp));
+        newest.transpose()
+    }
 }
 
-/// What `filter_args` fills: `$1..$2` kinds, `$3..$4` homes, `$5..$6` states, `$7..$10` bounds of ids.
+/// Rows are made in the order of `seq`, so the last one of a site is found from the end.
+const NEWEST: &str = "SELECT created_at FROM mappings WHERE home = $1 ORDER BY seq DESC LIMIT 1";
+
+/// What `filter_args` fills: `$1..$2` kinds, `$3..$4` homes, `$5..$6` states, `$7..$11` bounds of ids, `$12` the time
+/// after which a row was made.
 macro_rules! filtered {
     ($select:literal, $kind:literal, $rest:literal) => {
         concat!(
@@ -136,7 +152,7 @@ macro_rules! filtered {
             $kind,
             " >= $1 AND kind <= $2 AND home >= $3 AND home <= $4 AND state >= $5 \
                AND state <= $6 AND (CAST($7 AS BIGINT) = 0 OR (length(id) = 16 AND id >= $8 AND id <= $9) \
-               OR (length(id) <> 16 AND id >= $10 AND id <= $11))",
+               OR (length(id) <> 16 AND id >= $10 AND id <= $11)) AND created_at > $12",
             $rest
         )
     };
@@ -147,7 +163,7 @@ macro_rules! filtered {
 const SCAN: &str = filtered!(
     "SELECT seq, kind, engine, id, home, generation, state, source, created_at, updated_at",
     "+kind",
-    " AND (kind, engine, id) > ($12, $13, $14) ORDER BY kind, engine, id LIMIT $15"
+    " AND (kind, engine, id) > ($13, $14, $15) ORDER BY kind, engine, id LIMIT $16"
 );
 const COUNT: &str = filtered!("SELECT COUNT(*)", "kind", "");
 
@@ -179,6 +195,7 @@ fn filter_args(known: &Known, filter: &MappingFilter) -> Option<Vec<super::sessi
         ids.uuid.1,
         ids.text.0,
         ids.text.1,
+        filter.created_after.map_or(i64::MIN, |after| after.0),
     ])
 }
 

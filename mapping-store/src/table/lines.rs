@@ -214,6 +214,16 @@ impl Lines {
         self.parts.iter().map(held).sum()
     }
 
+    /// How many values are so.
+    pub(super) fn count(&self, is_so: impl Fn(u32) -> bool) -> usize {
+        let held = |part: &Locked| {
+            let part = part.0.read().unwrap_or_else(PoisonError::into_inner);
+            let values = part.lines.iter().flat_map(Line::rows);
+            values.filter(|(_, value)| is_so(*value)).count()
+        };
+        self.parts.iter().map(held).sum()
+    }
+
     fn hash(&self, key: &Key) -> u64 {
         let [a, b, c, d] = key.map(u64::from);
         self.hasher.hash_one((a | b << 32, c | d << 32))

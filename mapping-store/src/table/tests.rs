@@ -134,3 +134,24 @@ proptest! {
         prop_assert_eq!(table.len(), model.len());
     }
 }
+
+#[test]
+fn keys_are_counted_by_site_whatever_their_form() {
+    let table = Table::new();
+    for (at, key) in keys().iter().enumerate() {
+        table.insert_once(&row(key, if at == 0 { "elsewhere" } else { "here" }));
+    }
+    let here = table.counts_at(SiteId::named("here"));
+    let of = |kind| {
+        here.iter()
+            .find(|(one, _)| *one == kind)
+            .map(|(_, count)| *count)
+    };
+    assert_eq!(of(Kind::PROCESS_INSTANCE), Some(2));
+    assert_eq!(of(Kind::TASK), Some(1));
+    assert_eq!(
+        table.counts_at(SiteId::named("elsewhere")),
+        [(Kind::PROCESS_INSTANCE, 1)]
+    );
+    assert!(table.counts_at(SiteId::named("nowhere")).is_empty());
+}

@@ -3,7 +3,8 @@
 use crate::on_both;
 use crate::support::{Fresh, audit, instance, ship, shipment, site, started};
 use homing_mapping_store::store::{
-    Changed, Error, Inserted, MappingChange, MappingFilter, OpenIntent, Pin, Seq, Shipment,
+    Changed, Error, Inserted, MappingChange, MappingFilter, NewMapping, OpenIntent, Pin, Seq,
+    Shipment,
 };
 use homing_mapping_store::{
     Engine, Generation, Handle, Kind, RoutingKey, Source, State, Timestamp,
@@ -23,6 +24,7 @@ on_both!(
     pins_change_by_compare_and_set,
     a_scan_sees_every_row_that_was_there_throughout,
     filters_find_what_they_say,
+    the_newest_row_of_a_site_is_known_and_later_ones_are_counted,
     too_large_a_shipment_is_refused,
 );
 
@@ -477,6 +479,27 @@ async fn filters_find_what_they_say(fresh: Fresh) {
         .scan(&MappingFilter::default(), Some(&"nonsense".to_owned()), 1)
         .await;
     assert!(matches!(bad, Err(Error::Unknown { .. })));
+}
+
+async fn the_newest_row_of_a_site_is_known_and_later_ones_are_counted(fresh: Fresh) {
+    let made = |number, home, at| NewMapping {
+        at: Timestamp(at),
+        ..started(instance(number), home)
+    };
+    let rows = vec![made(1, "a", 10), made(2, "a", 20), made(3, "b", 30)];
+    ship(&fresh.store, rows).await;
+    let newest = async |name| fresh.store.newest(site(name)).await.unwrap();
+    assert_eq!(newest("a").await, Some(Timestamp(20)));
+    assert_eq!(newest("b").await, Some(Timestamp(30)));
+    assert_eq!(newest("never").await, None);
+    for (after, expected) in [(9, 2), (10, 1), (20, 0)] {
+        let filter = MappingFilter {
+            home: Some(site("a")),
+            created_after: Some(Timestamp(after)),
+            ..MappingFilter::default()
+        };
+        assert_eq!(count(&fresh.store, filter).await, expected, "{after}");
+    }
 }
 
 async fn too_large_a_shipment_is_refused(fresh: Fresh) {

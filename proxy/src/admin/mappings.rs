@@ -99,6 +99,7 @@ impl Filter {
             home: home.transpose()?.map(|site| site.id),
             state: mapping_state.transpose()?,
             id_prefix: self.prefix.clone(),
+            created_after: None,
         })
     }
 }

@@ -4,7 +4,7 @@
 
 use super::error::Error;
 use super::{
-    State, assignments, audit, explain, health, instances, mappings, operations, pins, plans,
+    State, assignments, audit, explain, fate, health, instances, mappings, operations, pins, plans,
     routers, settings, sites,
 };
 use axum::http::{Method, StatusCode, Uri};
@@ -50,6 +50,9 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(sites::state::put))
         .routes(routes!(sites::release::look))
         .routes(routes!(sites::release::release))
+        .routes(routes!(fate::site))
+        .routes(routes!(fate::list::list))
+        .routes(routes!(fate::key))
         .routes(routes!(mappings::list))
         .routes(routes!(
             mappings::one,
@@ -113,6 +116,7 @@ mod tests {
                 "/v1/audit/verify",
                 "/v1/config",
                 "/v1/explain",
+                "/v1/fate/{key}",
                 "/v1/instances/{id}",
                 "/v1/mappings",
                 "/v1/mappings/export",
@@ -133,6 +137,8 @@ mod tests {
                 "/v1/routers",
                 "/v1/sites",
                 "/v1/sites/{site}",
+                "/v1/sites/{site}/fate",
+                "/v1/sites/{site}/fate/list",
                 "/v1/sites/{site}/quarantine",
                 "/v1/sites/{site}/release",
                 "/v1/sites/{site}/state",

@@ -15,9 +15,9 @@ use crate::rehome::apply;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use homing_mapping_store::Timestamp;
 use homing_mapping_store::operation::PlanRecord;
 use homing_mapping_store::switch::Rule;
+use homing_mapping_store::{SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -163,14 +163,29 @@ pub(super) async fn make(
     Json(wanted): Json<Wanted>,
 ) -> Result<axum::Json<PlanShape>, Error> {
     let question = question(wanted)?;
-    let (plan, report) = apply::make(
+    let (plan, mut report) = apply::make(
         &state.store,
         &state.executor.config(),
         &question,
         &call.actor(),
     )
     .await?;
+    count(&state, &mut report);
     Ok(axum::Json(shape(&plan, Some(report))))
+}
+
+/// How many rows have the fate that the report tells.
+fn count(state: &State, report: &mut Report) {
+    let table = &state.pipeline.resolver.known.table;
+    for one in report.sites.iter_mut().filter(|one| one.fate.is_some()) {
+        let Some(site) = SiteId::known(&one.site) else {
+            continue;
+        };
+        let counts = table.counts_at(site).into_iter();
+        one.rows = counts
+            .map(|(kind, count)| (kind.name().to_owned(), count as u64))
+            .collect();
+    }
 }
 
 /// The newest plans.

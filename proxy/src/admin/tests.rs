@@ -1,5 +1,7 @@
 //! The admin API as promises, on a real store in a folder of its own; sites that nobody serves are down.
 
+mod fate;
+
 use super::service;
 use crate::app::Router;
 use crate::app::handover::Beginning;

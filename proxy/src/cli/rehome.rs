@@ -190,6 +190,17 @@ pub(super) fn show(made: &Value) {
         items(&made["report"], "sites"),
     );
     for one in items(&made["report"], "sites") {
+        let rows = one["rows"].as_object().into_iter().flatten();
+        let rows: Vec<String> = rows
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        if let (false, Some(fate)) = (rows.is_empty(), one["fate"].as_str()) {
+            output::say(&format!(
+                "  {} {fate}: {}",
+                one["site"].as_str().unwrap_or_default(),
+                rows.join(", ")
+            ));
+        }
         for wait in items(one, "waits_for") {
             output::say(&format!(
                 "  {} waits for {}",

@@ -9,6 +9,7 @@ use homing_mapping_store::Timestamp;
 use homing_mapping_store::switch::Rule;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -272,6 +273,7 @@ impl<'a> Draft<'a> {
             verdict: "moves".to_owned(),
             why: format!("{} serves it, {} can", site.serving, target.name),
             fate: Some("resumed".to_owned()),
+            rows: BTreeMap::new(),
             waits_for: waits,
         });
     }
@@ -417,6 +419,7 @@ impl<'a> Draft<'a> {
             verdict: verdict.to_owned(),
             why,
             fate,
+            rows: BTreeMap::new(),
             waits_for: Vec::new(),
         });
     }

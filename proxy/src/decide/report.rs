@@ -3,6 +3,7 @@
 //! Owns the shape of a report. Must not decide.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// The planner's account of itself.
@@ -25,6 +26,10 @@ pub struct Considered {
     pub why: String,
     /// What happens to its instances: `resumed`, `parked`.
     pub fate: Option<String>,
+    /// Rows of the site by kind, as the router that made the plan has them in memory: they have this fate. What an
+    /// asynchronous replica may lack is told by the site's fate.
+    #[serde(default)]
+    pub rows: BTreeMap<String, u64>,
     /// What the switch will wait for.
     pub waits_for: Vec<String>,
 }
