@@ -69,7 +69,7 @@ impl Packed {
     }
 
     fn home(self) -> SiteId {
-        SiteId::at((self.0 >> 16) as usize).expect("only sites that have a number are packed")
+        SiteId::numbered((self.0 >> 16) as u16)
     }
 
     fn state(self) -> State {

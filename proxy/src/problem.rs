@@ -4,6 +4,7 @@
 
 use homing_mapping_store::{RoutingKey, SiteId};
 use http::StatusCode;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 macro_rules! reasons {
@@ -61,9 +62,14 @@ reasons! {
     NotImplemented = "not-implemented", NOT_IMPLEMENTED, "Not built";
 }
 
-/// A refusal, with what is known about it.
+/// A refusal. What is known about it lies behind a pointer: every step of a request that goes well moves a `Result` with
+/// room for one.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Facts>);
+
+/// What is known about a refusal.
+#[derive(Clone, Debug)]
+pub struct Facts {
     /// Why.
     pub reason: Reason,
     /// Sentence for the caller: the thing, the place, the cure.
@@ -91,10 +97,24 @@ pub enum Sent {
     Maybe,
 }
 
+impl Deref for Problem {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for Problem {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
+    }
+}
+
 impl Problem {
     /// A refusal before anything was sent.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Problem {
-        Problem {
+        Problem(Box::new(Facts {
             reason,
             detail: detail.into(),
             status: None,
@@ -103,7 +123,7 @@ impl Problem {
             not_sent: Sent::Never,
             retry_after: None,
             proxy_error: None,
-        }
+        }))
     }
 
     /// Names the site.

@@ -180,7 +180,7 @@ impl<'s> Comparison<'s> {
             None => {
                 let locator = &self.state.pipeline.resolver.locator;
                 let asked = locator.put(self.site, question).await;
-                asked.map_err(|problem| problem.detail)
+                asked.map_err(|problem| problem.detail.clone())
             }
         }
     }
