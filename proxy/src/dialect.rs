@@ -14,6 +14,8 @@ mod facts;
 pub mod fetch;
 pub mod generic;
 pub mod merge;
+pub mod message;
+pub mod names;
 mod operation;
 mod path;
 mod pointers;
@@ -22,6 +24,7 @@ mod query;
 pub use engine_rest::EngineRest;
 pub use facts::{Durability, FACTS_MAX, Fact};
 pub use generic::Generic;
+pub use names::Role;
 pub use operation::{Body, Learns, Merge, Operation, Resend};
 pub use path::Params;
 
@@ -151,6 +154,12 @@ pub trait Dialect: Send + Sync {
     /// A worker's request for work. `path`: the whole path; `None`: there is no such request, or it is not understood.
     fn fetch(&self, path: &str, body: &[u8]) -> Option<fetch::Fetch> {
         let _ = (path, body);
+        None
+    }
+
+    /// A message whose receiver is not named. `None`: there is no such request, or it is not understood.
+    fn message(&self, found: &Matched<'_>, body: &[u8]) -> Option<message::Message> {
+        let _ = (found, body);
         None
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the steps. Must not do a step's work itself.
 
+mod correlate;
 mod every;
 pub mod explain;
 mod finish;
@@ -9,6 +10,7 @@ mod hold;
 mod merge;
 pub mod rate;
 mod recognise;
+mod several;
 mod start;
 
 use crate::classify::Class;
@@ -25,6 +27,7 @@ use crate::forward::worker_fetch::Workers;
 use crate::gate;
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
+use crate::resolve::models::Models;
 use crate::resolve::route::{Asking, Purpose};
 use crate::resolve::{Resolver, Route, Target};
 use crate::telemetry::access_log::AccessLog;
@@ -60,6 +63,7 @@ pub struct Pipeline {
     pub rates: rate::Rates,
     budget: Arc<Budget>,
     workers: Workers,
+    models: Models,
     drain: watch::Sender<bool>,
     /// Set when answers end their connections.
     closing: AtomicBool,
@@ -125,6 +129,7 @@ impl Pipeline {
             rates: rate::Rates::default(),
             budget: Arc::default(),
             workers: Workers::new(settings.in_flight_per_site),
+            models: Models::default(),
             settings: ArcSwap::from_pointee(settings),
             log,
             drain: watch::Sender::new(false),
@@ -184,7 +189,7 @@ impl Pipeline {
             }
             Route::New => Box::pin(self.start(topology, context, asked, None)).await,
             Route::Every => Box::pin(self.every(context, asked)).await,
-            Route::Merge => Box::pin(self.merge(context, asked)).await,
+            Route::Merge => Box::pin(self.merge(topology, context, asked)).await,
             Route::One(target) => self.one(topology, context, asked, wish, target).await,
         }
     }
@@ -227,7 +232,7 @@ impl Pipeline {
             &found,
             &recognised.head,
             &class,
-            sniffed.as_deref(),
+            sniffed.as_ref(),
             uri.path(),
         );
         let addressed = recognise::addressed(&parts.headers, context.origin.trust);
@@ -269,7 +274,10 @@ impl Pipeline {
     ) -> Result<(Payload, Option<bytes::Bytes>), Problem> {
         let settings = self.settings.load_full();
         // What goes to every site is kept whole, so that each gets the same.
-        let everywhere = matches!(found.operation.class, "broadcast" | "gather");
+        let everywhere = matches!(
+            found.operation.class,
+            "broadcast" | "gather" | "correlate" | "split"
+        );
         if !found.wants_body() && found.operation.class != "broadcast" {
             use hyper::body::Body as _;
             let payload = if body.is_end_stream() {
@@ -319,6 +327,9 @@ impl Pipeline {
         target: &Target,
         answer: Response<Body>,
     ) -> Response<Body> {
+        if answer.status().is_success() && found.operation.class == "broadcast" {
+            self.models.deployed();
+        }
         if !answer.status().is_success() || found.operation.learns == Learns::Nothing {
             return answer;
         }

@@ -16,6 +16,7 @@ mod incomplete;
 mod life;
 mod limits;
 mod locate;
+mod messages;
 mod operate;
 mod parked;
 mod protocols;

@@ -5,6 +5,7 @@
 
 use super::fetch::Fetch;
 use super::merge::{Nulls, Plan};
+use super::message::Message;
 use super::{
     Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
     facts, path,
@@ -104,6 +105,12 @@ impl Dialect for EngineRest {
 
     fn fetch(&self, path: &str, body: &[u8]) -> Option<Fetch> {
         Fetch::read(path, body)
+    }
+
+    fn message(&self, found: &Matched<'_>, body: &[u8]) -> Option<Message> {
+        (&*found.operation.name == "deliverMessage")
+            .then(|| Message::read(&found.engine, body))
+            .flatten()
     }
 
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {

@@ -31,7 +31,7 @@ struct Every {
     targets: Vec<Target>,
 }
 
-type Whole = Result<(Parts, Bytes), Problem>;
+pub(super) type Whole = Result<(Parts, Bytes), Problem>;
 
 impl Pipeline {
     pub(super) async fn every(
@@ -73,6 +73,7 @@ impl Pipeline {
         if let Some(last) = last {
             context.routed(&last);
         }
+        self.models.deployed();
         answered
     }
 }
@@ -178,7 +179,7 @@ impl Every {
     }
 }
 
-async fn whole(answer: send::Answer, target: &Target) -> Whole {
+pub(super) async fn whole(answer: send::Answer, target: &Target) -> Whole {
     let (head, body) = answer.into_parts();
     let body = match body {
         Body::Empty => Bytes::new(),

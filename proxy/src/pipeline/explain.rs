@@ -4,10 +4,11 @@
 //! sites may be asked by GET about a key that nobody knows, as they would be for the request.
 
 use super::merge::{self, Merging};
-use super::{Pipeline, not_built, recognise};
+use super::{Pipeline, correlate, not_built, recognise};
 use crate::classify::{Class, Keyed, Unknown};
 use crate::context;
 use crate::dialect::merge::Plan;
+use crate::dialect::message::{Delivery, Message};
 use crate::forward::headers::Trust;
 use crate::gate;
 use crate::problem::{Problem, Reason};
@@ -122,9 +123,10 @@ impl Pipeline {
         let (group, found) = (recognised.group, &recognised.found);
         let mut explanation = Explanation::new(Some(group));
         explanation.operation = Some(found.operation.name.to_string());
-        let sniffed = found.wants_body().then_some(&*question.body);
+        let sniffed = found.wants_body().then_some(&question.body);
         let sniffed = sniffed.filter(|body| body.len() <= self.settings.load().sniff_bytes);
-        let class = group.dialect.classify(found, &recognised.head, sniffed);
+        let bytes = sniffed.map(|body| &**body);
+        let class = group.dialect.classify(found, &recognised.head, bytes);
         explanation.class = Some(class.name());
         explanation.key = key_of(&class);
         let asking_addressed = recognise::addressed(&question.headers, question.trust);
@@ -145,7 +147,12 @@ impl Pipeline {
                 let path = question.uri.path();
                 match Merging::of(group, found, &recognised.head, &class, sniffed, path) {
                     Merging::Read(Plan::Refused(why)) => Err(merge::refused(&why)),
-                    Merging::Read(_) | Merging::Fetch(_) => Ok(Outcome::Over),
+                    Merging::Message(Some(letter)) => {
+                        self.would_deliver(group, &letter.message, &asking).await
+                    }
+                    Merging::Read(_) | Merging::Fetch(_) | Merging::Message(None) => {
+                        Ok(Outcome::Over)
+                    }
                     Merging::Not => Err(not_built(found.operation)),
                 }
             }
@@ -171,6 +178,31 @@ impl Pipeline {
             .place(group, create, asking, &[], context::random())
             .await?;
         Ok(Outcome::To(placed))
+    }
+
+    async fn would_deliver(
+        &self,
+        group: &Group,
+        message: &Message,
+        asking: &Asking<'_>,
+    ) -> Result<Outcome, Problem> {
+        let at = |site: usize| correlate::target(&group.sites[site]).map(Outcome::To);
+        match self.delivery(group, message).await?.0 {
+            Delivery::Place => {
+                let class = Class::Create(message.create());
+                self.would_place(group, &class, asking).await
+            }
+            Delivery::To(site) | Delivery::StartAt(site) => at(site),
+            Delivery::Nobody => at(0),
+            Delivery::ToAll(_) => Ok(Outcome::Over),
+            Delivery::Ambiguous(_) => Err(Problem::new(
+                Reason::BadRequest,
+                "several executions wait for this message",
+            )),
+            Delivery::StartsAndWaits(sites) => {
+                Err(correlate::starts_and_waits(group, message, &sites))
+            }
+        }
     }
 
     /// Where requests with this key would go. A key does not say which dialect it is of: all are tried.

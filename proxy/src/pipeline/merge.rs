@@ -3,6 +3,7 @@
 //! Owns which of the ways of merging is taken, and learning before the answer is released: what a list names can be
 //! worked on at once. Must not merge or send itself.
 
+use super::correlate::Letter;
 use super::{Asked, Pipeline, not_built};
 use crate::classify::{Class, Gather};
 use crate::context::Context;
@@ -14,7 +15,8 @@ use crate::forward::gather::{self, Gathered, Read, Told};
 use crate::forward::worker_fetch::Job;
 use crate::problem::{Problem, Reason};
 use crate::resolve::{RouteSource, Target};
-use crate::topology::Group;
+use crate::topology::{Group, Topology};
+use bytes::Bytes;
 use homing_mapping_store::{Generation, Source};
 use http::{Response, StatusCode};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub(super) enum Merging {
     Read(Plan),
     /// A worker's request; `None`: not understood.
     Fetch(Option<Fetch>),
+    /// A message; `None`: not understood.
+    Message(Option<Letter>),
 }
 
 impl Merging {
@@ -35,15 +39,23 @@ impl Merging {
         found: &Matched<'_>,
         head: &Head<'_>,
         class: &Class,
-        body: Option<&[u8]>,
+        body: Option<&Bytes>,
         path: &str,
     ) -> Merging {
         match class {
             Class::Gather(_) if group.sites.len() > 1 => {
-                Merging::Read(group.dialect.merging(found, head, body))
+                Merging::Read(group.dialect.merging(found, head, body.map(|body| &**body)))
             }
             Class::WorkerFetch if group.sites.len() > 1 => {
                 Merging::Fetch(body.and_then(|body| group.dialect.fetch(path, body)))
+            }
+            Class::Correlate
+                if group.sites.len() > 1 && &*found.operation.name == "deliverMessage" =>
+            {
+                match body {
+                    Some(body) => Merging::Message(Letter::read(group, found, body)),
+                    None => Merging::Read(Plan::Refused(Refused::TooLong)),
+                }
             }
             Class::Gather(_)
             | Class::WorkerFetch
@@ -63,6 +75,7 @@ impl Merging {
 impl Pipeline {
     pub(super) async fn merge(
         self: &Arc<Self>,
+        topology: &Arc<Topology>,
         context: &mut Context,
         mut asked: Asked<'_>,
     ) -> Result<Response<Body>, Problem> {
@@ -74,9 +87,13 @@ impl Pipeline {
                 let gather = gather.clone();
                 self.read(context, asked, &plan, &gather).await
             }
+            (Merging::Read(Plan::Refused(why)), _) => Err(refused(&why)),
             (Merging::Fetch(Some(fetch)), _) => self.worker_fetch(context, asked, fetch).await,
+            (Merging::Message(Some(letter)), _) => {
+                self.correlate(topology, context, asked, letter).await
+            }
             // A site has to say what it thinks of this.
-            (Merging::Fetch(None), _) => self.first(context, asked).await,
+            (Merging::Fetch(None) | Merging::Message(None), _) => self.first(context, asked).await,
             _ => Err(not_built(asked.found.operation)),
         }
     }
@@ -138,7 +155,7 @@ impl Pipeline {
     }
 
     /// The first site that can be asked answers for all.
-    async fn first(
+    pub(super) async fn first(
         self: &Arc<Self>,
         context: &mut Context,
         asked: Asked<'_>,

@@ -57,6 +57,9 @@ fn does(operation: &Operation) -> String {
         "shared" | "local" => "one site answers; nothing is copied to the others".into(),
         "worker-fetch" => "work of all sites, at most `maxTasks`; long polls included".into(),
         "split" => "one owner: sent to its home; several owners: 501".into(),
+        "correlate" if &*operation.name == "deliverMessage" => {
+            "an instance is named: sent to its home; otherwise to who waits at any site, or one start at a chosen site".into()
+        }
         "correlate" => "an instance is named: sent to its home; otherwise: 501".into(),
         "broadcast" if operation.merge == Merge::Each && operation.path.contains("{id}") => {
             "501: a write about one site's copy is not built".into()

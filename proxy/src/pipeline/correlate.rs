@@ -1,0 +1,283 @@
+//! A message for whoever waits for it, at whatever site: asked first, sent once.
+//!
+//! Owns the order: what the name does by the deployed models, who waits where, then delivery. Must not deliver while a
+//! site is silent whose answer could change where the message belongs. Sites' answers to the questions are not shown.
+
+use super::several::{self, Part};
+use super::{Asked, Pipeline, not_built};
+use crate::classify::Class;
+use crate::context::Context;
+use crate::dialect::message::{self, Candidate, Delivery, Fits, Message, Reach, Results, deliver};
+use crate::dialect::{Ask, Matched, Role};
+use crate::forward::ask;
+use crate::forward::body::Body;
+use crate::forward::gather;
+use crate::forward::payload::Payload;
+use crate::forward::send::Times;
+use crate::problem::{Problem, Reason};
+use crate::resolve::models::Sort;
+use crate::resolve::{RouteSource, Target};
+use crate::topology::{Group, Site, Topology};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use homing_mapping_store::Generation;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use std::sync::Arc;
+
+/// A message and its body as the client wrote it.
+pub(super) struct Letter {
+    pub(super) message: Message,
+    pub(super) body: Bytes,
+}
+
+impl Letter {
+    pub(super) fn read(group: &Group, found: &Matched<'_>, body: &Bytes) -> Option<Letter> {
+        Some(Letter {
+            message: group.dialect.message(found, body)?,
+            body: body.clone(),
+        })
+    }
+}
+
+impl Pipeline {
+    pub(super) async fn correlate(
+        self: &Arc<Self>,
+        topology: &Arc<Topology>,
+        context: &mut Context,
+        mut asked: Asked<'_>,
+        letter: Letter,
+    ) -> Result<Response<Body>, Problem> {
+        let Letter { message, body } = letter;
+        let group = asked.group;
+        let (delivery, counts) = self.delivery(group, &message).await?;
+        let at = |site: usize| target(&group.sites[site]);
+        match delivery {
+            Delivery::Nobody => self.first(context, asked).await,
+            Delivery::To(site) => self.one(topology, context, asked, None, at(site)?).await,
+            Delivery::Place | Delivery::StartAt(_) => {
+                let fixed = if let Delivery::StartAt(site) = delivery {
+                    Some(at(site)?)
+                } else {
+                    None
+                };
+                let body = message::with_results(&body).ok_or_else(|| {
+                    Problem::new(Reason::BadRequest, "the message is no JSON object")
+                })?;
+                asked.outgoing.headers.remove(CONTENT_LENGTH);
+                asked.outgoing.payload = Payload::from(body);
+                asked.class = Class::Create(message.create());
+                let answer = self.start(topology, context, asked, fixed).await?;
+                Ok(as_asked(&message, answer))
+            }
+            Delivery::ToAll(sites) => {
+                let parts = sites.into_iter().map(|site| {
+                    let outgoing = asked.outgoing.copy();
+                    Ok(Part {
+                        target: at(site)?,
+                        outgoing: outgoing.ok_or_else(|| not_built(asked.found.operation))?,
+                    })
+                });
+                let parts = parts.collect::<Result<Vec<Part>, Problem>>()?;
+                let what = (asked.found.operation, &asked.found.engine);
+                let done = self.several(context, what, parts).await?;
+                together(several::outcome(done, |_, _| false))
+            }
+            Delivery::Ambiguous(_) => Ok(ambiguous(&message, counts.iter().sum())),
+            Delivery::StartsAndWaits(sites) => Err(starts_and_waits(group, &message, &sites)),
+        }
+    }
+
+    /// What is to be done, and how many wait at each site.
+    pub(super) async fn delivery(
+        &self,
+        group: &Group,
+        message: &Message,
+    ) -> Result<(Delivery, Vec<usize>), Problem> {
+        let role = self.role(group, message).await;
+        if !role.catches && role.starts {
+            return Ok((Delivery::Place, Vec::new()));
+        }
+        // A name that nobody knows may have been deployed a moment ago, past this router.
+        let role = if role == Role::default() {
+            Role::UNKNOWN
+        } else {
+            role
+        };
+        let asking = group.sites.iter().map(|site| self.waiting(site, message));
+        let mut waiting: Vec<Vec<Candidate>> = join_all(asking)
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        let at_several = waiting.iter().filter(|at| !at.is_empty()).count() > 1;
+        if at_several && message.reach == Reach::One || role.starts {
+            waiting = self.narrowed(group, message, waiting).await?;
+        }
+        let counts: Vec<usize> = waiting.iter().map(Vec::len).collect();
+        Ok((deliver(message.reach, role, &counts), counts))
+    }
+
+    async fn role(&self, group: &Group, message: &Message) -> Role {
+        let name = (Sort::Message, message.name.as_str());
+        let roles = group.sites.iter().map(|site| {
+            self.models
+                .role(site, &message.engine, name, (&self.via, self.asking()))
+        });
+        join_all(roles)
+            .await
+            .into_iter()
+            .fold(Role::default(), Role::or)
+    }
+
+    async fn waiting(
+        &self,
+        site: &Arc<Site>,
+        message: &Message,
+    ) -> Result<Vec<Candidate>, Problem> {
+        let read = |status, body: &[u8]| message.candidates(status, body);
+        self.told(site, message, &message.question(), read).await
+    }
+
+    /// Only who fits by type and value as well.
+    async fn narrowed(
+        &self,
+        group: &Group,
+        message: &Message,
+        waiting: Vec<Vec<Candidate>>,
+    ) -> Result<Vec<Vec<Candidate>>, Problem> {
+        let mut narrowed = Vec::with_capacity(waiting.len());
+        for (site, mut candidates) in group.sites.iter().zip(waiting) {
+            for key in message.keys.iter().filter(|key| key.is_doubtful()) {
+                if candidates.is_empty() {
+                    break;
+                }
+                let question = key.question(&message.engine, &candidates);
+                let read = |status, body: &[u8]| key.fitting(candidates.clone(), status, body);
+                match self.told(site, message, &question, read).await? {
+                    Fits::These(fitting) => candidates = fitting,
+                    Fits::Unclear => return Err(unclear(site, message, &key.name)),
+                }
+            }
+            narrowed.push(candidates);
+        }
+        Ok(narrowed)
+    }
+
+    /// What one site says to a question about a message.
+    async fn told<T>(
+        &self,
+        site: &Arc<Site>,
+        message: &Message,
+        question: &Ask,
+        read: impl FnOnce(StatusCode, &[u8]) -> Option<T>,
+    ) -> Result<T, Problem> {
+        let target = target(site).map_err(|problem| silent(site, message, problem))?;
+        let (status, body) = ask::ask(&target, question, &self.via, self.asking())
+            .await
+            .map_err(|problem| silent(site, message, problem))?;
+        read(status, &body).ok_or_else(|| {
+            let detail = format!("it answers {status}");
+            silent(site, message, Problem::new(Reason::SiteUnreachable, detail))
+        })
+    }
+
+    /// Times of the router's own questions.
+    pub(super) fn asking(&self) -> Times {
+        let settings = self.settings.load();
+        Times {
+            head: settings.gather.within,
+            ..settings.times
+        }
+    }
+}
+
+pub(super) fn target(site: &Arc<Site>) -> Result<Target, Problem> {
+    Target::of(site, RouteSource::Default, Generation::default())
+}
+
+/// A site is silent whose answer matters. Nothing of the message has been sent.
+fn silent(site: &Site, message: &Message, why: Problem) -> Problem {
+    let is_state = matches!(
+        why.reason,
+        Reason::SiteParked | Reason::SiteSwitching | Reason::SiteQuarantined
+    );
+    let reason = if is_state {
+        why.reason
+    } else {
+        Reason::SiteUnreachable
+    };
+    let detail = format!(
+        "the message \"{}\" was not sent: site {} cannot be asked who waits for it; {}",
+        message.name, site.id, why.detail
+    );
+    Problem::new(reason, detail)
+        .at(site.id)
+        .retry_after(std::time::Duration::from_secs(2))
+        .proxy_error("destination_unavailable")
+}
+
+fn unclear(site: &Site, message: &Message, key: &str) -> Problem {
+    let detail = format!(
+        "the message \"{}\" was not sent: whether the correlation key {key} fits at site {} cannot be told from outside of the engine (an object, a date or more than {} executions); name processInstanceId",
+        message.name,
+        site.id,
+        message::CANDIDATES_MAX
+    );
+    Problem::new(Reason::NotImplemented, detail).at(site.id)
+}
+
+pub(super) fn starts_and_waits(group: &Group, message: &Message, sites: &[usize]) -> Problem {
+    let names: Vec<&str> = sites
+        .iter()
+        .map(|site| group.sites[*site].id.name())
+        .collect();
+    let detail = format!(
+        "the message \"{}\" for all was not sent: it may start something and is waited for at the sites {}, and delivering it to each would start at each; that is not built",
+        message.name,
+        names.join(", ")
+    );
+    Problem::new(Reason::NotImplemented, detail)
+}
+
+/// The answer that the client asked for, whatever the router asked for.
+fn as_asked(message: &Message, answer: Response<Body>) -> Response<Body> {
+    if message.results == Results::Wanted || !answer.status().is_success() {
+        return answer;
+    }
+    let (mut head, _) = answer.into_parts();
+    head.status = StatusCode::NO_CONTENT;
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.remove(CONTENT_TYPE);
+    Response::from_parts(head, Body::Empty)
+}
+
+fn ambiguous(message: &Message, count: usize) -> Response<Body> {
+    let mut answer = gather::answer(message.ambiguous(count).to_string().into(), &[]);
+    *answer.status_mut() = StatusCode::BAD_REQUEST;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// The lists of all sites, or the first answer where there are no lists.
+fn together(outcome: several::Outcome) -> Result<Response<Body>, Problem> {
+    match outcome {
+        several::Outcome::Some(problem) => Err(*problem),
+        several::Outcome::Nothing(head, body) => Ok(several::passed(head, body)),
+        several::Outcome::All(answers) => {
+            let lists: Vec<Bytes> = answers.iter().map(|(_, body)| body.clone()).collect();
+            let Some((head, body)) = answers.into_iter().next() else {
+                return Err(Problem::new(Reason::NoSiteAvailable, "there is no site"));
+            };
+            let body = if body.is_empty() {
+                body
+            } else {
+                crate::dialect::merge::concat(&lists).map_err(|_| {
+                    Problem::new(Reason::UpstreamBroke, "a site's answer is no list").maybe_sent()
+                })?
+            };
+            Ok(several::passed(head, body))
+        }
+    }
+}

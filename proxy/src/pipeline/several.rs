@@ -1,0 +1,163 @@
+//! A write in parts: each of several sites gets its own request, side by side, and is heard.
+//!
+//! Owns the sending, the learning, and what the client is told when only some of it was done. Runs as a task of its own,
+//! so that a client that leaves cannot leave it half done. Must not choose sites or cut the request.
+
+use super::Pipeline;
+use super::every::{Whole, whole};
+use crate::context::Context;
+use crate::dialect::{self, Operation};
+use crate::forward::body::Body;
+use crate::forward::send::{self, Outgoing};
+use crate::problem::{Problem, Reason, Sent};
+use crate::resolve::Target;
+use bytes::Bytes;
+use homing_mapping_store::{Engine, Source};
+use http::header::CONTENT_LENGTH;
+use http::response::Parts;
+use http::{Response, StatusCode};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// One site's part.
+pub(super) struct Part {
+    pub(super) target: Target,
+    pub(super) outgoing: Outgoing,
+}
+
+/// What became of one site's part.
+pub(super) struct Done {
+    pub(super) target: Target,
+    pub(super) whole: Whole,
+}
+
+/// What became of the whole.
+pub(super) enum Outcome {
+    /// Every site did its part, or had nothing to do.
+    All(Vec<(Parts, Bytes)>),
+    /// Nobody did anything: this site says why.
+    Nothing(Parts, Bytes),
+    /// Some did, or may have.
+    Some(Box<Problem>),
+}
+
+impl Pipeline {
+    /// Sends every part.
+    pub(super) async fn several(
+        self: &Arc<Self>,
+        context: &mut Context,
+        (operation, engine): (&Arc<Operation>, &Engine),
+        parts: Vec<Part>,
+    ) -> Result<Vec<Done>, Problem> {
+        if let Some(first) = parts.first() {
+            context.routed(&first.target);
+        }
+        let began = crate::clock::now();
+        let (pipeline, operation, engine) =
+            (Arc::clone(self), Arc::clone(operation), engine.clone());
+        let running = tokio::spawn(async move {
+            let sending = parts
+                .into_iter()
+                .map(|part| pipeline.part(&operation, &engine, part));
+            futures_util::future::join_all(sending).await
+        });
+        let done = running.await.map_err(|_| {
+            let detail = "the router failed while the request was running";
+            Problem::new(Reason::OutcomeUnknown, detail).maybe_sent()
+        });
+        context.site_time += crate::clock::now().duration_since(began);
+        done
+    }
+
+    async fn part(&self, operation: &Operation, engine: &Engine, part: Part) -> Done {
+        let times = self.settings.load().times;
+        let answered = match send::exchange(&part.target, part.outgoing, times).await {
+            Ok(answer) => whole(answer, &part.target).await,
+            Err(problem) => Err(problem),
+        };
+        if let Ok((head, body)) = &answered
+            && head.status.is_success()
+        {
+            let told = dialect::Answer {
+                engine,
+                status: head.status,
+                headers: &head.headers,
+                body,
+            };
+            let site = &part.target.site;
+            let facts = site.dialect.extract(operation, &told);
+            self.learner.passing(&facts, site.id, Source::Learned);
+        }
+        Done {
+            target: part.target,
+            whole: answered,
+        }
+    }
+}
+
+/// All, nothing or some. `idle`: whether an answer says that there was nothing to do at that site.
+pub(super) fn outcome(done: Vec<Done>, idle: impl Fn(StatusCode, &[u8]) -> bool) -> Outcome {
+    let mut good = Vec::new();
+    let mut idlers = Vec::new();
+    let mut bad = Vec::new();
+    let mut told = Vec::new();
+    for Done { target, whole } in done {
+        let site = target.site.id;
+        match whole {
+            Ok((head, body)) if head.status.is_success() => {
+                told.push(format!("site {site}: done"));
+                good.push((head, body));
+            }
+            Ok((head, body)) if idle(head.status, &body) => {
+                told.push(format!("site {site}: nothing to do"));
+                idlers.push((head, body));
+            }
+            Ok((head, body)) => {
+                told.push(format!("site {site}: {} {}", head.status, said(&body)));
+                bad.push(Ok((head, body)));
+            }
+            Err(problem) => {
+                told.push(format!("site {site}: {}", problem.detail));
+                bad.push(Err(problem));
+            }
+        }
+    }
+    if bad.is_empty() {
+        return match idlers.into_iter().next() {
+            Some((head, body)) if good.is_empty() => Outcome::Nothing(head, body),
+            Some(_) | None => Outcome::All(good),
+        };
+    }
+    let is_proven = |bad: &Whole| match bad {
+        Ok((head, _)) => head.status.is_client_error(),
+        Err(problem) => problem.not_sent == Sent::Never,
+    };
+    if good.is_empty() && bad.iter().all(is_proven) {
+        let refusing = bad.iter().position(Result::is_ok).unwrap_or_default();
+        return match bad.swap_remove(refusing) {
+            Ok((head, body)) => Outcome::Nothing(head, body),
+            Err(problem) => Outcome::Some(Box::new(problem)),
+        };
+    }
+    let detail = format!("not every site did its part; {}", told.join("; "));
+    Outcome::Some(Box::new(
+        Problem::new(Reason::OutcomeUnknown, detail).maybe_sent(),
+    ))
+}
+
+/// A site's answer as the client's.
+pub(super) fn passed(mut head: Parts, body: Bytes) -> Response<Body> {
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, Body::from(body))
+}
+
+/// What an engine's error says.
+fn said(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Trouble {
+        message: String,
+    }
+    serde_json::from_slice(body)
+        .map(|trouble: Trouble| trouble.message)
+        .unwrap_or_default()
+}
