@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod assignments;
 pub mod audit;
+pub mod barrier;
 pub mod call;
 pub mod error;
 pub mod explain;

@@ -8,6 +8,7 @@ pub mod import;
 pub mod reconcile;
 
 use super::State;
+use super::barrier::BarrierShape;
 use super::error::{Error, ProblemShape};
 use super::extract::{Key, Query};
 use super::paging::{self, Page};
@@ -41,6 +42,9 @@ pub struct MappingShape {
     pub created_at: String,
     /// When it was last changed.
     pub updated_at: String,
+    /// Only in the answer to a change that was to wait: who acts on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub barrier: Option<BarrierShape>,
 }
 
 /// One version of a mapping.
@@ -203,6 +207,7 @@ pub(super) fn shape(state: &State, mapping: &Mapping) -> MappingShape {
         source: mapping.source.as_str(),
         created_at: text::time(mapping.created_at),
         updated_at: text::time(mapping.updated_at),
+        barrier: None,
     }
 }
 

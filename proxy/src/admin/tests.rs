@@ -1,5 +1,6 @@
 //! The admin API as promises, on a real store in a folder of its own; sites that nobody serves are down.
 
+mod barrier;
 mod fate;
 
 use super::service;

@@ -100,6 +100,14 @@ pub(super) fn whole(bytes: Bytes) -> Body {
 }
 
 impl Remote {
+    /// The same router, asked with enough patience for an answer that comes after so many seconds.
+    pub(super) fn patient(&self, seconds: u64) -> Remote {
+        Remote {
+            timeout: self.timeout.max(seconds.saturating_add(5)),
+            ..self.clone()
+        }
+    }
+
     /// Makes the call; an answer that refuses is printed and becomes an exit code.
     pub(super) fn call(&self, call: Call) -> Result<Reply, Exit> {
         let reply = self.ask(call)?;

@@ -55,6 +55,8 @@ enum Verb {
         #[arg(long)]
         generation: Option<u64>,
         #[command(flatten)]
+        barrier: Barrier,
+        #[command(flatten)]
         change: Change,
     },
     /// Remove a key's row.
@@ -62,6 +64,8 @@ enum Verb {
         key: String,
         #[arg(long)]
         generation: Option<u64>,
+        #[command(flatten)]
+        barrier: Barrier,
         #[command(flatten)]
         change: Change,
     },
@@ -81,6 +85,57 @@ enum Verb {
         #[command(flatten)]
         change: Change,
     },
+}
+
+/// Whether the verb waits for the other routers.
+#[derive(clap::Args)]
+struct Barrier {
+    /// Wait until every live router acts on the change, for so many seconds at most; 5 if some have not said so.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10",
+        value_parser = clap::value_parser!(u64).range(1..=60))]
+    wait: Option<u64>,
+}
+
+impl Barrier {
+    fn query(&self, change: &Change) -> String {
+        let dry = change.query();
+        match self.wait {
+            None => dry.to_owned(),
+            Some(seconds) => {
+                let first = if dry.is_empty() { "?" } else { "&" };
+                format!("{dry}{first}wait_ms={}", seconds * 1000)
+            }
+        }
+    }
+
+    /// Says who does not act on the change yet.
+    fn tell(&self, remote: &Remote, answer: &Value) -> Result<(), Exit> {
+        let barrier = &answer["barrier"];
+        if barrier.is_null() {
+            return Ok(());
+        }
+        let names = |member: &str| {
+            let names = barrier[member].as_array().into_iter().flatten();
+            let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+            names.join(", ")
+        };
+        if !remote.json {
+            let lapsed = names("lapsed");
+            if !lapsed.is_empty() {
+                output::say(&format!("the lease of {lapsed} has run out"));
+            }
+        }
+        if barrier["reached"] == true {
+            return Ok(());
+        }
+        let waiting = names("waiting_for");
+        Err(output::complain(
+            Exit::Partly,
+            &format!(
+                "it is changed, but these routers have not said that they act on it: {waiting}"
+            ),
+        ))
+    }
 }
 
 impl Map {
@@ -109,13 +164,15 @@ impl Map {
                 key,
                 site,
                 generation,
+                barrier,
                 change,
-            } => self.set(key, site, *generation, change),
+            } => self.set((key, site), *generation, barrier, change),
             Verb::Unset {
                 key,
                 generation,
+                barrier,
                 change,
-            } => self.unset(key, *generation, change),
+            } => self.unset(key, *generation, barrier, change),
             Verb::Import { file, change } => self.import(file, change),
             Verb::Export => self.export(),
             Verb::Reconcile { site, change } => self.reconcile(site.as_deref(), change),
@@ -180,38 +237,46 @@ impl Map {
 
     fn set(
         &self,
-        key: &str,
-        site: &str,
+        (key, site): (&str, &str),
         generation: Option<u64>,
+        barrier: &Barrier,
         change: &Change,
     ) -> Result<(), Exit> {
         let present = self.present(key, generation)?;
         change.confirm(&format!("set the home of {key} to site {site}"))?;
-        let target = format!("{}{}", path(key), change.query());
+        let target = format!("{}{}", path(key), barrier.query(change));
         let call = Call::with(Method::PUT, target, &json!({ "home": site }));
-        let reply = self.remote.call(change.apply(expecting(call, present))?)?;
+        let remote = self.remote.patient(barrier.wait.unwrap_or(0));
+        let reply = remote.call(change.apply(expecting(call, present))?)?;
         if self.remote.json {
             output::machine("mapping", &reply.json);
         } else {
             output::say(&format!("{key} lives at {site}{}", change.suffix()));
         }
-        Ok(())
+        barrier.tell(&remote, &reply.json)
     }
 
-    fn unset(&self, key: &str, generation: Option<u64>, change: &Change) -> Result<(), Exit> {
+    fn unset(
+        &self,
+        key: &str,
+        generation: Option<u64>,
+        barrier: &Barrier,
+        change: &Change,
+    ) -> Result<(), Exit> {
         let present = self.present(key, generation)?;
         change.confirm(&format!("remove the row of {key}"))?;
         let call = Call {
             method: Method::DELETE,
-            ..Call::get(format!("{}{}", path(key), change.query()))
+            ..Call::get(format!("{}{}", path(key), barrier.query(change)))
         };
-        let reply = self.remote.call(change.apply(expecting(call, present))?)?;
+        let remote = self.remote.patient(barrier.wait.unwrap_or(0));
+        let reply = remote.call(change.apply(expecting(call, present))?)?;
         if self.remote.json {
             output::machine("mapping-unset", &reply.json);
         } else {
             output::say(&format!("{key} has no row any more{}", change.suffix()));
         }
-        Ok(())
+        barrier.tell(&remote, &reply.json)
     }
 
     /// The ETag that the change must find; `None`: there is no row.

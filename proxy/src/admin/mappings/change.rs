@@ -5,9 +5,10 @@
 
 use super::{MappingShape, shape, stored};
 use crate::admin::State;
+use crate::admin::barrier::{self, BarrierShape, How};
 use crate::admin::call::{Call, Precondition};
 use crate::admin::error::{Error, ProblemShape};
-use crate::admin::extract::{DryRun, Json, Key, Query};
+use crate::admin::extract::{Json, Key, Query};
 use crate::admin::proof::{self, Proof};
 use crate::admin::text;
 use crate::resolve::route::has_rows;
@@ -16,7 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use homing_mapping_store::store::MappingChange;
 use homing_mapping_store::{Generation, Mapping, RoutingKey, Source, State as MappingState};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -29,20 +30,31 @@ pub struct HomeChange {
     pub home: String,
 }
 
+/// What was removed, and who acts on it.
+#[derive(Serialize, ToSchema)]
+pub struct Removed {
+    /// The key.
+    pub key: String,
+    /// Who acts on the removal.
+    pub barrier: BarrierShape,
+}
+
 /// Sets the home of a key by compare-and-set: `If-Match: "GENERATION"` for a row that exists, `If-None-Match: *` for a
-/// new one. A held key can only be set where a probe finds it.
+/// new one. A held key can only be set where a probe finds it. With `wait_ms` the answer comes when every live router acts
+/// on the change, or when that time is over; its `barrier` names who does not. The change is made in any case.
 #[utoipa::path(put, path = "/v1/mappings/{key}", tag = "mappings", request_body = HomeChange,
-    params(("key" = String, Path), DryRun, ("Homing-Reason" = String, Header), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
+    params(("key" = String, Path), How, ("Homing-Reason" = String, Header), ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header)),
     responses((status = 200, body = MappingShape), (status = 201, body = MappingShape), (status = 409, body = ProblemShape),
         (status = 412, body = ProblemShape), (status = 428, body = ProblemShape)))]
 pub(in crate::admin) async fn put(
     Shared(state): Shared<Arc<State>>,
     Key(key): Key,
-    Query(dry): Query<DryRun>,
+    Query(how): Query<How>,
     call: Call,
     Json(change): Json<HomeChange>,
 ) -> Result<Response, Error> {
     call.needs_reason()?;
+    let wait = how.wait()?;
     if !has_rows(key.kind) {
         return Err(Error::bad(format!(
             "keys of the kind {} have no mapping of their own; they follow the instance that they belong to",
@@ -69,7 +81,7 @@ pub(in crate::admin) async fn put(
         "after": { "home": site.id.name(), "state": to.as_str() },
         "proof": proof.as_str(),
     });
-    if dry.dry_run {
+    if how.dry_run {
         return Ok(planned(&key, &detail));
     }
     let set = MappingChange {
@@ -90,21 +102,28 @@ pub(in crate::admin) async fn put(
         Some(_) => StatusCode::OK,
         None => StatusCode::CREATED,
     };
-    let answer = axum::Json(shape(&state, &mapping));
-    Ok((status, text::etag(mapping.generation), answer).into_response())
+    let mut answer = shape(&state, &mapping);
+    if let Some(within) = wait {
+        let generation = Some(mapping.generation);
+        answer.barrier = Some(barrier::wait(&state, &key, generation, within).await?);
+    }
+    let tag = text::etag(mapping.generation);
+    Ok((status, tag, axum::Json(answer)).into_response())
 }
 
 /// Removes a mapping by compare-and-set. The key is not forgotten by the site: a request for a held key finds it again.
+/// With `wait_ms` the answer is 200 and has a `barrier`, as for `PUT`.
 #[utoipa::path(delete, path = "/v1/mappings/{key}", tag = "mappings",
-    params(("key" = String, Path), DryRun, ("Homing-Reason" = String, Header), ("If-Match" = String, Header)),
-    responses((status = 204), (status = 404, body = ProblemShape), (status = 412, body = ProblemShape), (status = 428, body = ProblemShape)))]
+    params(("key" = String, Path), How, ("Homing-Reason" = String, Header), ("If-Match" = String, Header)),
+    responses((status = 204), (status = 200, body = Removed), (status = 404, body = ProblemShape), (status = 412, body = ProblemShape), (status = 428, body = ProblemShape)))]
 pub(in crate::admin) async fn delete(
     Shared(state): Shared<Arc<State>>,
     Key(key): Key,
-    Query(dry): Query<DryRun>,
+    Query(how): Query<How>,
     call: Call,
 ) -> Result<Response, Error> {
     call.needs_reason()?;
+    let wait = how.wait()?;
     let before = stored(&state, &key)
         .await?
         .ok_or_else(|| Error::absent(format!("the store has no mapping of {key}")))?;
@@ -113,7 +132,7 @@ pub(in crate::admin) async fn delete(
     }
     let expected = expected(&call, &key, Some(&before))?;
     let detail = json!({ "before": summary(Some(&before)), "after": null });
-    if dry.dry_run {
+    if how.dry_run {
         return Ok(planned(&key, &detail));
     }
     let change = MappingChange {
@@ -127,7 +146,12 @@ pub(in crate::admin) async fn delete(
     let known = &state.pipeline.resolver.known;
     known.table.remove(&key);
     known.settle(&key);
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let Some(within) = wait else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let barrier = barrier::wait(&state, &key, None, within).await?;
+    let key = key.to_string();
+    Ok(axum::Json(Removed { key, barrier }).into_response())
 }
 
 fn expected(
