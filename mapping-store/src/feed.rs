@@ -14,10 +14,15 @@ use tokio::time::Instant;
 
 /// Rows in one page of the first load.
 const PAGE: usize = 20_000;
+/// Losses in one page of the first load.
+const LOSSES: usize = 5_000;
 /// Changes taken at once.
 const CHANGES: usize = 5_000;
 /// Waits after failures, growing from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What hears that a key's thing is gone by an operation, or there again.
+pub type HearsOfLoss = dyn Fn(&crate::RoutingKey, Option<uuid::Uuid>) + Send + Sync;
 
 /// Who hears of changes that are not mappings.
 pub struct Hooks {
@@ -27,6 +32,8 @@ pub struct Hooks {
     pub sites: Box<dyn Fn() + Send + Sync>,
     /// A site's engine makes ids with this suffix.
     pub suffix: Box<dyn Fn(&str) + Send + Sync>,
+    /// A key's thing is gone by this operation, or there again.
+    pub lost: Box<HearsOfLoss>,
     /// A mapping was removed, or set by an operator.
     pub settled: Box<dyn Fn(&crate::RoutingKey) + Send + Sync>,
 }
@@ -115,11 +122,26 @@ impl Feed {
                 None => break,
             }
         }
+        self.load_losses(hooks).await?;
         self.applied.store(from.0, Ordering::Release);
         self.loaded.store(true, Ordering::Release);
         (hooks.pins)();
         (hooks.sites)();
         Ok(())
+    }
+
+    async fn load_losses(&self, hooks: &Hooks) -> Result<(), Error> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.losses(after.as_deref(), LOSSES).await?;
+            for loss in &page.items {
+                (hooks.lost)(&loss.key, Some(loss.operation));
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// `Ok`: the sequence does not continue, everything has to be loaded again.
@@ -165,6 +187,7 @@ impl Feed {
             }
             Changed::Pin { .. } => (hooks.pins)(),
             Changed::Site { .. } | Changed::Assignment { .. } => (hooks.sites)(),
+            Changed::Loss { key, operation } => (hooks.lost)(key, *operation),
             Changed::Suffix { suffix } => (hooks.suffix)(suffix),
         }
     }

@@ -12,6 +12,7 @@ pub mod deployment;
 pub mod feed;
 pub mod journal;
 pub mod key;
+pub mod loss;
 pub mod mapping;
 mod open;
 pub mod operation;

@@ -79,6 +79,7 @@ fn migrations() -> Migrator {
     let second = include_str!("sql/migrations/0002_switch.sql").into_sql_str();
     let third = include_str!("sql/migrations/0003_quarantine.sql").into_sql_str();
     let fourth = include_str!("sql/migrations/0004_deployments.sql").into_sql_str();
+    let fifth = include_str!("sql/migrations/0005_losses.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -93,6 +94,7 @@ fn migrations() -> Migrator {
         migration(2, "switch", second),
         migration(3, "quarantine", third),
         migration(4, "deployments", fourth),
+        migration(5, "losses", fifth),
     ])
 }
 

@@ -10,6 +10,7 @@ mod deployments;
 mod intents;
 pub(crate) mod key;
 mod leases;
+mod losses;
 mod mappings;
 mod names;
 mod observations;
@@ -37,6 +38,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
+use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Timestamp};
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
@@ -115,6 +117,37 @@ impl Store for Sql {
 
     async fn newest(&self, home: SiteId) -> Result<Option<Timestamp>, Error> {
         self.newest_mapping(home).await
+    }
+
+    async fn mark_lost(
+        &self,
+        site: SiteId,
+        operation: uuid::Uuid,
+        keys: &[RoutingKey],
+        audit: &AuditEntry,
+    ) -> Result<u64, Error> {
+        self.mark_losses(site, operation, keys, audit).await
+    }
+
+    async fn found_again(&self, keys: &[RoutingKey], audit: &AuditEntry) -> Result<u64, Error> {
+        self.end_losses(keys, audit).await
+    }
+
+    async fn loss(&self, key: &RoutingKey) -> Result<Option<Loss>, Error> {
+        self.loss_of(key).await
+    }
+
+    async fn losses(&self, after: Option<&str>, limit: usize) -> Result<Page<Loss>, Error> {
+        self.page_of_losses(after, limit).await
+    }
+
+    async fn raise(
+        &self,
+        site: SiteId,
+        expected: Generation,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error> {
+        self.raise_generation(site, expected, audit).await
     }
 
     async fn changes(&self, since: Seq, limit: usize) -> Result<Changes, Error> {

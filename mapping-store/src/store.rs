@@ -7,6 +7,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
+use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Source, State, Timestamp};
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
@@ -167,6 +168,11 @@ pub enum Changed {
     Suffix {
         suffix: String,
     },
+    /// A key's thing is gone, by this operation; without one: it is there again.
+    Loss {
+        key: RoutingKey,
+        operation: Option<uuid::Uuid>,
+    },
 }
 
 /// A page of changes. `last` is the position to continue from; `head` the newest position in the store.
@@ -268,6 +274,21 @@ pub trait Store: Send + Sync + 'static {
     /// When the newest row of a site was first written.
     async fn newest(&self, home: SiteId) -> Result<Option<Timestamp>, Error>;
 
+    // -- losses: keys whose row stays although their thing is gone
+    /// Marks those whose row names this site; answers how many are news.
+    async fn mark_lost(
+        &self,
+        site: SiteId,
+        operation: uuid::Uuid,
+        keys: &[RoutingKey],
+        audit: &AuditEntry,
+    ) -> Result<u64, Error>;
+    /// Their things are there; answers how many were lost.
+    async fn found_again(&self, keys: &[RoutingKey], audit: &AuditEntry) -> Result<u64, Error>;
+    async fn loss(&self, key: &RoutingKey) -> Result<Option<Loss>, Error>;
+    /// In the order of keys' texts.
+    async fn losses(&self, after: Option<&str>, limit: usize) -> Result<Page<Loss>, Error>;
+
     // -- change sequence
     async fn changes(&self, since: Seq, limit: usize) -> Result<Changes, Error>;
     async fn head(&self) -> Result<Seq, Error>;
@@ -343,6 +364,15 @@ pub trait Store: Send + Sync + 'static {
         site: SiteId,
         expected: Generation,
         evidence: Option<&str>,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error>;
+
+    /// The same installation serves, at a further generation: whatever knows the one before is superseded. Refused while
+    /// a switch is under way.
+    async fn raise(
+        &self,
+        site: SiteId,
+        expected: Generation,
         audit: &AuditEntry,
     ) -> Result<Assignment, Error>;
 

@@ -268,6 +268,7 @@ impl Router {
             tokio::spawn(async move { read_suffixes(&store, &known).await });
         };
         let known = Arc::clone(&self.pipeline.resolver.known);
+        let losses = Arc::clone(&known);
         feed::Hooks {
             pins: Box::new(pins),
             sites: Box::new(move || {
@@ -276,6 +277,7 @@ impl Router {
             }),
             suffix: Box::new(suffix),
             settled: Box::new(move |key| known.settle(key)),
+            lost: Box::new(move |key, operation| losses.set_loss(key, operation)),
         }
     }
 

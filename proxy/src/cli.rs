@@ -19,6 +19,7 @@ mod output;
 mod pin;
 mod rehome;
 mod release;
+mod restored;
 mod serve;
 mod site;
 

@@ -6,6 +6,7 @@
 pub mod choice;
 pub mod known;
 pub mod locate;
+mod lost;
 pub mod models;
 pub mod place;
 pub mod route;

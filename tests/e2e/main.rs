@@ -26,6 +26,7 @@ mod registry;
 mod rehome;
 mod reload;
 mod restart;
+mod restored;
 mod site_down;
 mod stickiness;
 mod store_away;

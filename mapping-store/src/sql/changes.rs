@@ -182,6 +182,7 @@ fn changed(
         what if what == What::Site as i64 => Changed::Site { site: site()? },
         what if what == What::Assignment as i64 => Changed::Assignment { site: site()? },
         what if what == What::Suffix as i64 => Changed::Suffix { suffix: name()? },
+        what if what == What::Loss as i64 => super::losses::changed(&name()?)?,
         other => {
             return Err(Error::Schema(format!(
                 "change {} is of the unknown kind {other}",

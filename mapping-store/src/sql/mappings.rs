@@ -3,6 +3,7 @@
 //! Owns the versions of a row. Must not insert in bulk (`ship.rs`).
 
 use super::Sql;
+use super::losses;
 use super::names::{Known, Wanted, generation, source, source_number, state, state_number};
 use super::session::{Row, StoredMapping, args, stored};
 use super::write::{What, Write};
@@ -295,6 +296,7 @@ async fn change_in(
             to
         }
     };
+    losses::forget(write, &change.key).await?;
     write.audit(&change.audit).await?;
     Ok(Some(to))
 }

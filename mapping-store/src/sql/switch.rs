@@ -118,6 +118,18 @@ impl Sql {
         write.end(result).await
     }
 
+    pub(super) async fn raise_generation(
+        &self,
+        site: SiteId,
+        expected: Generation,
+        audit: &AuditEntry,
+    ) -> Result<Assignment, Error> {
+        let number = self.site_number(site).await?;
+        let mut write = self.write("raise a site's generation").await?;
+        let result = raise(&mut write, site, number, expected, audit).await;
+        write.end(result).await
+    }
+
     pub(super) async fn undo_switch(
         &self,
         site: SiteId,
@@ -130,6 +142,36 @@ impl Sql {
         let result = abort(&mut write, site, number, expected, evidence, audit).await;
         write.end(result).await
     }
+}
+
+/// The same installation, at a further generation.
+async fn raise(
+    write: &mut Write,
+    site: SiteId,
+    number: i64,
+    expected: Generation,
+    audit: &AuditEntry,
+) -> Result<Assignment, Error> {
+    let before = expect(write, site, number, expected).await?;
+    if let Some(pending) = &before.pending {
+        return Err(Error::Busy(format!(
+            "site {site} is switching to {}",
+            pending.installation
+        )));
+    }
+    let since = write.session.now().await?;
+    let next = write.next_generation(Some(before.generation));
+    let sql =
+        "UPDATE assignments SET generation = $1, since = $2 WHERE site = $3 AND generation = $4";
+    write
+        .session
+        .run(sql, args![next, since, number, expected])
+        .await?;
+    let serving = &before.installation;
+    keep_assignment(write, number, next, serving, since, Some(audit)).await?;
+    write.event_of_name(What::Assignment, site.name()).await?;
+    write.audit(audit).await?;
+    held(write, site, number).await
 }
 
 async fn begin(

@@ -19,6 +19,7 @@ pub(super) enum What {
     Site = 3,
     Assignment = 4,
     Suffix = 5,
+    Loss = 6,
 }
 
 pub(super) struct Write {

@@ -10,6 +10,7 @@ mod audit;
 mod deployments;
 mod faults;
 mod leases;
+mod losses;
 mod mappings;
 mod operations;
 mod quarantine;

@@ -65,6 +65,7 @@ async fn a_tailer_never_skips_while_writers_race_and_give_up(fresh: Fresh) {
                     panic!("{changed:?}")
                 }
                 Changed::Mapping { mapping: None, .. } => panic!("nothing was removed"),
+                Changed::Loss { .. } => panic!("nothing was lost"),
             }
         }
         assert_eq!(page.last, at);
@@ -153,6 +154,7 @@ async fn every_kind_of_change_is_in_the_sequence(fresh: Fresh) {
             Changed::Site { .. } => "site",
             Changed::Assignment { .. } => "assignment",
             Changed::Suffix { .. } => "suffix",
+            Changed::Loss { .. } => "loss",
         })
         .collect();
     assert_eq!(kinds, ["assignment", "site", "mapping", "pin", "suffix"]);

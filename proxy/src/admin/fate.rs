@@ -110,11 +110,23 @@ pub(super) async fn key(
         None => found(&state, &key).await?,
     };
     let outlook = outlook(&state, home, event).await?.0;
+    if let Some(loss) = state.store.loss(&key).await? {
+        return Ok(Json(shape(&key, home, event, lost(loss.operation))));
+    }
     let thing = Thing {
         placed: is_placed(&key, row.as_ref()),
         created_at: row.as_ref().map(|row| row.created_at),
     };
     Ok(Json(shape(&key, home, event, outlook.fate(thing))))
+}
+
+/// What happened already is no question any more.
+fn lost(operation: uuid::Uuid) -> Verdict {
+    Verdict {
+        fate: Fate::Lost,
+        why: format!("what its site was restored from does not have it (operation {operation})"),
+        lost_writes_ms: None,
+    }
 }
 
 fn shape(key: &RoutingKey, home: SiteId, event: Event, verdict: Verdict) -> FateShape {
@@ -190,8 +202,15 @@ pub(super) async fn site(
 async fn counts(state: &State, site: &Site, outlook: &Outlook) -> Result<Vec<CountShape>, Error> {
     let mut counts: Vec<CountShape> = Vec::new();
     for (kind, _) in state.pipeline.resolver.known.table.counts() {
+        let mut told: Vec<(Fate, u64)> = Vec::new();
         for (thing, count) in portions(state, site, kind, outlook).await? {
-            let fate = outlook.fate(thing).fate;
+            told.push((outlook.fate(thing).fate, count));
+        }
+        told.push((
+            Fate::Lost,
+            state.pipeline.resolver.known.lost_at(site.id, kind),
+        ));
+        for (fate, count) in told {
             let same = |one: &&mut CountShape| one.kind == kind.name() && one.fate == fate;
             match counts.iter_mut().find(same) {
                 Some(one) => one.count += count,
@@ -238,7 +257,8 @@ async fn portions(
         }
         Some(_) | None => 0,
     };
-    let held = total.saturating_sub(placed);
+    let lost = state.pipeline.resolver.known.lost_at(site.id, kind);
+    let held = total.saturating_sub(placed).saturating_sub(lost);
     let late = late.min(held);
     let thing = |placed, created_at| Thing { placed, created_at };
     let after = outlook.at_risk_after;
@@ -251,7 +271,10 @@ async fn portions(
 }
 
 /// What becomes of a row.
-pub(super) fn of_row(row: &Mapping, event: Event, outlook: &Outlook) -> FateShape {
+pub(super) fn of_row(state: &State, row: &Mapping, event: Event, outlook: &Outlook) -> FateShape {
+    if let Some(operation) = state.pipeline.resolver.known.loss(&row.key) {
+        return shape(&row.key, row.home, event, lost(operation));
+    }
     let thing = Thing {
         placed: is_placed(&row.key, Some(row)),
         created_at: Some(row.created_at),

@@ -50,6 +50,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(sites::state::put))
         .routes(routes!(sites::release::look))
         .routes(routes!(sites::release::release))
+        .routes(routes!(sites::restored::restored))
         .routes(routes!(fate::site))
         .routes(routes!(fate::list::list))
         .routes(routes!(fate::key))
@@ -141,6 +142,7 @@ mod tests {
                 "/v1/sites/{site}/fate/list",
                 "/v1/sites/{site}/quarantine",
                 "/v1/sites/{site}/release",
+                "/v1/sites/{site}/restored",
                 "/v1/sites/{site}/state",
             ]
         );

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod fate;
+mod restored;
 
 use super::service;
 use crate::app::Router;

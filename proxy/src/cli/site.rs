@@ -1,4 +1,4 @@
-//! `homing site`: list, show, ready, drain, maintenance, quarantine, compare, release.
+//! `homing site`: list, show, ready, drain, maintenance, quarantine, compare, restored, release.
 //!
 //! Owns nothing but the words; the admin API does the work.
 
@@ -7,6 +7,7 @@ use super::change::Change;
 use super::client::{Call, Remote, segment};
 use super::output;
 use super::release::{self, Which};
+use super::restored;
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
@@ -68,6 +69,8 @@ enum Verb {
     },
     /// What of it is in quarantine, compared now: identity, generation, due jobs, deployments, the table's drift.
     Compare { site: String },
+    /// Its database is a backup's copy now: into quarantine, and what the copy lacks is marked as lost.
+    Restored(restored::Which),
     /// End a quarantine, if nothing that is compared is wrong.
     Release(Which),
 }
@@ -104,6 +107,9 @@ impl Site {
             } => self.state(site, ("quarantined", overrides), change),
             Verb::Compare { site } => {
                 return release::compare(&self.remote, site).unwrap_or_else(|exit| exit);
+            }
+            Verb::Restored(which) => {
+                return restored::restored(&self.remote, which).unwrap_or_else(|exit| exit);
             }
             Verb::Release(which) => {
                 return release::release(&self.remote, which).unwrap_or_else(|exit| exit);

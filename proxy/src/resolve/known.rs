@@ -8,10 +8,11 @@ use dashmap::DashMap;
 use homing_mapping_store::cache::Cache;
 use homing_mapping_store::store::Pin;
 use homing_mapping_store::table::Table;
-use homing_mapping_store::{Generation, Id, RoutingKey, SiteId};
+use homing_mapping_store::{Generation, Id, Kind, RoutingKey, SiteId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use uuid::Uuid;
 
 /// Everything known in memory.
 pub struct Known {
@@ -26,6 +27,10 @@ pub struct Known {
     /// How many conflicts there are: every request asks, and looking into the map locks each of its shards.
     in_conflict: AtomicUsize,
     suffixes: DashMap<Suffix, Vec<SiteId>, ahash::RandomState>,
+    /// Keys whose thing is gone, with the operation that lost it.
+    losses: DashMap<RoutingKey, Uuid>,
+    /// How many there are: every request asks.
+    lost: AtomicUsize,
 }
 
 /// The last eight bytes of a time-based UUID: clock sequence and node, constant for the life of one engine process.
@@ -53,6 +58,8 @@ impl Known {
             conflicts: DashMap::new(),
             in_conflict: AtomicUsize::new(0),
             suffixes: DashMap::default(),
+            losses: DashMap::new(),
+            lost: AtomicUsize::new(0),
         }
     }
 
@@ -108,6 +115,38 @@ impl Known {
     pub fn settle(&self, key: &RoutingKey) {
         if self.conflicts.remove(key).is_some() {
             self.in_conflict.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// The operation that lost a key's thing, if one did.
+    pub fn loss(&self, key: &RoutingKey) -> Option<Uuid> {
+        if self.lost.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.losses.get(key).map(|operation| *operation)
+    }
+
+    /// How many keys of one kind of a site are lost.
+    pub fn lost_at(&self, site: SiteId, kind: Kind) -> u64 {
+        let there = |key: &RoutingKey| {
+            key.kind == kind && self.table.get(key).is_some_and(|entry| entry.home == site)
+        };
+        self.losses.iter().filter(|loss| there(loss.key())).count() as u64
+    }
+
+    /// A key's thing is gone by this operation; without one: it is there.
+    pub fn set_loss(&self, key: &RoutingKey, operation: Option<Uuid>) {
+        match operation {
+            Some(operation) => {
+                if self.losses.insert(key.clone(), operation).is_none() {
+                    self.lost.fetch_add(1, Ordering::Release);
+                }
+            }
+            None => {
+                if self.losses.remove(key).is_some() {
+                    self.lost.fetch_sub(1, Ordering::Release);
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use super::choice::{BusinessKey, Placement, candidate, question, refused};
 use super::known::{Home, Known};
 use super::locate::{Located, Locator};
+use super::lost;
 use super::place::{self, Candidate, Near, Open, Refused};
 use super::target::{RouteSource, Target};
 use crate::classify::{Any, Class, Create, Gather, Keyed, Unknown};
@@ -146,6 +147,9 @@ impl Resolver {
         let key = &keyed.key;
         if let Some(sites) = self.known.conflict(key) {
             return Err(conflict(key, &sites));
+        }
+        if let Some(operation) = self.known.loss(key) {
+            return Err(lost::lost(key, operation, self.known.home(key)));
         }
         if let Some(home) = self.known.home(key) {
             return self.at(topology, key, home);

@@ -178,6 +178,7 @@ fn content(round: u128) -> Vec<Change> {
     let first = Generation::first(u16::from(round > 1));
     let moved = key(round * 100);
     let pinned = moved.clone();
+    let (lost, found) = ([moved.clone()], [moved.clone()]);
     vec![
         change("ship", move |store| {
             Box::pin(async move { store.ship(&shipment(round)).await.map(drop) })
@@ -195,6 +196,19 @@ fn content(round: u128) -> Vec<Change> {
                 audit: audit(),
             };
             Box::pin(async move { store.change(&change).await.map(drop) })
+        }),
+        change("mark what is lost", move |store| {
+            let keys = lost.clone();
+            let operation = uuid::Uuid::from_u128(round);
+            Box::pin(async move {
+                let audit = audit();
+                let marked = store.mark_lost(site("b"), operation, &keys, &audit);
+                marked.await.map(drop)
+            })
+        }),
+        change("find again what was lost", move |store| {
+            let keys = found.clone();
+            Box::pin(async move { store.found_again(&keys, &audit()).await.map(drop) })
         }),
         change("pin", move |store| {
             let key = pinned.clone();

@@ -69,7 +69,7 @@ async fn step(
     };
     let mut lines = String::new();
     for row in &page.items {
-        let line = serde_json::to_string(&of_row(row, event, outlook));
+        let line = serde_json::to_string(&of_row(state, row, event, outlook));
         lines.push_str(&line.map_err(|error| store::Error::Corrupt(error.to_string()))?);
         lines.push('\n');
     }

@@ -18,7 +18,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use bytes::Bytes;
 use homing_mapping_store::store::{Inserted, MappingFilter, NewMapping, Shipment};
-use homing_mapping_store::{Kind, RoutingKey, Source, State as MappingState};
+use homing_mapping_store::{Kind, Mapping, RoutingKey, Source, State as MappingState};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -80,6 +80,8 @@ pub struct SiteResult {
     pub ghosts: u64,
     /// The first hundred of those.
     pub ghostly: Vec<String>,
+    /// Rows of this site that are known to be lost already.
+    pub lost: u64,
     /// Rows that the lists did not name and that were not asked for one by one.
     pub unproven: u64,
 }
@@ -141,8 +143,55 @@ struct Comparison<'s> {
     place: Option<&'s Inspector>,
     /// Things of a kind that are read.
     most: usize,
+    /// What becomes of rows whose thing is not there.
+    collects: Collects,
+    absent: Vec<Mapping>,
+    there_again: Vec<RoutingKey>,
     dry: bool,
     found: SiteResult,
+}
+
+/// What becomes of rows whose thing is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Collects {
+    /// The first are named, and those that are known to be lost are not asked for.
+    Names,
+    /// All are kept, and all are asked for.
+    Rows,
+}
+
+/// A whole comparison of a place that was restored.
+pub(in crate::admin) struct Absentees {
+    /// What was found.
+    pub(in crate::admin) compared: SiteResult,
+    /// Every row whose thing the place says it does not have, and that is not known to be lost.
+    pub(in crate::admin) absent: Vec<Mapping>,
+    /// Keys that were lost, and are there.
+    pub(in crate::admin) there_again: Vec<RoutingKey>,
+}
+
+/// Compares the table with all that one place of a site holds, adds the rows that are missing unless it is a rehearsal, and
+/// asks for every row that no list named. Changes and removes no row.
+pub(in crate::admin) async fn absentees(
+    state: &State,
+    place: &Inspector,
+    dry: bool,
+) -> Result<Absentees, Error> {
+    let mut comparison = Comparison::new(state, &place.site, dry);
+    comparison.place = Some(place);
+    comparison.collects = Collects::Rows;
+    comparison.all().await?;
+    if comparison.found.complete {
+        // Standalone tasks have rows and no list.
+        comparison
+            .look_for_ghosts(Kind::TASK, &HashSet::new())
+            .await?;
+    }
+    Ok(Absentees {
+        compared: comparison.found,
+        absent: comparison.absent,
+        there_again: comparison.there_again,
+    })
 }
 
 impl<'s> Comparison<'s> {
@@ -159,6 +208,7 @@ impl<'s> Comparison<'s> {
             conflicting: Vec::new(),
             ghosts: 0,
             ghostly: Vec::new(),
+            lost: 0,
             unproven: 0,
         };
         Comparison {
@@ -166,6 +216,9 @@ impl<'s> Comparison<'s> {
             site,
             place: None,
             most: usize::MAX,
+            collects: Collects::Names,
+            absent: Vec::new(),
+            there_again: Vec::new(),
             dry,
             found,
         }
@@ -196,6 +249,11 @@ impl<'s> Comparison<'s> {
     }
 
     async fn run(mut self) -> Result<SiteResult, Error> {
+        self.all().await?;
+        Ok(self.found)
+    }
+
+    async fn all(&mut self) -> Result<(), Error> {
         for kind in KINDS {
             match self.list(kind).await? {
                 Listed::All(seen) => self.look_for_ghosts(kind, &seen).await?,
@@ -207,7 +265,7 @@ impl<'s> Comparison<'s> {
                 }
             }
         }
-        Ok(self.found)
+        Ok(())
     }
 
     /// Reads a list to its end. A site whose database moves on meanwhile may leave something out; it is found again.
@@ -311,16 +369,27 @@ impl<'s> Comparison<'s> {
         let mut after = None;
         loop {
             let page = self.state.store.scan(&filter, after.as_ref(), PAGE).await?;
-            for row in page.items.iter().filter(|row| !seen.contains(&row.key)) {
+            for row in page.items {
+                let lost = self.state.pipeline.resolver.known.loss(&row.key).is_some();
+                if seen.contains(&row.key) {
+                    self.there(row, lost);
+                    continue;
+                }
+                let names = self.collects == Collects::Names;
+                if names && lost {
+                    self.found.lost += 1;
+                    continue;
+                }
                 asked += 1;
-                if asked > ASKED_MAX {
+                if names && asked > ASKED_MAX {
                     self.found.unproven += 1;
                     continue;
                 }
                 match self.find(&row.key).await {
-                    Presence::Present(_) => {}
+                    Presence::Present(_) => self.there(row, lost),
                     Presence::Unclear => self.found.unproven += 1,
-                    Presence::Absent => self.ghost(&row.key),
+                    Presence::Absent if lost => self.found.lost += 1,
+                    Presence::Absent => self.ghost(row),
                 }
             }
             after = page.next;
@@ -330,10 +399,19 @@ impl<'s> Comparison<'s> {
         }
     }
 
-    fn ghost(&mut self, key: &RoutingKey) {
+    fn there(&mut self, row: Mapping, lost: bool) {
+        if lost && self.collects == Collects::Rows {
+            self.there_again.push(row.key);
+        }
+    }
+
+    fn ghost(&mut self, row: Mapping) {
         self.found.ghosts += 1;
         if self.found.ghostly.len() < NAMED_MAX {
-            self.found.ghostly.push(key.to_string());
+            self.found.ghostly.push(row.key.to_string());
+        }
+        if self.collects == Collects::Rows {
+            self.absent.push(row);
         }
     }
 }

@@ -95,7 +95,7 @@ pub(in crate::admin) async fn release(
     }))
 }
 
-async fn record(state: &State, site: &Site) -> Result<SiteRecord, Error> {
+pub(super) async fn record(state: &State, site: &Site) -> Result<SiteRecord, Error> {
     let (_, records) = state.store.registry().await?;
     let record = records.into_iter().find(|record| record.site == site.id);
     record.ok_or_else(|| Error::absent(format!("site {} is not registered yet", site.id)))

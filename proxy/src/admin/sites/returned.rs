@@ -213,11 +213,11 @@ struct Seen {
     drift: Option<SiteResult>,
 }
 
-fn installation<'s>(site: &'s Site, name: &str) -> Option<&'s Arc<Installation>> {
+pub(super) fn installation<'s>(site: &'s Site, name: &str) -> Option<&'s Arc<Installation>> {
     site.installations.iter().find(|one| one.name == name)
 }
 
-fn inspector(state: &State, site: &Arc<Site>, place: &Arc<Installation>) -> Inspector {
+pub(super) fn inspector(state: &State, site: &Arc<Site>, place: &Arc<Installation>) -> Inspector {
     Inspector {
         site: Arc::clone(site),
         installation: Arc::clone(place),
@@ -227,7 +227,7 @@ fn inspector(state: &State, site: &Arc<Site>, place: &Arc<Installation>) -> Insp
     }
 }
 
-async fn engine(state: &State, site: &Site, place: &Inspector) -> Result<(), String> {
+pub(super) async fn engine(state: &State, site: &Site, place: &Inspector) -> Result<(), String> {
     match state.executor.look(site.id, &place.installation.name).await {
         Evidence::ProbePassed => Ok(()),
         Evidence::ProbeFailed(why) => Err(why.as_str().to_owned()),
@@ -237,7 +237,7 @@ async fn engine(state: &State, site: &Site, place: &Inspector) -> Result<(), Str
     }
 }
 
-async fn shown(place: &Inspector) -> Option<String> {
+pub(super) async fn shown(place: &Inspector) -> Option<String> {
     let question = place.site.dialect.identity()?;
     let (status, body) = place.get(&question.path).await.ok()?;
     place.site.dialect.read_identity(status, &body)

@@ -46,7 +46,7 @@ pub struct StateChange {
     pub overrides: Vec<String>,
 }
 
-fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, Error> {
+pub(super) fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, Error> {
     if names.is_empty() {
         return Ok(Vec::new());
     }

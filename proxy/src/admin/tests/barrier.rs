@@ -47,7 +47,7 @@ async fn a_change_of_a_key_tells_which_router_does_not_act_on_it_yet() {
     let set = "PUT /v1/mappings/user:mary?wait_ms=60000";
     let moved = admin.call(set, &[WHY, ("if-match", &tag)], b).await;
     assert_eq!(moved.json()["barrier"]["reached"], true, "{}", moved.text);
-    let tag = moved.etag.unwrap();
+    let tag = moved.etag.clone().unwrap();
     let unset = "DELETE /v1/mappings/user:mary?wait_ms=60000";
     let removed = admin.call(unset, &[WHY, ("if-match", &tag)], "").await;
     assert_eq!(removed.status, StatusCode::OK, "{}", removed.text);

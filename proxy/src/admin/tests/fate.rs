@@ -4,7 +4,7 @@ use super::*;
 use homing_mapping_store::store::{NewMapping, Shipment};
 use homing_mapping_store::{SiteId, Source, State as MappingState, Timestamp};
 
-async fn hold(admin: &Admin, key: &str, home: &str, state: MappingState) {
+pub(super) async fn hold(admin: &Admin, key: &str, home: &str, state: MappingState) {
     let row = NewMapping {
         key: key.parse().unwrap(),
         home: SiteId::named(home),

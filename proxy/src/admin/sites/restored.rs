@@ -1,0 +1,256 @@
+//! `POST /v1/sites/{site}/restored`: a site whose database is a backup's copy now.
+//!
+//! Owns the order of steps: quarantine, further generation, comparison, marks. Marks only what the site itself says it does
+//! not have, never changes or removes a mapping, and can be repeated. Relies on the release to end the quarantine.
+
+use super::returned;
+use crate::admin::State;
+use crate::admin::call::Call;
+use crate::admin::error::{Error, ProblemShape};
+use crate::admin::extract::{DryRun, Json, Query};
+use crate::admin::mappings::reconcile::{self, SiteResult};
+use crate::admin::{mappings, text};
+use crate::observe::inspect::Inspector;
+use crate::topology::Site;
+use axum::extract::{Path, State as Shared};
+use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
+use homing_mapping_store::{Mapping, RoutingKey, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Keys that are marked in one transaction.
+const BATCH: usize = 500;
+/// Keys that are named in the answer.
+const NAMED_MAX: usize = 100;
+
+/// The body of the call.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// When the backup was begun (RFC 3339). What the table knew before and the site does not have was gone before the
+    /// backup (history that was cleaned up), so it is not marked as lost.
+    pub taken_at: Option<String>,
+    /// Safety rules of the quarantine that are overridden, by name: last-available.
+    #[serde(default)]
+    pub overrides: Vec<String>,
+}
+
+/// What was found and marked.
+#[derive(Serialize, ToSchema)]
+pub struct RestoredShape {
+    /// The site.
+    pub site: String,
+    /// What the loss is known by, in the audit trail and in the answers to requests.
+    pub operation: String,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// The assignment's generation from now on.
+    pub generation: u64,
+    /// The table against what the site holds. Rows that were missing are added.
+    pub compared: SiteResult,
+    /// Keys that are marked as lost by this call.
+    pub lost: u64,
+    /// The first hundred of them.
+    pub lost_names: Vec<String>,
+    /// Keys that were marked before and that the site has.
+    pub found_again: u64,
+    /// Rows that the site does not have and that are older than the backup: they were gone before, and are not marked.
+    pub older: u64,
+}
+
+/// Compares a restored site with the table and marks what the backup lacks: those keys answer `410 lost-in-failover`. The site
+/// is put into quarantine and its generation raised first; `release` ends that. Nothing is marked while the site does not
+/// answer, shows another database, or cannot be listed to the end; then the call is repeated.
+#[utoipa::path(post, path = "/v1/sites/{site}/restored", tag = "sites", request_body = Restore,
+    params(("site" = String, Path), DryRun, ("Homing-Reason" = String, Header)),
+    responses((status = 200, body = RestoredShape), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape),
+        (status = 409, body = ProblemShape), (status = 503, body = ProblemShape)))]
+pub(in crate::admin) async fn restored(
+    Shared(state): Shared<Arc<State>>,
+    Path(name): Path<String>,
+    Query(dry): Query<DryRun>,
+    call: Call,
+    Json(wanted): Json<Restore>,
+) -> Result<axum::Json<RestoredShape>, Error> {
+    call.needs_reason()?;
+    let site = text::site(&state, &name)?;
+    let taken_at = wanted.taken_at.as_deref().map(instant).transpose()?;
+    let operation = Uuid::now_v7();
+    let record = super::release::record(&state, &site).await?;
+    let mut assignment = assignment(&state, &site).await?;
+    if !dry.dry_run {
+        let overrides = super::state::overrides(&wanted.overrides, &call)?;
+        if record.state != SiteState::Quarantined {
+            let detail =
+                json!({ "operation": operation.to_string(), "before": record.state.as_str() });
+            let audit = call.audit("site.quarantined", &name, &detail);
+            let kept_out = SiteState::Quarantined;
+            super::state::change(&state, &site, kept_out, None, &overrides, &audit).await?;
+        }
+        let before = assignment.generation;
+        let detail = json!({ "operation": operation.to_string(), "before": before.0 });
+        let audit = call.audit("site.restored", &name, &detail);
+        assignment = state.store.raise(site.id, before, &audit).await?;
+        state.registrar.bell.notify_one();
+    }
+    mappings::shipped(&state).await;
+    let place = place(&state, &site, &record, &assignment).await?;
+    let found = reconcile::absentees(&state, &place, dry.dry_run).await?;
+    if let Some(why) = unusable(&found.compared) {
+        return Err(why);
+    }
+    let (gone, older): (Vec<Mapping>, Vec<Mapping>) = found
+        .absent
+        .iter()
+        .cloned()
+        .partition(|row| taken_at.is_none_or(|taken_at| row.created_at > taken_at));
+    let gone: Vec<RoutingKey> = gone.into_iter().map(|row| row.key).collect();
+    let mut answer = RestoredShape {
+        site: name,
+        operation: operation.to_string(),
+        dry_run: dry.dry_run,
+        generation: assignment.generation.0,
+        lost: gone.len() as u64,
+        lost_names: gone
+            .iter()
+            .take(NAMED_MAX)
+            .map(ToString::to_string)
+            .collect(),
+        found_again: found.there_again.len() as u64,
+        older: older.len() as u64,
+        compared: found.compared,
+    };
+    if !dry.dry_run {
+        answer.lost = mark(&state, &site, operation, &gone, &call).await?;
+        answer.found_again = unmark(&state, &site, operation, &found.there_again, &call).await?;
+    }
+    Ok(axum::Json(answer))
+}
+
+fn instant(text: &str) -> Result<Timestamp, Error> {
+    let at: Result<jiff::Timestamp, _> = text.parse();
+    at.map(|at| Timestamp(at.as_millisecond()))
+        .map_err(|error| Error::bad(format!("taken_at is a time as RFC 3339 writes it: {error}")))
+}
+
+async fn assignment(state: &State, site: &Site) -> Result<Assignment, Error> {
+    let assignments = state.store.assignments().await?;
+    let found = assignments.into_iter().find(|one| one.site == site.id);
+    let found =
+        found.ok_or_else(|| Error::absent(format!("site {} is not registered yet", site.id)))?;
+    match &found.pending {
+        None => Ok(found),
+        Some(pending) => Err(Error::unsafe_now(
+            "busy",
+            format!(
+                "site {} is switching to {}; end operation {} first",
+                site.id, pending.installation, pending.operation
+            ),
+        )),
+    }
+}
+
+/// The place that is asked, once it has shown the database that is registered. An empty one would have lost everything.
+async fn place(
+    state: &State,
+    site: &Arc<Site>,
+    record: &SiteRecord,
+    assignment: &Assignment,
+) -> Result<Inspector, Error> {
+    let installation = returned::installation(site, &assignment.installation);
+    let installation = installation.ok_or_else(|| {
+        Error::absent(format!(
+            "this router does not know installation {}",
+            assignment.installation
+        ))
+    })?;
+    let place = returned::inspector(state, site, installation);
+    if let Err(why) = returned::engine(state, site, &place).await {
+        return Err(Error::new(
+            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            "site-unreachable",
+            format!(
+                "site {} does not answer well ({why}): start what was restored, then say this again; nothing was marked",
+                site.id
+            ),
+        ));
+    }
+    let shown = returned::shown(&place).await;
+    if place.site.dialect.identity().is_some() && shown != record.identity {
+        let said = |identity: Option<&str>| identity.unwrap_or("not known").to_owned();
+        return Err(Error::unsafe_now(
+            "identity",
+            format!(
+                "site {} shows another database: its identity is {}, and {} is registered; nothing was marked",
+                site.id,
+                said(shown.as_deref()),
+                said(record.identity.as_deref())
+            ),
+        ));
+    }
+    Ok(place)
+}
+
+/// A comparison that did not see everything proves no loss.
+fn unusable(compared: &SiteResult) -> Option<Error> {
+    let why = match (&compared.detail, compared.unlisted.len()) {
+        (Some(detail), _) => detail.clone(),
+        (None, unlisted) if unlisted == reconcile::KINDS.len() => {
+            "its dialect cannot list what it holds".to_owned()
+        }
+        (None, _) => return None,
+    };
+    Some(Error::unsafe_now(
+        "incomplete",
+        format!(
+            "site {} could not be compared to the end: {why}; nothing was marked",
+            compared.site
+        ),
+    ))
+}
+
+async fn mark(
+    state: &State,
+    site: &Site,
+    operation: Uuid,
+    gone: &[RoutingKey],
+    call: &Call,
+) -> Result<u64, Error> {
+    let mut marked = 0;
+    for keys in gone.chunks(BATCH) {
+        let detail = json!({ "operation": operation.to_string(), "keys": keys.len() });
+        let audit = call.audit("site.restored.lost", site.id, &detail);
+        marked += state
+            .store
+            .mark_lost(site.id, operation, keys, &audit)
+            .await?;
+        // The others hear of it through the change sequence.
+        for key in keys {
+            let by = state.store.loss(key).await?.map(|loss| loss.operation);
+            state.pipeline.resolver.known.set_loss(key, by);
+        }
+    }
+    Ok(marked)
+}
+
+async fn unmark(
+    state: &State,
+    site: &Site,
+    operation: Uuid,
+    there: &[RoutingKey],
+    call: &Call,
+) -> Result<u64, Error> {
+    let mut found = 0;
+    for keys in there.chunks(BATCH) {
+        let detail = json!({ "operation": operation.to_string(), "keys": keys.len() });
+        let audit = call.audit("site.restored.found", site.id, &detail);
+        found += state.store.found_again(keys, &audit).await?;
+        for key in keys {
+            state.pipeline.resolver.known.set_loss(key, None);
+        }
+    }
+    Ok(found)
+}
