@@ -17,6 +17,7 @@ pub mod mapping;
 mod open;
 pub mod operation;
 mod postgres;
+pub mod promote;
 mod site;
 mod sql;
 mod sqlite;

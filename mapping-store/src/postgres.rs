@@ -3,6 +3,7 @@
 //! Owns connections, timeouts and the statements that only PostgreSQL has. Must not know what the rows mean.
 
 mod bulk;
+pub(crate) mod copy;
 mod session;
 mod wake;
 

@@ -7,6 +7,7 @@ mod changes;
 #[cfg(test)]
 mod crash;
 mod deployments;
+mod floor;
 mod intents;
 pub(crate) mod key;
 mod leases;
@@ -50,6 +51,7 @@ use crate::store::{
 use crate::switch::{Begun, Override, Switch};
 use crate::{RoutingKey, SiteId};
 use async_trait::async_trait;
+use floor::Floor;
 use names::Names;
 use session::{Access, Backend, Session};
 use write::Write;
@@ -57,6 +59,7 @@ use write::Write;
 pub(crate) struct Sql {
     backend: Box<dyn Backend>,
     names: Names,
+    floor: Floor,
 }
 
 impl Sql {
@@ -64,6 +67,7 @@ impl Sql {
         Sql {
             backend,
             names: Names::default(),
+            floor: Floor::default(),
         }
     }
 
@@ -72,7 +76,11 @@ impl Sql {
     }
 
     async fn write(&self, doing: &'static str) -> Result<Write, Error> {
-        Write::begin(self.backend.session(Access::Write, doing).await?).await
+        let write = Write::begin(self.backend.session(Access::Write, doing).await?).await?;
+        match self.floor.take(write.found_incarnation()) {
+            Ok(()) => Ok(write),
+            Err(behind) => write.end(Err(behind)).await,
+        }
     }
 }
 
@@ -416,6 +424,14 @@ impl Store for Sql {
 
     async fn incarnation(&self) -> Result<u16, Error> {
         self.present_incarnation().await
+    }
+
+    fn refuse_below(&self, incarnation: u16) {
+        self.floor.raise(incarnation);
+    }
+
+    fn highest_incarnation(&self) -> u16 {
+        self.floor.height()
     }
 
     async fn begin_incarnation(&self, above: u16, audit: &AuditEntry) -> Result<u16, Error> {

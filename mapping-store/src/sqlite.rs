@@ -3,6 +3,7 @@
 //! Owns connections, pragmas and the statements that only SQLite has. Must not know what the rows mean.
 
 mod bulk;
+pub(crate) mod copy;
 mod lock;
 mod session;
 

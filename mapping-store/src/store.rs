@@ -466,6 +466,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The store's incarnation: grows when a store is restored or promoted.
     async fn incarnation(&self) -> Result<u16, Error>;
+    /// From now on a database below this incarnation is a copy that was left behind, and counts as away. What this process
+    /// sees itself counts as well.
+    fn refuse_below(&self, incarnation: u16);
+    /// The highest incarnation that this process has seen, or heard of by `refuse_below`.
+    fn highest_incarnation(&self) -> u16;
     /// Starts an incarnation above the present one and above `above` (the highest that anybody remembers): after a
     /// restore, or a promotion of another copy. A backend starts one by itself where it can tell.
     async fn begin_incarnation(&self, above: u16, audit: &AuditEntry) -> Result<u16, Error>;

@@ -10,9 +10,9 @@ mod settings;
 pub mod shell;
 
 use crate::admin;
-use crate::control::intents;
 use crate::control::probers;
 use crate::control::registrar::Registrar;
+use crate::control::{incarnation, intents};
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
 use crate::listener::{
@@ -52,6 +52,13 @@ pub enum Error {
         folder: String,
         #[source]
         source: journal::Error,
+    },
+    /// What this router remembers of the store cannot be read.
+    #[error("the store's highest incarnation cannot be read in {folder}")]
+    Incarnation {
+        folder: String,
+        #[source]
+        source: std::io::Error,
     },
     /// Sites and dialects do not hold together.
     #[error("the sites cannot be set up")]
@@ -207,6 +214,8 @@ impl Router {
             },
         ));
         tokio::spawn(Arc::clone(&self.registrar).run());
+        let memory = incarnation::Memory::in_folder(&self.config.store.journal);
+        tokio::spawn(memory.run(Arc::clone(&self.store)));
         tokio::spawn(Arc::clone(&self.admin.executor).run());
         tokio::spawn(automatic::run(Arc::clone(&self.admin.executor)));
         let settings = looks(&self.config);
@@ -371,6 +380,16 @@ async fn read_suffixes(store: &Handle, known: &Known) {
     }
 }
 
+/// The highest incarnation of the store that this router has seen in its life.
+fn remembered(config: &Config) -> Result<u16, Error> {
+    let folder = &config.store.journal;
+    let read = incarnation::Memory::in_folder(folder).read();
+    read.map_err(|source| Error::Incarnation {
+        folder: folder.display().to_string(),
+        source,
+    })
+}
+
 fn open_journal(
     config: &Config,
     beginning: Beginning,
@@ -429,7 +448,10 @@ async fn open_store(config: &Config) -> Result<Handle, Error> {
     };
     loop {
         match homing_mapping_store::open_as(&url, &config.router.name).await {
-            Ok(store) => return Ok(store),
+            Ok(store) => {
+                store.refuse_below(remembered(config)?);
+                return Ok(store);
+            }
             Err(store::Error::Unavailable { doing, source }) => {
                 tracing::warn!("the store does not answer yet while trying to {doing}: {source}");
                 tokio::time::sleep(STORE_RETRY).await;

@@ -22,6 +22,7 @@ mod release;
 mod restored;
 mod serve;
 mod site;
+mod store;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -76,6 +77,8 @@ enum Verb {
     Explain(explain::Explain),
     /// What becomes of an instance, or of all of a site, when its place fails; nothing is done.
     Fate(fate::Fate),
+    /// The store is lost: another copy takes its place.
+    Store(store::Store),
     /// The audit trail.
     Audit(audit::Audit),
     /// Say what would be done about a site or a zone; nothing is done.
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Verb::Pin(pin) => pin.run().into(),
         Verb::Explain(explain) => explain.run().into(),
         Verb::Fate(fate) => fate.run().into(),
+        Verb::Store(store) => store.run().into(),
         Verb::Audit(audit) => audit.run().into(),
         Verb::Plan(plan) => plan.run().into(),
         Verb::Apply(apply) => apply.run().into(),

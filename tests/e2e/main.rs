@@ -30,6 +30,7 @@ mod restored;
 mod site_down;
 mod stickiness;
 mod store_away;
+mod store_lost;
 mod stranded;
 mod streaming;
 mod tidy;

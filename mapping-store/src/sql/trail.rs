@@ -43,6 +43,7 @@ impl Sql {
         let mut session = self.read("read the incarnation").await?;
         let (ledger, lineage) = session.lock().await?;
         session.commit().await?;
+        self.floor.take(ledger.incarnation)?;
         if ledger.lineage == lineage {
             return Ok(ledger.incarnation as u16);
         }

@@ -50,6 +50,11 @@ impl Write {
         &self.ledger
     }
 
+    /// The incarnation as it was committed.
+    pub(super) fn found_incarnation(&self) -> u64 {
+        self.locked.incarnation
+    }
+
     pub(super) fn incarnation(&self) -> u16 {
         self.ledger.incarnation as u16
     }

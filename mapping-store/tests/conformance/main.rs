@@ -13,6 +13,7 @@ mod leases;
 mod losses;
 mod mappings;
 mod operations;
+mod promote;
 mod quarantine;
 mod registry;
 mod sequence;

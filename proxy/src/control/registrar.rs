@@ -149,6 +149,8 @@ impl Registrar {
         let began = clock::monotonic_ms();
         let lease_ms =
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
+        // A copy of the store that was left behind says nothing that may be obeyed.
+        self.store.incarnation().await?;
         // Changes up to here were committed before the assignments are read below.
         let applied = (self.applied)();
         let (revision, records) = self.store.registry().await?;
