@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+pub mod batch;
 pub mod engine_rest;
 mod facts;
 pub mod fetch;
@@ -17,9 +18,11 @@ pub mod merge;
 pub mod message;
 pub mod names;
 mod operation;
+pub mod parts;
 mod path;
 mod pointers;
 mod query;
+pub mod split;
 
 pub use engine_rest::EngineRest;
 pub use facts::{Durability, FACTS_MAX, Fact};
@@ -161,6 +164,24 @@ pub trait Dialect: Send + Sync {
     fn message(&self, found: &Matched<'_>, body: &[u8]) -> Option<message::Message> {
         let _ = (found, body);
         None
+    }
+
+    /// A write that is cut by owner; `Err`: its body cannot be cut. `None`: it is no such write.
+    fn split(&self, found: &Matched<'_>, body: &[u8]) -> Option<Result<split::Split, String>> {
+        let _ = (found, body);
+        None
+    }
+
+    /// A request about a batch that is several sites' batches together.
+    fn parts(&self, found: &Matched<'_>, head: &Head<'_>) -> Option<parts::Parts> {
+        let _ = (found, head);
+        None
+    }
+
+    /// Whether this answer says that a write found nothing that it is about, and did nothing.
+    fn selects_nothing(&self, status: StatusCode, body: &[u8]) -> bool {
+        let _ = (status, body);
+        false
     }
 
     /// What a passing answer proves about the site that gave it.

@@ -8,9 +8,11 @@ pub mod explain;
 mod finish;
 mod hold;
 mod merge;
+mod parts;
 pub mod rate;
 mod recognise;
 mod several;
+mod split;
 mod start;
 
 use crate::classify::Class;

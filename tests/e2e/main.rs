@@ -28,6 +28,7 @@ mod reload;
 mod restart;
 mod restored;
 mod site_down;
+mod split;
 mod stickiness;
 mod store_away;
 mod store_lost;

@@ -20,13 +20,13 @@ const LETTERS: (&str, &str) = ("letters.bpmn", include_str!("../models/letters.b
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shared pair behind a router; the way to site `b` can be cut.
-struct World {
-    pair: &'static Pair,
-    way_to_b: FaultProxy,
-    router: Router,
+pub(crate) struct World {
+    pub(crate) pair: &'static Pair,
+    pub(crate) way_to_b: FaultProxy,
+    pub(crate) router: Router,
 }
 
-async fn world(name: &str) -> Result<World> {
+pub(crate) async fn world(name: &str) -> Result<World> {
     let pair = Pair::shared().await?;
     let way_to_b = FaultProxy::start(loopback(pair.b.port()), 7).await?;
     let router = router::Builder::new(name)

@@ -6,9 +6,11 @@
 use super::fetch::Fetch;
 use super::merge::{Nulls, Plan};
 use super::message::Message;
+use super::parts::{Parts, Wanted};
+use super::split::{Answers, Definition, Split};
 use super::{
-    Answer, Ask, Dialect, Fact, Found, Head, Health, Matched, Operation, Presence, Undo, Window,
-    facts, path,
+    Answer, Ask, Dialect, Fact, Found, Head, Health, Learns, Matched, Operation, Presence, Undo,
+    Window, facts, path, query,
 };
 use crate::classify::Class;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
@@ -111,6 +113,46 @@ impl Dialect for EngineRest {
         (&*found.operation.name == "deliverMessage")
             .then(|| Message::read(&found.engine, body))
             .flatten()
+    }
+
+    fn split(&self, found: &Matched<'_>, body: &[u8]) -> Option<Result<Split, String>> {
+        let rule::Rule::Split(members) = self.table.rules.get(found.operation.index)? else {
+            return None;
+        };
+        let answers = match found.operation.learns {
+            Learns::Body => Answers::Batch,
+            Learns::Nothing | Learns::Headers => Answers::Nothing,
+        };
+        let (lists, queries) = (members.lists(), members.queries());
+        let split = Split::read(&found.engine, body, lists, queries, answers);
+        Some(split.map(|mut split| {
+            if found
+                .operation
+                .path
+                .starts_with("/process-definition/{id}/")
+            {
+                split.definition = Definition::Named;
+            }
+            split
+        }))
+    }
+
+    fn parts(&self, found: &Matched<'_>, head: &Head<'_>) -> Option<Parts> {
+        let rule = self.table.rules.get(found.operation.index)?;
+        if let rule::Rule::KeyedPath(Kind::BATCH, param) = rule {
+            let id = path::decode(found.params.raw(head.path, *param)?)?;
+            return Parts::read(&found.engine, head.method, &id, Wanted::One);
+        }
+        if let rule::Rule::Gather(..) = rule {
+            let mut pairs = query::pairs(head.query?);
+            let (_, id) = pairs.find(|(name, _)| name == "batchId")?;
+            return Parts::read(&found.engine, head.method, &id, Wanted::Rows);
+        }
+        None
+    }
+
+    fn selects_nothing(&self, status: StatusCode, body: &[u8]) -> bool {
+        answers::selects_nothing(status, body)
     }
 
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {

@@ -3,7 +3,7 @@
 //! Owns the order: what the name does by the deployed models, who waits where, then delivery. Must not deliver while a
 //! site is silent whose answer could change where the message belongs. Sites' answers to the questions are not shown.
 
-use super::several::{self, Part};
+use super::several::{self, Order, Part};
 use super::{Asked, Pipeline, not_built};
 use crate::classify::Class;
 use crate::context::Context;
@@ -80,7 +80,7 @@ impl Pipeline {
                 });
                 let parts = parts.collect::<Result<Vec<Part>, Problem>>()?;
                 let what = (asked.found.operation, &asked.found.engine);
-                let done = self.several(context, what, parts).await?;
+                let done = self.several(context, what, parts, Order::Together).await?;
                 together(several::outcome(done, |_, _| false))
             }
             Delivery::Ambiguous(_) => Ok(ambiguous(&message, counts.iter().sum())),

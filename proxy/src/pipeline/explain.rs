@@ -7,6 +7,7 @@ use super::merge::{self, Merging};
 use super::{Pipeline, correlate, not_built, recognise};
 use crate::classify::{Class, Keyed, Unknown};
 use crate::context;
+use crate::dialect::Matched;
 use crate::dialect::merge::Plan;
 use crate::dialect::message::{Delivery, Message};
 use crate::forward::headers::Trust;
@@ -144,17 +145,10 @@ impl Pipeline {
             Ok(Route::New) => self.would_place(group, &class, &asking).await,
             Ok(Route::Every) => Ok(Outcome::Every),
             Ok(Route::Merge) => {
-                let path = question.uri.path();
-                match Merging::of(group, found, &recognised.head, &class, sniffed, path) {
-                    Merging::Read(Plan::Refused(why)) => Err(merge::refused(&why)),
-                    Merging::Message(Some(letter)) => {
-                        self.would_deliver(group, &letter.message, &asking).await
-                    }
-                    Merging::Read(_) | Merging::Fetch(_) | Merging::Message(None) => {
-                        Ok(Outcome::Over)
-                    }
-                    Merging::Not => Err(not_built(found.operation)),
-                }
+                let (head, path) = (&recognised.head, question.uri.path());
+                let merging = Merging::of(group, found, head, &class, sniffed, path);
+                self.would_merge(&topology, group, found, merging, &asking)
+                    .await
             }
             Err(problem) => Err(problem),
         };
@@ -178,6 +172,34 @@ impl Pipeline {
             .place(group, create, asking, &[], context::random())
             .await?;
         Ok(Outcome::To(placed))
+    }
+
+    async fn would_merge(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        found: &Matched<'_>,
+        merging: Merging,
+        asking: &Asking<'_>,
+    ) -> Result<Outcome, Problem> {
+        let purpose = Purpose::Explain;
+        match merging {
+            Merging::Read(Plan::Refused(why)) => Err(merge::refused(&why)),
+            Merging::Message(Some(letter)) => {
+                self.would_deliver(group, &letter.message, asking).await
+            }
+            Merging::Split(Ok(split)) => {
+                let shares = self.shares(topology, group, &split, purpose).await?;
+                Ok(over(shares.into_iter().map(|share| share.target)))
+            }
+            Merging::Split(Err(why)) => Err(Problem::new(Reason::BadRequest, why)),
+            Merging::Parts(parts) => {
+                let places = self.places(topology, group, &parts, purpose).await?;
+                Ok(over(places.into_iter().map(|(_, target)| target)))
+            }
+            Merging::Read(_) | Merging::Fetch(_) | Merging::Message(None) => Ok(Outcome::Over),
+            Merging::Not => Err(not_built(found.operation)),
+        }
     }
 
     async fn would_deliver(
@@ -257,6 +279,14 @@ impl Pipeline {
             }
         }
         Err(worst)
+    }
+}
+
+/// One site, or several.
+fn over(mut targets: impl Iterator<Item = Target>) -> Outcome {
+    match (targets.next(), targets.next()) {
+        (Some(only), None) => Outcome::To(only),
+        _ => Outcome::Over,
     }
 }
 

@@ -9,6 +9,8 @@ use crate::classify::{Class, Gather};
 use crate::context::Context;
 use crate::dialect::fetch::Fetch;
 use crate::dialect::merge::{Plan, Refused};
+use crate::dialect::parts::Parts;
+use crate::dialect::split::Split;
 use crate::dialect::{Answer, Head, Learns, Matched};
 use crate::forward::body::Body;
 use crate::forward::gather::{self, Gathered, Read, Told};
@@ -29,6 +31,10 @@ pub(super) enum Merging {
     Read(Plan),
     /// A worker's request; `None`: not understood.
     Fetch(Option<Fetch>),
+    /// A write that is cut by owner; `Err`: it cannot be cut.
+    Split(Result<Split, String>),
+    /// About a batch of several sites.
+    Parts(Parts),
     /// A message; `None`: not understood.
     Message(Option<Letter>),
 }
@@ -54,6 +60,14 @@ impl Merging {
             {
                 match body {
                     Some(body) => Merging::Message(Letter::read(group, found, body)),
+                    None => Merging::Read(Plan::Refused(Refused::TooLong)),
+                }
+            }
+            Class::Split if group.sites.len() > 1 => {
+                let split = body.and_then(|body| group.dialect.split(found, body));
+                let parts = || group.dialect.parts(found, head).map(Merging::Parts);
+                match split.map(Merging::Split).or_else(parts) {
+                    Some(merging) => merging,
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
@@ -92,6 +106,9 @@ impl Pipeline {
             (Merging::Message(Some(letter)), _) => {
                 self.correlate(topology, context, asked, letter).await
             }
+            (Merging::Split(Ok(split)), _) => self.split(topology, context, asked, split).await,
+            (Merging::Split(Err(why)), _) => Err(Problem::new(Reason::BadRequest, why)),
+            (Merging::Parts(parts), _) => self.parts(topology, context, asked, parts).await,
             // A site has to say what it thinks of this.
             (Merging::Fetch(None) | Merging::Message(None), _) => self.first(context, asked).await,
             _ => Err(not_built(asked.found.operation)),

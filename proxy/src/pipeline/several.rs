@@ -6,7 +6,7 @@
 use super::Pipeline;
 use super::every::{Whole, whole};
 use crate::context::Context;
-use crate::dialect::{self, Operation};
+use crate::dialect::{self, Dialect, Operation};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Outgoing};
 use crate::problem::{Problem, Reason, Sent};
@@ -25,10 +25,27 @@ pub(super) struct Part {
     pub(super) outgoing: Outgoing,
 }
 
+/// In which order parts are sent.
+pub(super) enum Order {
+    /// All at the same time.
+    Together,
+    /// The first one; the others unless it is refused.
+    FirstDecides(Arc<dyn Dialect>),
+}
+
 /// What became of one site's part.
 pub(super) struct Done {
     pub(super) target: Target,
     pub(super) whole: Whole,
+}
+
+impl Done {
+    /// Whether the other sites shall do the same.
+    fn goes_on(&self, dialect: &dyn Dialect) -> bool {
+        self.whole.as_ref().is_ok_and(|(head, body)| {
+            head.status.is_success() || dialect.selects_nothing(head.status, body)
+        })
+    }
 }
 
 /// What became of the whole.
@@ -48,6 +65,7 @@ impl Pipeline {
         context: &mut Context,
         (operation, engine): (&Arc<Operation>, &Engine),
         parts: Vec<Part>,
+        order: Order,
     ) -> Result<Vec<Done>, Problem> {
         if let Some(first) = parts.first() {
             context.routed(&first.target);
@@ -56,10 +74,21 @@ impl Pipeline {
         let (pipeline, operation, engine) =
             (Arc::clone(self), Arc::clone(operation), engine.clone());
         let running = tokio::spawn(async move {
-            let sending = parts
-                .into_iter()
-                .map(|part| pipeline.part(&operation, &engine, part));
-            futures_util::future::join_all(sending).await
+            let mut parts = parts.into_iter();
+            let mut done = Vec::new();
+            if let Order::FirstDecides(dialect) = order
+                && let Some(first) = parts.next()
+            {
+                let first = pipeline.part(&operation, &engine, first).await;
+                let goes_on = first.goes_on(&*dialect);
+                done.push(first);
+                if !goes_on {
+                    return done;
+                }
+            }
+            let sending = parts.map(|part| pipeline.part(&operation, &engine, part));
+            done.extend(futures_util::future::join_all(sending).await);
+            done
         });
         let done = running.await.map_err(|_| {
             let detail = "the router failed while the request was running";
@@ -96,7 +125,14 @@ impl Pipeline {
 }
 
 /// All, nothing or some. `idle`: whether an answer says that there was nothing to do at that site.
-pub(super) fn outcome(done: Vec<Done>, idle: impl Fn(StatusCode, &[u8]) -> bool) -> Outcome {
+pub(super) fn outcome(mut done: Vec<Done>, idle: impl Fn(StatusCode, &[u8]) -> bool) -> Outcome {
+    if done.len() == 1 {
+        return match done.swap_remove(0).whole {
+            Ok((head, body)) if head.status.is_success() => Outcome::All(vec![(head, body)]),
+            Ok((head, body)) => Outcome::Nothing(head, body),
+            Err(problem) => Outcome::Some(Box::new(problem)),
+        };
+    }
     let mut good = Vec::new();
     let mut idlers = Vec::new();
     let mut bad = Vec::new();

@@ -126,6 +126,14 @@ pub(super) fn not_executed(status: StatusCode, body: &[u8]) -> bool {
             .is_some_and(|trouble| trouble.kind == "CannotCreateTransactionException")
 }
 
+/// "processInstanceIds is empty", after whatever the operation puts in front of it. Nothing was done.
+pub(super) fn selects_nothing(status: StatusCode, body: &[u8]) -> bool {
+    status == StatusCode::BAD_REQUEST
+        && Trouble::read(body)
+            .and_then(|trouble| trouble.message)
+            .is_some_and(|message| message.ends_with(" is empty"))
+}
+
 /// The connection broke somewhere in the transaction: it may have been committed. An error code of the engine means
 /// that the database spoke and the transaction was rolled back.
 pub(super) fn unknown_outcome(status: StatusCode, body: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use super::members::{Members, Named, is_copied};
 use super::rule::{Definition, Rule};
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
 use crate::dialect::pointers::{Pointers, Seen};
-use crate::dialect::{Head, Matched, path};
+use crate::dialect::{Head, Matched, batch, path};
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::Method;
@@ -115,10 +115,18 @@ pub(super) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>) -> Class {
 }
 
 fn keyed(key: RoutingKey) -> Class {
+    if is_of_several(&key) {
+        return Class::Split;
+    }
     Class::Keyed(Keyed {
         key,
         unknown: Unknown::Locate,
     })
+}
+
+/// A batch that is several sites' batches together.
+fn is_of_several(key: &RoutingKey) -> bool {
+    key.kind == Kind::BATCH && !batch::parts_of(&key.id.to_string()).is_empty()
 }
 
 /// The body was longer than what is sniffed, and only it says where the request belongs.
@@ -274,6 +282,13 @@ impl Request<'_> {
                 .unwrap_or_default()
         };
         gather.owner = named.owner(&self.engine());
+        let is_list = matches!(
+            &*self.found.operation.path,
+            "/batch" | "/batch/statistics" | "/history/batch"
+        );
+        if is_list && gather.owner.as_ref().is_some_and(is_of_several) {
+            return Ok(Class::Split);
+        }
         gather.aliases.extend(
             named
                 .copies

@@ -116,6 +116,18 @@ impl Members {
         self.list.is_empty()
     }
 
+    /// Members that list ids.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (&str, Kind)> {
+        let lists = self.list.iter().filter(|of| of.shape == Shape::List);
+        lists.map(|of| (&*of.name, of.kind))
+    }
+
+    /// Members that stand for an unknown set.
+    pub(super) fn queries(&self) -> impl Iterator<Item = &str> {
+        let queries = self.list.iter().filter(|of| of.shape == Shape::Presence);
+        queries.map(|of| &*of.name)
+    }
+
     /// What the query names.
     pub(super) fn in_query(&self, query: &str) -> Named {
         let mut values: Vec<(usize, Vec<String>)> = Vec::new();

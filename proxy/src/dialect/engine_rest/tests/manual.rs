@@ -3,6 +3,7 @@
 use super::super::merge::Sorts;
 use super::*;
 use crate::dialect::merge::{Plan, Refused};
+use crate::dialect::split::Answers;
 use crate::dialect::{Merge, Operation};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -56,7 +57,7 @@ fn does(operation: &Operation) -> String {
         "any" => "any site answers".into(),
         "shared" | "local" => "one site answers; nothing is copied to the others".into(),
         "worker-fetch" => "work of all sites, at most `maxTasks`; long polls included".into(),
-        "split" => "one owner: sent to its home; several owners: 501".into(),
+        "split" => split(operation),
         "correlate" if &*operation.name == "deliverMessage" => {
             "an instance is named: sent to its home; otherwise to who waits at any site, or one start at a chosen site".into()
         }
@@ -71,6 +72,32 @@ fn does(operation: &Operation) -> String {
         "gather" => gathered(operation),
         other => format!("refused: {other}"),
     }
+}
+
+fn split(operation: &Operation) -> String {
+    let found = Matched {
+        operation: DIALECT
+            .operations()
+            .iter()
+            .find(|of| of.name == operation.name)
+            .unwrap(),
+        params: Default::default(),
+        engine: Engine::DEFAULT,
+    };
+    let split = DIALECT.split(&found, b"{}").unwrap().unwrap();
+    let answer = match split.answers {
+        Answers::Batch => "; the sites' batches are one, with an id that any router knows",
+        Answers::Nothing => "",
+    };
+    let definition = if operation.path.contains("/{id}/")
+        || operation.path.starts_with("/migration/")
+        || operation.path.starts_with("/modification/")
+    {
+        "; instances of several sites, because the definition's id is one site's own: 501"
+    } else {
+        ""
+    };
+    format!("each owner gets its own ids, every site the queries{answer}{definition}")
 }
 
 fn gathered(operation: &Operation) -> String {

@@ -1,0 +1,138 @@
+//! A request about a batch whose parts lie at several sites.
+//!
+//! Owns asking or telling every part and making one answer of theirs. A part that has ended is read from history, so
+//! that its jobs still count.
+
+use super::several::{self, Done, Order, Outcome, Part};
+use super::{Asked, Pipeline};
+use crate::classify::{Keyed, Unknown};
+use crate::context::Context;
+use crate::dialect::batch;
+use crate::dialect::parts::{Parts, Wanted};
+use crate::forward::body::Body;
+use crate::forward::gather;
+use crate::problem::{Problem, Reason};
+use crate::resolve::Target;
+use crate::resolve::route::Purpose;
+use crate::topology::{Group, Topology};
+use http::{Response, StatusCode, Uri};
+use std::sync::Arc;
+
+/// A part and where it lives.
+type Place = (String, Target);
+
+impl Pipeline {
+    pub(super) async fn parts(
+        self: &Arc<Self>,
+        topology: &Arc<Topology>,
+        context: &mut Context,
+        asked: Asked<'_>,
+        parts: Parts,
+    ) -> Result<Response<Body>, Problem> {
+        let places = self
+            .places(topology, asked.group, &parts, Purpose::Send)
+            .await?;
+        let whole = asked.outgoing.target.clone();
+        let of_part = |(id, _): &Place| parts.target(&whole, id);
+        let done = self.each(context, &asked, &places, of_part).await?;
+        if parts.wanted == Wanted::Done {
+            return told(done);
+        }
+        let (mut bodies, mut ended, mut none) = (Vec::new(), Vec::new(), None);
+        for (place, Done { whole, .. }) in places.into_iter().zip(done) {
+            let (head, body) = whole?;
+            match batch::row_in(&body) {
+                Some(row) if head.status.is_success() => bodies.push(row),
+                None if head.status.is_success() => {
+                    ended.push(place);
+                    none.get_or_insert((head, body));
+                }
+                Some(_) | None if head.status == StatusCode::NOT_FOUND => {
+                    ended.push(place);
+                    none.get_or_insert((head, body));
+                }
+                Some(_) | None => return Ok(several::passed(head, body)),
+            }
+        }
+        if let (true, Some((head, body))) = (bodies.is_empty(), none) {
+            return Ok(several::passed(head, body));
+        }
+        let in_history = |(id, target): &Place| parts.history(&target.site.base_path, id);
+        for Done { whole, .. } in self.each(context, &asked, &ended, in_history).await? {
+            let (head, body) = whole?;
+            bodies.extend(batch::ended(&body).filter(|_| head.status.is_success()));
+        }
+        let malformed = |_| {
+            let detail = "the sites' answers cannot be merged: they are no batches";
+            Problem::new(Reason::UpstreamBroke, detail)
+        };
+        let one = batch::together(&parts.id, &bodies).map_err(malformed)?;
+        Ok(gather::answer(
+            match parts.wanted {
+                Wanted::Rows => [b"[", &*one, b"]"].concat().into(),
+                Wanted::One | Wanted::Done => one,
+            },
+            &[],
+        ))
+    }
+
+    /// Where the parts live. One that has ended, and is not in history any more, is left out.
+    pub(super) async fn places(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        parts: &Parts,
+        purpose: Purpose,
+    ) -> Result<Vec<Place>, Problem> {
+        let mut places = Vec::new();
+        let mut unknown = Problem::new(Reason::BadRequest, "the id names no batch");
+        for id in &parts.ids {
+            let keyed = Keyed {
+                key: parts.key(id),
+                unknown: Unknown::Locate,
+            };
+            match self.resolver.keyed(topology, group, &keyed, purpose).await {
+                Ok(target) => places.push((id.clone(), target)),
+                Err(problem) if problem.reason == Reason::UnknownId => unknown = problem,
+                Err(problem) => return Err(problem),
+            }
+        }
+        if places.is_empty() {
+            return Err(unknown);
+        }
+        Ok(places)
+    }
+
+    async fn each(
+        self: &Arc<Self>,
+        context: &mut Context,
+        asked: &Asked<'_>,
+        places: &[Place],
+        target_of: impl Fn(&Place) -> Option<Uri>,
+    ) -> Result<Vec<Done>, Problem> {
+        let bad = || Problem::new(Reason::BadRequest, "the batch's id is not written plainly");
+        let parts = places.iter().map(|place| {
+            let mut outgoing = asked.outgoing.copy().ok_or_else(bad)?;
+            outgoing.target = target_of(place).ok_or_else(bad)?;
+            Ok(Part {
+                target: place.1.clone(),
+                outgoing,
+            })
+        });
+        let parts = parts.collect::<Result<Vec<Part>, Problem>>()?;
+        let what = (asked.found.operation, &asked.found.engine);
+        self.several(context, what, parts, Order::Together).await
+    }
+}
+
+/// A part that is not there any more has nothing to be done to.
+fn told(done: Vec<Done>) -> Result<Response<Body>, Problem> {
+    match several::outcome(done, |status, _| status == StatusCode::NOT_FOUND) {
+        Outcome::Some(problem) => Err(*problem),
+        Outcome::Nothing(head, body) => Ok(several::passed(head, body)),
+        Outcome::All(mut answers) => {
+            let (head, body) = answers.swap_remove(0);
+            Ok(several::passed(head, body))
+        }
+    }
+}
