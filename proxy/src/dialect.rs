@@ -184,6 +184,24 @@ pub trait Dialect: Send + Sync {
         false
     }
 
+    /// A signal whose receiver is not named. `None`: there is no such request, or it is not understood.
+    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Option<message::Signal> {
+        let _ = (found, body);
+        None
+    }
+
+    /// Whether this answer says that there is no such batch any more.
+    fn batch_is_over(&self, status: StatusCode, body: &[u8]) -> bool {
+        let _ = body;
+        status == StatusCode::NOT_FOUND
+    }
+
+    /// Whether this answer says that an execution does not wait any more for what was sent to it.
+    fn waits_no_more(&self, status: StatusCode, body: &[u8]) -> bool {
+        let _ = (status, body);
+        false
+    }
+
     /// What a passing answer proves about the site that gave it.
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact>;
 

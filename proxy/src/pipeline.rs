@@ -12,6 +12,7 @@ mod parts;
 pub mod rate;
 mod recognise;
 mod several;
+mod signal;
 mod split;
 mod start;
 

@@ -27,6 +27,7 @@ mod rehome;
 mod reload;
 mod restart;
 mod restored;
+mod signals;
 mod site_down;
 mod split;
 mod stickiness;

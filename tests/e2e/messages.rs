@@ -17,7 +17,7 @@ use homing_harness::{
 use serde_json::{Value, json};
 
 const LETTERS: (&str, &str) = ("letters.bpmn", include_str!("../models/letters.bpmn"));
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shared pair behind a router; the way to site `b` can be cut.
 pub(crate) struct World {

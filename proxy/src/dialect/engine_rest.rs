@@ -5,7 +5,7 @@
 
 use super::fetch::Fetch;
 use super::merge::{Nulls, Plan};
-use super::message::Message;
+use super::message::{Message, Signal};
 use super::parts::{Parts, Wanted};
 use super::split::{Answers, Definition, Split};
 use super::{
@@ -113,6 +113,20 @@ impl Dialect for EngineRest {
         (&*found.operation.name == "deliverMessage")
             .then(|| Message::read(&found.engine, body))
             .flatten()
+    }
+
+    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Option<Signal> {
+        (&*found.operation.name == "throwSignal")
+            .then(|| Signal::read(&found.engine, body))
+            .flatten()
+    }
+
+    fn batch_is_over(&self, status: StatusCode, body: &[u8]) -> bool {
+        answers::batch_is_over(status, body)
+    }
+
+    fn waits_no_more(&self, status: StatusCode, body: &[u8]) -> bool {
+        answers::waits_no_more(status, body)
     }
 
     fn split(&self, found: &Matched<'_>, body: &[u8]) -> Option<Result<Split, String>> {

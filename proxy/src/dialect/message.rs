@@ -4,8 +4,10 @@
 //! what fits: numbers are compared by value there, by type and value when a message is delivered. Pure.
 
 mod keys;
+mod signal;
 
 pub use keys::{Fits, Key};
+pub use signal::{Signal, Spread, spread};
 
 use super::names::prefix;
 use super::{Ask, Role};

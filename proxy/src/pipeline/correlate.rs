@@ -20,7 +20,7 @@ use crate::resolve::{RouteSource, Target};
 use crate::topology::{Group, Site, Topology};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use homing_mapping_store::Generation;
+use homing_mapping_store::{Engine, Generation};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
@@ -94,7 +94,8 @@ impl Pipeline {
         group: &Group,
         message: &Message,
     ) -> Result<(Delivery, Vec<usize>), Problem> {
-        let role = self.role(group, message).await;
+        let name = (Sort::Message, message.name.as_str());
+        let role = self.role(group, &message.engine, name).await;
         if !role.catches && role.starts {
             return Ok((Delivery::Place, Vec::new()));
         }
@@ -117,11 +118,11 @@ impl Pipeline {
         Ok((deliver(message.reach, role, &counts), counts))
     }
 
-    async fn role(&self, group: &Group, message: &Message) -> Role {
-        let name = (Sort::Message, message.name.as_str());
+    /// What a name does, by the models of all sites.
+    pub(super) async fn role(&self, group: &Group, engine: &Engine, name: (Sort, &str)) -> Role {
         let roles = group.sites.iter().map(|site| {
             self.models
-                .role(site, &message.engine, name, (&self.via, self.asking()))
+                .role(site, engine, name, (&self.via, self.asking()))
         });
         join_all(roles)
             .await
@@ -135,7 +136,8 @@ impl Pipeline {
         message: &Message,
     ) -> Result<Vec<Candidate>, Problem> {
         let read = |status, body: &[u8]| message.candidates(status, body);
-        self.told(site, message, &message.question(), read).await
+        self.told(site, &label(message), &message.question(), read)
+            .await
     }
 
     /// Only who fits by type and value as well.
@@ -153,7 +155,7 @@ impl Pipeline {
                 }
                 let question = key.question(&message.engine, &candidates);
                 let read = |status, body: &[u8]| key.fitting(candidates.clone(), status, body);
-                match self.told(site, message, &question, read).await? {
+                match self.told(site, &label(message), &question, read).await? {
                     Fits::These(fitting) => candidates = fitting,
                     Fits::Unclear => return Err(unclear(site, message, &key.name)),
                 }
@@ -163,21 +165,21 @@ impl Pipeline {
         Ok(narrowed)
     }
 
-    /// What one site says to a question about a message.
-    async fn told<T>(
+    /// What one site says to a question about a message or signal.
+    pub(super) async fn told<T>(
         &self,
         site: &Arc<Site>,
-        message: &Message,
+        label: &str,
         question: &Ask,
         read: impl FnOnce(StatusCode, &[u8]) -> Option<T>,
     ) -> Result<T, Problem> {
-        let target = target(site).map_err(|problem| silent(site, message, problem))?;
+        let target = target(site).map_err(|problem| silent(site, label, problem))?;
         let (status, body) = ask::ask(&target, question, &self.via, self.asking())
             .await
-            .map_err(|problem| silent(site, message, problem))?;
+            .map_err(|problem| silent(site, label, problem))?;
         read(status, &body).ok_or_else(|| {
             let detail = format!("it answers {status}");
-            silent(site, message, Problem::new(Reason::SiteUnreachable, detail))
+            silent(site, label, Problem::new(Reason::SiteUnreachable, detail))
         })
     }
 
@@ -195,8 +197,12 @@ pub(super) fn target(site: &Arc<Site>) -> Result<Target, Problem> {
     Target::of(site, RouteSource::Default, Generation::default())
 }
 
+fn label(message: &Message) -> String {
+    format!("message \"{}\"", message.name)
+}
+
 /// A site is silent whose answer matters. Nothing of the message has been sent.
-fn silent(site: &Site, message: &Message, why: Problem) -> Problem {
+fn silent(site: &Site, label: &str, why: Problem) -> Problem {
     let is_state = matches!(
         why.reason,
         Reason::SiteParked | Reason::SiteSwitching | Reason::SiteQuarantined
@@ -207,8 +213,8 @@ fn silent(site: &Site, message: &Message, why: Problem) -> Problem {
         Reason::SiteUnreachable
     };
     let detail = format!(
-        "the message \"{}\" was not sent: site {} cannot be asked who waits for it; {}",
-        message.name, site.id, why.detail
+        "the {label} was not sent: site {} cannot be asked who waits for it; {}",
+        site.id, why.detail
     );
     Problem::new(reason, detail)
         .at(site.id)

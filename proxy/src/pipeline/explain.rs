@@ -9,7 +9,7 @@ use crate::classify::{Class, Keyed, Unknown};
 use crate::context;
 use crate::dialect::Matched;
 use crate::dialect::merge::Plan;
-use crate::dialect::message::{Delivery, Message};
+use crate::dialect::message::{Delivery, Message, Spread};
 use crate::forward::headers::Trust;
 use crate::gate;
 use crate::problem::{Problem, Reason};
@@ -188,6 +188,17 @@ impl Pipeline {
             Merging::Message(Some(letter)) => {
                 self.would_deliver(group, &letter.message, asking).await
             }
+            Merging::Signal(Some(signal)) => match self.spread(group, &signal).await?.0 {
+                Spread::Place => {
+                    let class = Class::Create(signal.create());
+                    self.would_place(group, &class, asking).await
+                }
+                Spread::StartAt(site, others) if others.is_empty() => {
+                    correlate::target(&group.sites[site]).map(Outcome::To)
+                }
+                Spread::StartAt(..) => Ok(Outcome::Over),
+                Spread::ToAll => Ok(Outcome::Every),
+            },
             Merging::Split(Ok(split)) => {
                 let shares = self.shares(topology, group, &split, purpose).await?;
                 Ok(over(shares.into_iter().map(|share| share.target)))
@@ -197,7 +208,10 @@ impl Pipeline {
                 let places = self.places(topology, group, &parts, purpose).await?;
                 Ok(over(places.into_iter().map(|(_, target)| target)))
             }
-            Merging::Read(_) | Merging::Fetch(_) | Merging::Message(None) => Ok(Outcome::Over),
+            Merging::Read(_)
+            | Merging::Fetch(_)
+            | Merging::Message(None)
+            | Merging::Signal(None) => Ok(Outcome::Over),
             Merging::Not => Err(not_built(found.operation)),
         }
     }

@@ -9,6 +9,7 @@ use crate::classify::{Class, Gather};
 use crate::context::Context;
 use crate::dialect::fetch::Fetch;
 use crate::dialect::merge::{Plan, Refused};
+use crate::dialect::message::Signal;
 use crate::dialect::parts::Parts;
 use crate::dialect::split::Split;
 use crate::dialect::{Answer, Head, Learns, Matched};
@@ -35,6 +36,8 @@ pub(super) enum Merging {
     Split(Result<Split, String>),
     /// About a batch of several sites.
     Parts(Parts),
+    /// A signal; `None`: not understood.
+    Signal(Option<Signal>),
     /// A message; `None`: not understood.
     Message(Option<Letter>),
 }
@@ -60,6 +63,14 @@ impl Merging {
             {
                 match body {
                     Some(body) => Merging::Message(Letter::read(group, found, body)),
+                    None => Merging::Read(Plan::Refused(Refused::TooLong)),
+                }
+            }
+            Class::Correlate
+                if group.sites.len() > 1 && &*found.operation.name == "throwSignal" =>
+            {
+                match body {
+                    Some(body) => Merging::Signal(group.dialect.signal(found, body)),
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
@@ -109,8 +120,13 @@ impl Pipeline {
             (Merging::Split(Ok(split)), _) => self.split(topology, context, asked, split).await,
             (Merging::Split(Err(why)), _) => Err(Problem::new(Reason::BadRequest, why)),
             (Merging::Parts(parts), _) => self.parts(topology, context, asked, parts).await,
+            (Merging::Signal(Some(signal)), _) => {
+                self.signal(topology, context, asked, signal).await
+            }
             // A site has to say what it thinks of this.
-            (Merging::Fetch(None) | Merging::Message(None), _) => self.first(context, asked).await,
+            (Merging::Fetch(None) | Merging::Message(None) | Merging::Signal(None), _) => {
+                self.first(context, asked).await
+            }
             _ => Err(not_built(asked.found.operation)),
         }
     }

@@ -7,6 +7,7 @@ use super::several::{self, Done, Order, Outcome, Part};
 use super::{Asked, Pipeline};
 use crate::classify::{Keyed, Unknown};
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::dialect::batch;
 use crate::dialect::parts::{Parts, Wanted};
 use crate::forward::body::Body;
@@ -36,7 +37,7 @@ impl Pipeline {
         let of_part = |(id, _): &Place| parts.target(&whole, id);
         let done = self.each(context, &asked, &places, of_part).await?;
         if parts.wanted == Wanted::Done {
-            return told(done);
+            return told(done, &*asked.group.dialect);
         }
         let (mut bodies, mut ended, mut none) = (Vec::new(), Vec::new(), None);
         for (place, Done { whole, .. }) in places.into_iter().zip(done) {
@@ -126,8 +127,8 @@ impl Pipeline {
 }
 
 /// A part that is not there any more has nothing to be done to.
-fn told(done: Vec<Done>) -> Result<Response<Body>, Problem> {
-    match several::outcome(done, |status, _| status == StatusCode::NOT_FOUND) {
+fn told(done: Vec<Done>, dialect: &dyn Dialect) -> Result<Response<Body>, Problem> {
+    match several::outcome(done, |status, body| dialect.batch_is_over(status, body)) {
         Outcome::Some(problem) => Err(*problem),
         Outcome::Nothing(head, body) => Ok(several::passed(head, body)),
         Outcome::All(mut answers) => {

@@ -7,8 +7,10 @@ use super::several::{self, Order, Outcome, Part};
 use super::{Asked, Pipeline};
 use crate::classify::{Keyed, Unknown};
 use crate::context::Context;
+use crate::dialect::Health;
 use crate::dialect::batch;
 use crate::dialect::split::{About, Answers, Definition, Place, Split};
+use crate::forward::ask;
 use crate::forward::body::Body;
 use crate::forward::gather;
 use crate::forward::payload::Payload;
@@ -17,11 +19,13 @@ use crate::resolve::Target;
 use crate::resolve::route::Purpose;
 use crate::topology::{Group, Topology};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use homing_mapping_store::RoutingKey;
+use homing_mapping_store::{RoutingKey, SiteId};
 use http::Response;
 use http::header::CONTENT_LENGTH;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Listed ids that are looked up at a time.
 const LOOKED_UP_AT_A_TIME: usize = 16;
@@ -43,6 +47,7 @@ impl Pipeline {
         let shares = self
             .shares(topology, asked.group, &split, Purpose::Send)
             .await?;
+        self.all_answer(&shares).await?;
         let parts = shares.into_iter().map(|share| {
             let mut outgoing = asked.outgoing.copy().ok_or_else(not_whole)?;
             outgoing.payload = Payload::from(split.body(&share.own).ok_or_else(not_whole)?);
@@ -75,6 +80,29 @@ impl Pipeline {
                 Ok(several::passed(head, body))
             }
         }
+    }
+
+    /// Nobody gets a part while a site that gets one is known to be away, or turns out to be.
+    async fn all_answer(&self, shares: &[Share]) -> Result<(), Problem> {
+        if shares.len() < 2 {
+            return Ok(());
+        }
+        let asking = shares.iter().map(|share| async move {
+            let site = &share.target.site;
+            let Some(question) = site.dialect.health() else {
+                return Ok(());
+            };
+            let answered = ask::ask(&share.target, &question, &self.via, self.asking()).await;
+            let why = match answered {
+                Ok((status, body)) => match site.dialect.judge_health(status, &body) {
+                    Health::Good | Health::Guarded => return Ok(()),
+                    Health::Bad(why) => why.to_owned(),
+                },
+                Err(problem) => problem.detail.clone(),
+            };
+            Err(away(site.id, &why))
+        });
+        try_join_all(asking).await.map(|_| ())
     }
 
     /// Who gets what. Ids that no site knows go to the first site that gets anything, which says what it thinks of them.
@@ -166,6 +194,15 @@ fn one_batch(bodies: &[Bytes]) -> Result<Response<Body>, Problem> {
         batch::id_of(&ids).ok_or_else(|| broke("the ids of their batches cannot stand in one"))?;
     let one = batch::together(&id, bodies).map_err(|_| broke("an answer is no batch"))?;
     Ok(gather::answer(one, &[]))
+}
+
+fn away(site: SiteId, why: &str) -> Problem {
+    let detail =
+        format!("nothing was sent to any site: site {site} has a part and cannot be asked; {why}");
+    Problem::new(Reason::SiteUnreachable, detail)
+        .at(site)
+        .retry_after(Duration::from_secs(2))
+        .proxy_error("destination_unavailable")
 }
 
 fn not_whole() -> Problem {

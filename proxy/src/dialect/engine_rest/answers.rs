@@ -134,6 +134,34 @@ pub(super) fn selects_nothing(status: StatusCode, body: &[u8]) -> bool {
             .is_some_and(|message| message.ends_with(" is empty"))
 }
 
+/// Who may not do it hears 403; 400 with these words is said of a batch that is not there.
+pub(super) fn batch_is_over(status: StatusCode, body: &[u8]) -> bool {
+    let is_missing = |message: &str| {
+        ["delete", "suspend", "activate"]
+            .iter()
+            .any(|verb| message.starts_with(&format!("Unable to {verb} batch with id")))
+            || message.starts_with("Unable to delete historic batch with id")
+            || (message.starts_with("Batch for id") && message.contains("cannot be found"))
+    };
+    status == StatusCode::NOT_FOUND
+        || status == StatusCode::BAD_REQUEST
+            && Trouble::read(body)
+                .and_then(|trouble| trouble.message)
+                .is_some_and(|message| is_missing(&message))
+}
+
+/// The execution is gone, or has gone on, since it was looked up.
+pub(super) fn waits_no_more(status: StatusCode, body: &[u8]) -> bool {
+    let has_gone = |message: &str| {
+        message.contains("has not subscribed to a signal event")
+            || (message.contains("Cannot find execution") && message.ends_with("is null"))
+    };
+    !status.is_success()
+        && Trouble::read(body)
+            .and_then(|trouble| trouble.message)
+            .is_some_and(|message| has_gone(&message))
+}
+
 /// The connection broke somewhere in the transaction: it may have been committed. An error code of the engine means
 /// that the database spoke and the transaction was rolled back.
 pub(super) fn unknown_outcome(status: StatusCode, body: &[u8]) -> bool {

@@ -89,6 +89,22 @@ fn the_order_of_missing_values_is_that_of_the_database_that_the_engine_names() {
 }
 
 #[test]
+fn answers_that_say_that_there_was_nothing_to_do_are_known() {
+    let says = |message: &str| json!({"type": "x", "message": message, "code": 0}).to_string();
+    let bad = StatusCode::BAD_REQUEST;
+    let empty = says("No process instance ids given: process Instance Ids is empty");
+    assert!(DIALECT.selects_nothing(bad, empty.as_bytes()));
+    assert!(!DIALECT.selects_nothing(StatusCode::FORBIDDEN, empty.as_bytes()));
+    assert!(!DIALECT.selects_nothing(bad, says("retries is null").as_bytes()));
+    let over = says("Unable to delete batch with id 'x'");
+    assert!(DIALECT.batch_is_over(bad, over.as_bytes()));
+    assert!(!DIALECT.batch_is_over(StatusCode::FORBIDDEN, over.as_bytes()));
+    let gone = says("Execution 'x' has not subscribed to a signal event with name 's'.");
+    assert!(DIALECT.waits_no_more(StatusCode::INTERNAL_SERVER_ERROR, gone.as_bytes()));
+    assert!(!DIALECT.waits_no_more(bad, over.as_bytes()));
+}
+
+#[test]
 fn engine_clients_find_their_message_in_our_errors() {
     assert_eq!(
         Value::Object(DIALECT.error_members("gone")),

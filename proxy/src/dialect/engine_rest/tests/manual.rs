@@ -61,7 +61,9 @@ fn does(operation: &Operation) -> String {
         "correlate" if &*operation.name == "deliverMessage" => {
             "an instance is named: sent to its home; otherwise to who waits at any site, or one start at a chosen site".into()
         }
-        "correlate" => "an instance is named: sent to its home; otherwise: 501".into(),
+        "correlate" => {
+            "an execution is named: sent to its home; otherwise to who waits at every site, and what it starts starts at one".into()
+        }
         "broadcast" if operation.merge == Merge::Each && operation.path.contains("{id}") => {
             "501: a write about one site's copy is not built".into()
         }

@@ -1,0 +1,152 @@
+//! A signal for all who wait for it: what its body says, who is asked, and who gets what so that it starts once.
+//!
+//! Owns the shape of `POST /signal`. A signal to one execution starts nothing; so one site gets the signal as it is, and
+//! with it its start events, and at the others each execution that waits gets it by itself.
+
+use super::{CANDIDATES_MAX, Candidate, text, truth};
+use crate::classify::Create;
+use crate::dialect::names::prefix;
+use crate::dialect::{Ask, Role};
+use bytes::Bytes;
+use homing_mapping_store::Engine;
+use http::{Method, StatusCode};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// One signal.
+#[derive(Debug)]
+pub struct Signal {
+    /// The engine inside the site.
+    pub engine: Engine,
+    /// Its name.
+    pub name: String,
+    members: BTreeMap<String, Box<RawValue>>,
+    tenant: Option<String>,
+    is_without_tenant: bool,
+}
+
+/// Who gets a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Every site, as it is: nothing starts.
+    ToAll,
+    /// One site that is still to be chosen: nobody waits.
+    Place,
+    /// One site as it is, and at these others each execution that waits.
+    StartAt(usize, Vec<usize>),
+}
+
+/// Who gets it, by what the name does and where how many wait.
+pub fn spread(role: Role, waiting: &[usize]) -> Spread {
+    if !role.starts {
+        return Spread::ToAll;
+    }
+    // Where most wait, least has to be sent.
+    let most = (0..waiting.len())
+        .filter(|site| waiting[*site] > 0)
+        .max_by_key(|site| (waiting[*site], std::cmp::Reverse(*site)));
+    match most {
+        None => Spread::Place,
+        Some(most) => Spread::StartAt(
+            most,
+            (0..waiting.len())
+                .filter(|site| *site != most && waiting[*site] > 0)
+                .collect(),
+        ),
+    }
+}
+
+impl Signal {
+    /// Reads a request. `None`: not one that is understood; a site has to say what it thinks of it.
+    pub fn read(engine: &Engine, body: &[u8]) -> Option<Signal> {
+        let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
+        let values: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let name = text(values.get("name")).ok()?;
+        Some(Signal {
+            engine: engine.clone(),
+            name: name.filter(|name| !name.is_empty())?,
+            members,
+            tenant: text(values.get("tenantId")).ok()?,
+            is_without_tenant: truth(values.get("withoutTenantId")).ok()?,
+        })
+    }
+
+    /// As something that starts: what it starts, its answer does not name.
+    pub fn create(&self) -> Create {
+        Create {
+            engine: self.engine.clone(),
+            tenant: self.tenant.clone(),
+            ..Create::default()
+        }
+    }
+
+    /// Who waits at a site.
+    pub fn question(&self) -> Ask {
+        let mut query = json!({"signalEventSubscriptionName": self.name, "active": true});
+        if let Some(tenant) = &self.tenant {
+            query["tenantIdIn"] = json!([tenant]);
+        }
+        Ask {
+            method: Method::POST,
+            path: format!(
+                "{}/execution?firstResult=0&maxResults={CANDIDATES_MAX}",
+                prefix(&self.engine)
+            ),
+            body: Some(query),
+        }
+    }
+
+    /// Executions that wait; `None` if the answer to [`Signal::question`] proves nothing.
+    pub fn waiting(&self, status: StatusCode, body: &[u8]) -> Option<Vec<String>> {
+        if !status.is_success() {
+            return None;
+        }
+        let rows: Vec<Candidate> = serde_json::from_slice(body).ok()?;
+        let fits = |row: &Candidate| !self.is_without_tenant || row.tenant_id.is_none();
+        Some(rows.into_iter().filter(fits).map(|row| row.id).collect())
+    }
+
+    /// The body for one execution. The engines take no tenant beside it.
+    pub fn to_one(&self, execution: &str) -> Option<Bytes> {
+        let mut members: BTreeMap<&str, Box<RawValue>> = self
+            .members
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "tenantId" | "withoutTenantId"))
+            .map(|(name, raw)| (name.as_str(), raw.clone()))
+            .collect();
+        members.insert("executionId", to_raw_value(execution).ok()?);
+        serde_json::to_vec(&members).ok().map(Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_is_told_to_one_site_only() {
+        let starts = Role::UNKNOWN;
+        let catches = Role {
+            starts: false,
+            catches: true,
+        };
+        assert_eq!(spread(catches, &[]), Spread::ToAll);
+        assert_eq!(spread(starts, &[0, 0]), Spread::Place);
+        assert_eq!(spread(starts, &[1, 3, 1]), Spread::StartAt(1, vec![0, 2]));
+        assert_eq!(spread(starts, &[2, 2]), Spread::StartAt(0, vec![1]));
+        assert_eq!(spread(starts, &[0, 2]), Spread::StartAt(1, vec![]));
+    }
+
+    #[test]
+    fn one_execution_gets_the_signal_without_its_tenant() {
+        let body =
+            br#"{"name":"s","tenantId":"t","executionId":null,"variables":{"n":{"value":1.50}}}"#;
+        let signal = Signal::read(&Engine::DEFAULT, body).unwrap();
+        assert_eq!(
+            signal.to_one("e").unwrap(),
+            r#"{"executionId":"e","name":"s","variables":{"n":{"value":1.50}}}"#
+        );
+        assert!(Signal::read(&Engine::DEFAULT, b"{}").is_none());
+    }
+}

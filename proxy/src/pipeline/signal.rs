@@ -1,0 +1,131 @@
+//! A signal for all who wait for it, at every site, that starts what it starts once.
+//!
+//! Owns the order: what the name does by the deployed models, who waits where, then sending. Nothing is sent while a site
+//! is silent. Must not decide who gets what.
+
+use super::correlate::target;
+use super::several::{self, Order, Outcome, Part};
+use super::{Asked, Pipeline};
+use crate::classify::Class;
+use crate::context::Context;
+use crate::dialect::Role;
+use crate::dialect::message::{CANDIDATES_MAX, Signal, Spread, spread};
+use crate::forward::body::Body;
+use crate::forward::payload::Payload;
+use crate::problem::{Problem, Reason};
+use crate::resolve::Target;
+use crate::resolve::models::Sort;
+use crate::topology::{Group, Topology};
+use futures_util::future::join_all;
+use http::Response;
+use http::header::CONTENT_LENGTH;
+use std::sync::Arc;
+
+impl Pipeline {
+    pub(super) async fn signal(
+        self: &Arc<Self>,
+        topology: &Arc<Topology>,
+        context: &mut Context,
+        mut asked: Asked<'_>,
+        signal: Signal,
+    ) -> Result<Response<Body>, Problem> {
+        let group = asked.group;
+        let (spread, waiting) = self.spread(group, &signal).await?;
+        let (whole, others) = match spread {
+            Spread::Place => {
+                asked.class = Class::Create(signal.create());
+                return self.start(topology, context, asked, None).await;
+            }
+            Spread::StartAt(site, others) if others.is_empty() => {
+                let fixed = Some(target(&group.sites[site])?);
+                asked.class = Class::Create(signal.create());
+                return self.start(topology, context, asked, fixed).await;
+            }
+            Spread::StartAt(site, others) => (vec![site], others),
+            Spread::ToAll => ((0..group.sites.len()).collect(), Vec::new()),
+        };
+        let mut parts = Vec::new();
+        for site in whole {
+            parts.push(asked.part(target(&group.sites[site])?)?);
+        }
+        for site in others {
+            let target = target(&group.sites[site])?;
+            for execution in &waiting[site] {
+                let mut part = asked.part(target.clone())?;
+                let body = signal.to_one(execution).ok_or_else(uncut)?;
+                part.outgoing.headers.remove(CONTENT_LENGTH);
+                part.outgoing.payload = Payload::from(body);
+                parts.push(part);
+            }
+        }
+        let dialect = &group.dialect;
+        let what = (asked.found.operation, &asked.found.engine);
+        let order = Order::FirstDecides(Arc::clone(dialect));
+        let done = self.several(context, what, parts, order).await?;
+        match several::outcome(done, |status, body| dialect.waits_no_more(status, body)) {
+            Outcome::Some(problem) => Err(*problem),
+            Outcome::Nothing(head, body) => Ok(several::passed(head, body)),
+            Outcome::All(mut answers) => {
+                let (head, body) = answers.swap_remove(0);
+                Ok(several::passed(head, body))
+            }
+        }
+    }
+
+    /// Who gets what, and who waits at each site. Where nothing starts they are asked as well: a site that is away is
+    /// noticed before anybody has got the signal.
+    pub(super) async fn spread(
+        &self,
+        group: &Group,
+        signal: &Signal,
+    ) -> Result<(Spread, Vec<Vec<String>>), Problem> {
+        let name = (Sort::Signal, signal.name.as_str());
+        let role = self.role(group, &signal.engine, name).await;
+        // A name that nobody knows may have been deployed a moment ago, past this router.
+        let role = if role == Role::default() {
+            Role::UNKNOWN
+        } else {
+            role
+        };
+        if role.starts && !role.catches {
+            return Ok((Spread::Place, Vec::new()));
+        }
+        let label = format!("signal \"{}\"", signal.name);
+        let question = signal.question();
+        let asking = group.sites.iter().map(|site| {
+            let read = |status, body: &[u8]| signal.waiting(status, body);
+            self.told(site, &label, &question, read)
+        });
+        let waiting: Vec<Vec<String>> = join_all(asking)
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        let counts: Vec<usize> = waiting.iter().map(Vec::len).collect();
+        let spread = spread(role, &counts);
+        if let Spread::StartAt(_, others) = &spread
+            && others.iter().any(|site| counts[*site] >= CANDIDATES_MAX)
+        {
+            return Err(too_many(&label));
+        }
+        Ok((spread, waiting))
+    }
+}
+
+impl Asked<'_> {
+    /// The request as it is, for one of several sites.
+    fn part(&self, target: Target) -> Result<Part, Problem> {
+        let outgoing = self.outgoing.copy().ok_or_else(uncut)?;
+        Ok(Part { target, outgoing })
+    }
+}
+
+fn uncut() -> Problem {
+    Problem::new(Reason::BadRequest, "the signal is no JSON object")
+}
+
+fn too_many(label: &str) -> Problem {
+    let detail = format!(
+        "the {label} was not sent: it starts something, and {CANDIDATES_MAX} executions or more wait for it at each of several sites; that is not built"
+    );
+    Problem::new(Reason::NotImplemented, detail)
+}
