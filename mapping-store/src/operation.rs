@@ -91,4 +91,8 @@ pub struct Observation {
     pub detail: String,
     /// Since when, by the router's clock: to be shown, never to be compared.
     pub since: Timestamp,
+    /// Where operators have stopped the site: generation of the state that the router obeys, sending nothing there.
+    pub stopped_at: Option<Generation>,
+    /// Its requests that still run there, once it has stopped.
+    pub running: u64,
 }

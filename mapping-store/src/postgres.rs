@@ -81,6 +81,7 @@ fn migrations() -> Migrator {
     let third = include_str!("sql/migrations/0003_quarantine.sql").into_sql_str();
     let fourth = include_str!("sql/migrations/0004_deployments.sql").into_sql_str();
     let fifth = include_str!("sql/migrations/0005_losses.sql").into_sql_str();
+    let sixth = include_str!("sql/migrations/0006_stopped.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -96,6 +97,7 @@ fn migrations() -> Migrator {
         migration(3, "quarantine", third),
         migration(4, "deployments", fourth),
         migration(5, "losses", fifth),
+        migration(6, "stopped", sixth),
     ])
 }
 

@@ -17,6 +17,7 @@ mod map;
 mod op;
 mod output;
 mod pin;
+mod quiesce;
 mod rehome;
 mod release;
 mod restored;

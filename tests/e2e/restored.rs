@@ -88,3 +88,39 @@ async fn ask(router: &homing_harness::router::Router, more: &[&str]) -> Result<V
     let mut told: Value = serde_json::from_str(told.trim())?;
     Ok(told["data"].take())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_stands_still_for_a_cold_backup_and_serves_again() -> Promise {
+    let pair = Pair::shared().await?;
+    let router = pair.router("quiesced").start().await?;
+    let client = router.client("/engine-rest");
+    let order = one_at(&router, "a", "still").await?;
+    let path = format!("/process-instance/{}", order.id);
+    let more = ["--wait", "60", "--json"];
+    let told = homing(
+        &router.admin_url(),
+        &words(&["site", "quiesce", "a"], &more),
+    )
+    .await?;
+    let told: Value = serde_json::from_slice(&told.stdout)?;
+    let told = &told["data"];
+    // Other tests may hold locks at this engine; of routers there is only this one.
+    assert_eq!(
+        (
+            &told["routers"][0]["stopped"],
+            &told["routers"][0]["running"]
+        ),
+        (&true.into(), &0.into()),
+        "{told}"
+    );
+    assert!(told["locked_external_tasks"].is_u64(), "{told}");
+    assert!(told["due_jobs"].is_u64(), "{told}");
+    let parked = client.get(&path).await?.expect(503)?;
+    assert_eq!(parked.member("reason")?, "site-parked");
+    said(&router, &["site", "ready", "a"], 0).await?;
+    eventually("it serves again", PATIENCE, async || {
+        Ok((client.get(&path).await?.status == 200).then_some(()))
+    })
+    .await?;
+    Ok(())
+}

@@ -3,7 +3,7 @@
 //! Owns these rows. Must not judge them. Relies on the store's clock for what still counts.
 
 use super::Sql;
-use super::names::Wanted;
+use super::names::{Wanted, generation};
 use super::session::{Access, args, stored};
 use crate::mapping::Timestamp;
 use crate::operation::Observation;
@@ -31,8 +31,8 @@ impl Sql {
             let Some(site) = known.site(one.site) else {
                 continue;
             };
-            let sql = "INSERT INTO observations (router, site, installation, seen, detail, since, expires_at) \
-                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            let sql = "INSERT INTO observations (router, site, installation, seen, detail, since, expires_at, stopped_at, \
+                       running) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
             let expires_at = now.0.saturating_add(stored(lease_ms));
             let args = args![
                 router,
@@ -41,7 +41,9 @@ impl Sql {
                 &one.seen,
                 &one.detail,
                 one.since,
-                expires_at
+                expires_at,
+                one.stopped_at.unwrap_or_default(),
+                stored(one.running),
             ];
             session.run(sql, args).await?;
         }
@@ -51,7 +53,7 @@ impl Sql {
     pub(super) async fn all_observations(&self) -> Result<Vec<Observation>, Error> {
         let mut session = self.read("read what is seen").await?;
         let now = session.now().await?;
-        let sql = "SELECT router, site, installation, seen, detail, since FROM observations WHERE expires_at > $1 \
+        let sql = "SELECT router, site, installation, seen, detail, since, stopped_at, running FROM observations WHERE expires_at > $1 \
                    ORDER BY site, router";
         let rows = session.rows(sql, args![now]).await?;
         let known = self.names.refresh(session.as_mut()).await?;
@@ -65,6 +67,8 @@ impl Sql {
                     seen: row.text(3)?,
                     detail: row.text(4)?,
                     since: Timestamp(row.int(5)?),
+                    stopped_at: Some(generation(row.int(6)?)?).filter(|at| at.0 > 0),
+                    running: row.number(7)?,
                 })
             })
             .collect()

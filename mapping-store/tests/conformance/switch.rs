@@ -350,6 +350,8 @@ fn seen(router: &str, name: &str, seen: &str) -> Observation {
         seen: seen.into(),
         detail: String::new(),
         since: Timestamp(1),
+        stopped_at: Some(homing_mapping_store::Generation(7)),
+        running: 3,
     }
 }
 
@@ -362,7 +364,9 @@ async fn a_site_that_is_down_takes_nothing_away(fresh: Fresh) {
         let all = [seen(router, "a", "down"), seen(router, "b", "healthy")];
         store.observe(router, &all, 60_000).await.unwrap();
     }
-    assert_eq!(store.observations().await.unwrap().len(), 4);
+    let told = store.observations().await.unwrap();
+    assert_eq!(told.len(), 4);
+    assert!(told.contains(&seen("r1", "a", "down")), "{told:?}");
     refused_by(
         Rule::LastAvailable,
         store.begin_switch(&wanted, &audit("switch")).await,

@@ -48,6 +48,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(sites::list))
         .routes(routes!(sites::one))
         .routes(routes!(sites::state::put))
+        .routes(routes!(sites::quiesce::quiesce))
         .routes(routes!(sites::release::look))
         .routes(routes!(sites::release::release))
         .routes(routes!(sites::restored::restored))
@@ -141,6 +142,7 @@ mod tests {
                 "/v1/sites/{site}/fate",
                 "/v1/sites/{site}/fate/list",
                 "/v1/sites/{site}/quarantine",
+                "/v1/sites/{site}/quiesce",
                 "/v1/sites/{site}/release",
                 "/v1/sites/{site}/restored",
                 "/v1/sites/{site}/state",

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod fate;
+mod quiesce;
 mod restored;
 
 use super::service;

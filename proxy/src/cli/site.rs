@@ -1,4 +1,4 @@
-//! `homing site`: list, show, ready, drain, maintenance, quarantine, compare, restored, release.
+//! `homing site`: list, show, ready, drain, maintenance, quarantine, quiesce, compare, restored, release.
 //!
 //! Owns nothing but the words; the admin API does the work.
 
@@ -6,6 +6,7 @@ use super::Exit;
 use super::change::Change;
 use super::client::{Call, Remote, segment};
 use super::output;
+use super::quiesce;
 use super::release::{self, Which};
 use super::restored;
 use clap::Subcommand;
@@ -69,6 +70,8 @@ enum Verb {
     },
     /// What of it is in quarantine, compared now: identity, generation, due jobs, deployments, the table's drift.
     Compare { site: String },
+    /// Stop everything there for a cold backup, and show that it stands still; `ready` ends it.
+    Quiesce(quiesce::Which),
     /// Its database is a backup's copy now: into quarantine, and what the copy lacks is marked as lost.
     Restored(restored::Which),
     /// End a quarantine, if nothing that is compared is wrong.
@@ -107,6 +110,9 @@ impl Site {
             } => self.state(site, ("quarantined", overrides), change),
             Verb::Compare { site } => {
                 return release::compare(&self.remote, site).unwrap_or_else(|exit| exit);
+            }
+            Verb::Quiesce(which) => {
+                return quiesce::quiesce(&self.remote, which).unwrap_or_else(|exit| exit);
             }
             Verb::Restored(which) => {
                 return restored::restored(&self.remote, which).unwrap_or_else(|exit| exit);

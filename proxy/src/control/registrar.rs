@@ -8,17 +8,17 @@ mod identities;
 use crate::clock;
 use crate::fleet::Fleet;
 use crate::learn::Learner;
-use crate::observe::Observed;
 use crate::observe::inventory::{Acknowledged, Inventory, Service};
+use crate::observe::{Observed, SiteView};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
-use crate::topology::Topology;
+use crate::topology::{Site, Topology};
 use arc_swap::ArcSwap;
 use homing_config::Config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::{Error, RouterRecord, Seq};
-use homing_mapping_store::{Handle, Timestamp};
+use homing_mapping_store::{Generation, Handle, Timestamp};
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -289,7 +289,9 @@ impl Registrar {
         let seen: Vec<Observation> = assignments
             .iter()
             .filter_map(|assignment| {
-                let view = self.topology.load().site(assignment.site)?.live.view();
+                let site = Arc::clone(self.topology.load().site(assignment.site)?);
+                let view = site.live.view();
+                let (stopped_at, running) = stopped(&site, &view);
                 Some(Observation {
                     router: router.clone(),
                     site: assignment.site,
@@ -302,6 +304,8 @@ impl Registrar {
                         .unwrap_or_default()
                         .to_owned(),
                     since: Timestamp(view.since),
+                    stopped_at,
+                    running,
                 })
             })
             .collect();
@@ -380,6 +384,18 @@ fn show(record: &SiteRecord, assignment: Option<&Assignment>) {
             .with_label_values(&[name])
             .set(generation);
     }
+}
+
+/// Whether nothing more is sent to a site because operators have stopped it, and what still runs there. A request that the
+/// count misses finds the site stopped, because it looks after it was counted.
+fn stopped(site: &Site, view: &SiteView) -> (Option<Generation>, u64) {
+    if !matches!(view.state, SiteState::Maintenance | SiteState::Quarantined) {
+        return (None, 0);
+    }
+    fence(Ordering::SeqCst);
+    let endpoints = site.installations.iter().flat_map(|one| &one.endpoints);
+    let running = endpoints.map(|one| one.running.load(Ordering::SeqCst) as u64);
+    (Some(view.state_generation), running.sum())
 }
 
 /// Tells routers with the same settings from others.

@@ -94,15 +94,19 @@ impl Target {
         &self.site.installations[self.serving]
     }
 
-    /// Refuses if the installation has lost its right to serve since the target was chosen. To be asked last of all,
+    /// Refuses if the installation has lost its right to serve, or the site was stopped, since the target was chosen. To be asked last of all,
     /// when the request already counts as running: a router tells that it has stopped only when none runs.
     pub fn still_serves(&self) -> Result<(), Problem> {
         if !self.site.live.sure() {
             return Err(unsure(&self.site));
         }
         self.site.live.read(|view| {
+            let stopped = matches!(view.state, SiteState::Maintenance | SiteState::Quarantined);
             if view.service == Service::Serves && view.assignment == self.assignment {
-                return Ok(());
+                return match stopped {
+                    false => Ok(()),
+                    true => Err(refusal(&self.site, view)),
+                };
             }
             let site = self.site.id;
             let detail = format!("site {site} is being switched to another installation");

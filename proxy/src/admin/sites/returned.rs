@@ -243,7 +243,7 @@ pub(super) async fn shown(place: &Inspector) -> Option<String> {
     place.site.dialect.read_identity(status, &body)
 }
 
-async fn due(place: &Inspector, what: &str) -> Option<u64> {
+pub(super) async fn due(place: &Inspector, what: &str) -> Option<u64> {
     let questions = place.site.dialect.due();
     let (_, question) = questions.iter().find(|(name, _)| *name == what)?;
     let (status, body) = place.get(&question.path).await.ok()?;

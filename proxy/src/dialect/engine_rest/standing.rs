@@ -22,6 +22,10 @@ pub(super) fn due() -> Vec<(&'static str, Ask)> {
             "timers",
             ask("/job/count?executable=true&timers=true".into()),
         ),
+        (
+            "locked external tasks",
+            ask("/external-task/count?locked=true".into()),
+        ),
     ]
 }
 
