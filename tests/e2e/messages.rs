@@ -89,6 +89,21 @@ async fn a_message_reaches_who_waits_for_it_and_starts_once() -> Promise {
     }
     assert_eq!(running(pair, "msg-start-%").await?.iter().sum::<i64>(), 8);
 
+    // What would happen is told without doing it.
+    waits(&pair.b, "msg-why", &json!({"value": 1})).await?;
+    let why = json!({"messageName": "letters.paid", "businessKey": "msg-why"});
+    let question =
+        json!({"method": "POST", "path": "/engine-rest/message", "body": why.to_string()});
+    let told = world
+        .router
+        .admin()
+        .post("/v1/explain", &question)
+        .await?
+        .expect(200)?
+        .json()?;
+    assert_eq!(told["site"], "b", "{told}");
+    assert_eq!(running(pair, "msg-why").await?, [0, 1]);
+
     // Who asked for no result gets none.
     let body = json!({"messageName": "letters.paid", "businessKey": "msg-start-3"});
     let told = client.post("/message", &body).await?.expect(204)?;

@@ -59,6 +59,14 @@ async fn a_bulk_write_reaches_every_owner_or_nobody() -> Promise {
     const LIKE: &str = "split-sync-%";
 
     let listed = json!({"processInstanceIds": ids, "suspended": true});
+    let question =
+        json!({"method": "PUT", "path": "/engine-rest/process-instance/suspended", "body": listed});
+    let told = router.admin().post("/v1/explain", &question).await?;
+    assert!(
+        told.text().contains("gets its part: a, b"),
+        "{}",
+        told.text()
+    );
     suspend(&client, listed).await?.expect(204)?;
     assert_eq!(in_state(pair, LIKE, 2).await?, [3, 2]);
 

@@ -182,6 +182,10 @@ pub(super) fn shape(explanation: &Explanation) -> ExplainShape {
             "it is answered over all sites: merged, or by the first that can where all hold the same"
                 .clone_into(&mut shape.reason);
         }
+        Outcome::Parts(sites) => {
+            let names: Vec<&str> = sites.iter().map(|site| site.name()).collect();
+            shape.reason = format!("each of several sites gets its part: {}", names.join(", "));
+        }
         Outcome::Unplaced => {
             "nothing is mapped to this key yet; the next thing that is started for it gives it a home"
                 .clone_into(&mut shape.reason);

@@ -152,7 +152,9 @@ async fn found(state: &State, key: &RoutingKey) -> Result<SiteId, Error> {
             )
         }),
         Outcome::Unplaced => Err(Error::absent(format!("{key} has no home yet"))),
-        Outcome::Every | Outcome::Over => Err(Error::bad(format!("{key} has no home of its own"))),
+        Outcome::Every | Outcome::Over | Outcome::Parts(_) => {
+            Err(Error::bad(format!("{key} has no home of its own")))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::resolve::route::{Asking, Purpose};
 use crate::resolve::{Route, Target};
 use crate::topology::{Group, Site, Topology};
 use bytes::Bytes;
-use homing_mapping_store::RoutingKey;
+use homing_mapping_store::{RoutingKey, SiteId};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use std::sync::Arc;
 
@@ -57,6 +57,8 @@ pub enum Outcome {
     Every,
     /// It would be read over all sites and merged.
     Over,
+    /// Each of these sites would get its part.
+    Parts(Vec<SiteId>),
     /// Nothing has this placed key as its home yet; the next thing that is started for it gets one.
     Unplaced,
     /// It would be refused.
@@ -196,7 +198,10 @@ impl Pipeline {
                 Spread::StartAt(site, others) if others.is_empty() => {
                     correlate::target(&group.sites[site]).map(Outcome::To)
                 }
-                Spread::StartAt(..) => Ok(Outcome::Over),
+                Spread::StartAt(site, others) => {
+                    let sites = std::iter::once(site).chain(others).collect();
+                    Ok(Outcome::Parts(named(group, sites)))
+                }
                 Spread::ToAll => Ok(Outcome::Every),
             },
             Merging::Split(Ok(split)) => {
@@ -230,7 +235,7 @@ impl Pipeline {
             }
             Delivery::To(site) | Delivery::StartAt(site) => at(site),
             Delivery::Nobody => at(0),
-            Delivery::ToAll(_) => Ok(Outcome::Over),
+            Delivery::ToAll(sites) => Ok(Outcome::Parts(named(group, sites))),
             Delivery::Ambiguous(_) => Err(Problem::new(
                 Reason::BadRequest,
                 "several executions wait for this message",
@@ -297,11 +302,18 @@ impl Pipeline {
 }
 
 /// One site, or several.
-fn over(mut targets: impl Iterator<Item = Target>) -> Outcome {
-    match (targets.next(), targets.next()) {
-        (Some(only), None) => Outcome::To(only),
-        _ => Outcome::Over,
+fn over(targets: impl Iterator<Item = Target>) -> Outcome {
+    let mut targets: Vec<Target> = targets.collect();
+    if targets.len() == 1 {
+        return Outcome::To(targets.swap_remove(0));
     }
+    let mut sites: Vec<SiteId> = targets.iter().map(|target| target.site.id).collect();
+    sites.dedup();
+    Outcome::Parts(sites)
+}
+
+fn named(group: &Group, sites: Vec<usize>) -> Vec<SiteId> {
+    sites.into_iter().map(|at| group.sites[at].id).collect()
 }
 
 fn key_of(class: &Class) -> Option<RoutingKey> {
