@@ -8,6 +8,7 @@ pub mod assignments;
 pub mod audit;
 pub mod barrier;
 pub mod call;
+pub mod deployments;
 pub mod error;
 pub mod explain;
 pub mod extract;

@@ -12,7 +12,7 @@ pub mod shell;
 use crate::admin;
 use crate::control::probers;
 use crate::control::registrar::Registrar;
-use crate::control::{incarnation, intents};
+use crate::control::{deployments, incarnation, intents};
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
 use crate::listener::{
@@ -106,6 +106,8 @@ pub struct Router {
 
 /// Between two looks for journals of processes that have ended.
 const LEFTOVERS_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks for sites that can catch up with what was deployed.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries to reach a store that does not answer at start.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -226,6 +228,17 @@ impl Router {
             settings,
             via.clone(),
         ));
+        let catching_up = deployments::Settings {
+            every: CATCH_UP_EVERY,
+            transaction_bound: self.config.timeouts.transaction,
+            times: self.pipeline.settings.load().times,
+            via: via.clone(),
+        };
+        tokio::spawn(deployments::run(
+            Arc::clone(&self.pipeline.topology),
+            Arc::clone(&self.pipeline.resolver.deployments),
+            catching_up,
+        ));
         let intents = intents::Settings {
             transaction_bound: self.config.timeouts.transaction,
             every: Duration::from_secs(1),
@@ -249,6 +262,9 @@ impl Router {
         match self.store.pins().await {
             Ok(pins) => known.set_pins(&pins),
             Err(error) => tracing::warn!("pins cannot be read yet: {}", chain(&error)),
+        }
+        if let Err(error) = self.pipeline.resolver.deployments.refresh().await {
+            tracing::warn!("deployments cannot be read yet: {}", chain(&error));
         }
     }
 
@@ -278,11 +294,13 @@ impl Router {
         };
         let known = Arc::clone(&self.pipeline.resolver.known);
         let losses = Arc::clone(&known);
+        let pipeline = Arc::clone(&self.pipeline);
         feed::Hooks {
             pins: Box::new(pins),
             sites: Box::new(move || {
                 registrar.bell.notify_one();
                 executor.bell.notify_one();
+                tokio::spawn(deployed(Arc::clone(&pipeline)));
             }),
             suffix: Box::new(suffix),
             settled: Box::new(move |key| known.settle(key)),
@@ -349,6 +367,16 @@ fn looks(config: &Config) -> probe::Settings {
             window: config.health.accrual_window,
         },
     }
+}
+
+/// What a site has may have changed.
+async fn deployed(pipeline: Arc<Pipeline>) {
+    let deployments = &pipeline.resolver.deployments;
+    match deployments.refresh().await {
+        Ok(_) => deployments.bell.notify_one(),
+        Err(error) => tracing::warn!("deployments cannot be read: {}", chain(&error)),
+    }
+    pipeline.models.deployed();
 }
 
 /// Takes over what a process that has handed its sockets to this one leaves in its journal when it ends.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 pub mod batch;
+pub mod deploys;
 pub mod engine_rest;
 mod facts;
 pub mod fetch;
@@ -286,6 +287,11 @@ pub trait Dialect: Send + Sync {
     /// What the definitions in the answer to [`Dialect::definitions`] are known by; `None` if it proves nothing.
     fn read_definitions(&self, status: StatusCode, body: &[u8]) -> Option<Vec<String>> {
         let _ = (status, body);
+        None
+    }
+
+    /// How deployments are made and found. `None`: this API has none.
+    fn deploys(&self) -> Option<&dyn deploys::Deploys> {
         None
     }
 

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod context;
 pub mod control;
 pub mod decide;
+pub mod deployments;
 pub mod dialect;
 pub mod fleet;
 pub mod forward;

@@ -3,6 +3,7 @@
 //! Owns the order of the steps. Must not do a step's work itself.
 
 mod correlate;
+mod deploy;
 mod every;
 pub mod explain;
 mod finish;
@@ -11,14 +12,17 @@ mod merge;
 mod parts;
 pub mod rate;
 mod recognise;
+mod remove;
 mod several;
 mod signal;
 mod split;
 mod start;
 
-use crate::classify::Class;
 use crate::classify::credentials::UserSource;
+use crate::classify::{Broadcast, Class};
 use crate::context::Context;
+use crate::deployments::picture::is_copied;
+use crate::deployments::swap::Swap;
 use crate::dialect::{Answer, Learns, Matched, Operation, Resend};
 use crate::forward::body::Body;
 use crate::forward::gather::{self, Budget};
@@ -66,7 +70,8 @@ pub struct Pipeline {
     pub rates: rate::Rates,
     budget: Arc<Budget>,
     workers: Workers,
-    models: Models,
+    /// What the definitions at each site do with messages and signals.
+    pub models: Models,
     drain: watch::Sender<bool>,
     /// Set when answers end their connections.
     closing: AtomicBool,
@@ -191,9 +196,25 @@ impl Pipeline {
                 Box::pin(self.start(topology, context, asked, Some(target))).await
             }
             Route::New => Box::pin(self.start(topology, context, asked, None)).await,
-            Route::Every => Box::pin(self.every(context, asked)).await,
+            Route::Every => Box::pin(self.everywhere(context, asked)).await,
             Route::Merge => Box::pin(self.merge(topology, context, asked)).await,
             Route::One(target) => self.one(topology, context, asked, wish, target).await,
+        }
+    }
+
+    /// To every site.
+    async fn everywhere(
+        self: &Arc<Self>,
+        context: &mut Context,
+        asked: Asked<'_>,
+    ) -> Result<Response<Body>, Problem> {
+        let Class::Broadcast(broadcast) = asked.class.clone() else {
+            return self.every(context, asked).await;
+        };
+        match broadcast {
+            Broadcast::Deploy => self.deploy(context, asked).await,
+            Broadcast::Remove(key) => self.remove(context, asked, &key).await,
+            Broadcast::Same | Broadcast::Aliased(_) => self.every(context, asked).await,
         }
     }
 
@@ -208,6 +229,13 @@ impl Pipeline {
     ) -> Result<Response<Body>, Problem> {
         if let Some(wish) = &wish {
             wish.tell(&mut asked.outgoing.headers);
+        }
+        if let Class::Keyed(keyed) = &asked.class
+            && is_copied(keyed.key.kind)
+        {
+            let picture = self.resolver.deployments.picture();
+            let swap = Swap::of(&picture, std::slice::from_ref(&keyed.key));
+            swap.at(target.site.id, &mut asked.outgoing);
         }
         let (target, answer) = self.sent(topology, context, &mut asked, target).await?;
         let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;

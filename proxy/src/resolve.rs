@@ -4,6 +4,7 @@
 //! read its body or write the store. Relies on the table, the store's primary key and the locator for keys nobody knows.
 
 pub mod choice;
+mod deployed;
 pub mod known;
 pub mod locate;
 mod lost;

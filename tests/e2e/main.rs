@@ -2,6 +2,7 @@
 
 mod agent;
 mod attacks;
+mod catch_up;
 mod clients;
 mod delivery;
 mod demo;

@@ -194,7 +194,17 @@ pub(super) fn shape(explanation: &Explanation) -> ExplainShape {
     }
     let alternatives = explanation.sites.iter();
     shape.alternatives = alternatives
-        .map(|site| alternative(site, shape.site.as_deref()))
+        .map(|site| {
+            let mut told = alternative(site, shape.site.as_deref());
+            if explanation.behind.contains(&site.id) {
+                let behind = || "still to get what was deployed".to_owned();
+                told.why = Some(
+                    told.why
+                        .map_or_else(behind, |why| format!("{why}; {}", behind())),
+                );
+            }
+            told
+        })
         .collect();
     shape
 }

@@ -4,8 +4,8 @@
 
 use super::error::Error;
 use super::{
-    State, assignments, audit, explain, fate, health, instances, mappings, operations, pins, plans,
-    routers, settings, sites,
+    State, assignments, audit, deployments, explain, fate, health, instances, mappings, operations,
+    pins, plans, routers, settings, sites,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -68,6 +68,8 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(pins::list))
         .routes(routes!(pins::one, pins::put, pins::delete))
         .routes(routes!(assignments::list))
+        .routes(routes!(deployments::list))
+        .routes(routes!(deployments::drift))
         .routes(routes!(plans::list, plans::make))
         .routes(routes!(plans::one))
         .routes(routes!(plans::apply))
@@ -117,6 +119,8 @@ mod tests {
                 "/v1/audit",
                 "/v1/audit/verify",
                 "/v1/config",
+                "/v1/deployments",
+                "/v1/deployments/drift",
                 "/v1/explain",
                 "/v1/fate/{key}",
                 "/v1/instances/{id}",

@@ -3,6 +3,7 @@
 //! Owns the translation. Must not start anything.
 
 use super::Error;
+use crate::deployments::Deployments;
 use crate::fleet;
 use crate::forward::send::Times;
 use crate::gate;
@@ -54,6 +55,7 @@ pub(super) fn pipeline(
         store: Arc::clone(store),
         store_within: timeouts.store,
         placement: ArcSwap::from_pointee(placement(config)),
+        deployments: Arc::new(Deployments::new(Arc::clone(store), &config.router.name)),
     };
     let log = access_log(config)?;
     let pipeline = Pipeline::new(

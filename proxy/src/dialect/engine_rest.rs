@@ -19,7 +19,9 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 mod answers;
+mod bundle;
 mod class;
+mod deploys;
 mod holdings;
 mod intent;
 mod members;
@@ -75,6 +77,10 @@ impl EngineRest {
 impl Dialect for EngineRest {
     fn name(&self) -> &str {
         "engine-rest"
+    }
+
+    fn deploys(&self) -> Option<&dyn super::deploys::Deploys> {
+        Some(self)
     }
 
     fn find<'t>(&'t self, head: &Head<'_>) -> Found<'t> {

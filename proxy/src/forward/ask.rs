@@ -10,6 +10,7 @@ use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, VIA};
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 /// Most bytes of an answer to the router's own question.
@@ -35,18 +36,52 @@ pub async fn get(
     .await
 }
 
-/// Asks one site one question that changes nothing.
+/// Asks one site one question that changes nothing, or that may be asked twice.
 pub async fn ask(
     target: &Target,
     question: &Ask,
     via: &HeaderValue,
     times: Times,
 ) -> Result<(StatusCode, Bytes), Problem> {
-    let payload = match &question.body {
-        Some(body) => Payload::from(Bytes::from(body.to_string())),
-        None => Payload::Empty,
-    };
-    let (method, path) = (question.method.clone(), &question.path);
+    let content = question.body.as_ref().map(|body| Content {
+        media_type: HeaderValue::from_static("application/json"),
+        bytes: Bytes::from(body.to_string()),
+    });
+    let (method, path) = (question.method.clone(), question.path.as_str());
+    let outgoing = request(target, method, path, content, via, Repeat::Safe)?;
+    let (head, body) = whole(target, outgoing, times).await?;
+    Ok((head.status, body))
+}
+
+/// What a request of the router's own carries.
+pub struct Content {
+    /// What it is.
+    pub media_type: HeaderValue,
+    /// The whole of it.
+    pub bytes: Bytes,
+}
+
+/// Sends content to one site, once.
+pub async fn post(
+    target: &Target,
+    path: &str,
+    content: Content,
+    via: &HeaderValue,
+    times: Times,
+) -> Result<(Parts, Bytes), Problem> {
+    let content = Some(content);
+    let outgoing = request(target, Method::POST, path, content, via, Repeat::Never)?;
+    whole(target, outgoing, times).await
+}
+
+fn request(
+    target: &Target,
+    method: Method,
+    path: &str,
+    content: Option<Content>,
+    via: &HeaderValue,
+    repeat: Repeat,
+) -> Result<Outgoing, Problem> {
     let site = &target.site;
     let full = format!("{}{path}", site.base_path);
     let uri: Uri = full
@@ -59,22 +94,33 @@ pub async fn ask(
     }
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(VIA, via.clone());
-    if question.body.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
     if let Some(account) = &site.service_account {
         headers.insert(AUTHORIZATION, account.clone());
     }
-    let outgoing = Outgoing {
+    let payload = match content {
+        Some(content) => {
+            headers.insert(CONTENT_TYPE, content.media_type);
+            Payload::from(content.bytes)
+        }
+        None => Payload::Empty,
+    };
+    Ok(Outgoing {
         method,
         target: uri,
         headers,
         payload,
-        repeat: Repeat::Safe,
-    };
-    let answer = send::exchange(target, outgoing, times).await?;
-    let status = answer.status();
-    let body = match answer.into_body() {
+        repeat,
+    })
+}
+
+async fn whole(
+    target: &Target,
+    outgoing: Outgoing,
+    times: Times,
+) -> Result<(Parts, Bytes), Problem> {
+    let changes = outgoing.repeat == Repeat::Never;
+    let (head, body) = send::exchange(target, outgoing, times).await?.into_parts();
+    let body = match body {
         Body::Empty => Bytes::new(),
         Body::Whole(bytes) => bytes.unwrap_or_default(),
         Body::Owed(owed) => owed.into_bytes(),
@@ -85,12 +131,17 @@ pub async fn ask(
                 .map_err(|error| {
                     let detail = format!(
                         "site {} broke off while answering the router: {}",
-                        site.id,
+                        target.site.id,
                         crate::telemetry::chain(&error)
                     );
-                    Problem::new(Reason::UpstreamBroke, detail).at(site.id)
+                    let problem = Problem::new(Reason::UpstreamBroke, detail).at(target.site.id);
+                    if changes {
+                        problem.maybe_sent()
+                    } else {
+                        problem
+                    }
                 })?
         }
     };
-    Ok((status, body))
+    Ok((head, body))
 }

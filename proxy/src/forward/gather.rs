@@ -15,6 +15,7 @@ pub use report::report;
 use super::body::Body;
 use super::headers::HOMING_MISSING_SITES;
 use super::send::{Outgoing, Times};
+use crate::deployments::swap::Swap;
 use crate::dialect::merge::{self, Nulls, Plan, Shape};
 use crate::problem::{Problem, Reason};
 use crate::topology::Site;
@@ -42,6 +43,8 @@ pub struct Read<'r> {
     pub settings: Settings,
     /// What all reads of this router may hold.
     pub budget: &'r Arc<Budget>,
+    /// Ids in the request of which each site has its own.
+    pub swap: &'r Swap,
 }
 
 /// Limits and times of a read over all sites.

@@ -72,6 +72,15 @@ impl Payload {
         }
     }
 
+    /// The bytes, if the body was read wholly.
+    pub fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Payload::Empty => Some(Bytes::new()),
+            Payload::Whole(whole) => Some(whole.bytes.clone().unwrap_or_default()),
+            Payload::Streaming(_) => None,
+        }
+    }
+
     /// Its request holds a place at a site from now on.
     pub fn holds(&mut self, place: Wanted) {
         if let Payload::Streaming(coming) = self {

@@ -3,10 +3,13 @@
 //! Owns the order and the undoing. Runs as a task of its own, so that a client that leaves cannot leave it half done.
 //! Must not choose sites: it is all of the group or none.
 
+use super::deploy::Answered;
 use super::{Asked, Pipeline};
 use crate::classify::{Broadcast, Class};
 use crate::context::Context;
-use crate::dialect::{self, Operation};
+use crate::deployments::outcome::Whole;
+use crate::deployments::swap::Swap;
+use crate::dialect::{self, Matched, Operation};
 use crate::forward::body::Body;
 use crate::forward::headers::HOMING_KEPT_SITES;
 use crate::forward::payload::Payload;
@@ -14,24 +17,22 @@ use crate::forward::send::{self, Outgoing, Repeat};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::{RouteSource, Target};
 use bytes::Bytes;
-use homing_mapping_store::{Engine, Generation, Source};
+use homing_mapping_store::{Engine, Generation, Kind, RoutingKey, Source};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::response::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 
 /// Most bytes of one site's answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-struct Every {
-    pipeline: Arc<Pipeline>,
+/// A write on its way to several sites.
+pub(super) struct Every {
+    pub(super) pipeline: Arc<Pipeline>,
     operation: Arc<Operation>,
     engine: Engine,
     outgoing: Outgoing,
-    targets: Vec<Target>,
+    swap: Swap,
 }
-
-pub(super) type Whole = Result<(Parts, Bytes), Problem>;
 
 impl Pipeline {
     pub(super) async fn every(
@@ -39,10 +40,11 @@ impl Pipeline {
         context: &mut Context,
         asked: Asked<'_>,
     ) -> Result<Response<Body>, Problem> {
-        if let (Class::Broadcast(Broadcast::Aliased(_)), true) =
-            (&asked.class, asked.group.sites.len() > 1)
+        let mut swap = Swap::default();
+        if let Class::Broadcast(Broadcast::Aliased(key) | Broadcast::Remove(key)) = &asked.class
+            && asked.group.sites.len() > 1
         {
-            return Err(super::not_built(asked.found.operation));
+            swap = self.copies(&asked, key)?;
         }
         // Before anything is sent anywhere, everybody must be there.
         let targets: Vec<Target> = asked
@@ -55,33 +57,47 @@ impl Pipeline {
             return Err(Problem::new(Reason::NoSiteAvailable, "there is no site"));
         };
         context.routed(&first);
-        let every = Every {
-            pipeline: Arc::clone(self),
-            operation: Arc::clone(asked.found.operation),
-            engine: asked.found.engine.clone(),
-            outgoing: asked.outgoing,
-            targets,
+        let mut every = Every::new(self, &asked.found, asked.outgoing);
+        every.swap = swap;
+        self.task(context, every.run(targets)).await
+    }
+
+    /// Each site's own id of what the request names. A site without a copy cannot do its part.
+    fn copies(&self, asked: &Asked<'_>, key: &RoutingKey) -> Result<Swap, Problem> {
+        let picture = self.resolver.deployments.picture();
+        let copies = picture.copies(key);
+        let Some(copies) = copies.filter(|_| key.kind != Kind::DEPLOYMENT) else {
+            return Err(super::not_built(asked.found.operation));
         };
-        let running = tokio::spawn(every.run());
-        let Ok((answered, last)) = running.await else {
-            return Err(Problem::new(
-                Reason::OutcomeUnknown,
-                "the router failed while the request was running",
-            )
-            .maybe_sent());
-        };
-        if let Some(last) = last {
-            context.routed(&last);
+        let without = asked
+            .group
+            .sites
+            .iter()
+            .find(|site| !copies.contains_key(&site.id));
+        if let Some(site) = without {
+            let detail = format!("site {} is still to get its copy of {key}", site.id);
+            return Err(Problem::new(Reason::SiteUnreachable, detail)
+                .at(site.id)
+                .about(key));
         }
-        self.models.deployed();
-        answered
+        Ok(Swap::of(&picture, std::slice::from_ref(key)))
     }
 }
 
 impl Every {
+    pub(super) fn new(pipeline: &Arc<Pipeline>, found: &Matched<'_>, outgoing: Outgoing) -> Every {
+        Every {
+            pipeline: Arc::clone(pipeline),
+            operation: Arc::clone(found.operation),
+            engine: found.engine.clone(),
+            outgoing,
+            swap: Swap::default(),
+        }
+    }
+
     /// The answer, and the target that it comes from.
-    async fn run(self) -> (Result<Response<Body>, Problem>, Option<Target>) {
-        let (first, others) = self.targets.split_at(1);
+    async fn run(self, targets: Vec<Target>) -> Answered {
+        let (first, others) = targets.split_at(1);
         let deciding = self.send(&first[0]).await;
         let answer = match deciding {
             Ok((head, body)) if head.status.is_success() => (head, body),
@@ -114,13 +130,14 @@ impl Every {
         (told(why, &kept), Some(target.clone()))
     }
 
-    async fn send(&self, target: &Target) -> Whole {
-        let Some(copy) = self.outgoing.copy() else {
+    pub(super) async fn send(&self, target: &Target) -> Whole {
+        let Some(mut copy) = self.outgoing.copy() else {
             crate::telemetry::metrics::limit_hit("spool_bytes");
             let detail = "limit spool_bytes reached: a body that goes to every site is kept in memory and this one is too long";
             return Err(Problem::new(Reason::LimitExceeded, detail)
                 .with_status(StatusCode::PAYLOAD_TOO_LARGE));
         };
+        self.swap.at(target.site.id, &mut copy);
         let (head, body) = whole(
             send::exchange(target, copy, self.pipeline.settings.load().times).await?,
             target,
@@ -142,7 +159,7 @@ impl Every {
     }
 
     /// Undoes what was done; answers the sites that keep it.
-    async fn undo(&self, done: &[(&Target, Bytes)]) -> Vec<&'static str> {
+    pub(super) async fn undo(&self, done: &[(&Target, Bytes)]) -> Vec<&'static str> {
         let mut kept = Vec::new();
         for (target, body) in done {
             let undone = match target.site.dialect.undo(&self.operation, body) {
@@ -159,9 +176,17 @@ impl Every {
     }
 
     async fn take_back(&self, target: &Target, ask: &dialect::Ask) -> bool {
-        let Ok(uri) = format!("{}{}", target.site.base_path, ask.path).parse() else {
-            return false;
-        };
+        let answered = self.send_as(target, ask).await;
+        answered
+            .is_ok_and(|(head, _)| head.status.is_success() || head.status == StatusCode::NOT_FOUND)
+    }
+
+    /// Another request than the client's, in its name.
+    pub(super) async fn send_as(&self, target: &Target, ask: &dialect::Ask) -> Whole {
+        let uri = format!("{}{}", target.site.base_path, ask.path).parse();
+        let uri = uri.map_err(|_| {
+            Problem::new(Reason::BadRequest, "the id cannot stand in a path").at(target.site.id)
+        })?;
         let mut headers = self.outgoing.headers.clone();
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
@@ -172,10 +197,8 @@ impl Every {
             payload: Payload::Empty,
             repeat: Repeat::Never,
         };
-        let answered = send::exchange(target, outgoing, self.pipeline.settings.load().times).await;
-        answered.is_ok_and(|answer| {
-            answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND
-        })
+        let times = self.pipeline.settings.load().times;
+        whole(send::exchange(target, outgoing, times).await?, target).await
     }
 }
 
@@ -205,7 +228,7 @@ pub(super) async fn whole(answer: send::Answer, target: &Target) -> Whole {
 }
 
 /// The refusing site's own answer, with the sites that could not be undone beside it.
-fn told(why: Whole, kept: &[&'static str]) -> Result<Response<Body>, Problem> {
+pub(super) fn told(why: Whole, kept: &[&'static str]) -> Result<Response<Body>, Problem> {
     let names = kept.join(", ");
     match why {
         Ok((mut head, body)) => {

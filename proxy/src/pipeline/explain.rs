@@ -47,6 +47,8 @@ pub struct Explanation {
     pub outcome: Outcome,
     /// The sites that were considered.
     pub sites: Vec<Arc<Site>>,
+    /// Those of them that are still to get the definition that is started.
+    pub behind: Vec<SiteId>,
 }
 
 /// What would happen to a request.
@@ -73,6 +75,7 @@ impl Explanation {
             key: None,
             outcome: Outcome::Unplaced,
             sites: group.map(|group| group.sites.clone()).unwrap_or_default(),
+            behind: Vec::new(),
         }
     }
 
@@ -132,6 +135,7 @@ impl Pipeline {
         let class = group.dialect.classify(found, &recognised.head, bytes);
         explanation.class = Some(class.name());
         explanation.key = key_of(&class);
+        explanation.behind = self.behind(group, &class);
         let asking_addressed = recognise::addressed(&question.headers, question.trust);
         let asking = Asking {
             addressed: asking_addressed.as_deref(),
@@ -155,6 +159,14 @@ impl Pipeline {
             Err(problem) => Err(problem),
         };
         explanation.ended(outcome)
+    }
+
+    fn behind(&self, group: &Group, class: &Class) -> Vec<SiteId> {
+        if let Class::Create(create) = class {
+            self.resolver.behind(group, create)
+        } else {
+            Vec::new()
+        }
     }
 
     async fn would_place(

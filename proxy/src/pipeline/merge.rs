@@ -7,6 +7,7 @@ use super::correlate::Letter;
 use super::{Asked, Pipeline, not_built};
 use crate::classify::{Class, Gather};
 use crate::context::Context;
+use crate::deployments::swap::Swap;
 use crate::dialect::fetch::Fetch;
 use crate::dialect::merge::{Plan, Refused};
 use crate::dialect::message::Signal;
@@ -18,7 +19,7 @@ use crate::forward::gather::{self, Gathered, Read, Told};
 use crate::forward::worker_fetch::Job;
 use crate::problem::{Problem, Reason};
 use crate::resolve::{RouteSource, Target};
-use crate::topology::{Group, Topology};
+use crate::topology::{Group, Site, Topology};
 use bytes::Bytes;
 use homing_mapping_store::{Generation, Source};
 use http::{Response, StatusCode};
@@ -160,7 +161,9 @@ impl Pipeline {
             | Plan::Add => {}
         }
         let settings = self.settings.load().gather;
+        let swap = Swap::of(&self.resolver.deployments.picture(), &class.aliases);
         let read = Read {
+            swap: &swap,
             plan,
             outgoing: &asked.outgoing,
             sites: &asked.group.sites,
@@ -195,7 +198,14 @@ impl Pipeline {
     ) -> Result<Response<Body>, Problem> {
         let mut last = Problem::new(Reason::NoSiteAvailable, "there is no site");
         let mut outgoing = Some(asked.outgoing);
-        for site in &asked.group.sites {
+        let picture = self.resolver.deployments.picture();
+        // One that is still to get what was deployed knows the least.
+        let (level, others): (Vec<&Arc<Site>>, Vec<&Arc<Site>>) = asked
+            .group
+            .sites
+            .iter()
+            .partition(|site| picture.is_level(site.id));
+        for site in level.into_iter().chain(others) {
             let target = match Target::of(site, RouteSource::Default, Generation::default()) {
                 Ok(target) => target,
                 Err(problem) => {

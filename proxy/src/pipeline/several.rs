@@ -4,8 +4,9 @@
 //! so that a client that leaves cannot leave it half done. Must not choose sites or cut the request.
 
 use super::Pipeline;
-use super::every::{Whole, whole};
+use super::every::whole;
 use crate::context::Context;
+use crate::deployments::outcome::Whole;
 use crate::dialect::{self, Dialect, Operation};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Outgoing};

@@ -7,6 +7,7 @@ use super::{Asked, Pipeline};
 use crate::classify::{Class, Create};
 use crate::clock;
 use crate::context::{self, Context};
+use crate::deployments::swap::Swap;
 use crate::dialect::{Answer as AnswerHead, Durability, Fact, Operation};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Answer, Outgoing};
@@ -97,11 +98,15 @@ impl Start {
     async fn run(&mut self, outgoing: Outgoing) -> Result<Response<Body>, Problem> {
         let mut tried: Vec<SiteId> = Vec::new();
         let mut outgoing = outgoing;
+        let picture = self.pipeline.resolver.deployments.picture();
+        let swap = Swap::of(&picture, self.create.beside.as_slice());
+        drop(picture);
         loop {
             let target = self.target(&tried).await?;
             self.last = Some(target.clone());
             let may_move = self.fixed.is_none() && tried.len() + 1 < self.group().sites.len();
             let again = if may_move { outgoing.copy() } else { None };
+            swap.at(target.site.id, &mut outgoing);
             let what = target
                 .site
                 .dialect

@@ -5,9 +5,10 @@
 use super::place::{Candidate, Constraint, Near, Open, Policy, Question, Refused};
 use crate::classify::Create;
 use crate::clock;
+use crate::deployments::picture::{Copies, Picture, scope};
 use crate::problem::{Problem, Reason};
-use crate::topology::Site;
-use homing_mapping_store::SiteId;
+use crate::topology::{Group, Site};
+use homing_mapping_store::{Kind, SiteId};
 use std::time::Duration;
 
 /// Placement settings.
@@ -49,7 +50,52 @@ fn ramped(placement: &Placement, site: &Site) -> u32 {
     u32::try_from(share).unwrap_or(site.weight).max(1)
 }
 
-pub(super) fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) -> Candidate {
+/// Which sites have what is to be started, as far as deployments are recorded.
+pub(super) struct Deployed<'d> {
+    picture: &'d Picture,
+    /// The scope and the key of what is started.
+    what: Option<(String, &'d str)>,
+    /// Where copies of the definition are that is named by its id.
+    copies: Option<&'d Copies>,
+    /// The scope of a start that does not say what it starts: a message may start anything.
+    anything: Option<String>,
+}
+
+impl<'d> Deployed<'d> {
+    pub(super) fn of(picture: &'d Picture, group: &Group, create: &'d Create) -> Deployed<'d> {
+        let definition = create.definition.as_deref();
+        let what = definition.filter(|_| !picture.entries.is_empty());
+        let beside = create.beside.as_ref();
+        let starts = create.kind == Some(Kind::PROCESS_INSTANCE);
+        let anything = starts && definition.is_none() && beside.is_none();
+        Deployed {
+            anything: anything.then(|| scope(group, &create.engine)),
+            picture,
+            what: what.map(|key| (scope(group, &create.engine), key)),
+            copies: beside.and_then(|key| picture.copies(key)),
+        }
+    }
+
+    /// Whether the site is still to get it.
+    pub(super) fn is_missing_at(&self, site: SiteId) -> bool {
+        let lacks = |(scope, key): &(String, &str)| self.picture.lacks(site, scope, key);
+        self.what.as_ref().is_some_and(lacks)
+            || self
+                .copies
+                .is_some_and(|copies| !copies.contains_key(&site))
+            || self
+                .anything
+                .as_ref()
+                .is_some_and(|scope| !self.picture.has_all(site, scope))
+    }
+}
+
+pub(super) fn candidate(
+    placement: &Placement,
+    site: &Site,
+    tried: &[SiteId],
+    deployed: &Deployed<'_>,
+) -> Candidate {
     let (available, serving) = site
         .live
         .read(|view| (view.available(), site.serving(view)));
@@ -65,7 +111,12 @@ pub(super) fn candidate(placement: &Placement, site: &Site, tried: &[SiteId]) ->
         } else {
             Near::Elsewhere
         },
-        open: if available && site.live.sure() && serving.is_some() && !tried.contains(&site.id) {
+        open: if available
+            && site.live.sure()
+            && serving.is_some()
+            && !tried.contains(&site.id)
+            && !deployed.is_missing_at(site.id)
+        {
             Open::Yes
         } else {
             Open::No
@@ -91,14 +142,21 @@ pub(super) fn question<'a>(
     }
 }
 
-pub(super) fn refused(why: &Refused) -> Problem {
+pub(super) fn refused(why: &Refused, lacking: &[SiteId]) -> Problem {
     match why {
         Refused::Constraint => Problem::new(
             Reason::Constraint,
             "the placement constraint of this tenant leaves no site",
         ),
         Refused::NoneOpen(sites) => {
-            let names: Vec<&str> = sites.iter().map(|site| site.name()).collect();
+            let name = |site: &SiteId| {
+                if lacking.contains(site) {
+                    format!("{site} (still to get what was deployed)")
+                } else {
+                    site.name().to_owned()
+                }
+            };
+            let names: Vec<String> = sites.iter().map(name).collect();
             Problem::new(
                 Reason::NoSiteAvailable,
                 format!(

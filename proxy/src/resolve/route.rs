@@ -3,16 +3,18 @@
 //! Owns the order in which authorities are asked. Must not write the store; what it learns on the way it hands to
 //! `Known` and to the learner.
 
-use super::choice::{BusinessKey, Placement, candidate, question, refused};
+use super::choice::{BusinessKey, Deployed, Placement, candidate, question, refused};
 use super::known::{Home, Known};
 use super::locate::{Located, Locator};
 use super::lost;
-use super::place::{self, Candidate, Near, Open, Refused};
+use super::place::{self, Candidate, Refused};
 use super::target::{RouteSource, Target};
 use crate::classify::{Any, Class, Create, Gather, Keyed, Unknown};
+use crate::deployments::Deployments;
+use crate::deployments::picture::is_copied;
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
-use crate::topology::{Group, Site, Topology};
+use crate::topology::{Group, Topology};
 use arc_swap::ArcSwap;
 use homing_mapping_store::{Generation, Handle, Kind, RoutingKey, SiteId};
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub struct Resolver {
     pub store_within: Duration,
     /// Placement settings.
     pub placement: ArcSwap<Placement>,
+    /// What every site is to have deployed.
+    pub deployments: Arc<Deployments>,
 }
 
 impl Resolver {
@@ -145,6 +149,11 @@ impl Resolver {
         purpose: Purpose,
     ) -> Result<Target, Problem> {
         let key = &keyed.key;
+        if is_copied(key.kind)
+            && let Some(target) = self.copy(group, key)
+        {
+            return Ok(target);
+        }
         if let Some(sites) = self.known.conflict(key) {
             return Err(conflict(key, &sites));
         }
@@ -305,6 +314,8 @@ impl Resolver {
         purpose: Purpose,
     ) -> Result<Route, Problem> {
         match &create.beside {
+            // Other sites have copies of this under ids of their own.
+            Some(beside) if self.has_copies(group, beside) => Ok(Route::New),
             // The new thing can only be made where this lives.
             Some(beside) => {
                 let keyed = Keyed {
@@ -346,6 +357,10 @@ impl Resolver {
                     held.unwrap_or(chosen)
                 }
             };
+        }
+        // The home of a business key may be one of those that have not got the definition yet.
+        if self.behind(group, create).contains(&chosen) {
+            return Err(refused(&Refused::NoneOpen(vec![chosen]), &[chosen]));
         }
         let site = group.sites.iter().find(|site| site.id == chosen);
         let site = site.ok_or_else(|| {
@@ -392,43 +407,6 @@ impl Resolver {
         }
     }
 
-    fn any(&self, group: &Group, any: &Any, asking: &Asking<'_>) -> Result<Target, Problem> {
-        let placement = self.placement.load();
-        let create = Create {
-            tenant: any.tenant.clone(),
-            ..Create::default()
-        };
-        let hints: Vec<SiteId> = asking
-            .user
-            .iter()
-            .filter_map(|user| self.known.home(user))
-            .map(|home| home.site)
-            .collect();
-        // Reads of replicated things always go to the first site that answers, so that ids stay the same for a client.
-        let open = |site: &Arc<Site>| site.live.read(|view| view.servable());
-        let preferred = group
-            .sites
-            .iter()
-            .filter(|site| hints.contains(&site.id))
-            .chain(&group.sites);
-        let mut allowed = preferred.filter(|site| {
-            let only = Candidate {
-                site: site.id,
-                weight: 1,
-                running: 0,
-                near: Near::Elsewhere,
-                open: Open::Yes,
-            };
-            place::place(&question(&placement, &[only], &create, &[], 0)).is_ok()
-        });
-        match allowed.find(|site| open(site)) {
-            Some(site) => Target::of(site, RouteSource::Default, Generation::default()),
-            None => Err(refused(&Refused::NoneOpen(
-                group.sites.iter().map(|site| site.id).collect(),
-            ))),
-        }
-    }
-
     fn choose(
         &self,
         group: &Group,
@@ -438,13 +416,15 @@ impl Resolver {
         random: u64,
     ) -> Result<SiteId, Problem> {
         let placement = self.placement.load();
+        let picture = self.deployments.picture();
+        let deployed = Deployed::of(&picture, group, create);
         let candidates: Vec<Candidate> = group
             .sites
             .iter()
-            .map(|site| candidate(&placement, site, tried))
+            .map(|site| candidate(&placement, site, tried, &deployed))
             .collect();
         place::place(&question(&placement, &candidates, create, hints, random))
-            .map_err(|why| refused(&why))
+            .map_err(|why| refused(&why, &self.behind(group, create)))
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Metrics {
     pub upstream_connections: IntGaugeVec,
     pub site_available: IntGaugeVec,
     pub site_state: IntGaugeVec,
+    pub deployments_missing: IntGaugeVec,
     pub mappings: IntGaugeVec,
     pub mapping_writes: IntCounterVec,
     pub store_seconds: HistogramVec,
@@ -148,6 +149,11 @@ impl Metrics {
                 "lease_remaining_seconds",
                 "How long this router may go on without the store",
             )),
+            deployments_missing: gauges(
+                "deployments_missing",
+                "Recorded deployments and removals that the site does not have behind it",
+                &["site"],
+            ),
             failover_advised: gauges(
                 "failover_advised",
                 "1 if the site is down and may be failed over without a person's word",
@@ -165,6 +171,7 @@ impl Metrics {
             Box::new(made.upstream_connections.clone()),
             Box::new(made.site_available.clone()),
             Box::new(made.site_state.clone()),
+            Box::new(made.deployments_missing.clone()),
             Box::new(made.mappings.clone()),
             Box::new(made.mapping_writes.clone()),
             Box::new(made.store_seconds.clone()),

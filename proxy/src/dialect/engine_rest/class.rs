@@ -103,9 +103,14 @@ pub(super) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>) -> Class {
         Rule::Split(members) => Ok(request.split(members)),
         Rule::Deploy => Ok(Class::Broadcast(Broadcast::Deploy)),
         Rule::Broadcast(members) => Ok(request.broadcast(members)),
-        Rule::Aliased(kind, param) => request
-            .key(*kind, *param)
-            .map(|key| Class::Broadcast(Broadcast::Aliased(key))),
+        Rule::Aliased(kind, param) => request.key(*kind, *param).map(|key| {
+            let removes = *kind == Kind::DEPLOYMENT && request.head.method == Method::DELETE;
+            Class::Broadcast(if removes {
+                Broadcast::Remove(key)
+            } else {
+                Broadcast::Aliased(key)
+            })
+        }),
         Rule::Correlate(members) => Ok(request.correlate(members)),
         Rule::WorkerFetch => Ok(Class::WorkerFetch),
         Rule::Shared => Ok(Class::Shared),

@@ -115,7 +115,7 @@ async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Pr
 /// What the site says to a request for so many rows. One that gives fewer at a time is asked piece by piece.
 async fn told(read: &Read<'_>, target: &Target, rows: Option<usize>) -> Result<Told, Problem> {
     let all = rows.map(|max| Piece { first: 0, max });
-    let told = whole(read, target, request(read, all)?).await?;
+    let told = whole(read, target, request(read, target.site.id, all)?).await?;
     let (Plan::Rows(plan), Some(rows), false) = (read.plan, rows, told.status.is_success()) else {
         return Ok(told);
     };
@@ -124,7 +124,7 @@ async fn told(read: &Read<'_>, target: &Target, rows: Option<usize>) -> Result<T
     };
     let mut told: Vec<Told> = Vec::new();
     for piece in pieces::cut(rows, limit) {
-        let more = whole(read, target, request(read, Some(piece))?).await?;
+        let more = whole(read, target, request(read, target.site.id, Some(piece))?).await?;
         if !more.status.is_success() {
             return Ok(more);
         }
@@ -163,7 +163,7 @@ fn is_json(body: &[u8]) -> bool {
 }
 
 /// The client's request, as one site gets it.
-fn request(read: &Read<'_>, rows: Option<Piece>) -> Result<Outgoing, Problem> {
+fn request(read: &Read<'_>, site: SiteId, rows: Option<Piece>) -> Result<Outgoing, Problem> {
     let too_long = || {
         crate::telemetry::metrics::limit_hit("spool_bytes");
         let detail = "limit spool_bytes reached: a body that goes to every site is kept in memory and this one is too long";
@@ -187,6 +187,10 @@ fn request(read: &Read<'_>, rows: Option<Piece>) -> Result<Outgoing, Problem> {
         }
         Plan::Count | Plan::Union | Plan::Concat | Plan::Add => {}
         Plan::Copies | Plan::Words(_) | Plan::Refused(_) => {}
+    }
+    if !read.swap.is_empty() {
+        read.swap.at(site, &mut outgoing);
+        read.swap.in_body(site, &mut outgoing);
     }
     // The length is the new body's, and what is merged has to be readable.
     outgoing.headers.remove(CONTENT_LENGTH);

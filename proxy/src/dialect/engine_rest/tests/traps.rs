@@ -366,8 +366,8 @@ fn copies_of_definitions_are_aliases_and_never_owners() {
         gather("GET", "/process-definition/key/p/statistics", "").aliases,
         []
     );
-    let aliased = Class::Broadcast(Broadcast::Aliased("deployment:d".parse().unwrap()));
-    assert_eq!(class("DELETE", "/deployment/d?cascade=true", ""), aliased);
+    let removed = Class::Broadcast(Broadcast::Remove("deployment:d".parse().unwrap()));
+    assert_eq!(class("DELETE", "/deployment/d?cascade=true", ""), removed);
     assert_eq!(
         class("POST", "/deployment/create", ""),
         Class::Broadcast(Broadcast::Deploy)

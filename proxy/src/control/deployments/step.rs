@@ -1,0 +1,251 @@
+//! One deployment or removal, brought to one site.
+//!
+//! Owns looking before sending: what a site has already is never sent to it again, whoever deployed it. Must not choose
+//! what is due.
+
+use super::Settings;
+use crate::clock;
+use crate::deployments::Deployments;
+use crate::deployments::look::{Look, Sight};
+use crate::deployments::outcome::{Outcome, judge};
+use crate::deployments::picture::{Entry, Picture, holds};
+use crate::dialect::deploys::Deployed;
+use crate::forward::ask::{self, Content};
+use crate::resolve::{RouteSource, Target};
+use crate::topology::Topology;
+use bytes::Bytes;
+use homing_mapping_store::deployment::{AtSite, Standing, Verb};
+use homing_mapping_store::store::Error;
+use homing_mapping_store::{Engine, Generation, SiteId, Timestamp};
+use http::{HeaderValue, StatusCode};
+
+/// Whether anything was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Something was.
+    Made,
+    /// There is nothing that could be done now.
+    None,
+}
+
+/// Most characters of an engine's refusal that are kept.
+const DETAIL_CHARS_MAX: usize = 2_000;
+
+/// What is to be done.
+pub(super) struct Step<'s> {
+    pub(super) deployments: &'s Deployments,
+    pub(super) topology: &'s Topology,
+    pub(super) settings: &'s Settings,
+    pub(super) picture: &'s Picture,
+    pub(super) entry: &'s Entry,
+}
+
+impl Step<'_> {
+    pub(super) async fn take(&self, target: &Target) -> Result<Progress, Error> {
+        if !self.entry.is_promised() {
+            return self.decide().await;
+        }
+        match self.entry.record.verb {
+            Verb::Deploy => self.bring(target).await,
+            Verb::Remove => self.take_away(target).await,
+        }
+    }
+
+    fn engine(&self) -> Engine {
+        self.entry.what.engine()
+    }
+
+    async fn bring(&self, target: &Target) -> Result<Progress, Error> {
+        let site = target.site.id;
+        match self.look(target).await {
+            Sight::There(deployed) => self.note(has(site, &deployed)).await,
+            Sight::Unclear(why) => {
+                self.note(at(site, Standing::Missing, why)).await?;
+                Ok(Progress::None)
+            }
+            Sight::Absent => self.send(target).await,
+        }
+    }
+
+    async fn look(&self, target: &Target) -> Sight {
+        let Some(deploys) = target.site.dialect.deploys() else {
+            return Sight::Unclear("its API has no deployments".into());
+        };
+        let look = Look {
+            target,
+            deploys,
+            engine: &self.engine(),
+            via: &self.settings.via,
+            times: self.settings.times,
+        };
+        let bundle = self.entry.what.bundle(&self.entry.record);
+        let taken = self.picture.ids_at(target.site.id);
+        look.find(&bundle, &taken).await
+    }
+
+    async fn send(&self, target: &Target) -> Result<Progress, Error> {
+        let site = target.site.id;
+        let number = self.entry.record.number;
+        let Some(deploys) = target.site.dialect.deploys() else {
+            return Ok(Progress::None);
+        };
+        let Ok(media_type) = HeaderValue::try_from(&self.entry.what.content_type) else {
+            let why = "the type of its content cannot stand in a header".into();
+            return self.note(at(site, Standing::Failed, why)).await;
+        };
+        let content = Content {
+            media_type,
+            bytes: Bytes::from(self.deployments.store().deployment_content(number).await?),
+        };
+        let path = deploys.path(&self.engine());
+        let (via, times) = (&self.settings.via, self.settings.times);
+        let answered = ask::post(target, &path, content, via, times).await;
+        match judge(target.site.dialect.as_ref(), answered) {
+            Outcome::Done(_, body) => {
+                tracing::info!(%site, "deployment {number} ({}) was brought to the site", self.entry.record.name);
+                let deployed = deploys.read_deployed(&body).unwrap_or_default();
+                self.note(has(site, &deployed)).await
+            }
+            Outcome::Refused(head, body) => {
+                let why = format!("{}: {}", head.status, String::from_utf8_lossy(&body));
+                tracing::warn!(%site, "deployment {number} is refused by the site's engine: {why}");
+                self.note(at(site, Standing::Failed, why)).await
+            }
+            Outcome::Missing(problem) => {
+                self.note(at(site, Standing::Missing, problem.detail.clone()))
+                    .await?;
+                Ok(Progress::None)
+            }
+            Outcome::Unknown(_, why) => self.note(at(site, Standing::Unknown, why)).await,
+        }
+    }
+
+    async fn take_away(&self, target: &Target) -> Result<Progress, Error> {
+        let site = target.site.id;
+        let Some(deploys) = target.site.dialect.deploys() else {
+            return Ok(Progress::None);
+        };
+        let query = self.entry.what.query.as_deref();
+        for id in self.ids(site) {
+            let question = deploys.remove(&self.engine(), &id, query);
+            let (via, times) = (&self.settings.via, self.settings.times);
+            // Repeated, it finds nothing more: that is what is wanted.
+            match ask::ask(target, &question, via, times).await {
+                Ok((status, _)) if status.is_success() || status == StatusCode::NOT_FOUND => {}
+                Ok((status, body)) => {
+                    let why = format!("{status}: {}", String::from_utf8_lossy(&body));
+                    return self.note(at(site, Standing::Failed, why)).await;
+                }
+                Err(problem) => {
+                    self.note(at(site, Standing::Missing, problem.detail.clone()))
+                        .await?;
+                    return Ok(Progress::None);
+                }
+            }
+        }
+        self.note(at(site, Standing::Done, String::new())).await
+    }
+
+    fn ids(&self, site: SiteId) -> Vec<String> {
+        let of = self.picture.removed_by(self.entry.record.number);
+        let ids = of.filter_map(|entry| entry.record.at(site)?.id.clone());
+        ids.collect()
+    }
+
+    /// No site is known to have done it, so nobody was told that it is done: it is found out, and not sent again.
+    async fn decide(&self) -> Result<Progress, Error> {
+        let bound = self.settings.transaction_bound.as_millis();
+        let bound = i64::try_from(bound).unwrap_or(i64::MAX);
+        let now = clock::wall().0;
+        let is_young = |at: &AtSite| {
+            matches!(at.standing, Standing::Sending | Standing::Unknown)
+                && now < at.updated_at.0.saturating_add(bound)
+        };
+        if self.entry.open().any(is_young) {
+            return Ok(Progress::None);
+        }
+        for at_site in &self.entry.record.sites {
+            let site = self.topology.site(at_site.site);
+            let target = site.and_then(|site| {
+                Target::of(site, RouteSource::Default, Generation::default()).ok()
+            });
+            let Some(target) = target else {
+                return Ok(Progress::None);
+            };
+            match self.was_done(&target).await {
+                Some(Some(done)) => return self.note(done).await,
+                Some(None) => {}
+                None => return Ok(Progress::None),
+            }
+        }
+        let number = self.entry.record.number;
+        tracing::info!(
+            "no site has deployment {number}, and nobody was told that it is done: it is withdrawn"
+        );
+        self.deployments.store().withdraw_deployment(number).await?;
+        Ok(Progress::Made)
+    }
+
+    /// Outer `None`: it cannot be told.
+    async fn was_done(&self, target: &Target) -> Option<Option<AtSite>> {
+        let site = target.site.id;
+        if self.entry.record.verb == Verb::Deploy {
+            return match self.look(target).await {
+                Sight::There(deployed) => Some(Some(has(site, &deployed))),
+                Sight::Absent => Some(None),
+                Sight::Unclear(_) => None,
+            };
+        }
+        let deploys = target.site.dialect.deploys()?;
+        for id in self.ids(site) {
+            let question = deploys.resources(&self.engine(), &id);
+            let (via, times) = (&self.settings.via, self.settings.times);
+            let (status, _) = ask::ask(target, &question, via, times).await.ok()?;
+            match status {
+                StatusCode::NOT_FOUND => {
+                    return Some(Some(at(site, Standing::Done, String::new())));
+                }
+                status if status.is_success() => {}
+                _ => return None,
+            }
+        }
+        Some(None)
+    }
+
+    /// What is known already is not written again.
+    async fn note(&self, found: AtSite) -> Result<Progress, Error> {
+        let known = self.entry.record.at(found.site);
+        let is_news = known.is_none_or(|known| {
+            (known.standing, &known.detail, &known.id) != (found.standing, &found.detail, &found.id)
+                // Counts anew from now on.
+                || found.standing == Standing::Failed
+        });
+        if is_news {
+            let number = self.entry.record.number;
+            let store = self.deployments.store();
+            store
+                .note_deployment(number, std::slice::from_ref(&found))
+                .await?;
+        }
+        Ok(Progress::Made)
+    }
+}
+
+fn at(site: SiteId, standing: Standing, detail: String) -> AtSite {
+    AtSite {
+        site,
+        standing,
+        id: None,
+        holds: String::new(),
+        detail: detail.chars().take(DETAIL_CHARS_MAX).collect(),
+        updated_at: Timestamp(0),
+    }
+}
+
+fn has(site: SiteId, deployed: &Deployed) -> AtSite {
+    AtSite {
+        id: Some(deployed.id.clone()).filter(|id| !id.is_empty()),
+        holds: holds(&deployed.definitions),
+        ..at(site, Standing::Done, String::new())
+    }
+}
