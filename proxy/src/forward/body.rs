@@ -7,14 +7,15 @@ mod owed;
 pub use owed::{Debt, Owed, Receipt};
 
 use super::pool::Lease;
+use crate::clock;
 use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
 /// Why a body broke off.
@@ -88,7 +89,10 @@ pub enum Body {
 /// A site's body, with everything that must live as long as it streams.
 pub struct Streaming {
     body: Incoming,
-    idle: Idle,
+    /// Longest standstill.
+    idle: Duration,
+    /// When it began to stand still.
+    still_since: Option<Instant>,
     /// Gives the connection back when the body has ended; drops it otherwise.
     lease: Option<Lease>,
     tee: Option<Tee>,
@@ -128,7 +132,8 @@ impl Streaming {
     pub fn new(body: Incoming, idle: Duration, lease: Lease) -> Streaming {
         Streaming {
             body,
-            idle: Idle::new(idle),
+            idle,
+            still_since: None,
             lease: Some(lease),
             tee: None,
             watch: None,
@@ -173,7 +178,7 @@ impl Streaming {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.idle.moved();
+                this.still_since = None;
                 if let Some(data) = frame.data_ref() {
                     this.bytes += data.len() as u64;
                     if let Some(tee) = &mut this.tee {
@@ -198,14 +203,22 @@ impl Streaming {
                 this.end(Whole::Yes);
                 Poll::Ready(None)
             }
-            Poll::Pending => match this.idle.poll(cx) {
-                Poll::Ready(error) => {
-                    limit_hit("response_idle");
-                    this.end(Whole::CutByUpstream);
-                    Poll::Ready(Some(Err(error)))
-                }
-                Poll::Pending => Poll::Pending,
-            },
+            Poll::Pending => {
+                ready!(this.poll_still(cx));
+                limit_hit("response_idle");
+                this.end(Whole::CutByUpstream);
+                Poll::Ready(Some(Err(Error::Idle(this.idle))))
+            }
+        }
+    }
+
+    /// Ready when it has stood still for too long. The connection's own timer is asked: most bodies stand still once,
+    /// between head and first byte, and a timer for each would be made, set and dropped with every request.
+    fn poll_still(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.still_since.get_or_insert_with(clock::now);
+        match self.lease.as_mut().and_then(Lease::connection) {
+            Some(connection) => connection.poll_until(cx, since + self.idle),
+            None => Poll::Pending,
         }
     }
 

@@ -17,8 +17,8 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::task::Poll;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 /// A connection and what is known about it.
 pub struct Connection {
@@ -26,7 +26,7 @@ pub struct Connection {
     /// Set when the site announced the close; an unannounced one means that the engine went away.
     expects_close: Arc<AtomicBool>,
     idle_since_ms: u64,
-    /// For the head of an answer; kept, because one that is new for each request costs more than its wake-ups.
+    /// For the head of an answer, then for its body; kept, because one that is new for each request costs more than its wake-ups.
     timer: Timer,
 }
 
@@ -68,6 +68,11 @@ impl Connection {
             Poll::Pending => timer.poll(cx, deadline).map(|()| Err(Late)),
         })
         .await
+    }
+
+    /// Ready when the deadline has passed; for whoever uses the connection now.
+    pub(super) fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        self.timer.poll(cx, deadline)
     }
 
     /// One exchange outside any pool.
