@@ -166,7 +166,12 @@ impl Dialect for EngineRest {
         if let rule::Rule::Gather(..) = rule {
             let mut pairs = query::pairs(head.query?);
             let (_, id) = pairs.find(|(name, _)| name == "batchId")?;
-            return Parts::read(&found.engine, head.method, &id, Wanted::Rows);
+            let wanted = if found.operation.path.ends_with("/count") {
+                Wanted::Count
+            } else {
+                Wanted::Rows
+            };
+            return Parts::read(&found.engine, head.method, &id, wanted);
         }
         None
     }

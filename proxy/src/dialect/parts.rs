@@ -26,6 +26,8 @@ pub enum Wanted {
     One,
     /// A list with the batch in it.
     Rows,
+    /// How long that list is.
+    Count,
     /// Something done to it.
     Done,
 }

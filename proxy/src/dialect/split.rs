@@ -6,6 +6,7 @@ use super::batch;
 use bytes::Bytes;
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 
@@ -66,7 +67,7 @@ impl Split {
         engine: &Engine,
         body: &[u8],
         lists: impl Iterator<Item = (&'m str, Kind)>,
-        mut queries: impl Iterator<Item = &'m str>,
+        queries: impl Iterator<Item = &'m str>,
         answers: Answers,
     ) -> Result<Split, String> {
         let members: BTreeMap<String, Box<RawValue>> =
@@ -91,16 +92,19 @@ impl Split {
             };
             read.push((name.to_owned(), kind, ids));
         }
-        let about = if queries.any(is_there) {
-            About::Queried
-        } else {
-            About::Listed
-        };
-        let definition = if DEFINITIONS.into_iter().any(is_there) {
-            Definition::Named
-        } else {
-            Definition::None
-        };
+        let (mut about, mut definition) = (About::Listed, Definition::None);
+        for name in queries.filter(|name| is_there(name)) {
+            about = About::Queried;
+            let raw = members.get(name).map(|raw| raw.get()).unwrap_or_default();
+            let query: Value =
+                serde_json::from_str(raw).map_err(|_| format!("{name} cannot be read"))?;
+            if names_a_copy(&query) {
+                definition = Definition::Named;
+            }
+        }
+        if DEFINITIONS.into_iter().any(is_there) {
+            definition = Definition::Named;
+        }
         Ok(Split {
             answers,
             about,
@@ -120,6 +124,12 @@ impl Split {
             }
         }
         ids
+    }
+
+    /// Whether it lists things of this kind.
+    pub fn lists(&self, kind: Kind) -> bool {
+        let mut lists = self.lists.iter();
+        lists.any(|(_, of, ids)| *of == kind && !ids.is_empty())
     }
 
     /// The body for a site that owns these ids. A list of which it owns nothing is left out.
@@ -142,6 +152,18 @@ impl Split {
             }
         }
         serde_json::to_vec(&members).ok().map(Bytes::from)
+    }
+}
+
+/// Whether a query, or one inside it, asks by an id that every site has under another name.
+fn names_a_copy(query: &Value) -> bool {
+    match query {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            let is_copied = name.contains("DefinitionId") || name.starts_with("deploymentId");
+            is_copied && !value.is_null() || names_a_copy(value)
+        }),
+        Value::Array(queries) => queries.iter().any(names_a_copy),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -197,6 +219,17 @@ mod tests {
             read(r#"{"migrationPlan":{}}"#).unwrap().definition,
             Definition::Named
         );
+        for query in [
+            r#"{"processDefinitionId":"order:1:7"}"#,
+            r#"{"orQueries":[{"processDefinitionIdIn":["order:1:7"]}]}"#,
+            r#"{"deploymentId":"7"}"#,
+        ] {
+            let body = format!(r#"{{"processInstanceQuery":{query}}}"#);
+            assert_eq!(read(&body).unwrap().definition, Definition::Named, "{body}");
+        }
+        let by_key =
+            r#"{"processInstanceQuery":{"processDefinitionKey":"order","deploymentId":null}}"#;
+        assert_eq!(read(by_key).unwrap().definition, Definition::None);
         assert_eq!(read("{}").unwrap().definition, Definition::None);
     }
 }

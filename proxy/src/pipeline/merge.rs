@@ -25,7 +25,7 @@ use homing_mapping_store::{Generation, Source};
 use http::{Response, StatusCode};
 use std::sync::Arc;
 
-/// What a request over all sites needs beside its class.
+/// What a request over all sites needs beside its class. Writes are boxed: every request moves room for the largest.
 pub(super) enum Merging {
     /// It is not over all sites.
     Not,
@@ -34,13 +34,13 @@ pub(super) enum Merging {
     /// A worker's request; `None`: not understood.
     Fetch(Option<Fetch>),
     /// A write that is cut by owner; `Err`: it cannot be cut.
-    Split(Result<Split, String>),
+    Split(Result<Box<Split>, String>),
     /// About a batch of several sites.
-    Parts(Parts),
+    Parts(Box<Parts>),
     /// A signal; `None`: not understood.
-    Signal(Option<Signal>),
+    Signal(Option<Box<Signal>>),
     /// A message; `None`: not understood.
-    Message(Option<Letter>),
+    Message(Option<Box<Letter>>),
 }
 
 impl Merging {
@@ -63,7 +63,7 @@ impl Merging {
                 if group.sites.len() > 1 && &*found.operation.name == "deliverMessage" =>
             {
                 match body {
-                    Some(body) => Merging::Message(Letter::read(group, found, body)),
+                    Some(body) => Merging::Message(Letter::read(group, found, body).map(Box::new)),
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
@@ -71,14 +71,18 @@ impl Merging {
                 if group.sites.len() > 1 && &*found.operation.name == "throwSignal" =>
             {
                 match body {
-                    Some(body) => Merging::Signal(group.dialect.signal(found, body)),
+                    Some(body) => Merging::Signal(group.dialect.signal(found, body).map(Box::new)),
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
             Class::Split if group.sites.len() > 1 => {
                 let split = body.and_then(|body| group.dialect.split(found, body));
-                let parts = || group.dialect.parts(found, head).map(Merging::Parts);
-                match split.map(Merging::Split).or_else(parts) {
+                let split = split.map(|split| Merging::Split(split.map(Box::new)));
+                let parts = || {
+                    let parts = group.dialect.parts(found, head);
+                    parts.map(|parts| Merging::Parts(Box::new(parts)))
+                };
+                match split.or_else(parts) {
                     Some(merging) => merging,
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
@@ -116,13 +120,13 @@ impl Pipeline {
             (Merging::Read(Plan::Refused(why)), _) => Err(refused(&why)),
             (Merging::Fetch(Some(fetch)), _) => self.worker_fetch(context, asked, fetch).await,
             (Merging::Message(Some(letter)), _) => {
-                self.correlate(topology, context, asked, letter).await
+                self.correlate(topology, context, asked, *letter).await
             }
-            (Merging::Split(Ok(split)), _) => self.split(topology, context, asked, split).await,
+            (Merging::Split(Ok(split)), _) => self.split(topology, context, asked, *split).await,
             (Merging::Split(Err(why)), _) => Err(Problem::new(Reason::BadRequest, why)),
-            (Merging::Parts(parts), _) => self.parts(topology, context, asked, parts).await,
+            (Merging::Parts(parts), _) => self.parts(topology, context, asked, *parts).await,
             (Merging::Signal(Some(signal)), _) => {
-                self.signal(topology, context, asked, signal).await
+                self.signal(topology, context, asked, *signal).await
             }
             // A site has to say what it thinks of this.
             (Merging::Fetch(None) | Merging::Message(None) | Merging::Signal(None), _) => {

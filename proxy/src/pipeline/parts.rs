@@ -30,14 +30,25 @@ impl Pipeline {
         asked: Asked<'_>,
         parts: Parts,
     ) -> Result<Response<Body>, Problem> {
-        let places = self
+        let places = match self
             .places(topology, asked.group, &parts, Purpose::Send)
-            .await?;
+            .await
+        {
+            // A list that nobody stands in.
+            Err(problem) if problem.reason == Reason::UnknownId => match parts.wanted {
+                Wanted::Rows => return Ok(gather::answer("[]".into(), &[])),
+                Wanted::Count => return counted(Vec::new()),
+                Wanted::One | Wanted::Done => return Err(problem),
+            },
+            places => places?,
+        };
         let whole = asked.outgoing.target.clone();
         let of_part = |(id, _): &Place| parts.target(&whole, id);
         let done = self.each(context, &asked, &places, of_part).await?;
-        if parts.wanted == Wanted::Done {
-            return told(done, &*asked.group.dialect);
+        match parts.wanted {
+            Wanted::Done => return told(done, &*asked.group.dialect),
+            Wanted::Count => return counted(done),
+            Wanted::One | Wanted::Rows => {}
         }
         let (mut bodies, mut ended, mut none) = (Vec::new(), Vec::new(), None);
         for (place, Done { whole, .. }) in places.into_iter().zip(done) {
@@ -71,7 +82,7 @@ impl Pipeline {
         Ok(gather::answer(
             match parts.wanted {
                 Wanted::Rows => [b"[", &*one, b"]"].concat().into(),
-                Wanted::One | Wanted::Done => one,
+                Wanted::One | Wanted::Count | Wanted::Done => one,
             },
             &[],
         ))
@@ -124,6 +135,20 @@ impl Pipeline {
         let what = (asked.found.operation, &asked.found.engine);
         self.several(context, what, parts, Order::Together).await
     }
+}
+
+/// One batch, as long as a part of it is there.
+fn counted(done: Vec<Done>) -> Result<Response<Body>, Problem> {
+    let mut count = 0;
+    for Done { whole, .. } in done {
+        let (head, body) = whole?;
+        if !head.status.is_success() {
+            return Ok(several::passed(head, body));
+        }
+        count |= i32::from(batch::count_in(&body).is_some_and(|count| count > 0));
+    }
+    let answer = serde_json::json!({ "count": count }).to_string();
+    Ok(gather::answer(answer.into(), &[]))
 }
 
 /// A part that is not there any more has nothing to be done to.

@@ -14,7 +14,7 @@ use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
 use bytes::Bytes;
 use homing_mapping_store::{Engine, Source};
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::response::Parts;
 use http::{Response, StatusCode};
 use serde::Deserialize;
@@ -99,7 +99,9 @@ impl Pipeline {
         done
     }
 
-    async fn part(&self, operation: &Operation, engine: &Engine, part: Part) -> Done {
+    async fn part(&self, operation: &Operation, engine: &Engine, mut part: Part) -> Done {
+        // The answer is read here.
+        part.outgoing.headers.remove(ACCEPT_ENCODING);
         let times = self.settings.load().times;
         let answered = match send::exchange(&part.target, part.outgoing, times).await {
             Ok(answer) => whole(answer, &part.target).await,

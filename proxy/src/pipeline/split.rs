@@ -21,7 +21,7 @@ use crate::topology::{Group, Topology};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use homing_mapping_store::{RoutingKey, SiteId};
+use homing_mapping_store::{Kind, RoutingKey, SiteId};
 use http::Response;
 use http::header::CONTENT_LENGTH;
 use std::sync::Arc;
@@ -122,6 +122,9 @@ impl Pipeline {
                 });
             }
         }
+        if split.lists(Kind::DEPLOYMENT) {
+            return Err(removed_one_by_one());
+        }
         let ids = split.ids();
         let owners: Vec<(Place, Option<Target>)> = stream::iter(ids)
             .map(|(place, key)| async move {
@@ -213,5 +216,12 @@ fn one_sites_definition() -> Problem {
     Problem::new(
         Reason::NotImplemented,
         "the request names a definition by the id that one site has for it, and is about instances at several sites; translating that id is not built: send the instances of each site by themselves",
+    )
+}
+
+fn removed_one_by_one() -> Problem {
+    Problem::new(
+        Reason::NotImplemented,
+        "every site has its own copy of a deployment, and removing several copies in one batch is not built: DELETE /deployment/{id} removes one at every site",
     )
 }

@@ -18,6 +18,7 @@ use crate::topology::{Group, Topology};
 use homing_mapping_store::store::NewMapping;
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId, Source, State};
 use http::Response;
+use http::header::ACCEPT_ENCODING;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -70,7 +71,9 @@ impl Pipeline {
             last: None,
             site_time: Duration::ZERO,
         };
-        let outgoing = asked.outgoing;
+        let mut outgoing = asked.outgoing;
+        // The answer is read here, for the name of what was made.
+        outgoing.headers.remove(ACCEPT_ENCODING);
         let running = tokio::spawn(async move {
             let answered = start.run(outgoing).await;
             (answered, start.last, start.site_time)

@@ -289,7 +289,12 @@ impl Request<'_> {
         gather.owner = named.owner(&self.engine());
         let is_list = matches!(
             &*self.found.operation.path,
-            "/batch" | "/batch/statistics" | "/history/batch"
+            "/batch"
+                | "/batch/count"
+                | "/batch/statistics"
+                | "/batch/statistics/count"
+                | "/history/batch"
+                | "/history/batch/count"
         );
         if is_list && gather.owner.as_ref().is_some_and(is_of_several) {
             return Ok(Class::Split);
@@ -309,6 +314,8 @@ impl Request<'_> {
             return Class::Split;
         };
         match (named.open, named.owners.as_slice(), named.copies.as_slice()) {
+            // Every site has a copy of it.
+            (false, [], [(Kind::DEPLOYMENT, _)]) => Class::Split,
             (false, [(kind, id)], []) | (false, [], [(kind, id)]) => {
                 keyed(RoutingKey::of(self.engine(), *kind, id))
             }
