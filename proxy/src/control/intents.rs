@@ -92,7 +92,6 @@ async fn resolve(
             durability: Durability::Row,
         })
         .collect();
-    tracing::info!(intent = %intent.id, site = %site.id, found = facts.len(), "an unknown outcome is resolved");
     learner.passing(&facts, site.id, Source::Reconciled);
     learner.not_made(
         intent.id,
@@ -102,4 +101,5 @@ async fn resolve(
             "resolved: found at the site"
         },
     );
+    tracing::info!(intent = %intent.id, site = %site.id, found = facts.len(), "an unknown outcome is resolved");
 }
