@@ -177,16 +177,41 @@ pub fn prefix(engine: &Engine) -> String {
         .unwrap_or_default()
 }
 
-/// A page of all deployed definitions, every version, newest first.
-pub fn list(engine: &Engine, first: usize, max: usize) -> Ask {
+/// How many definitions are deployed, every version.
+pub fn count(engine: &Engine) -> Ask {
+    get(format!("{}/process-definition/count", prefix(engine)))
+}
+
+/// The number in the answer to [`count`]; `None` if it proves nothing.
+pub fn read_count(status: StatusCode, body: &[u8]) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Count {
+        count: usize,
+    }
+    let count: Count = status
+        .is_success()
+        .then(|| serde_json::from_slice(body).ok())??;
+    Some(count.count)
+}
+
+/// The definitions that were deployed last.
+pub fn newest(engine: &Engine, max: usize) -> Ask {
     get(format!(
-        "{}/process-definition?sortBy=deployTime&sortOrder=desc&firstResult={first}&maxResults={max}",
+        "{}/process-definition?sortBy=deployTime&sortOrder=desc&firstResult=0&maxResults={max}",
         prefix(engine)
     ))
 }
 
-/// Ids in the answer to [`list`]; `None` if it proves nothing.
-pub fn read_list(status: StatusCode, body: &[u8]) -> Option<Vec<Box<str>>> {
+/// A page of all deployed definitions, in an order that is the same for every page: many may share a time.
+pub fn page(engine: &Engine, first: usize, max: usize) -> Ask {
+    get(format!(
+        "{}/process-definition?sortBy=id&sortOrder=asc&firstResult={first}&maxResults={max}",
+        prefix(engine)
+    ))
+}
+
+/// Ids in the answer to [`newest`] and [`page`]; `None` if it proves nothing.
+pub fn read_page(status: StatusCode, body: &[u8]) -> Option<Vec<Box<str>>> {
     #[derive(Deserialize)]
     struct Row {
         id: Box<str>,
@@ -206,21 +231,35 @@ pub fn model(engine: &Engine, id: &str) -> Ask {
     ))
 }
 
-/// What the answer to [`model`] says; `None`: there is no such definition any more.
-pub fn read_model(status: StatusCode, body: &[u8]) -> Option<Names> {
+/// What the answer to [`model`] says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// These names; every name, if the model cannot be read.
+    Says(Names),
+    /// There is no such definition any more.
+    Gone,
+    /// The site cannot say now.
+    Unanswered,
+}
+
+/// Reads the answer to [`model`].
+pub fn read_model(status: StatusCode, body: &[u8]) -> Model {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Model {
+    struct Xml {
         bpmn20_xml: String,
     }
     if status == StatusCode::NOT_FOUND {
-        return None;
+        return Model::Gone;
     }
-    let model: Option<Model> = status
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return Model::Unanswered;
+    }
+    let xml: Option<Xml> = status
         .is_success()
         .then(|| serde_json::from_slice(body).ok())
         .flatten();
-    Some(model.map_or_else(Names::unknown, |model| Names::read(&model.bpmn20_xml)))
+    Model::Says(xml.map_or_else(Names::unknown, |xml| Names::read(&xml.bpmn20_xml)))
 }
 
 fn get(path: String) -> Ask {
@@ -271,5 +310,15 @@ mod tests {
         let dangling = MODEL.replace("messageRef=\"m4\"", "messageRef=\"m9\"");
         assert_eq!(Names::read(&dangling).message("x"), Role::UNKNOWN);
         assert_eq!(Names::read("<a>").message("x"), Role::UNKNOWN);
+    }
+
+    #[test]
+    fn a_site_that_cannot_answer_now_says_nothing_about_a_model() {
+        let read = |status| read_model(status, b"{}");
+        assert_eq!(read(StatusCode::BAD_GATEWAY), Model::Unanswered);
+        assert_eq!(read(StatusCode::TOO_MANY_REQUESTS), Model::Unanswered);
+        assert_eq!(read(StatusCode::NOT_FOUND), Model::Gone);
+        assert_eq!(read(StatusCode::FORBIDDEN), Model::Says(Names::unknown()));
+        assert_eq!(read(StatusCode::OK), Model::Says(Names::unknown()));
     }
 }

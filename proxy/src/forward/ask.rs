@@ -2,7 +2,7 @@
 //!
 //! Owns the shape of such a request (service account, Via, no client data). Must not show what it learns to a caller.
 
-use super::body::Body;
+use super::body::{Body, ReadError};
 use super::payload::Payload;
 use super::send::{self, Outgoing, Repeat, Times};
 use crate::dialect::Ask;
@@ -51,6 +51,29 @@ pub async fn ask(
     let outgoing = request(target, method, path, content, via, Repeat::Safe)?;
     let (head, body) = whole(target, outgoing, times).await?;
     Ok((head.status, body))
+}
+
+/// What a site said.
+pub enum Told {
+    /// All of it.
+    Whole(StatusCode, Bytes),
+    /// More than is read.
+    TooLong,
+}
+
+/// Asks one site by GET for what may be longer than an answer can be here.
+pub async fn told(
+    target: &Target,
+    path: &str,
+    via: &HeaderValue,
+    times: Times,
+) -> Result<Told, Problem> {
+    let outgoing = request(target, Method::GET, path, None, via, Repeat::Safe)?;
+    match read(target, outgoing, times).await? {
+        (head, Ok(body)) => Ok(Told::Whole(head.status, body)),
+        (_, Err(ReadError::TooLong(_))) => Ok(Told::TooLong),
+        (_, Err(error @ ReadError::Broken(_))) => Err(broke_off(target, &error)),
+    }
 }
 
 /// What a request of the router's own carries.
@@ -119,29 +142,36 @@ async fn whole(
     times: Times,
 ) -> Result<(Parts, Bytes), Problem> {
     let changes = outgoing.repeat == Repeat::Never;
+    let (head, body) = read(target, outgoing, times).await?;
+    let body = body.map_err(|error| {
+        let problem = broke_off(target, &error);
+        if changes {
+            problem.maybe_sent()
+        } else {
+            problem
+        }
+    })?;
+    Ok((head, body))
+}
+
+async fn read(
+    target: &Target,
+    outgoing: Outgoing,
+    times: Times,
+) -> Result<(Parts, Result<Bytes, ReadError>), Problem> {
     let (head, body) = send::exchange(target, outgoing, times).await?.into_parts();
     let body = match body {
-        Body::Empty => Bytes::new(),
-        Body::Whole(bytes) => bytes.unwrap_or_default(),
-        Body::Owed(owed) => owed.into_bytes(),
-        Body::Streaming(streaming) => {
-            streaming
-                .read_whole(ANSWER_BYTES_MAX)
-                .await
-                .map_err(|error| {
-                    let detail = format!(
-                        "site {} broke off while answering the router: {}",
-                        target.site.id,
-                        crate::telemetry::chain(&error)
-                    );
-                    let problem = Problem::new(Reason::UpstreamBroke, detail).at(target.site.id);
-                    if changes {
-                        problem.maybe_sent()
-                    } else {
-                        problem
-                    }
-                })?
-        }
+        Body::Empty => Ok(Bytes::new()),
+        Body::Whole(bytes) => Ok(bytes.unwrap_or_default()),
+        Body::Owed(owed) => Ok(owed.into_bytes()),
+        Body::Streaming(streaming) => streaming.read_whole(ANSWER_BYTES_MAX).await,
     };
     Ok((head, body))
+}
+
+fn broke_off(target: &Target, error: &ReadError) -> Problem {
+    let site = target.site.id;
+    let why = crate::telemetry::chain(error);
+    let detail = format!("site {site} broke off while answering the router: {why}");
+    Problem::new(Reason::UpstreamBroke, detail).at(site)
 }

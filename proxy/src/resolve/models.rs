@@ -3,32 +3,26 @@
 //! Owns a short memory of it: read on demand with the service account, one reading at a time for each site. Must never
 //! say less than what is deployed there: what could not be read counts as everything, and what was deleted is kept.
 
-use super::target::{RouteSource, Target};
+mod reading;
+
 use crate::clock;
 use crate::dialect::Role;
-use crate::dialect::names::{self, Names};
-use crate::forward::{ask, send::Times};
-use crate::problem::{Problem, Reason};
+use crate::forward::send::Times;
 use crate::topology::Site;
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
-use futures_util::stream::{StreamExt, TryStreamExt};
-use homing_mapping_store::{Engine, Generation, SiteId};
+use homing_mapping_store::{Engine, SiteId};
 use http::HeaderValue;
-use std::collections::HashSet;
+use reading::{Progress, Reading};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How long it is believed that nothing was deployed past this router.
 const LIFE: Duration = Duration::from_secs(5);
-/// Most definitions of a site that are read (limit `models_per_site`); of a site with more every name counts as everything.
-const MODELS_MAX: usize = 20_000;
-/// Definitions in one page of the list. The list ends for us with a page that holds nothing new.
-const PAGE: usize = 200;
-/// Models that are read from a site at a time.
-const READ_AT_A_TIME: usize = 8;
+/// How long a site whose models could not be read is not asked for them again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the models of all sites say.
 #[derive(Default)]
@@ -40,16 +34,16 @@ pub struct Models {
 
 #[derive(Default)]
 struct Kept {
-    reading: Mutex<()>,
+    reading: Arc<Mutex<()>>,
     known: ArcSwapOption<Known>,
 }
 
-/// What one site's models say.
+/// What one reading of a site has left, or the failure of one.
 struct Known {
     at: Instant,
+    good_for: Duration,
     deployments: u64,
-    read: HashSet<Box<str>>,
-    names: Names,
+    progress: Arc<Progress>,
 }
 
 /// A sort of event.
@@ -59,6 +53,12 @@ pub enum Sort {
     Message,
     /// A signal.
     Signal,
+}
+
+impl Known {
+    fn is_fresh(&self, deployments: u64, now: Instant) -> bool {
+        self.deployments == deployments && now.saturating_duration_since(self.at) < self.good_for
+    }
 }
 
 impl Models {
@@ -81,10 +81,7 @@ impl Models {
             Some(known) => Some(known),
             None => self.read(&kept, site, engine, asking).await,
         };
-        known.map_or(Role::UNKNOWN, |known| match sort {
-            Sort::Message => known.names.message(name),
-            Sort::Signal => known.names.signal(name),
-        })
+        known.map_or(Role::UNKNOWN, |known| known.progress.role(sort, name))
     }
 
     fn kept(&self, site: SiteId, engine: &Engine) -> Arc<Kept> {
@@ -93,113 +90,82 @@ impl Models {
 
     fn fresh(&self, kept: &Kept) -> Option<Arc<Known>> {
         let deployments = self.deployments.load(Ordering::Relaxed);
-        kept.known.load_full().filter(|known| {
-            known.deployments == deployments
-                && clock::now().saturating_duration_since(known.at) < LIFE
-        })
+        let known = kept.known.load_full();
+        known.filter(|known| known.is_fresh(deployments, clock::now()))
     }
 
+    /// Reads in a task of its own: a client that leaves does not take away what others wait for.
     async fn read(
         &self,
-        kept: &Kept,
+        kept: &Arc<Kept>,
         site: &Arc<Site>,
         engine: &Engine,
-        asking: (&HeaderValue, Times),
+        (via, times): (&HeaderValue, Times),
     ) -> Option<Arc<Known>> {
-        let _reading = kept.reading.lock().await;
+        let turn = Arc::clone(&kept.reading).lock_owned().await;
         if let Some(known) = self.fresh(kept) {
             return Some(known);
         }
         let deployments = self.deployments.load(Ordering::Relaxed);
         let last = kept.known.load_full();
-        let at = clock::now();
         let reading = Reading {
-            engine,
-            asking,
-            last: last.as_deref(),
+            engine: engine.clone(),
+            via: via.clone(),
+            times,
+            progress: last.map_or_else(Arc::default, |known| Arc::clone(&known.progress)),
         };
-        match reading.all(site).await {
-            Ok((read, names)) => {
-                let known = Arc::new(Known {
-                    at,
-                    deployments,
-                    read,
-                    names,
-                });
-                kept.known.store(Some(Arc::clone(&known)));
-                Some(known)
-            }
+        let running = Arc::clone(kept).keep(Arc::clone(site), reading, deployments, turn);
+        tokio::spawn(running).await.ok()
+    }
+}
+
+impl Kept {
+    /// Keeps what a reading brings, as far as it comes: the next one goes on there.
+    async fn keep(
+        self: Arc<Self>,
+        site: Arc<Site>,
+        reading: Reading,
+        deployments: u64,
+        turn: OwnedMutexGuard<()>,
+    ) -> Arc<Known> {
+        let began = clock::now();
+        let (progress, ended) = reading.run(&site).await;
+        let (at, good_for) = match ended {
+            Ok(()) => (began, LIFE),
             Err(problem) => {
                 tracing::info!(site = %site.id, "the deployed models cannot be read: {}", problem.detail);
-                last
+                (clock::now(), AGAIN_AFTER)
             }
-        }
+        };
+        let known = Arc::new(Known {
+            at,
+            good_for,
+            deployments,
+            progress,
+        });
+        self.known.store(Some(Arc::clone(&known)));
+        drop(turn);
+        known
     }
 }
 
-/// One reading of one site.
-struct Reading<'r> {
-    engine: &'r Engine,
-    asking: (&'r HeaderValue, Times),
-    last: Option<&'r Known>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Reading<'_> {
-    async fn all(&self, site: &Arc<Site>) -> Result<(HashSet<Box<str>>, Names), Problem> {
-        let target = Target::of(site, RouteSource::Default, Generation::default())?;
-        let (via, times) = self.asking;
-        let mut read = self
-            .last
-            .map(|known| known.read.clone())
-            .unwrap_or_default();
-        let mut names = self
-            .last
-            .map(|known| known.names.clone())
-            .unwrap_or_default();
-        let news = self.news(&target, &read).await?;
-        if read.len() + news.len() > MODELS_MAX {
-            crate::telemetry::metrics::limit_hit("models_per_site");
-            return Ok((read, Names::unknown()));
-        }
-        let models: Vec<(Box<str>, Names)> = futures_util::stream::iter(news)
-            .map(|id| async {
-                let question = names::model(self.engine, &id);
-                let (status, body) = ask::ask(&target, &question, via, times).await?;
-                Ok::<_, Problem>((id, names::read_model(status, &body).unwrap_or_default()))
-            })
-            .buffer_unordered(READ_AT_A_TIME)
-            .try_collect()
-            .await?;
-        for (id, model) in models {
-            read.insert(id);
-            names.absorb(model);
-        }
-        Ok((read, names))
-    }
-
-    /// Definitions that have not been read, newest first.
-    async fn news(
-        &self,
-        target: &Target,
-        read: &HashSet<Box<str>>,
-    ) -> Result<Vec<Box<str>>, Problem> {
-        let (via, times) = self.asking;
-        let mut news: Vec<Box<str>> = Vec::new();
-        for page in 0..=MODELS_MAX / PAGE {
-            let question = names::list(self.engine, page * PAGE, PAGE);
-            let (status, body) = ask::ask(target, &question, via, times).await?;
-            let Some(ids) = names::read_list(status, &body) else {
-                let site = target.site.id;
-                let detail = format!("site {site} answers {status} when asked for its definitions");
-                return Err(Problem::new(Reason::UpstreamBroke, detail).at(site));
-            };
-            let is_last = ids.len() < PAGE;
-            let before = news.len();
-            news.extend(ids.into_iter().filter(|id| !read.contains(id)));
-            if is_last || news.len() == before {
-                break;
-            }
-        }
-        Ok(news)
+    #[test]
+    fn a_reading_that_failed_is_not_repeated_by_everybody_who_waits() {
+        let at = clock::now();
+        let failed = Known {
+            at,
+            good_for: AGAIN_AFTER,
+            deployments: 3,
+            progress: Arc::default(),
+        };
+        assert!(failed.is_fresh(3, at + AGAIN_AFTER / 2));
+        assert!(!failed.is_fresh(3, at + AGAIN_AFTER));
+        // What was deployed since may be what failed.
+        assert!(!failed.is_fresh(4, at));
+        assert_eq!(failed.progress.role(Sort::Message, "m"), Role::UNKNOWN);
     }
 }
