@@ -161,10 +161,14 @@ pub trait Dialect: Send + Sync {
         None
     }
 
-    /// A message whose receiver is not named. `None`: there is no such request, or it is not understood.
-    fn message(&self, found: &Matched<'_>, body: &[u8]) -> Option<message::Message> {
+    /// A message whose receiver is not named.
+    fn message(
+        &self,
+        found: &Matched<'_>,
+        body: &[u8],
+    ) -> Result<message::Message, message::Unread> {
         let _ = (found, body);
-        None
+        Err(message::Unread::Nameless)
     }
 
     /// A write that is cut by owner; `Err`: its body cannot be cut. `None`: it is no such write.
@@ -185,10 +189,10 @@ pub trait Dialect: Send + Sync {
         false
     }
 
-    /// A signal whose receiver is not named. `None`: there is no such request, or it is not understood.
-    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Option<message::Signal> {
+    /// A signal whose receiver is not named.
+    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Result<message::Signal, message::Unread> {
         let _ = (found, body);
-        None
+        Err(message::Unread::Nameless)
     }
 
     /// Whether this answer says that there is no such batch any more.

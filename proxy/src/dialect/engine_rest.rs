@@ -5,7 +5,7 @@
 
 use super::fetch::Fetch;
 use super::merge::{Nulls, Plan};
-use super::message::{Message, Signal};
+use super::message::{Message, Signal, Unread};
 use super::parts::{Parts, Wanted};
 use super::split::{Answers, Definition, Split};
 use super::{
@@ -115,16 +115,20 @@ impl Dialect for EngineRest {
         Fetch::read(path, body)
     }
 
-    fn message(&self, found: &Matched<'_>, body: &[u8]) -> Option<Message> {
-        (&*found.operation.name == "deliverMessage")
-            .then(|| Message::read(&found.engine, body))
-            .flatten()
+    fn message(&self, found: &Matched<'_>, body: &[u8]) -> Result<Message, Unread> {
+        if &*found.operation.name == "deliverMessage" {
+            Message::read(&found.engine, body)
+        } else {
+            Err(Unread::Nameless)
+        }
     }
 
-    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Option<Signal> {
-        (&*found.operation.name == "throwSignal")
-            .then(|| Signal::read(&found.engine, body))
-            .flatten()
+    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Result<Signal, Unread> {
+        if &*found.operation.name == "throwSignal" {
+            Signal::read(&found.engine, body)
+        } else {
+            Err(Unread::Nameless)
+        }
     }
 
     fn batch_is_over(&self, status: StatusCode, body: &[u8]) -> bool {

@@ -73,6 +73,8 @@ pub enum Refused {
     NotBuilt(String),
     /// The body is longer than what is held for all sites.
     TooLong,
+    /// Something in it cannot be read, though a site might read it.
+    Unread(String),
 }
 
 /// An answer that is not what its operation promises: it is not mixed in.

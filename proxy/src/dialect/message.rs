@@ -4,9 +4,11 @@
 //! what fits: numbers are compared by value there, by type and value when a message is delivered. Pure.
 
 mod keys;
+mod members;
 mod signal;
 
 pub use keys::{Fits, Key};
+pub use members::Unread;
 pub use signal::{Signal, Spread, spread};
 
 use super::names::prefix;
@@ -15,6 +17,7 @@ use crate::classify::Create;
 use bytes::Bytes;
 use homing_mapping_store::{Engine, Kind};
 use http::{Method, StatusCode};
+use members::Members;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -103,66 +106,43 @@ pub fn deliver(reach: Reach, role: Role, waiting: &[usize]) -> Delivery {
     }
 }
 
-/// A text as the engines read one: numbers and truth values are taken for texts.
-fn text(value: Option<&Value>) -> Result<Option<String>, Unread> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(plain @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(plain.to_string())),
-        Some(Value::Array(_) | Value::Object(_)) => Err(Unread),
+/// Who waits, out of one page of them. One that was cut before it was looked at may lack those that are meant.
+fn fitting(rows: Vec<Candidate>, is_without_tenant: bool) -> Fits {
+    let listed = rows.len();
+    let fits = |row: &Candidate| !is_without_tenant || row.tenant_id.is_none();
+    let fitting: Vec<Candidate> = rows.into_iter().filter(fits).collect();
+    if listed >= CANDIDATES_MAX && fitting.len() < listed {
+        return Fits::Unclear;
     }
+    Fits::These(fitting)
 }
-
-/// A truth value as the engines read one: texts and numbers are taken for truth values.
-fn truth(value: Option<&Value>) -> Result<bool, Unread> {
-    match value {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(truth)) => Ok(*truth),
-        Some(Value::Number(number)) => Ok(number.as_i64() != Some(0)),
-        Some(Value::String(text)) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
-        Some(Value::String(text)) if text.trim().eq_ignore_ascii_case("false") => Ok(false),
-        Some(Value::String(_) | Value::Array(_) | Value::Object(_)) => Err(Unread),
-    }
-}
-
-fn object(value: Option<&Value>) -> Result<Map<String, Value>, Unread> {
-    match value {
-        None | Some(Value::Null) => Ok(Map::new()),
-        Some(Value::Object(map)) => Ok(map.clone()),
-        Some(_) => Err(Unread),
-    }
-}
-
-/// A member that the engines do not take.
-struct Unread;
 
 impl Message {
-    /// Reads a request. `None`: not one that is understood; a site has to say what it thinks of it.
-    pub fn read(engine: &Engine, body: &[u8]) -> Option<Message> {
-        let members: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        let of = |name: &str| members.get(name);
+    /// Reads a request.
+    pub fn read(engine: &Engine, body: &[u8]) -> Result<Message, Unread> {
+        let members = Members::read(body)?;
+        let name = members.name("messageName")?;
         let keys = keys::read(
-            object(of("correlationKeys")).ok()?,
-            object(of("localCorrelationKeys")).ok()?,
+            members.object("correlationKeys")?,
+            members.object("localCorrelationKeys")?,
         );
-        let name = text(of("messageName")).ok()?;
-        Some(Message {
+        Ok(Message {
             engine: engine.clone(),
-            name: name.filter(|name| !name.is_empty())?,
-            reach: if truth(of("all")).ok()? {
+            name,
+            reach: if members.truth("all")? {
                 Reach::All
             } else {
                 Reach::One
             },
-            results: if truth(of("resultEnabled")).ok()? {
+            results: if members.truth("resultEnabled")? {
                 Results::Wanted
             } else {
                 Results::Unwanted
             },
             keys,
-            business_key: text(of("businessKey")).ok()?,
-            tenant: text(of("tenantId")).ok()?,
-            is_without_tenant: truth(of("withoutTenantId")).ok()?,
+            business_key: members.text("businessKey")?,
+            tenant: members.text("tenantId")?,
+            is_without_tenant: members.truth("withoutTenantId")?,
         })
     }
 
@@ -210,15 +190,12 @@ impl Message {
     }
 
     /// Who may wait; `None` if the answer to [`Message::question`] proves nothing.
-    pub fn candidates(&self, status: StatusCode, body: &[u8]) -> Option<Vec<Candidate>> {
+    pub fn candidates(&self, status: StatusCode, body: &[u8]) -> Option<Fits> {
         if !status.is_success() {
             return None;
         }
-        let mut rows: Vec<Candidate> = serde_json::from_slice(body).ok()?;
-        if self.is_without_tenant {
-            rows.retain(|row| row.tenant_id.is_none());
-        }
-        Some(rows)
+        let rows: Vec<Candidate> = serde_json::from_slice(body).ok()?;
+        Some(fitting(rows, self.is_without_tenant))
     }
 
     /// What an engine says of a message that several wait for.
@@ -239,7 +216,7 @@ pub fn with_results(body: &[u8]) -> Option<Bytes> {
     told.extend_from_slice(open);
     told.extend_from_slice(b",\"resultEnabled\":true}");
     // An empty object names no message and was not read as one.
-    serde_json::from_slice::<Map<String, Value>>(&told).ok()?;
+    Members::read(&told).ok()?;
     Some(told.into())
 }
 
@@ -304,7 +281,8 @@ mod tests {
                 "variables": [{"name": "s", "operator": "eq", "value": "x"}],
             })
         );
-        assert!(Message::read(&Engine::DEFAULT, b"{\"messageName\":\"\"}").is_none());
+        let nameless = Message::read(&Engine::DEFAULT, b"{\"messageName\":\"\"}");
+        assert_eq!(nameless.unwrap_err(), Unread::Nameless);
     }
 
     #[test]
@@ -314,6 +292,32 @@ mod tests {
         assert_eq!(message.reach, Reach::All);
         assert_eq!(message.results, Results::Wanted);
         assert_eq!(message.business_key.as_deref(), Some("5"));
-        assert!(Message::read(&Engine::DEFAULT, br#"{"messageName":"m","all":[]}"#).is_none());
+        let unclear = Message::read(&Engine::DEFAULT, br#"{"messageName":"m","all":[]}"#);
+        assert!(matches!(unclear, Err(Unread::Unclear(_))));
+    }
+
+    #[test]
+    fn who_lies_beyond_a_page_that_was_thinned_out_is_not_overlooked() {
+        let row = |tenant: Option<&str>| Candidate {
+            id: "e".into(),
+            process_instance_id: "p".into(),
+            tenant_id: tenant.map(str::to_owned),
+        };
+        let mut rows = vec![row(None); CANDIDATES_MAX - 1];
+        rows.push(row(Some("t")));
+        assert_eq!(fitting(rows.clone(), true), Fits::Unclear);
+        assert_eq!(fitting(rows.clone(), false), Fits::These(rows.clone()));
+        let shorter = rows.split_off(1);
+        assert_eq!(
+            fitting(shorter, true),
+            Fits::These(vec![row(None); CANDIDATES_MAX - 2])
+        );
+    }
+
+    #[test]
+    fn a_message_with_what_only_engines_can_read_still_asks_for_its_result() {
+        let told =
+            with_results(br#"{"messageName":"m","processVariables":{"v":{"value":"\ud83d"}}}"#);
+        assert!(told.is_some());
     }
 }

@@ -7,7 +7,9 @@ use super::several::{self, Order, Part};
 use super::{Asked, Pipeline, not_built};
 use crate::classify::Class;
 use crate::context::Context;
-use crate::dialect::message::{self, Candidate, Delivery, Fits, Message, Reach, Results, deliver};
+use crate::dialect::message::{
+    self, Candidate, Delivery, Fits, Message, Reach, Results, Unread, deliver,
+};
 use crate::dialect::{Ask, Matched, Role};
 use crate::forward::ask;
 use crate::forward::body::Body;
@@ -32,8 +34,8 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    pub(super) fn read(group: &Group, found: &Matched<'_>, body: &Bytes) -> Option<Letter> {
-        Some(Letter {
+    pub(super) fn read(group: &Group, found: &Matched<'_>, body: &Bytes) -> Result<Letter, Unread> {
+        Ok(Letter {
             message: group.dialect.message(found, body)?,
             body: body.clone(),
         })
@@ -136,8 +138,11 @@ impl Pipeline {
         message: &Message,
     ) -> Result<Vec<Candidate>, Problem> {
         let read = |status, body: &[u8]| message.candidates(status, body);
-        self.told(site, &label(message), &message.question(), read)
-            .await
+        let label = label(message);
+        match self.told(site, &label, &message.question(), read).await? {
+            Fits::These(waiting) => Ok(waiting),
+            Fits::Unclear => Err(overlooked(site, &label)),
+        }
     }
 
     /// Only who fits by type and value as well.
@@ -226,6 +231,16 @@ fn unclear(site: &Site, message: &Message, key: &str) -> Problem {
     let detail = format!(
         "the message \"{}\" was not sent: whether the correlation key {key} fits at site {} cannot be told from outside of the engine (an object, a date or more than {} executions); name processInstanceId",
         message.name,
+        site.id,
+        message::CANDIDATES_MAX
+    );
+    Problem::new(Reason::NotImplemented, detail).at(site.id)
+}
+
+/// More wait than were looked at, and not all of those have no tenant.
+pub(super) fn overlooked(site: &Site, label: &str) -> Problem {
+    let detail = format!(
+        "the {label} was not sent: who of those that wait at site {} has no tenant is told apart among the first {} only; that is not built for more",
         site.id,
         message::CANDIDATES_MAX
     );

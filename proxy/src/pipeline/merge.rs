@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::deployments::swap::Swap;
 use crate::dialect::fetch::Fetch;
 use crate::dialect::merge::{Plan, Refused};
-use crate::dialect::message::Signal;
+use crate::dialect::message::{Signal, Unread};
 use crate::dialect::parts::Parts;
 use crate::dialect::split::Split;
 use crate::dialect::{Answer, Head, Learns, Matched};
@@ -63,7 +63,7 @@ impl Merging {
                 if group.sites.len() > 1 && &*found.operation.name == "deliverMessage" =>
             {
                 match body {
-                    Some(body) => Merging::Message(Letter::read(group, found, body).map(Box::new)),
+                    Some(body) => understood(Letter::read(group, found, body), Merging::Message),
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
@@ -71,7 +71,7 @@ impl Merging {
                 if group.sites.len() > 1 && &*found.operation.name == "throwSignal" =>
             {
                 match body {
-                    Some(body) => Merging::Signal(group.dialect.signal(found, body).map(Box::new)),
+                    Some(body) => understood(group.dialect.signal(found, body), Merging::Signal),
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
@@ -99,6 +99,18 @@ impl Merging {
             | Class::Local
             | Class::Refuse(_) => Merging::Not,
         }
+    }
+}
+
+/// What no engine would take, a site refuses in its own words; what one might take must not go to just one.
+fn understood<T>(
+    read: Result<T, Unread>,
+    merging: impl FnOnce(Option<Box<T>>) -> Merging,
+) -> Merging {
+    match read {
+        Ok(read) => merging(Some(Box::new(read))),
+        Err(Unread::Nameless) => merging(None),
+        Err(Unread::Unclear(why)) => Merging::Read(Plan::Refused(Refused::Unread(why))),
     }
 }
 
@@ -283,7 +295,9 @@ impl Pipeline {
 
 pub(super) fn refused(why: &Refused) -> Problem {
     match why {
-        Refused::Sort(detail) => Problem::new(Reason::BadRequest, detail.clone()),
+        Refused::Sort(detail) | Refused::Unread(detail) => {
+            Problem::new(Reason::BadRequest, detail.clone())
+        }
         Refused::NotBuilt(what) => Problem::new(
             Reason::NotImplemented,
             format!(

@@ -3,13 +3,13 @@
 //! Owns the order: what the name does by the deployed models, who waits where, then sending. Nothing is sent while a site
 //! is silent. Must not decide who gets what.
 
-use super::correlate::target;
+use super::correlate::{overlooked, target};
 use super::several::{self, Order, Outcome, Part};
 use super::{Asked, Pipeline};
 use crate::classify::Class;
 use crate::context::Context;
 use crate::dialect::Role;
-use crate::dialect::message::{CANDIDATES_MAX, Signal, Spread, spread};
+use crate::dialect::message::{CANDIDATES_MAX, Fits, Signal, Spread, spread};
 use crate::forward::body::Body;
 use crate::forward::payload::Payload;
 use crate::problem::{Problem, Reason};
@@ -92,9 +92,12 @@ impl Pipeline {
         }
         let label = format!("signal \"{}\"", signal.name);
         let question = signal.question();
-        let asking = group.sites.iter().map(|site| {
+        let asking = group.sites.iter().map(async |site| {
             let read = |status, body: &[u8]| signal.waiting(status, body);
-            self.told(site, &label, &question, read)
+            match self.told(site, &label, &question, read).await? {
+                Fits::These(waiting) => Ok(waiting.into_iter().map(|row| row.id).collect()),
+                Fits::Unclear => Err(overlooked(site, &label)),
+            }
         });
         let waiting: Vec<Vec<String>> = join_all(asking)
             .await

@@ -34,7 +34,7 @@ pub struct Key {
 pub enum Fits {
     /// These and no others.
     These(Vec<Candidate>),
-    /// The values cannot be compared.
+    /// It cannot be told: values cannot be compared, or more wait than were looked at.
     Unclear,
 }
 

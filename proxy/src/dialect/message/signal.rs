@@ -3,15 +3,16 @@
 //! Owns the shape of `POST /signal`. A signal to one execution starts nothing; so one site gets the signal as it is, and
 //! with it its start events, and at the others each execution that waits gets it by itself.
 
-use super::{CANDIDATES_MAX, Candidate, text, truth};
+use super::members::Members;
+use super::{CANDIDATES_MAX, Candidate, Fits, Unread, fitting};
 use crate::classify::Create;
 use crate::dialect::names::prefix;
 use crate::dialect::{Ask, Role};
 use bytes::Bytes;
 use homing_mapping_store::Engine;
 use http::{Method, StatusCode};
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// One signal.
@@ -21,7 +22,7 @@ pub struct Signal {
     pub engine: Engine,
     /// Its name.
     pub name: String,
-    members: BTreeMap<String, Box<RawValue>>,
+    members: Members,
     tenant: Option<String>,
     is_without_tenant: bool,
 }
@@ -58,17 +59,15 @@ pub fn spread(role: Role, waiting: &[usize]) -> Spread {
 }
 
 impl Signal {
-    /// Reads a request. `None`: not one that is understood; a site has to say what it thinks of it.
-    pub fn read(engine: &Engine, body: &[u8]) -> Option<Signal> {
-        let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
-        let values: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        let name = text(values.get("name")).ok()?;
-        Some(Signal {
+    /// Reads a request.
+    pub fn read(engine: &Engine, body: &[u8]) -> Result<Signal, Unread> {
+        let members = Members::read(body)?;
+        Ok(Signal {
             engine: engine.clone(),
-            name: name.filter(|name| !name.is_empty())?,
+            name: members.name("name")?,
+            tenant: members.text("tenantId")?,
+            is_without_tenant: members.truth("withoutTenantId")?,
             members,
-            tenant: text(values.get("tenantId")).ok()?,
-            is_without_tenant: truth(values.get("withoutTenantId")).ok()?,
         })
     }
 
@@ -98,24 +97,23 @@ impl Signal {
     }
 
     /// Executions that wait; `None` if the answer to [`Signal::question`] proves nothing.
-    pub fn waiting(&self, status: StatusCode, body: &[u8]) -> Option<Vec<String>> {
+    pub fn waiting(&self, status: StatusCode, body: &[u8]) -> Option<Fits> {
         if !status.is_success() {
             return None;
         }
         let rows: Vec<Candidate> = serde_json::from_slice(body).ok()?;
-        let fits = |row: &Candidate| !self.is_without_tenant || row.tenant_id.is_none();
-        Some(rows.into_iter().filter(fits).map(|row| row.id).collect())
+        Some(fitting(rows, self.is_without_tenant))
     }
 
     /// The body for one execution. The engines take no tenant beside it.
     pub fn to_one(&self, execution: &str) -> Option<Bytes> {
-        let mut members: BTreeMap<&str, Box<RawValue>> = self
+        let execution = to_raw_value(execution).ok()?;
+        let mut members: BTreeMap<&str, &RawValue> = self
             .members
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "tenantId" | "withoutTenantId"))
-            .map(|(name, raw)| (name.as_str(), raw.clone()))
+            .raw()
+            .filter(|(name, _)| !matches!(*name, "tenantId" | "withoutTenantId"))
             .collect();
-        members.insert("executionId", to_raw_value(execution).ok()?);
+        members.insert("executionId", &execution);
         serde_json::to_vec(&members).ok().map(Bytes::from)
     }
 }
@@ -147,6 +145,17 @@ mod tests {
             signal.to_one("e").unwrap(),
             r#"{"executionId":"e","name":"s","variables":{"n":{"value":1.50}}}"#
         );
-        assert!(Signal::read(&Engine::DEFAULT, b"{}").is_none());
+        let nameless = Signal::read(&Engine::DEFAULT, b"{}");
+        assert_eq!(nameless.unwrap_err(), Unread::Nameless);
+    }
+
+    #[test]
+    fn one_execution_gets_what_only_engines_can_read() {
+        let body = br#"{"name":"s","variables":{"t":{"value":"\ud83d"},"n":{"value":1e999}}}"#;
+        let signal = Signal::read(&Engine::DEFAULT, body).unwrap();
+        assert_eq!(
+            signal.to_one("e").unwrap(),
+            r#"{"executionId":"e","name":"s","variables":{"t":{"value":"\ud83d"},"n":{"value":1e999}}}"#
+        );
     }
 }
