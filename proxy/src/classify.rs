@@ -3,7 +3,7 @@
 //! Owns the vocabulary of classes. Must not do I/O, read the clock, or know which sites exist. Relies on a dialect's
 //! compiled route table.
 
-use homing_mapping_store::{Engine, Kind, RoutingKey};
+use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId};
 
 pub mod credentials;
 pub mod refuse;
@@ -89,6 +89,20 @@ pub struct Create {
     pub business_key: Option<String>,
     /// The id that the client itself gives to the new thing; the answer will not repeat it.
     pub named: Option<RoutingKey>,
+    /// The only sites that make anything of it, where that differs from site to site.
+    pub starts_at: Option<Vec<SiteId>>,
+    /// What its answer is to name.
+    pub makes: Makes,
+}
+
+/// What a request that makes something new has made when it was answered well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Makes {
+    /// One thing or more, and the answer names them if their kind has rows.
+    #[default]
+    Something,
+    /// Nothing, if the answer names nothing.
+    MaybeNothing,
 }
 
 /// A request that any available site can answer.

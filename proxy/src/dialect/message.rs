@@ -13,9 +13,9 @@ pub use signal::{Signal, Spread, spread};
 
 use super::names::prefix;
 use super::{Ask, Role};
-use crate::classify::Create;
+use crate::classify::{Create, Makes};
 use bytes::Bytes;
-use homing_mapping_store::{Engine, Kind};
+use homing_mapping_store::{Engine, Kind, SiteId};
 use http::{Method, StatusCode};
 use members::Members;
 use serde::Deserialize;
@@ -86,18 +86,20 @@ pub enum Delivery {
     Nobody,
     /// More than one waits, at these sites.
     Ambiguous(Vec<usize>),
-    /// It would start something and is waited for at several sites.
+    /// It would start something, and is waited for at several sites or at one that cannot start it.
     StartsAndWaits(Vec<usize>),
 }
 
-/// What is to be done, by what the name does and where how many wait.
-pub fn deliver(reach: Reach, role: Role, waiting: &[usize]) -> Delivery {
+/// What is to be done, by what the name does, which sites can start it and where how many wait.
+pub fn deliver(reach: Reach, role: Role, able: &[usize], waiting: &[usize]) -> Delivery {
     let at: Vec<usize> = (0..waiting.len())
         .filter(|site| waiting[*site] > 0)
         .collect();
     match (at.as_slice(), reach) {
         ([], _) if role.starts => Delivery::Place,
         ([], _) => Delivery::Nobody,
+        // It would have to start at another one.
+        ([only], Reach::All) if role.starts && !able.contains(only) => Delivery::StartsAndWaits(at),
         ([only], _) if role.starts => Delivery::StartAt(*only),
         ([only], _) => Delivery::To(*only),
         (_, Reach::One) => Delivery::Ambiguous(at),
@@ -146,9 +148,14 @@ impl Message {
         })
     }
 
-    /// As a start.
-    pub fn create(&self) -> Create {
+    /// As a start, at a site that can make something of it. One for all that finds nobody is answered with an empty list.
+    pub fn create(&self, starts_at: Vec<SiteId>) -> Create {
         Create {
+            starts_at: Some(starts_at),
+            makes: match self.reach {
+                Reach::One => Makes::Something,
+                Reach::All => Makes::MaybeNothing,
+            },
             engine: self.engine.clone(),
             kind: Some(Kind::PROCESS_INSTANCE),
             tenant: self.tenant.clone(),
@@ -235,7 +242,7 @@ mod tests {
 
     #[test]
     fn one_message_goes_where_one_engine_would_deliver_it() {
-        let one = |role, waiting: &[usize]| deliver(Reach::One, role, waiting);
+        let one = |role, waiting: &[usize]| deliver(Reach::One, role, &[0, 1], waiting);
         assert_eq!(one(STARTS, &[0, 0]), Delivery::Place);
         assert_eq!(one(CATCHES, &[0, 0]), Delivery::Nobody);
         assert_eq!(one(CATCHES, &[0, 1]), Delivery::To(1));
@@ -247,13 +254,36 @@ mod tests {
 
     #[test]
     fn a_message_for_all_starts_nothing_twice() {
-        let all = |role, waiting: &[usize]| deliver(Reach::All, role, waiting);
+        let all = |role, waiting: &[usize]| deliver(Reach::All, role, &[0, 2], waiting);
         assert_eq!(all(CATCHES, &[1, 0, 3]), Delivery::ToAll(vec![0, 2]));
         assert_eq!(
             all(Role::UNKNOWN, &[1, 0, 3]),
             Delivery::StartsAndWaits(vec![0, 2])
         );
         assert_eq!(all(Role::UNKNOWN, &[0, 0]), Delivery::Place);
+        assert_eq!(all(Role::UNKNOWN, &[0, 0, 1]), Delivery::StartAt(2));
+    }
+
+    #[test]
+    fn a_message_for_all_does_not_lose_what_it_starts_at_another_site() {
+        let all = |role| deliver(Reach::All, role, &[0], &[0, 1]);
+        assert_eq!(all(Role::UNKNOWN), Delivery::StartsAndWaits(vec![1]));
+        assert_eq!(all(CATCHES), Delivery::To(1));
+    }
+
+    #[test]
+    fn only_a_message_for_all_may_make_nothing() {
+        let makes = |body: &[u8]| {
+            Message::read(&Engine::DEFAULT, body)
+                .unwrap()
+                .create(vec![])
+                .makes
+        };
+        assert_eq!(makes(br#"{"messageName":"m"}"#), Makes::Something);
+        assert_eq!(
+            makes(br#"{"messageName":"m","all":true}"#),
+            Makes::MaybeNothing
+        );
     }
 
     #[test]

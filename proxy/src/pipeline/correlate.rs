@@ -5,7 +5,7 @@
 
 use super::several::{self, Order, Part};
 use super::{Asked, Pipeline, not_built};
-use crate::classify::Class;
+use crate::classify::{Class, Create};
 use crate::context::Context;
 use crate::dialect::message::{
     self, Candidate, Delivery, Fits, Message, Reach, Results, Unread, deliver,
@@ -22,7 +22,7 @@ use crate::resolve::{RouteSource, Target};
 use crate::topology::{Group, Site, Topology};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use homing_mapping_store::{Engine, Generation};
+use homing_mapping_store::{Engine, Generation, SiteId};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
@@ -42,6 +42,29 @@ impl Letter {
     }
 }
 
+/// What is to be done with a message.
+pub(super) struct Decided {
+    pub(super) delivery: Delivery,
+    /// How many wait at each site; nothing, if that does not matter.
+    counts: Vec<usize>,
+    /// The message as a start.
+    pub(super) create: Create,
+}
+
+/// What a name does at any of the sites.
+pub(super) fn together_they(roles: &[Role]) -> Role {
+    roles.iter().copied().fold(Role::default(), Role::or)
+}
+
+/// The sites whose own models start it.
+pub(super) fn starting(group: &Group, roles: &[Role]) -> Vec<SiteId> {
+    let sites = group.sites.iter().zip(roles);
+    sites
+        .filter(|(_, role)| role.starts)
+        .map(|(site, _)| site.id)
+        .collect()
+}
+
 impl Pipeline {
     pub(super) async fn correlate(
         self: &Arc<Self>,
@@ -52,7 +75,11 @@ impl Pipeline {
     ) -> Result<Response<Body>, Problem> {
         let Letter { message, body } = letter;
         let group = asked.group;
-        let (delivery, counts) = self.delivery(group, &message).await?;
+        let Decided {
+            delivery,
+            counts,
+            create,
+        } = self.delivery(group, &message).await?;
         let at = |site: usize| target(&group.sites[site]);
         match delivery {
             Delivery::Nobody => self.first(context, asked).await,
@@ -68,7 +95,7 @@ impl Pipeline {
                 })?;
                 asked.outgoing.headers.remove(CONTENT_LENGTH);
                 asked.outgoing.payload = Payload::from(body);
-                asked.class = Class::Create(message.create());
+                asked.class = Class::Create(create);
                 let answer = self.start(topology, context, asked, fixed).await?;
                 Ok(as_asked(&message, answer))
             }
@@ -95,18 +122,18 @@ impl Pipeline {
         &self,
         group: &Group,
         message: &Message,
-    ) -> Result<(Delivery, Vec<usize>), Problem> {
+    ) -> Result<Decided, Problem> {
         let name = (Sort::Message, message.name.as_str());
-        let role = self.role(group, &message.engine, name).await;
+        let roles = self.roles(group, &message.engine, name).await;
+        let role = together_they(&roles);
+        let create = message.create(starting(group, &roles));
         if !role.catches && role.starts {
-            return Ok((Delivery::Place, Vec::new()));
+            return Ok(Decided {
+                delivery: Delivery::Place,
+                counts: Vec::new(),
+                create,
+            });
         }
-        // A name that nobody knows may have been deployed a moment ago, past this router.
-        let role = if role == Role::default() {
-            Role::UNKNOWN
-        } else {
-            role
-        };
         let asking = group.sites.iter().map(|site| self.waiting(site, message));
         let mut waiting: Vec<Vec<Candidate>> = join_all(asking)
             .await
@@ -117,19 +144,40 @@ impl Pipeline {
             waiting = self.narrowed(group, message, waiting).await?;
         }
         let counts: Vec<usize> = waiting.iter().map(Vec::len).collect();
-        Ok((deliver(message.reach, role, &counts), counts))
+        let able = self.able(group, &create);
+        Ok(Decided {
+            delivery: deliver(message.reach, role, &able, &counts),
+            counts,
+            create,
+        })
     }
 
-    /// What a name does, by the models of all sites.
-    pub(super) async fn role(&self, group: &Group, engine: &Engine, name: (Sort, &str)) -> Role {
+    /// What a name does at each site, by the models there.
+    pub(super) async fn roles(
+        &self,
+        group: &Group,
+        engine: &Engine,
+        name: (Sort, &str),
+    ) -> Vec<Role> {
+        let asking = self.asking();
         let roles = group.sites.iter().map(|site| {
-            self.models
-                .role(site, engine, name, (&self.via, self.asking()))
+            let asking = (&self.via, asking);
+            self.models.role(site, engine, name, asking)
         });
-        join_all(roles)
-            .await
-            .into_iter()
-            .fold(Role::default(), Role::or)
+        let roles = join_all(roles).await;
+        // A name that nobody knows may have been deployed a moment ago, past this router.
+        if roles.iter().all(|role| *role == Role::default()) {
+            return vec![Role::UNKNOWN; roles.len()];
+        }
+        roles
+    }
+
+    /// The sites that can start it: they lack nothing that it needs.
+    pub(super) fn able(&self, group: &Group, create: &Create) -> Vec<usize> {
+        let behind = self.resolver.behind(group, create);
+        (0..group.sites.len())
+            .filter(|site| !behind.contains(&group.sites[*site].id))
+            .collect()
     }
 
     async fn waiting(
@@ -253,7 +301,7 @@ pub(super) fn starts_and_waits(group: &Group, message: &Message, sites: &[usize]
         .map(|site| group.sites[*site].id.name())
         .collect();
     let detail = format!(
-        "the message \"{}\" for all was not sent: it may start something and is waited for at the sites {}, and delivering it to each would start at each; that is not built",
+        "the message \"{}\" for all was not sent: it may start something and is waited for at the sites {}, and one start among several deliveries is not built",
         message.name,
         names.join(", ")
     );

@@ -4,12 +4,12 @@
 //! sites may be asked by GET about a key that nobody knows, as they would be for the request.
 
 use super::merge::{self, Merging};
-use super::{Pipeline, correlate, not_built, recognise};
+use super::{Pipeline, correlate, not_built, recognise, signal};
 use crate::classify::{Class, Keyed, Unknown};
 use crate::context;
 use crate::dialect::Matched;
 use crate::dialect::merge::Plan;
-use crate::dialect::message::{Delivery, Message, Spread};
+use crate::dialect::message::{Delivery, Message, Signal, Spread};
 use crate::forward::headers::Trust;
 use crate::gate;
 use crate::problem::{Problem, Reason};
@@ -202,20 +202,7 @@ impl Pipeline {
             Merging::Message(Some(letter)) => {
                 self.would_deliver(group, &letter.message, asking).await
             }
-            Merging::Signal(Some(signal)) => match self.spread(group, &signal).await?.0 {
-                Spread::Place => {
-                    let class = Class::Create(signal.create());
-                    self.would_place(group, &class, asking).await
-                }
-                Spread::StartAt(site, others) if others.is_empty() => {
-                    correlate::target(&group.sites[site]).map(Outcome::To)
-                }
-                Spread::StartAt(site, others) => {
-                    let sites = std::iter::once(site).chain(others).collect();
-                    Ok(Outcome::Parts(named(group, sites)))
-                }
-                Spread::ToAll => Ok(Outcome::Every),
-            },
+            Merging::Signal(Some(signal)) => self.would_signal(group, &signal, asking).await,
             Merging::Split(Ok(split)) => {
                 let shares = self.shares(topology, group, &split, purpose).await?;
                 Ok(over(shares.into_iter().map(|share| share.target)))
@@ -233,6 +220,30 @@ impl Pipeline {
         }
     }
 
+    async fn would_signal(
+        &self,
+        group: &Group,
+        signal: &Signal,
+        asking: &Asking<'_>,
+    ) -> Result<Outcome, Problem> {
+        let decided = self.spread(group, signal).await?;
+        match decided.spread {
+            Spread::Place => {
+                let class = Class::Create(decided.create);
+                self.would_place(group, &class, asking).await
+            }
+            Spread::StartAt(site, others) if others.is_empty() => {
+                correlate::target(&group.sites[site]).map(Outcome::To)
+            }
+            Spread::StartAt(site, others) => {
+                let sites = std::iter::once(site).chain(others).collect();
+                Ok(Outcome::Parts(named(group, sites)))
+            }
+            Spread::ToAll => Ok(Outcome::Every),
+            Spread::Nowhere => Err(signal::nowhere(signal)),
+        }
+    }
+
     async fn would_deliver(
         &self,
         group: &Group,
@@ -240,9 +251,10 @@ impl Pipeline {
         asking: &Asking<'_>,
     ) -> Result<Outcome, Problem> {
         let at = |site: usize| correlate::target(&group.sites[site]).map(Outcome::To);
-        match self.delivery(group, message).await?.0 {
+        let decided = self.delivery(group, message).await?;
+        match decided.delivery {
             Delivery::Place => {
-                let class = Class::Create(message.create());
+                let class = Class::Create(decided.create);
                 self.would_place(group, &class, asking).await
             }
             Delivery::To(site) | Delivery::StartAt(site) => at(site),

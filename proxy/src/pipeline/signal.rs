@@ -3,12 +3,11 @@
 //! Owns the order: what the name does by the deployed models, who waits where, then sending. Nothing is sent while a site
 //! is silent. Must not decide who gets what.
 
-use super::correlate::{overlooked, target};
+use super::correlate::{overlooked, starting, target, together_they};
 use super::several::{self, Order, Outcome, Part};
 use super::{Asked, Pipeline};
-use crate::classify::Class;
+use crate::classify::{Class, Create};
 use crate::context::Context;
-use crate::dialect::Role;
 use crate::dialect::message::{CANDIDATES_MAX, Fits, Signal, Spread, spread};
 use crate::forward::body::Body;
 use crate::forward::payload::Payload;
@@ -21,6 +20,15 @@ use http::Response;
 use http::header::CONTENT_LENGTH;
 use std::sync::Arc;
 
+/// What is to be done with a signal.
+pub(super) struct Decided {
+    pub(super) spread: Spread,
+    /// Who waits at each site; nothing, if that does not matter.
+    waiting: Vec<Vec<String>>,
+    /// The signal as a start.
+    pub(super) create: Create,
+}
+
 impl Pipeline {
     pub(super) async fn signal(
         self: &Arc<Self>,
@@ -30,19 +38,24 @@ impl Pipeline {
         signal: Signal,
     ) -> Result<Response<Body>, Problem> {
         let group = asked.group;
-        let (spread, waiting) = self.spread(group, &signal).await?;
+        let Decided {
+            spread,
+            waiting,
+            create,
+        } = self.spread(group, &signal).await?;
         let (whole, others) = match spread {
             Spread::Place => {
-                asked.class = Class::Create(signal.create());
+                asked.class = Class::Create(create);
                 return self.start(topology, context, asked, None).await;
             }
             Spread::StartAt(site, others) if others.is_empty() => {
                 let fixed = Some(target(&group.sites[site])?);
-                asked.class = Class::Create(signal.create());
+                asked.class = Class::Create(create);
                 return self.start(topology, context, asked, fixed).await;
             }
             Spread::StartAt(site, others) => (vec![site], others),
             Spread::ToAll => ((0..group.sites.len()).collect(), Vec::new()),
+            Spread::Nowhere => return Err(nowhere(&signal)),
         };
         let mut parts = Vec::new();
         for site in whole {
@@ -74,21 +87,17 @@ impl Pipeline {
 
     /// Who gets what, and who waits at each site. Where nothing starts they are asked as well: a site that is away is
     /// noticed before anybody has got the signal.
-    pub(super) async fn spread(
-        &self,
-        group: &Group,
-        signal: &Signal,
-    ) -> Result<(Spread, Vec<Vec<String>>), Problem> {
+    pub(super) async fn spread(&self, group: &Group, signal: &Signal) -> Result<Decided, Problem> {
         let name = (Sort::Signal, signal.name.as_str());
-        let role = self.role(group, &signal.engine, name).await;
-        // A name that nobody knows may have been deployed a moment ago, past this router.
-        let role = if role == Role::default() {
-            Role::UNKNOWN
-        } else {
-            role
-        };
+        let roles = self.roles(group, &signal.engine, name).await;
+        let role = together_they(&roles);
+        let create = signal.create(starting(group, &roles));
         if role.starts && !role.catches {
-            return Ok((Spread::Place, Vec::new()));
+            return Ok(Decided {
+                spread: Spread::Place,
+                waiting: Vec::new(),
+                create,
+            });
         }
         let label = format!("signal \"{}\"", signal.name);
         let question = signal.question();
@@ -104,13 +113,17 @@ impl Pipeline {
             .into_iter()
             .collect::<Result<_, _>>()?;
         let counts: Vec<usize> = waiting.iter().map(Vec::len).collect();
-        let spread = spread(role, &counts);
+        let spread = spread(role, &self.able(group, &create), &counts);
         if let Spread::StartAt(_, others) = &spread
             && others.iter().any(|site| counts[*site] >= CANDIDATES_MAX)
         {
             return Err(too_many(&label));
         }
-        Ok((spread, waiting))
+        Ok(Decided {
+            spread,
+            waiting,
+            create,
+        })
     }
 }
 
@@ -124,6 +137,16 @@ impl Asked<'_> {
 
 fn uncut() -> Problem {
     Problem::new(Reason::BadRequest, "the signal is no JSON object")
+}
+
+pub(super) fn nowhere(signal: &Signal) -> Problem {
+    let detail = format!(
+        "the signal \"{}\" was not sent: it starts something, and no site can start that now: they are still to get what was deployed",
+        signal.name
+    );
+    Problem::new(Reason::NoSiteAvailable, detail)
+        .retry_after(std::time::Duration::from_secs(2))
+        .proxy_error("destination_unavailable")
 }
 
 fn too_many(label: &str) -> Problem {

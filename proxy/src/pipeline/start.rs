@@ -4,7 +4,7 @@
 //! own, so that a client that leaves cannot interrupt it. Must not choose the site or write rows itself.
 
 use super::{Asked, Pipeline};
-use crate::classify::{Class, Create};
+use crate::classify::{Class, Create, Makes};
 use crate::clock;
 use crate::context::{self, Context};
 use crate::deployments::swap::Swap;
@@ -200,6 +200,10 @@ impl Start {
                 key,
                 durability: Durability::Row,
             }));
+            if facts.is_empty() && self.create.makes == Makes::MaybeNothing {
+                learner.not_made(intent, "nothing was made");
+                return Ok(Response::from_parts(head, Body::from(body)));
+            }
             if facts.is_empty()
                 && matches!(
                     self.create.kind,

@@ -59,6 +59,8 @@ pub(super) struct Deployed<'d> {
     copies: Option<&'d Copies>,
     /// The scope of a start that does not say what it starts: a message may start anything.
     anything: Option<String>,
+    /// The sites whose own models start it.
+    starts_at: Option<&'d [SiteId]>,
 }
 
 impl<'d> Deployed<'d> {
@@ -73,6 +75,7 @@ impl<'d> Deployed<'d> {
             picture,
             what: what.map(|key| (scope(group, &create.engine), key)),
             copies: beside.and_then(|key| picture.copies(key)),
+            starts_at: create.starts_at.as_deref(),
         }
     }
 
@@ -87,6 +90,9 @@ impl<'d> Deployed<'d> {
                 .anything
                 .as_ref()
                 .is_some_and(|scope| !self.picture.has_all(site, scope))
+            || self
+                .starts_at
+                .is_some_and(|sites| !sites.contains(&site) || !self.picture.is_level(site))
     }
 }
 
@@ -167,5 +173,25 @@ pub(super) fn refused(why: &Refused, lacking: &[SiteId]) -> Problem {
             .retry_after(Duration::from_secs(2))
             .proxy_error("destination_unavailable")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_at_some_sites_only_is_missing_at_the_others() {
+        let picture = Picture::default();
+        let (a, b) = (SiteId::named("a"), SiteId::named("b"));
+        let deployed = Deployed {
+            picture: &picture,
+            what: None,
+            copies: None,
+            anything: None,
+            starts_at: Some(&[b]),
+        };
+        assert!(deployed.is_missing_at(a));
+        assert!(!deployed.is_missing_at(b));
     }
 }

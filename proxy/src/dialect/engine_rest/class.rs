@@ -245,7 +245,7 @@ impl Request<'_> {
             beside: beside.map(|id| RoutingKey::of(self.engine(), Kind::PROCESS_DEFINITION, &id)),
             tenant: body.tenant,
             business_key: body.business_key,
-            named: None,
+            ..Create::default()
         })
     }
 

@@ -22,6 +22,8 @@ pub(super) fn of(class: &Class) -> Value {
         tenant,
         business_key,
         named,
+        starts_at: _,
+        makes: _,
     }) = class
     else {
         return Value::Null;

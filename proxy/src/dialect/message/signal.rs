@@ -9,7 +9,7 @@ use crate::classify::Create;
 use crate::dialect::names::prefix;
 use crate::dialect::{Ask, Role};
 use bytes::Bytes;
-use homing_mapping_store::Engine;
+use homing_mapping_store::{Engine, SiteId};
 use http::{Method, StatusCode};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -36,25 +36,29 @@ pub enum Spread {
     Place,
     /// One site as it is, and at these others each execution that waits.
     StartAt(usize, Vec<usize>),
+    /// Somebody waits, and no site can start what it starts.
+    Nowhere,
 }
 
-/// Who gets it, by what the name does and where how many wait.
-pub fn spread(role: Role, waiting: &[usize]) -> Spread {
+/// Who gets it, by what the name does, which sites can start it and where how many wait.
+pub fn spread(role: Role, able: &[usize], waiting: &[usize]) -> Spread {
     if !role.starts {
         return Spread::ToAll;
     }
-    // Where most wait, least has to be sent.
-    let most = (0..waiting.len())
+    let at: Vec<usize> = (0..waiting.len())
         .filter(|site| waiting[*site] > 0)
+        .collect();
+    if at.is_empty() {
+        return Spread::Place;
+    }
+    // Where most wait, least has to be sent.
+    let most = able
+        .iter()
+        .copied()
         .max_by_key(|site| (waiting[*site], std::cmp::Reverse(*site)));
     match most {
-        None => Spread::Place,
-        Some(most) => Spread::StartAt(
-            most,
-            (0..waiting.len())
-                .filter(|site| *site != most && waiting[*site] > 0)
-                .collect(),
-        ),
+        None => Spread::Nowhere,
+        Some(most) => Spread::StartAt(most, at.into_iter().filter(|site| *site != most).collect()),
     }
 }
 
@@ -72,8 +76,9 @@ impl Signal {
     }
 
     /// As something that starts: what it starts, its answer does not name.
-    pub fn create(&self) -> Create {
+    pub fn create(&self, starts_at: Vec<SiteId>) -> Create {
         Create {
+            starts_at: Some(starts_at),
             engine: self.engine.clone(),
             tenant: self.tenant.clone(),
             ..Create::default()
@@ -129,11 +134,20 @@ mod tests {
             starts: false,
             catches: true,
         };
-        assert_eq!(spread(catches, &[]), Spread::ToAll);
-        assert_eq!(spread(starts, &[0, 0]), Spread::Place);
-        assert_eq!(spread(starts, &[1, 3, 1]), Spread::StartAt(1, vec![0, 2]));
-        assert_eq!(spread(starts, &[2, 2]), Spread::StartAt(0, vec![1]));
-        assert_eq!(spread(starts, &[0, 2]), Spread::StartAt(1, vec![]));
+        let all = |waiting: &[usize]| spread(starts, &[0, 1, 2], waiting);
+        assert_eq!(spread(catches, &[], &[]), Spread::ToAll);
+        assert_eq!(all(&[0, 0, 0]), Spread::Place);
+        assert_eq!(all(&[1, 3, 1]), Spread::StartAt(1, vec![0, 2]));
+        assert_eq!(all(&[2, 2, 0]), Spread::StartAt(0, vec![1]));
+        assert_eq!(all(&[0, 2, 0]), Spread::StartAt(1, vec![]));
+    }
+
+    #[test]
+    fn a_signal_starts_where_it_can_and_not_where_most_wait() {
+        let at = |able: &[usize]| spread(Role::UNKNOWN, able, &[3, 0, 1]);
+        assert_eq!(at(&[1]), Spread::StartAt(1, vec![0, 2]));
+        assert_eq!(at(&[1, 2]), Spread::StartAt(2, vec![0]));
+        assert_eq!(at(&[]), Spread::Nowhere);
     }
 
     #[test]
