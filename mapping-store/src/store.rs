@@ -63,6 +63,12 @@ pub enum Error {
         "{mappings} mappings that have not ended still name site {site}; move or end them first"
     )]
     InUse { site: SiteId, mappings: u64 },
+    /// A site cannot leave the registry while other sites are still to get what only it is known to have.
+    #[error(
+        "other sites are still to get {deployments} deployments or removals that only site {site} is known to have behind it; \
+         let them catch up first, or remove the sites that never will"
+    )]
+    OnlyThere { site: SiteId, deployments: u64 },
     /// The assignment does not entitle this installation to the site's lease. It has to fence itself.
     #[error(
         "installation {installation} may not serve site {site} at generation {generation}: {why}"

@@ -208,6 +208,31 @@ async fn settle(write: &mut Write, number: u64) -> Result<(), Error> {
     Ok(())
 }
 
+/// Removals that waited only for a site that is no longer there.
+pub(super) async fn settle_all(write: &mut Write) -> Result<(), Error> {
+    let sql = "SELECT number FROM deployments WHERE verb = $1";
+    let removals = write
+        .session
+        .rows(sql, args![Verb::Remove.as_str()])
+        .await?;
+    for row in &removals {
+        settle(write, row.number(0)?).await?;
+    }
+    Ok(())
+}
+
+/// How many this site alone is known to have behind it while others are still to get them. Without its word they would
+/// count as what no site has, and would be withdrawn.
+pub(super) async fn only_there(write: &mut Write, site: i64) -> Result<u64, Error> {
+    let sql = "SELECT count(*) FROM deployment_sites s WHERE s.site = $1 AND s.standing = $2 \
+               AND EXISTS (SELECT 1 FROM deployment_sites o WHERE o.number = s.number AND o.site <> $1) \
+               AND NOT EXISTS (SELECT 1 FROM deployment_sites o \
+               WHERE o.number = s.number AND o.site <> $1 AND o.standing = $2)";
+    let args = args![site, Standing::Done.as_str()];
+    let rows = write.session.rows(sql, args).await?;
+    rows.first().map_or(Ok(0), |row| row.number(0))
+}
+
 async fn withdraw_in(write: &mut Write, number: u64) -> Result<(), Error> {
     write.event_of_name(What::Site, "").await?;
     for sql in [

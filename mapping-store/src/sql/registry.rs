@@ -3,6 +3,7 @@
 //! Owns what `register` adds and changes. Must not touch identity, state or assignment of a known site.
 
 use super::Sql;
+use super::deployments::{only_there, settle_all};
 use super::names::{Known, Wanted, generation};
 use super::quarantine;
 use super::session::{Row, args, stored};
@@ -273,7 +274,7 @@ async fn first_generation(write: &mut Write, site: i64) -> Result<Generation, Er
     Ok(write.next_generation(last.map(generation).transpose()?))
 }
 
-/// Refused while a mapping that has not ended names the site.
+/// Refused while a mapping that has not ended names the site, or while others are still to get what only it has.
 async fn remove(
     write: &mut Write,
     site: SiteId,
@@ -290,6 +291,10 @@ async fn remove(
         .map_or(Ok(0), |row| row.number(0))?;
     if mappings > 0 {
         return Err(Error::InUse { site, mappings });
+    }
+    let deployments = only_there(write, number).await?;
+    if deployments > 0 {
+        return Err(Error::OnlyThere { site, deployments });
     }
     if let Some(pending) = super::switch::held(write, site, number).await?.pending {
         return Err(Error::Busy(format!(
@@ -319,6 +324,7 @@ async fn remove(
     ] {
         write.session.run(sql, args![number]).await?;
     }
+    settle_all(write).await?;
     write.next_registry();
     write.event_of_name(What::Site, site.name()).await?;
     write.audit(audit).await?;

@@ -1,7 +1,7 @@
 //! What every site is to have is kept in order, with its bytes, until it is withdrawn or removed everywhere.
 
 use crate::on_both;
-use crate::support::{Fresh, site, two_sites};
+use crate::support::{Fresh, audit, site, two_sites};
 use homing_mapping_store::deployment::{
     AtSite, DEPLOYMENT_BYTES_MAX, DeploymentRecord, NewDeployment, Standing, Verb,
 };
@@ -15,6 +15,8 @@ on_both!(
     nothing_is_removed_twice,
     a_site_that_joins_lacks_all_that_is_recorded,
     too_long_a_deployment_is_refused,
+    a_site_stays_while_others_are_still_to_get_what_only_it_has,
+    a_removal_that_waited_only_for_a_site_that_leaves_is_settled,
 );
 
 fn new(verb: Verb, name: &str, of: &[u64]) -> NewDeployment {
@@ -182,4 +184,46 @@ async fn too_long_a_deployment_is_refused(fresh: Fresh) {
     let refused = store.record_deployment(&long).await;
     assert!(matches!(refused, Err(Error::Limit(..))), "{refused:?}");
     assert!(numbers(store).await.is_empty());
+}
+
+async fn a_site_stays_while_others_are_still_to_get_what_only_it_has(fresh: Fresh) {
+    let store = &fresh.store;
+    two_sites(store).await;
+    let first = recorded(store, Verb::Deploy, "first", &[]).await;
+    let found = [
+        at("a", Standing::Done, Some("id-a")),
+        at("b", Standing::Missing, None),
+    ];
+    store.note_deployment(first, &found).await.unwrap();
+    let leave = audit("site.unregister");
+    let refused = store.unregister(site("a"), &leave).await;
+    assert!(
+        matches!(refused, Err(Error::OnlyThere { deployments: 1, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(store.registry().await.unwrap().1.len(), 2);
+    let got = [at("b", Standing::Done, Some("id-b"))];
+    store.note_deployment(first, &got).await.unwrap();
+    store.unregister(site("a"), &leave).await.unwrap();
+    let all = store.deployments().await.unwrap();
+    assert_eq!(standings(&all[0]), [("b", "done")]);
+    // Nobody is left to get it.
+    store.unregister(site("b"), &leave).await.unwrap();
+}
+
+async fn a_removal_that_waited_only_for_a_site_that_leaves_is_settled(fresh: Fresh) {
+    let store = &fresh.store;
+    two_sites(store).await;
+    let first = recorded(store, Verb::Deploy, "first", &[]).await;
+    let stays = recorded(store, Verb::Deploy, "stays", &[]).await;
+    let removal = recorded(store, Verb::Remove, "first", &[first]).await;
+    let found = [
+        at("a", Standing::Done, None),
+        at("b", Standing::Missing, None),
+    ];
+    store.note_deployment(removal, &found).await.unwrap();
+    assert_eq!(numbers(store).await, [first, stays, removal]);
+    let leave = audit("site.unregister");
+    store.unregister(site("b"), &leave).await.unwrap();
+    assert_eq!(numbers(store).await, [stays]);
 }

@@ -89,7 +89,9 @@ impl From<store::Error> for Error {
                 Error::stale(detail).with("found", found.map(|found| found.0))
             }
             store::Error::Unknown { .. } => Error::absent(detail),
-            store::Error::InUse { .. } => Error::unsafe_now("in-use", detail),
+            store::Error::InUse { .. } | store::Error::OnlyThere { .. } => {
+                Error::unsafe_now("in-use", detail)
+            }
             store::Error::Refused { rule, .. } => {
                 Error::unsafe_now("safety-rule", detail).with("rule", rule.as_str())
             }

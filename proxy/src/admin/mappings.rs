@@ -139,6 +139,7 @@ fn wrong_cursor(error: store::Error) -> Error {
         | store::Error::Url { .. }
         | store::Error::Locked(_)
         | store::Error::InUse { .. }
+        | store::Error::OnlyThere { .. }
         | store::Error::NotAssigned { .. }
         | store::Error::Refused { .. }
         | store::Error::Busy(_)

@@ -392,6 +392,7 @@ fn after(step: Step, error: &Error) -> Outcome {
         | Error::Url { .. }
         | Error::Locked(_)
         | Error::InUse { .. }
+        | Error::OnlyThere { .. }
         | Error::NotAssigned { .. }
         | Error::Limit(..) => Outcome::To(Step::Failed, why),
     }
