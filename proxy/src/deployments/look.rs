@@ -10,6 +10,7 @@ use crate::forward::send::Times;
 use crate::resolve::Target;
 use bytes::Bytes;
 use homing_mapping_store::Engine;
+use homing_mapping_store::deployment::DEPLOYMENT_BYTES_MAX;
 use http::{HeaderValue, StatusCode};
 use std::collections::HashSet;
 
@@ -77,11 +78,19 @@ impl Look<'_> {
                 return Ok(false);
             };
             let question = self.deploys.content(self.engine, id, file);
-            let (status, body) = self.ask(&question).await?;
+            // What is longer than a deployment may be is another file.
+            let asked = ask::content(
+                self.target,
+                &question,
+                DEPLOYMENT_BYTES_MAX,
+                self.via,
+                self.times,
+            );
+            let (status, body) = asked.await.map_err(|problem| problem.detail.clone())?;
             if !status.is_success() {
                 return Err(self.unclear(&question, status));
             }
-            if hash(&body) != wanted.hash {
+            if body.is_none_or(|body| hash(&body) != wanted.hash) {
                 return Ok(false);
             }
         }

@@ -69,9 +69,26 @@ pub async fn told(
     times: Times,
 ) -> Result<Told, Problem> {
     let outgoing = request(target, Method::GET, path, None, via, Repeat::Safe)?;
-    match read(target, outgoing, times).await? {
+    match read(target, outgoing, ANSWER_BYTES_MAX, times).await? {
         (head, Ok(body)) => Ok(Told::Whole(head.status, body)),
         (_, Err(ReadError::TooLong(_))) => Ok(Told::TooLong),
+        (_, Err(error @ ReadError::Broken(_))) => Err(broke_off(target, &error)),
+    }
+}
+
+/// Asks one site for a content of at most `bytes_max`. A longer one is `None`.
+pub async fn content(
+    target: &Target,
+    question: &Ask,
+    bytes_max: usize,
+    via: &HeaderValue,
+    times: Times,
+) -> Result<(StatusCode, Option<Bytes>), Problem> {
+    let (method, path) = (question.method.clone(), question.path.as_str());
+    let outgoing = request(target, method, path, None, via, Repeat::Safe)?;
+    match read(target, outgoing, bytes_max, times).await? {
+        (head, Ok(body)) => Ok((head.status, Some(body))),
+        (head, Err(ReadError::TooLong(_))) => Ok((head.status, None)),
         (_, Err(error @ ReadError::Broken(_))) => Err(broke_off(target, &error)),
     }
 }
@@ -142,7 +159,7 @@ async fn whole(
     times: Times,
 ) -> Result<(Parts, Bytes), Problem> {
     let changes = outgoing.repeat == Repeat::Never;
-    let (head, body) = read(target, outgoing, times).await?;
+    let (head, body) = read(target, outgoing, ANSWER_BYTES_MAX, times).await?;
     let body = body.map_err(|error| {
         let problem = broke_off(target, &error);
         if changes {
@@ -154,17 +171,21 @@ async fn whole(
     Ok((head, body))
 }
 
+/// A head, and what could be read of the body.
+type Read = (Parts, Result<Bytes, ReadError>);
+
 async fn read(
     target: &Target,
     outgoing: Outgoing,
+    bytes_max: usize,
     times: Times,
-) -> Result<(Parts, Result<Bytes, ReadError>), Problem> {
+) -> Result<Read, Problem> {
     let (head, body) = send::exchange(target, outgoing, times).await?.into_parts();
     let body = match body {
         Body::Empty => Ok(Bytes::new()),
         Body::Whole(bytes) => Ok(bytes.unwrap_or_default()),
         Body::Owed(owed) => Ok(owed.into_bytes()),
-        Body::Streaming(streaming) => streaming.read_whole(ANSWER_BYTES_MAX).await,
+        Body::Streaming(streaming) => streaming.read_whole(bytes_max).await,
     };
     Ok((head, body))
 }
