@@ -243,7 +243,7 @@ pub trait Dialect: Send + Sync {
     fn error_members(&self, detail: &str) -> Map<String, Value>;
 
     /// How to undo what this answer says was done, because another site refused the same.
-    fn undo(&self, operation: &Operation, body: &[u8]) -> Undo;
+    fn undo(&self, operation: &Operation, engine: &Engine, body: &[u8]) -> Undo;
 
     /// Whether this answer proves that nothing was executed.
     fn not_executed(&self, status: StatusCode, body: &[u8]) -> bool;

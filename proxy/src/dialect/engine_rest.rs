@@ -231,8 +231,8 @@ impl Dialect for EngineRest {
         answers::error_members(detail)
     }
 
-    fn undo(&self, operation: &Operation, body: &[u8]) -> Undo {
-        undo::undo(operation, body)
+    fn undo(&self, operation: &Operation, engine: &Engine, body: &[u8]) -> Undo {
+        undo::undo(self, operation, engine, body)
     }
 
     fn not_executed(&self, status: StatusCode, body: &[u8]) -> bool {

@@ -154,7 +154,7 @@ impl Dialect for Generic {
         Map::new()
     }
 
-    fn undo(&self, _operation: &Operation, _body: &[u8]) -> Undo {
+    fn undo(&self, _operation: &Operation, _engine: &Engine, _body: &[u8]) -> Undo {
         Undo::Impossible
     }
 

@@ -59,7 +59,8 @@ impl Pipeline {
         context.routed(&first);
         let mut every = Every::new(self, &asked.found, asked.outgoing);
         every.swap = swap;
-        self.task(context, every.run(targets)).await
+        self.task(context, async move { every.run(&targets).await })
+            .await
     }
 
     /// Each site's own id of what the request names. A site without a copy cannot do its part.
@@ -96,7 +97,7 @@ impl Every {
     }
 
     /// The answer, and the target that it comes from.
-    async fn run(self, targets: Vec<Target>) -> Answered {
+    pub(super) async fn run(&self, targets: &[Target]) -> Answered {
         let (first, others) = targets.split_at(1);
         let deciding = self.send(&first[0]).await;
         let answer = match deciding {
@@ -162,7 +163,11 @@ impl Every {
     pub(super) async fn undo(&self, done: &[(&Target, Bytes)]) -> Vec<&'static str> {
         let mut kept = Vec::new();
         for (target, body) in done {
-            let undone = match target.site.dialect.undo(&self.operation, body) {
+            let undone = match target
+                .site
+                .dialect
+                .undo(&self.operation, &self.engine, body)
+            {
                 dialect::Undo::Nothing => true,
                 dialect::Undo::Impossible => false,
                 dialect::Undo::By(ask) => self.take_back(target, &ask).await,

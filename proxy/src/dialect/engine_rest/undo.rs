@@ -2,8 +2,9 @@
 //!
 //! Owns which answers can be taken back. Must not send anything.
 
-use crate::dialect::{Ask, Operation, Undo};
-use http::Method;
+use crate::dialect::deploys::Deploys;
+use crate::dialect::{Operation, Undo};
+use homing_mapping_store::Engine;
 use serde::Deserialize;
 
 /// What a deployment's answer says. The maps of what was deployed are null when every resource was a duplicate: then
@@ -19,7 +20,12 @@ struct Deployed {
 }
 
 /// How to undo what this answer says was done.
-pub(super) fn undo(operation: &Operation, body: &[u8]) -> Undo {
+pub(super) fn undo(
+    deploys: &dyn Deploys,
+    operation: &Operation,
+    engine: &Engine,
+    body: &[u8],
+) -> Undo {
     if &*operation.path != "/deployment/create" {
         return Undo::Impossible;
     }
@@ -36,11 +42,56 @@ pub(super) fn undo(operation: &Operation, body: &[u8]) -> Undo {
         // Nothing but forms or scripts, or only duplicates: which of the two cannot be told.
         return Undo::Impossible;
     }
-    let id =
-        percent_encoding::utf8_percent_encode(&deployed.id, percent_encoding::NON_ALPHANUMERIC);
-    Undo::By(Ask {
-        method: Method::DELETE,
-        path: format!("/deployment/{id}"),
-        body: None,
-    })
+    Undo::By(deploys.remove(engine, &deployed.id, None))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+    use super::*;
+    use crate::dialect::engine_rest::EngineRest;
+    use crate::dialect::{Dialect, Found, Head};
+    use http::{HeaderMap, Method};
+
+    fn undone(path: &str, body: &str) -> Undo {
+        let dialect = EngineRest::new().unwrap();
+        let head = Head {
+            method: &Method::POST,
+            path,
+            query: None,
+            headers: &HeaderMap::new(),
+        };
+        let Found::Route(found) = dialect.find(&head) else {
+            panic!("{path} is no operation");
+        };
+        undo(&dialect, found.operation, &found.engine, body.as_bytes())
+    }
+
+    fn by(undo: Undo) -> Option<(Method, String)> {
+        match undo {
+            Undo::By(ask) => Some((ask.method, ask.path)),
+            Undo::Nothing | Undo::Impossible => None,
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_undone_in_the_engine_that_it_was_made_in() {
+        let body = r#"{"id":"a/1","deployedProcessDefinitions":{}}"#;
+        let deleted = |path: &str| Some((Method::DELETE, path.to_owned()));
+        assert_eq!(
+            by(undone("/deployment/create", body)),
+            deleted("/deployment/a%2F1")
+        );
+        assert_eq!(
+            by(undone("/engine/second/deployment/create", body)),
+            deleted("/engine/second/deployment/a%2F1")
+        );
+    }
+
+    #[test]
+    fn what_may_have_been_there_before_is_never_undone() {
+        for body in [r#"{"id":"a","deployedProcessDefinitions":null}"#, "<html>"] {
+            assert_eq!(by(undone("/deployment/create", body)), None);
+        }
+    }
 }
