@@ -7,6 +7,7 @@ use crate::Handle;
 use crate::clock;
 use crate::store::{Changed, Error, MappingFilter, Seq};
 use crate::table::Table;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// What hears that a key's thing is gone by an operation, or there again.
 pub type HearsOfLoss = dyn Fn(&crate::RoutingKey, Option<uuid::Uuid>) + Send + Sync;
 
+/// What hears of all keys whose things are gone.
+pub type HearsOfLosses = dyn Fn(&HashSet<crate::RoutingKey>) + Send + Sync;
+
 /// Who hears of changes that are not mappings.
 pub struct Hooks {
     /// A pin was set or unset.
@@ -34,6 +38,8 @@ pub struct Hooks {
     pub suffix: Box<dyn Fn(&str) + Send + Sync>,
     /// A key's thing is gone by this operation, or there again.
     pub lost: Box<HearsOfLoss>,
+    /// Everything was loaded again: no other keys than these have lost their things.
+    pub all_lost: Box<HearsOfLosses>,
     /// A mapping was removed, or set by an operator.
     pub settled: Box<dyn Fn(&crate::RoutingKey) + Send + Sync>,
 }
@@ -132,16 +138,21 @@ impl Feed {
 
     async fn load_losses(&self, hooks: &Hooks) -> Result<(), Error> {
         let mut after: Option<String> = None;
+        let mut lost = HashSet::new();
         loop {
             let page = self.store.losses(after.as_deref(), LOSSES).await?;
             for loss in &page.items {
                 (hooks.lost)(&loss.key, Some(loss.operation));
+                lost.insert(loss.key.clone());
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(()),
+                None => break,
             }
         }
+        // A mark whose end was in changes that this router did not get.
+        (hooks.all_lost)(&lost);
+        Ok(())
     }
 
     /// `Ok`: the sequence does not continue, everything has to be loaded again.

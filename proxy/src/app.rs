@@ -199,6 +199,7 @@ impl Router {
     pub async fn start(&self) {
         self.hints().await;
         let hooks = self.hooks();
+        tokio::spawn(deployed(Arc::clone(&self.pipeline)));
         tokio::spawn(Arc::clone(&self.feed).run(hooks));
         let (learner, ship) = (Arc::clone(&self.learner), self.journal.handle());
         tokio::spawn(journal::ship::run(
@@ -293,18 +294,19 @@ impl Router {
             tokio::spawn(async move { read_suffixes(&store, &known).await });
         };
         let known = Arc::clone(&self.pipeline.resolver.known);
-        let losses = Arc::clone(&known);
+        let (losses, all_lost) = (Arc::clone(&known), Arc::clone(&known));
         let pipeline = Arc::clone(&self.pipeline);
         feed::Hooks {
             pins: Box::new(pins),
             sites: Box::new(move || {
                 registrar.bell.notify_one();
                 executor.bell.notify_one();
-                tokio::spawn(deployed(Arc::clone(&pipeline)));
+                pipeline.resolver.deployments.changed.notify_one();
             }),
             suffix: Box::new(suffix),
             settled: Box::new(move |key| known.settle(key)),
             lost: Box::new(move |key, operation| losses.set_loss(key, operation)),
+            all_lost: Box::new(move |keys| all_lost.keep_losses(keys)),
         }
     }
 
@@ -372,11 +374,7 @@ fn looks(config: &Config) -> probe::Settings {
 /// What a site has may have changed.
 async fn deployed(pipeline: Arc<Pipeline>) {
     let deployments = &pipeline.resolver.deployments;
-    match deployments.refresh().await {
-        Ok(_) => deployments.bell.notify_one(),
-        Err(error) => tracing::warn!("deployments cannot be read: {}", chain(&error)),
-    }
-    pipeline.models.deployed();
+    deployments.follow(|| pipeline.models.deployed()).await;
 }
 
 /// Takes over what a process that has handed its sockets to this one leaves in its journal when it ends.

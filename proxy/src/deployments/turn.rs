@@ -1,7 +1,7 @@
 //! The turn: whoever deploys does it alone, so that every site gets the same things in the same order.
 //!
-//! Owns the line of this router and the lease that holds off the others. The lease is this router's: one that died and is
-//! back goes on at once.
+//! Owns the line of this process and the lease that holds off the others. The lease is this process's: of one that died it
+//! runs out.
 
 use super::Deployments;
 use crate::clock;
@@ -41,7 +41,7 @@ impl Deployments {
         let line = tokio::time::timeout(within, line).await;
         let turn = Turn {
             store: Arc::clone(&self.store),
-            holder: self.router.clone(),
+            holder: self.holder.clone(),
             _line: line.map_err(|_| Error::Busy)?,
         };
         loop {

@@ -9,7 +9,7 @@ use homing_mapping_store::cache::Cache;
 use homing_mapping_store::store::Pin;
 use homing_mapping_store::table::Table;
 use homing_mapping_store::{Generation, Id, Kind, RoutingKey, SiteId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
@@ -150,6 +150,13 @@ impl Known {
         }
     }
 
+    /// These keys and no others are lost.
+    pub fn keep_losses(&self, lost: &HashSet<RoutingKey>) {
+        let all = self.losses.iter().map(|loss| loss.key().clone());
+        let ended: Vec<RoutingKey> = all.filter(|key| !lost.contains(key)).collect();
+        ended.iter().for_each(|key| self.set_loss(key, None));
+    }
+
     /// Keys in conflict.
     pub fn conflicts(&self) -> Vec<(RoutingKey, Vec<SiteId>)> {
         self.conflicts
@@ -237,6 +244,21 @@ pub fn suffix_parse(text: &str) -> Option<Suffix> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_that_ended_unheard_goes_when_all_are_loaded() {
+        let known = Known::new(Arc::new(Table::new()), Cache::new(10));
+        let key = |id: &str| RoutingKey::new(Kind::PROCESS_INSTANCE, id);
+        let operation = Uuid::new_v4();
+        for id in ["stays", "ended"] {
+            known.set_loss(&key(id), Some(operation));
+        }
+        known.keep_losses(&HashSet::from([key("stays"), key("elsewhere")]));
+        assert_eq!(known.loss(&key("stays")), Some(operation));
+        assert_eq!(known.loss(&key("ended")), None);
+        known.keep_losses(&HashSet::new());
+        assert_eq!(known.loss(&key("stays")), None);
+    }
 
     #[test]
     fn only_time_based_ids_carry_a_suffix() {
