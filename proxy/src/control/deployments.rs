@@ -3,19 +3,22 @@
 //! Owns when something is due and the order. One router at a time, by the turn that deployments take. Level-triggered: each
 //! round looks at the records anew, so it may be stopped anywhere.
 
+mod next;
 mod step;
 
 use crate::clock;
 use crate::deployments::Deployments;
 use crate::deployments::picture::{Entry, Picture};
+use crate::deployments::turn;
 use crate::forward::send::Times;
 use crate::resolve::{RouteSource, Target};
 use crate::telemetry::chain;
-use crate::topology::{Group, Site, Topology};
+use crate::topology::{Group, Topology};
 use arc_swap::ArcSwap;
-use homing_mapping_store::deployment::Standing;
-use homing_mapping_store::{Generation, SiteId};
+use homing_mapping_store::{Generation, SiteId, Timestamp};
 use http::HeaderValue;
+use next::next;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use step::{Progress, Step};
@@ -33,8 +36,6 @@ pub struct Settings {
     pub via: HeaderValue,
 }
 
-/// What an engine has refused is tried again after this long: it may have been upgraded.
-const REFUSED_AGAIN_MS: i64 = 60_000;
 /// What a turn lasts longer than the wait for one answer.
 const TURN_MARGIN: Duration = Duration::from_secs(30);
 
@@ -61,7 +62,7 @@ pub async fn run(
 /// One step at each site that is behind.
 async fn round(topology: &Topology, deployments: &Deployments, settings: &Settings) -> Progress {
     let picture = deployments.picture();
-    if joined(topology, &picture).is_empty() && due(topology, &picture, settings).is_empty() {
+    if joined(topology, &picture).is_empty() && due(topology, &picture, clock::wall()).is_empty() {
         return Progress::None;
     }
     let lasts = settings.times.head + TURN_MARGIN;
@@ -70,6 +71,7 @@ async fn round(topology: &Topology, deployments: &Deployments, settings: &Settin
     };
     let made = async {
         let mut made = Progress::None;
+        let mut decided = HashSet::new();
         let mut picture = deployments.refresh().await?;
         for (scope, site) in joined(topology, &picture) {
             deployments
@@ -81,9 +83,17 @@ async fn round(topology: &Topology, deployments: &Deployments, settings: &Settin
         if made == Progress::Made {
             picture = deployments.refresh().await?;
         }
-        for due in due(topology, &picture, settings) {
-            let _ = turn.renew(lasts).await;
+        let now = turn.renew(lasts).await?;
+        for due in due(topology, &picture, now) {
+            // What is found out about it at one site, the next round knows at all.
+            if !due.entry.is_promised() && !decided.insert(due.entry.record.number) {
+                continue;
+            }
+            // What is no longer ours to send, somebody else may be sending.
             let step = Step {
+                turn: &turn,
+                lasts,
+                now: turn.renew(lasts).await?,
                 deployments,
                 topology,
                 settings,
@@ -95,7 +105,7 @@ async fn round(topology: &Topology, deployments: &Deployments, settings: &Settin
             }
         }
         deployments.refresh().await?;
-        Ok::<Progress, homing_mapping_store::store::Error>(made)
+        Ok::<Progress, turn::Error>(made)
     };
     let made = made.await;
     turn.end().await;
@@ -129,9 +139,7 @@ fn joined(topology: &Topology, picture: &Picture) -> Vec<(String, SiteId)> {
 }
 
 /// What each site is to get next, of those that can take it.
-fn due<'p>(topology: &Topology, picture: &'p Picture, settings: &Settings) -> Vec<Due<'p>> {
-    let bound = i64::try_from(settings.transaction_bound.as_millis()).unwrap_or(i64::MAX);
-    let now = clock::wall().0;
+fn due<'p>(topology: &Topology, picture: &'p Picture, now: Timestamp) -> Vec<Due<'p>> {
     let mut scopes: Vec<&str> = Vec::new();
     for entry in picture
         .entries
@@ -147,35 +155,9 @@ fn due<'p>(topology: &Topology, picture: &'p Picture, settings: &Settings) -> Ve
         scopes.flat_map(|scope| group.sites.iter().map(move |site| (*scope, site)))
     });
     let next = groups.filter_map(|(scope, site)| {
-        let entry = next(picture, scope, site, now, bound)?;
+        let entry = next(picture, scope, site.id, now)?;
         let target = Target::of(site, RouteSource::Default, Generation::default()).ok()?;
         Some(Due { entry, target })
     });
     next.collect()
-}
-
-fn next<'p>(
-    picture: &'p Picture,
-    scope: &str,
-    site: &Site,
-    now: i64,
-    bound: i64,
-) -> Option<&'p Entry> {
-    let entries = picture.entries.iter();
-    for entry in entries.filter(|entry| entry.record.scope == scope) {
-        let Some(at) = entry.record.at(site.id) else {
-            continue;
-        };
-        match at.standing {
-            Standing::Done => {}
-            Standing::Missing => return Some(entry),
-            Standing::Failed if now < at.updated_at.0.saturating_add(REFUSED_AGAIN_MS) => {}
-            Standing::Failed => return Some(entry),
-            // It may still be running there; what comes later waits for it.
-            Standing::Sending | Standing::Unknown => {
-                return (now >= at.updated_at.0.saturating_add(bound)).then_some(entry);
-            }
-        }
-    }
-    None
 }

@@ -7,7 +7,7 @@ use crate::topology::Group;
 use homing_mapping_store::deployment::{AtSite, DeploymentRecord, Standing, Verb};
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What is kept of a deployment beside its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +214,48 @@ impl Picture {
                 && record.sites.iter().any(|at| at.id.as_deref() == Some(id))
         };
         self.entries.iter().filter(is_it).collect()
+    }
+
+    /// Whether what a site's engine refused no longer belongs there: something newer of the same key is there, or it
+    /// was removed since.
+    pub fn is_superseded(&self, entry: &Entry, site: SiteId) -> bool {
+        let record = &entry.record;
+        let is_done = |other: &Entry| {
+            let at = other.record.at(site);
+            at.is_some_and(|at| at.standing == Standing::Done)
+        };
+        let is_newer = |other: &Entry| {
+            other.record.verb == Verb::Deploy
+                && other.record.number > record.number
+                && other.record.scope == record.scope
+                && other.record.tenant == record.tenant
+                && other
+                    .what
+                    .keys
+                    .iter()
+                    .any(|key| entry.what.keys.contains(key))
+        };
+        let is_removal = |other: &Entry| record.removed_by == Some(other.record.number);
+        let mut others = self.entries.iter();
+        record.verb == Verb::Deploy
+            && others.any(|other| (is_newer(other) || is_removal(other)) && is_done(other))
+    }
+
+    /// The site's ids of what is to go. An id that something which stays has there too stays: an engine that filters
+    /// duplicates answers with what it has already.
+    pub fn ids_of(&self, going: &[&Entry], site: SiteId) -> BTreeSet<String> {
+        let of = |entry: &Entry| entry.record.at(site)?.id.clone();
+        let is_going = |entry: &Entry| {
+            let mut going = going.iter();
+            going.any(|one| one.record.number == entry.record.number)
+        };
+        let staying = self.entries.iter().filter(|entry| {
+            let record = &entry.record;
+            record.verb == Verb::Deploy && record.removed_by.is_none() && !is_going(entry)
+        });
+        let kept: HashSet<String> = staying.filter_map(of).collect();
+        let ids = going.iter().filter_map(|entry| of(entry));
+        ids.filter(|id| !kept.contains(id)).collect()
     }
 
     /// What a removal removes.

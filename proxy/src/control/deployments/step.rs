@@ -4,20 +4,22 @@
 //! what is due.
 
 use super::Settings;
-use crate::clock;
+use super::next::is_young;
 use crate::deployments::Deployments;
 use crate::deployments::look::{Look, Sight};
 use crate::deployments::outcome::{Outcome, judge};
 use crate::deployments::picture::{Entry, Picture, holds};
+use crate::deployments::turn::{Error, Turn};
 use crate::dialect::deploys::Deployed;
 use crate::forward::ask::{self, Content};
 use crate::resolve::{RouteSource, Target};
 use crate::topology::Topology;
 use bytes::Bytes;
 use homing_mapping_store::deployment::{AtSite, Standing, Verb};
-use homing_mapping_store::store::Error;
 use homing_mapping_store::{Engine, Generation, SiteId, Timestamp};
 use http::{HeaderValue, StatusCode};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Whether anything was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,12 @@ pub(super) struct Step<'s> {
     pub(super) settings: &'s Settings,
     pub(super) picture: &'s Picture,
     pub(super) entry: &'s Entry,
+    /// The right to send.
+    pub(super) turn: &'s Turn,
+    /// What the turn is renewed for.
+    pub(super) lasts: Duration,
+    /// By the store's clock.
+    pub(super) now: Timestamp,
 }
 
 impl Step<'_> {
@@ -57,8 +65,12 @@ impl Step<'_> {
 
     async fn bring(&self, target: &Target) -> Result<Progress, Error> {
         let site = target.site.id;
+        let known = self.entry.record.at(site);
+        let is_young = known.is_some_and(|at| self.is_young(at));
         match self.look(target).await {
             Sight::There(deployed) => self.note(has(site, &deployed)).await,
+            // It may be there in a moment; sent again, it would be there twice.
+            Sight::Absent | Sight::Unclear(_) if is_young => Ok(Progress::None),
             Sight::Unclear(why) => {
                 self.note(at(site, Standing::Missing, why)).await?;
                 Ok(Progress::None)
@@ -97,6 +109,8 @@ impl Step<'_> {
             media_type,
             bytes: Bytes::from(self.deployments.store().deployment_content(number).await?),
         };
+        // Looking and reading may have taken long: what is no longer ours to send, somebody else may be sending.
+        self.turn.renew(self.lasts).await?;
         let path = deploys.path(&self.engine());
         let (via, times) = (&self.settings.via, self.settings.times);
         let answered = ask::post(target, &path, content, via, times).await;
@@ -116,7 +130,10 @@ impl Step<'_> {
                     .await?;
                 Ok(Progress::None)
             }
-            Outcome::Unknown(_, why) => self.note(at(site, Standing::Unknown, why)).await,
+            Outcome::Unknown(_, why) => {
+                self.note(at(site, Standing::Unknown, why)).await?;
+                Ok(Progress::None)
+            }
         }
     }
 
@@ -125,6 +142,10 @@ impl Step<'_> {
         let Some(deploys) = target.site.dialect.deploys() else {
             return Ok(Progress::None);
         };
+        let known = self.entry.record.at(site);
+        if known.is_some_and(|at| self.is_young(at)) && !self.is_gone(target).await {
+            return Ok(Progress::None);
+        }
         let query = self.entry.what.query.as_deref();
         for id in self.ids(site) {
             let question = deploys.remove(&self.engine(), &id, query);
@@ -146,37 +167,39 @@ impl Step<'_> {
         self.note(at(site, Standing::Done, String::new())).await
     }
 
-    fn ids(&self, site: SiteId) -> Vec<String> {
-        let of = self.picture.removed_by(self.entry.record.number);
-        let ids = of.filter_map(|entry| entry.record.at(site)?.id.clone());
-        ids.collect()
+    fn ids(&self, site: SiteId) -> BTreeSet<String> {
+        let going = self.picture.removed_by(self.entry.record.number);
+        self.picture.ids_of(&going.collect::<Vec<_>>(), site)
     }
 
-    /// No site is known to have done it, so nobody was told that it is done: it is found out, and not sent again.
-    async fn decide(&self) -> Result<Progress, Error> {
+    fn is_young(&self, at: &AtSite) -> bool {
         let bound = self.settings.transaction_bound.as_millis();
-        let bound = i64::try_from(bound).unwrap_or(i64::MAX);
-        let now = clock::wall().0;
-        let is_young = |at: &AtSite| {
-            matches!(at.standing, Standing::Sending | Standing::Unknown)
-                && now < at.updated_at.0.saturating_add(bound)
-        };
-        if self.entry.open().any(is_young) {
-            return Ok(Progress::None);
-        }
-        for at_site in &self.entry.record.sites {
-            let site = self.topology.site(at_site.site);
-            let target = site.and_then(|site| {
-                Target::of(site, RouteSource::Default, Generation::default()).ok()
-            });
-            let Some(target) = target else {
-                return Ok(Progress::None);
+        is_young(at, self.now, i64::try_from(bound).unwrap_or(i64::MAX))
+    }
+
+    /// No site is known to have done it, so nobody was told that it is done: it is found out, and not sent again. One site
+    /// that has it is enough, whatever the others say. A site that is no longer there cannot say anything ever.
+    async fn decide(&self) -> Result<Progress, Error> {
+        let mut is_sure = true;
+        let sites = self.entry.record.sites.iter();
+        // To a site where it is missing it was never sent.
+        for at in sites.filter(|at| at.standing != Standing::Missing) {
+            let Some(site) = self.topology.site(at.site) else {
+                continue;
             };
-            match self.was_done(&target).await {
+            let target = Target::of(site, RouteSource::Default, Generation::default());
+            let told = match target {
+                Ok(target) => self.was_done(&target).await,
+                Err(_) => None,
+            };
+            match told {
                 Some(Some(done)) => return self.note(done).await,
-                Some(None) => {}
-                None => return Ok(Progress::None),
+                Some(None) => is_sure &= !self.is_young(at),
+                None => is_sure = false,
             }
+        }
+        if !is_sure {
+            return Ok(Progress::None);
         }
         let number = self.entry.record.number;
         tracing::info!(
@@ -196,20 +219,35 @@ impl Step<'_> {
                 Sight::Unclear(_) => None,
             };
         }
-        let deploys = target.site.dialect.deploys()?;
         for id in self.ids(site) {
-            let question = deploys.resources(&self.engine(), &id);
-            let (via, times) = (&self.settings.via, self.settings.times);
-            let (status, _) = ask::ask(target, &question, via, times).await.ok()?;
-            match status {
-                StatusCode::NOT_FOUND => {
-                    return Some(Some(at(site, Standing::Done, String::new())));
-                }
-                status if status.is_success() => {}
-                _ => return None,
+            if self.is_id_gone(target, &id).await? {
+                return Some(Some(at(site, Standing::Done, String::new())));
             }
         }
         Some(None)
+    }
+
+    /// Whether all that is to go from a site has gone.
+    async fn is_gone(&self, target: &Target) -> bool {
+        for id in self.ids(target.site.id) {
+            if self.is_id_gone(target, &id).await != Some(true) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// `None`: it cannot be told.
+    async fn is_id_gone(&self, target: &Target, id: &str) -> Option<bool> {
+        let deploys = target.site.dialect.deploys()?;
+        let question = deploys.resources(&self.engine(), id);
+        let (via, times) = (&self.settings.via, self.settings.times);
+        let (status, _) = ask::ask(target, &question, via, times).await.ok()?;
+        match status {
+            StatusCode::NOT_FOUND => Some(true),
+            status if status.is_success() => Some(false),
+            _ => None,
+        }
     }
 
     /// What is known already is not written again.
@@ -218,7 +256,7 @@ impl Step<'_> {
         let is_news = known.is_none_or(|known| {
             (known.standing, &known.detail, &known.id) != (found.standing, &found.detail, &found.id)
                 // Counts anew from now on.
-                || found.standing == Standing::Failed
+                || matches!(found.standing, Standing::Failed | Standing::Unknown)
         });
         if is_news {
             let number = self.entry.record.number;

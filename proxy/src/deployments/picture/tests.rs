@@ -151,3 +151,32 @@ fn each_sites_id_names_the_copies_at_all_sites() {
     assert_eq!(picture.known_as(SCOPE, "of-b").len(), 1);
     assert!(picture.known_as("another scope", "of-b").is_empty());
 }
+
+#[test]
+fn an_id_that_something_which_stays_has_as_well_does_not_go() {
+    let first = record(
+        1,
+        Verb::Deploy,
+        "k",
+        vec![at("b", Standing::Done, Some("one"))],
+    );
+    // The engine has filtered duplicates: it answered with what it had.
+    let second = record(
+        2,
+        Verb::Deploy,
+        "k",
+        vec![at("b", Standing::Done, Some("one"))],
+    );
+    let ids = |records: Vec<DeploymentRecord>, going: &[u64]| {
+        let picture = Picture::of(records);
+        let entries = picture.entries.iter();
+        let going = entries.filter(|entry| going.contains(&entry.record.number));
+        picture.ids_of(&going.collect::<Vec<_>>(), SiteId::named("b"))
+    };
+    let both = || vec![first.clone(), second.clone()];
+    assert!(ids(both(), &[2]).is_empty());
+    assert_eq!(ids(both(), &[1, 2]), ["one".to_owned()].into());
+    let mut removed = both();
+    removed[0].removed_by = Some(3);
+    assert_eq!(ids(removed, &[2]), ["one".to_owned()].into());
+}
