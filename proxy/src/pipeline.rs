@@ -10,6 +10,7 @@ mod finish;
 mod hold;
 mod merge;
 mod parts;
+mod plainly;
 pub mod rate;
 mod recognise;
 mod remove;

@@ -5,6 +5,7 @@
 //! all other deployments. Must not choose sites: they are all of the group.
 
 use super::every::{Every, told};
+use super::plainly::{is_plain, plainly};
 use super::{Asked, Pipeline};
 use crate::context::Context;
 use crate::deployments::Deployments;
@@ -101,15 +102,15 @@ impl Pipeline {
     }
 
     /// The turn to deploy, and what is deployed as the store says now.
-    pub(super) async fn turn(&self) -> Result<(Turn, Arc<Picture>), Problem> {
+    pub(super) async fn turn(&self) -> Result<(Turn, Arc<Picture>), turn::Error> {
         let deployments = &self.resolver.deployments;
         let turn = deployments.turn(self.turn_lasts(), self.settings.load().times.head);
-        let turn = turn.await.map_err(|error| not_our_turn(&error))?;
+        let turn = turn.await?;
         match deployments.refresh().await {
             Ok(picture) => Ok((turn, picture)),
             Err(error) => {
                 turn.end().await;
-                Err(unrecorded(&error))
+                Err(error.into())
             }
         }
     }
@@ -123,7 +124,10 @@ impl Deploying {
     async fn run(self) -> Answered {
         let (turn, picture) = match self.every.pipeline.turn().await {
             Ok(turn) => turn,
-            Err(problem) => return (Err(problem), None),
+            Err(turn::Error::Store(error)) if is_plain(&self.sites, &error) => {
+                return plainly(&self.every, &self.sites).await;
+            }
+            Err(error) => return (Err(not_our_turn(&error)), None),
         };
         let answered = self.in_turn(&turn, &picture).await;
         turn.end().await;
@@ -142,8 +146,12 @@ impl Deploying {
         }
         let number = match self.recorded().await {
             Ok(number) => number,
+            Err(error) if is_plain(&self.sites, &error) => {
+                return plainly(&self.every, &self.sites).await;
+            }
             Err(error) => return (Err(unrecorded(&error)), None),
         };
+        note_away(self.deployments(), number, &away).await;
         let mut left = targets.into_iter();
         let (first, head, body) = loop {
             let Some(target) = left.next() else {
@@ -176,15 +184,32 @@ impl Deploying {
                 }
             }
         };
-        let others: Vec<Target> = left.collect();
+        let mut others: Vec<Target> = left.collect();
+        let following = self.follow(turn, &mut others, &mut away).await;
+        let outcomes = others.iter().zip(following).collect();
+        self.finish(number, picture, (first, head, body), outcomes, away)
+            .await
+    }
+
+    /// Sends it to the other sites. What is no longer ours to send, the control loop sends.
+    async fn follow(
+        &self,
+        turn: &Turn,
+        others: &mut Vec<Target>,
+        away: &mut Vec<(SiteId, Problem)>,
+    ) -> Vec<Outcome> {
+        if others.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = turn.renew(self.every.pipeline.turn_lasts()).await {
+            let not_sent = others.drain(..);
+            away.extend(not_sent.map(|target| (target.site.id, not_our_turn(&error))));
+        }
         let following = others.iter().map(|target| async {
             let sent = self.every.send(target).await;
             judge(target.site.dialect.as_ref(), sent)
         });
-        let following = futures_util::future::join_all(following).await;
-        let outcomes = others.iter().zip(following).collect();
-        self.finish(number, picture, (first, head, body), outcomes, away)
-            .await
+        futures_util::future::join_all(following).await
     }
 
     /// Every site has said what it does: what is promised is kept, what one refuses is taken back.
@@ -270,6 +295,14 @@ impl Deploying {
 
     async fn note(&self, number: u64, sites: &[AtSite]) {
         note(self.deployments(), number, sites).await;
+    }
+}
+
+/// Nothing is sent to these sites, so nobody has to look there for it.
+pub(super) async fn note_away(deployments: &Deployments, number: u64, away: &[(SiteId, Problem)]) {
+    let sites: Vec<AtSite> = away.iter().map(|(site, why)| missing(*site, why)).collect();
+    if !sites.is_empty() {
+        note(deployments, number, &sites).await;
     }
 }
 
@@ -361,7 +394,7 @@ pub(super) fn nobody(away: Vec<(SiteId, Problem)>) -> Problem {
     }
 }
 
-fn not_our_turn(error: &turn::Error) -> Problem {
+pub(super) fn not_our_turn(error: &turn::Error) -> Problem {
     match error {
         turn::Error::Store(error) => unrecorded(error),
         turn::Error::Busy => {

@@ -4,14 +4,17 @@
 //! either all remove it or none; one that is down or behind follows later. Runs as a task of its own, in turn with all
 //! other deployments.
 
-use super::deploy::{Answered, at, missing, nobody, note, split, unrecorded, withdraw};
+use super::deploy::{
+    Answered, at, missing, nobody, not_our_turn, note, note_away, split, unrecorded, withdraw,
+};
 use super::every::{Every, told};
+use super::plainly::{is_plain, plainly};
 use super::{Asked, Pipeline};
 use crate::context::Context;
 use crate::deployments::look::Look;
 use crate::deployments::outcome::{Outcome, Whole, judge};
 use crate::deployments::picture::{Entry, Picture, What, scope};
-use crate::deployments::turn::Turn;
+use crate::deployments::turn::{self, Turn};
 use crate::forward::body::Body;
 use crate::forward::gather::name_missing;
 use crate::problem::Problem;
@@ -106,9 +109,12 @@ impl Pipeline {
         let engine = asked.found.engine.clone();
         let scope = scope(asked.group, &engine);
         let id = key.id.to_string();
-        let picture = self.resolver.deployments.refresh().await;
-        let picture = picture.map_err(|error| unrecorded(&error))?;
-        if picture.known_as(&scope, &id).is_empty() {
+        let is_recorded = match self.resolver.deployments.refresh().await {
+            Ok(picture) => !picture.known_as(&scope, &id).is_empty(),
+            Err(error) if is_plain(&asked.group.sites, &error) => false,
+            Err(error) => return Err(unrecorded(&error)),
+        };
+        if !is_recorded {
             return Box::pin(self.every(context, asked)).await;
         }
         let query = asked.outgoing.target.query().map(str::to_owned);
@@ -128,7 +134,10 @@ impl Removing {
     async fn run(self) -> Answered {
         let (turn, picture) = match self.every.pipeline.turn().await {
             Ok(turn) => turn,
-            Err(problem) => return (Err(problem), None),
+            Err(turn::Error::Store(error)) if is_plain(&self.sites, &error) => {
+                return plainly(&self.every, &self.sites).await;
+            }
+            Err(error) => return (Err(not_our_turn(&error)), None),
         };
         let answered = self.in_turn(&turn, &picture).await;
         turn.end().await;
@@ -142,20 +151,29 @@ impl Removing {
         if targets.is_empty() {
             return (Err(nobody(away)), None);
         }
-        let targets = self.refusing_first(targets, &entries).await;
+        let targets = self.refusing_first(targets, picture, &entries).await;
         let deployments = &self.every.pipeline.resolver.deployments;
         let new = self.record(&entries);
         let number = match deployments.store().record_deployment(&new).await {
             Ok(number) => number,
+            Err(error) if is_plain(&self.sites, &error) => {
+                return plainly(&self.every, &self.sites).await;
+            }
             Err(error) => return (Err(unrecorded(&error)), None),
         };
+        note_away(deployments, number, &away).await;
         let mut tally = Tally {
             away,
             ..Tally::default()
         };
         for target in targets {
-            let _ = turn.renew(self.every.pipeline.turn_lasts()).await;
-            let outcome = self.at(&target, &entries).await;
+            if let Err(error) = turn.renew(self.every.pipeline.turn_lasts()).await {
+                // What is no longer ours to send, the control loop sends.
+                tally.away.push((target.site.id, not_our_turn(&error)));
+                continue;
+            }
+            let ids = picture.ids_of(&entries, target.site.id);
+            let outcome = self.at(&target, ids).await;
             if let Some((head, body)) = tally.count(&target, outcome) {
                 withdraw(deployments, number).await;
                 let answer = Response::from_parts(head, Body::from(body));
@@ -173,7 +191,12 @@ impl Removing {
     }
 
     /// A site where instances still run refuses a removal that does not cascade.
-    async fn refusing_first(&self, targets: Vec<Target>, entries: &[&Entry]) -> Vec<Target> {
+    async fn refusing_first(
+        &self,
+        targets: Vec<Target>,
+        picture: &Picture,
+        entries: &[&Entry],
+    ) -> Vec<Target> {
         let via = &self.every.pipeline.via;
         let times = self.every.pipeline.settings.load().times;
         let mut counted = Vec::with_capacity(targets.len());
@@ -187,7 +210,7 @@ impl Removing {
                     via,
                     times,
                 };
-                for id in ids(entries, target.site.id) {
+                for id in picture.ids_of(entries, target.site.id) {
                     running += look.running(&id).await.unwrap_or(0);
                 }
             }
@@ -198,10 +221,10 @@ impl Removing {
     }
 
     /// `None`: the site has nothing to take away.
-    async fn at(&self, target: &Target, entries: &[&Entry]) -> Option<Outcome> {
+    async fn at(&self, target: &Target, ids: BTreeSet<String>) -> Option<Outcome> {
         let deploys = target.site.dialect.deploys()?;
         let mut last = None;
-        for id in ids(entries, target.site.id) {
+        for id in ids {
             let ask = deploys.remove(&self.engine, &id, self.query.as_deref());
             let whole = self.every.send_as(target, &ask).await;
             let outcome = match judge(target.site.dialect.as_ref(), whole) {
@@ -247,9 +270,4 @@ impl Removing {
             sites: self.sites.iter().map(|site| site.id).collect(),
         }
     }
-}
-
-fn ids(entries: &[&Entry], site: SiteId) -> BTreeSet<String> {
-    let parts = entries.iter().filter_map(|entry| entry.record.at(site));
-    parts.filter_map(|at| at.id.clone()).collect()
 }
