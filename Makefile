@@ -54,9 +54,9 @@ lint:
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo test --quiet --workspace --test e2e -- tidy
 
-# The inputs that read foreign bytes, mutated for FUZZ_SECONDS each, two targets at a time.
+# The inputs that read foreign bytes, mutated for FUZZ_SECONDS, all targets at a time.
 fuzz:
-	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --test fuzz -- --test-threads=2
+	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --test fuzz -- --test-threads=7
 
 # Attacks, crowds, hand-overs, reloads and fuzz targets at full length; prints what was measured.
 campaign:
