@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Mappings read at once.
 const PAGE: usize = 1000;
+/// About the length of a line.
+const LINE_BYTES: usize = 256;
 
 /// Where the stream stands.
 enum At {
@@ -58,13 +60,11 @@ async fn step(
         At::Next(cursor) => state.store.scan(wanted, cursor.as_ref(), PAGE).await?,
         At::End => return Ok(None),
     };
-    let mut lines = String::new();
+    let mut lines = Vec::with_capacity(page.items.len() * LINE_BYTES);
     for mapping in &page.items {
-        match serde_json::to_string(&shape(state, mapping)) {
-            Ok(line) => lines.push_str(&line),
-            Err(error) => return Err(store::Error::Corrupt(error.to_string())),
-        }
-        lines.push('\n');
+        serde_json::to_writer(&mut lines, &shape(state, mapping))
+            .map_err(|error| store::Error::Corrupt(error.to_string()))?;
+        lines.push(b'\n');
     }
     let next = match page.next {
         Some(cursor) => At::Next(Some(cursor)),
