@@ -10,6 +10,7 @@ use crate::source::{Sources, Span};
 use crate::suggest;
 use crate::text::Period;
 use crate::tree::{Table, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
@@ -77,9 +78,16 @@ impl Check<'_> {
             table.remove(&key);
         }
         for key in missing {
-            verdict = Verdict::Unsound;
-            let doc = fields
-                .get(key)
+            let field = fields.get(key);
+            match field.and_then(|field| field.stand_in.as_deref()) {
+                Some(text) => {
+                    let text = DeValue::String(Cow::Owned(text.to_owned()));
+                    let key = Spanned::new(span.clone(), Cow::Owned(key.to_owned()));
+                    table.insert(key, Spanned::new(span.clone(), text));
+                }
+                None => verdict = Verdict::Unsound,
+            }
+            let doc = field
                 .map(|field| first_sentence(&field.doc))
                 .unwrap_or_default();
             let what = if path.is_empty() {

@@ -67,6 +67,9 @@ pub(crate) struct Field {
     pub(crate) doc: String,
     pub(crate) when: When,
     pub(crate) hidden: Hidden,
+    /// A text that takes the place of a required one that is missing, so that the checks after it see the rest of the
+    /// table as well.
+    pub(crate) stand_in: Option<String>,
 }
 
 impl Shape {
@@ -213,5 +216,9 @@ fn field(schema: &Value, required: Option<()>, when: When) -> Field {
             Some(_) => Hidden::Whole,
             None => Hidden::No,
         },
+        stand_in: schema
+            .get("x-stand-in")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     }
 }

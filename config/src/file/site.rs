@@ -20,6 +20,7 @@ pub(crate) struct SiteFile {
     pub(crate) name: At<String>,
     /// The HTTP interface spoken there: `engine-rest` (Camunda 7, Operaton, CIB seven, Homing's own engine), `flowable`,
     /// `generic` (any application; users stay at one site), or the name of a `[[dialect]]`.
+    #[schemars(extend("x-stand-in" = "generic"))]
     pub(crate) dialect: At<String>,
     /// Addresses of the nodes, base path included: `"http://10.0.1.7:8080/engine-rest"`. Short form only.
     #[serde(default)]

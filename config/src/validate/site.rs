@@ -52,7 +52,7 @@ impl Validate<'_> {
                 let (other, first) = seen
                     .entry(&endpoint.base_path)
                     .or_insert_with(|| (site, span.clone()));
-                if other.dialect == site.dialect {
+                if other.dialect == site.dialect || self.said("needs `dialect`") {
                     continue;
                 }
                 let path = if endpoint.base_path.is_empty() {
