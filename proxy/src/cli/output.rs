@@ -33,13 +33,30 @@ pub(super) fn rows(columns: &[&str], rows: &[Value]) {
     say(&table.to_string());
 }
 
-/// Prints the members of one object.
+/// Prints the members of one object; lists of objects follow as tables of their own.
 pub(super) fn members(object: &Value) {
     let mut table = plain();
+    let mut lists = Vec::new();
     for (name, value) in object.as_object().into_iter().flatten() {
-        table.add_row([name.clone(), cell(Some(value))]);
+        match listed(value) {
+            Some(items) => lists.push((name, items)),
+            None => {
+                table.add_row([name.clone(), cell(Some(value))]);
+            }
+        }
     }
     say(&table.to_string());
+    for (name, (columns, items)) in lists {
+        say(&format!("\n {name}:"));
+        rows(&columns, items);
+    }
+}
+
+/// The columns and rows of a list of objects.
+fn listed(value: &Value) -> Option<(Vec<&str>, &[Value])> {
+    let items = value.as_array()?;
+    let first = items.first()?.as_object()?;
+    Some((first.keys().map(String::as_str).collect(), items))
 }
 
 fn plain() -> Table {
