@@ -9,6 +9,7 @@ pub mod audit;
 pub mod cache;
 mod clock;
 pub mod deployment;
+pub mod drill;
 pub mod feed;
 pub mod journal;
 pub mod key;

@@ -7,6 +7,7 @@ mod changes;
 #[cfg(test)]
 mod crash;
 mod deployments;
+mod drills;
 mod floor;
 mod intents;
 pub(crate) mod key;
@@ -39,6 +40,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
+use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Timestamp};
 use crate::operation::{
@@ -352,6 +354,30 @@ impl Store for Sql {
 
     async fn operation_events(&self, id: uuid::Uuid) -> Result<Vec<OperationEvent>, Error> {
         self.events_of(id).await
+    }
+
+    async fn begin_drill(&self, new: &NewDrill, audit: &AuditEntry) -> Result<DrillRecord, Error> {
+        self.start_drill(new, audit).await
+    }
+
+    async fn drill(&self, id: uuid::Uuid) -> Result<Option<DrillRecord>, Error> {
+        self.one_drill(id).await
+    }
+
+    async fn drills(&self, limit: usize) -> Result<Vec<DrillRecord>, Error> {
+        self.newest_drills(limit).await
+    }
+
+    async fn open_drills(&self) -> Result<Vec<DrillRecord>, Error> {
+        self.running_drills().await
+    }
+
+    async fn drill_progress(
+        &self,
+        progress: &DrillProgress,
+        audit: Option<&AuditEntry>,
+    ) -> Result<DrillRecord, Error> {
+        self.step_drill(progress, audit).await
     }
 
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error> {

@@ -91,6 +91,7 @@ fn migrations() -> Migrator {
     let fourth = include_str!("sql/migrations/0004_deployments.sql").into_sql_str();
     let fifth = include_str!("sql/migrations/0005_losses.sql").into_sql_str();
     let sixth = include_str!("sql/migrations/0006_stopped.sql").into_sql_str();
+    let seventh = include_str!("sql/migrations/0007_drills.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -107,6 +108,7 @@ fn migrations() -> Migrator {
         migration(4, "deployments", fourth),
         migration(5, "losses", fifth),
         migration(6, "stopped", sixth),
+        migration(7, "drills", seventh),
     ])
 }
 

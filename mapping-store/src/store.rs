@@ -7,6 +7,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
+use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Source, State, Timestamp};
 use crate::operation::{
@@ -432,6 +433,20 @@ pub trait Store: Send + Sync + 'static {
     async fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, Error>;
     async fn operation_progress(&self, progress: &Progress) -> Result<OperationRecord, Error>;
     async fn operation_events(&self, id: uuid::Uuid) -> Result<Vec<OperationEvent>, Error>;
+
+    // -- drills
+    /// Refused while another drill rehearses one of the sites. Said again it is the same drill.
+    async fn begin_drill(&self, new: &NewDrill, audit: &AuditEntry) -> Result<DrillRecord, Error>;
+    async fn drill(&self, id: uuid::Uuid) -> Result<Option<DrillRecord>, Error>;
+    /// The newest first.
+    async fn drills(&self, limit: usize) -> Result<Vec<DrillRecord>, Error>;
+    /// Those that have not ended, the oldest first.
+    async fn open_drills(&self) -> Result<Vec<DrillRecord>, Error>;
+    async fn drill_progress(
+        &self,
+        progress: &DrillProgress,
+        audit: Option<&AuditEntry>,
+    ) -> Result<DrillRecord, Error>;
 
     // -- routers and leases
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod barrier;
 pub mod call;
 pub mod deployments;
+pub mod drills;
 pub mod error;
 pub mod explain;
 pub mod extract;
@@ -29,6 +30,7 @@ mod text;
 
 use crate::app::reload::Reloader;
 use crate::control::registrar::Registrar;
+use crate::drill::Driller;
 use crate::observe::Inventory;
 use crate::pipeline::Pipeline;
 use crate::rehome::Executor;
@@ -54,6 +56,8 @@ pub struct State {
     pub registrar: Arc<Registrar>,
     /// Carries plans out.
     pub executor: Arc<Executor>,
+    /// Carries drills out.
+    pub driller: Arc<Driller>,
     /// The change feed.
     pub feed: Arc<Feed>,
     /// This router's journal.

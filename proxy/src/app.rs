@@ -13,6 +13,7 @@ use crate::admin;
 use crate::control::probers;
 use crate::control::registrar::Registrar;
 use crate::control::{deployments, incarnation, intents};
+use crate::drill::Driller;
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
 use crate::listener::{
@@ -136,10 +137,8 @@ impl Router {
         let fleet = Arc::new(Fleet::new(&config, Arc::clone(&inventory))?);
         let topology = Arc::new(ArcSwap::from_pointee(fleet.topology(&config, &[], None)?));
         let feed = Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&known.table)));
-        let applied = {
-            let feed = Arc::clone(&feed);
-            Box::new(move || feed.applied())
-        };
+        let heard = Arc::clone(&feed);
+        let applied = Box::new(move || heard.applied());
         let registrar = Arc::new(Registrar::new(
             Arc::clone(&store),
             fleet,
@@ -153,7 +152,7 @@ impl Router {
         let pipeline = Arc::new(settings::pipeline(
             &config, &known, &learner, &store, &topology,
         )?);
-        let executor = Arc::new(executor(&config, &store, &topology, &registrar, &pipeline));
+        let (executor, driller) = workers(&config, &store, &topology, &registrar, &pipeline);
         let reloader = Arc::new(Reloader::new(
             inputs,
             loaded,
@@ -168,6 +167,7 @@ impl Router {
             },
         ));
         let admin = Arc::new(admin::State {
+            driller,
             executor,
             config: Arc::clone(&config),
             reloader: Arc::clone(&reloader),
@@ -221,6 +221,7 @@ impl Router {
         tokio::spawn(memory.run(Arc::clone(&self.store)));
         tokio::spawn(Arc::clone(&self.admin.executor).run());
         tokio::spawn(automatic::run(Arc::clone(&self.admin.executor)));
+        tokio::spawn(Arc::clone(&self.admin.driller).run());
         let settings = looks(&self.config);
         let via = self.pipeline.via.clone();
         tokio::spawn(probers::run(
@@ -337,21 +338,24 @@ impl Router {
     }
 }
 
-fn executor(
+/// Who carries plans and drills out.
+fn workers(
     config: &Arc<Config>,
     store: &Handle,
     topology: &Arc<ArcSwap<Topology>>,
     registrar: &Arc<Registrar>,
-    pipeline: &Pipeline,
-) -> Executor {
-    Executor::new(
+    pipeline: &Arc<Pipeline>,
+) -> (Arc<Executor>, Arc<Driller>) {
+    let executor = Arc::new(Executor::new(
         Arc::clone(store),
         Arc::clone(topology),
         Arc::clone(registrar) as Arc<dyn probe::Identities>,
         looks(config),
         pipeline.via.clone(),
         Arc::clone(config),
-    )
+    ));
+    let driller = Driller::new(Arc::clone(&executor), Arc::clone(pipeline));
+    (executor, Arc::new(driller))
 }
 
 /// How sites are looked at.

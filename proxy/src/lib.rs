@@ -13,6 +13,7 @@ pub mod control;
 pub mod decide;
 pub mod deployments;
 pub mod dialect;
+pub mod drill;
 pub mod fleet;
 pub mod forward;
 pub mod gate;

@@ -12,6 +12,7 @@ pub mod models;
 pub mod place;
 pub mod route;
 pub mod target;
+pub mod withheld;
 
 pub use route::{Resolver, Route};
 pub use target::{RouteSource, Target};

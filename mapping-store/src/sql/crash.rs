@@ -29,7 +29,7 @@ const NEW_NAMES: usize = 2;
 const STATEMENTS_MAX: i64 = 64;
 /// Every table but the dictionary `names`, whose entries are committed before a change uses them and mean nothing
 /// without it. Those of the second list keep times that a repetition renews.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
     "SELECT * FROM store",
     "SELECT * FROM mappings ORDER BY seq",
     "SELECT * FROM events ORDER BY seq",
@@ -44,6 +44,7 @@ const TABLES: [&str; 17] = [
     "SELECT * FROM plans ORDER BY hash",
     "SELECT * FROM operations ORDER BY id",
     "SELECT * FROM operation_events ORDER BY operation, number",
+    "SELECT * FROM drills ORDER BY id",
     "SELECT * FROM intents ORDER BY id",
     "SELECT * FROM suffixes ORDER BY suffix, site",
     "SELECT * FROM audit ORDER BY number",

@@ -8,6 +8,7 @@ mod support;
 mod agents;
 mod audit;
 mod deployments;
+mod drills;
 mod faults;
 mod leases;
 mod losses;

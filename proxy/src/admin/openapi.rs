@@ -4,8 +4,8 @@
 
 use super::error::Error;
 use super::{
-    State, assignments, audit, deployments, explain, fate, health, instances, mappings, operations,
-    pins, plans, routers, settings, sites,
+    State, assignments, audit, deployments, drills, explain, fate, health, instances, mappings,
+    operations, pins, plans, routers, settings, sites,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -78,6 +78,9 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(operations::events))
         .routes(routes!(operations::resume))
         .routes(routes!(operations::abort))
+        .routes(routes!(drills::list, drills::begin))
+        .routes(routes!(drills::one))
+        .routes(routes!(drills::abort))
         .routes(routes!(explain::explain))
         .routes(routes!(instances::one))
         .routes(routes!(routers::list))

@@ -1,6 +1,7 @@
 //! The admin API as promises, on a real store in a folder of its own; sites that nobody serves are down.
 
 mod barrier;
+mod drills;
 mod fate;
 mod quiesce;
 mod restored;

@@ -14,6 +14,7 @@ use crate::resolve::choice::{self, Placement};
 use crate::resolve::known::Known;
 use crate::resolve::locate::{self, Locator};
 use crate::resolve::route::Resolver;
+use crate::resolve::withheld::Withheld;
 use crate::telemetry::access_log::AccessLog;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
@@ -56,6 +57,7 @@ pub(super) fn pipeline(
         store_within: timeouts.store,
         placement: ArcSwap::from_pointee(placement(config)),
         deployments: Arc::new(Deployments::new(Arc::clone(store), &config.router.name)),
+        withheld: Withheld::default(),
     };
     let log = access_log(config)?;
     let pipeline = Pipeline::new(

@@ -7,8 +7,9 @@ use super::choice::{BusinessKey, Deployed, Placement, candidate, question, refus
 use super::known::{Home, Known};
 use super::locate::{Located, Locator};
 use super::lost;
-use super::place::{self, Candidate, Refused};
+use super::place::{self, Candidate, Open, Refused};
 use super::target::{RouteSource, Target};
+use super::withheld::Withheld;
 use crate::classify::{Any, Class, Create, Gather, Keyed, Unknown};
 use crate::deployments::Deployments;
 use crate::deployments::picture::is_copied;
@@ -69,6 +70,8 @@ pub struct Resolver {
     pub placement: ArcSwap<Placement>,
     /// What every site is to have deployed.
     pub deployments: Arc<Deployments>,
+    /// What drills take from sites.
+    pub withheld: Withheld,
 }
 
 impl Resolver {
@@ -423,6 +426,19 @@ impl Resolver {
             .iter()
             .map(|site| candidate(&placement, site, tried, &deployed))
             .collect();
+        if !self.withheld.is_empty() {
+            let mut fewer = candidates.clone();
+            let now = crate::clock::monotonic_ms();
+            for one in &mut fewer {
+                if self.withheld.keeps_from(one.site, random, now) {
+                    one.open = Open::No;
+                }
+            }
+            // A drill refuses nothing: where nobody else may take it, it goes where it would have gone.
+            if let Ok(site) = place::place(&question(&placement, &fewer, create, hints, random)) {
+                return Ok(site);
+            }
+        }
         place::place(&question(&placement, &candidates, create, hints, random))
             .map_err(|why| refused(&why, &self.behind(group, create)))
     }

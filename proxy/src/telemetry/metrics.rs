@@ -9,7 +9,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Metrics {
     /// How long this router may go on without the store.
     pub lease_remaining_seconds: Gauge,
     pub failover_advised: IntGaugeVec,
+    /// Drills that have ended, counted by the router that ended them.
+    pub drills: IntCounterVec,
 }
 
 /// Seconds; from a tenth of a millisecond to a long poll.
@@ -159,6 +161,11 @@ impl Metrics {
                 "1 if the site is down and may be failed over without a person's word",
                 &["site"],
             ),
+            drills: counters(
+                "drills_total",
+                "Drills that have ended, counted by the router that ended them",
+                &["mode", "result"],
+            ),
             registry,
         };
         let build = gauges("build_info", "Constant 1 with the version", &["version"]);
@@ -187,6 +194,7 @@ impl Metrics {
             Box::new(made.operations.clone()),
             Box::new(made.lease_remaining_seconds.clone()),
             Box::new(made.failover_advised.clone()),
+            Box::new(made.drills.clone()),
             Box::new(build),
         ];
         for collector in all {
@@ -213,6 +221,30 @@ impl Metrics {
             counter.inc();
             seconds.observe(done.took.as_secs_f64());
         });
+    }
+
+    /// Starts that this router has answered, by site, and how many failed.
+    pub fn starts(&self) -> (BTreeMap<String, u64>, u64) {
+        let (mut answered, mut failed) = (BTreeMap::new(), 0);
+        for family in prometheus::core::Collector::collect(&self.requests) {
+            for metric in family.get_metric() {
+                let labels = metric.get_label();
+                let label = |name: &str| {
+                    let found = labels.iter().find(|label| label.name() == name);
+                    found.map_or("", |label| label.value())
+                };
+                if label("class") != "create" {
+                    continue;
+                }
+                let count = metric.get_counter().get_value() as u64;
+                match label("code").parse::<u16>() {
+                    Ok(500..) => failed += count,
+                    Ok(..400) => *answered.entry(label("site").to_owned()).or_default() += count,
+                    Ok(400..500) | Err(_) => {}
+                }
+            }
+        }
+        (answered, failed)
     }
 
     /// The text for `/metrics`.

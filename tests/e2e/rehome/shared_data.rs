@@ -115,7 +115,8 @@ async fn rehearsed(router: &Router) -> Result<()> {
     let (told, code) = drill(router, &[], "50").await?;
     assert_eq!((code, &told["verdict"]), (0, &"clean".into()), "{told:#}");
     assert_eq!(told["keys"], ORDERS, "{told:#}");
-    assert_eq!(told["mode"], "shared-data");
+    assert_eq!(told["mode"], "switch");
+    assert_eq!(told["legs"][0]["recovery"], "shared-data");
     Ok(())
 }
 

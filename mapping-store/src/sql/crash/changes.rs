@@ -5,6 +5,7 @@
 use crate::agent::{AgentReport, AgentRole, NewOrder, OrderKind};
 use crate::assignment::{InstallationRecord, SiteRecord, SiteState};
 use crate::audit::AuditEntry;
+use crate::drill::NewDrill;
 use crate::mapping::{Generation, Source, State, Timestamp};
 use crate::operation::NewOperation;
 use crate::store::{
@@ -288,6 +289,17 @@ fn leaving(round: u128) -> Vec<Change> {
         change("unregister", move |store| {
             let site = site(&named(round));
             Box::pin(async move { store.unregister(site, &audit()).await })
+        }),
+        change("begin a drill", move |store| {
+            let drill = NewDrill {
+                id: Uuid::from_u128(round),
+                mode: "switch".into(),
+                subject: named(round),
+                sites: vec![site(&named(round))],
+                state: "running".into(),
+                body: "{}".into(),
+            };
+            Box::pin(async move { store.begin_drill(&drill, &audit()).await.map(drop) })
         }),
         change("learn a suffix", move |store| {
             let suffix = format!("suffix-{round}");

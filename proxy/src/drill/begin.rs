@@ -1,0 +1,282 @@
+//! Making a drill: what is rehearsed, whether it may be, what is read.
+//!
+//! Owns the checks before anything is changed. Must not switch anything: the plan of the way there is made here and applied
+//! by whoever leads.
+
+use super::course::{Course, Leg, Mode, Phase, Probe, Starts, Wanted};
+use super::load;
+use super::tally::{Read, Reads};
+use crate::decide::Report;
+use crate::decide::plan::{Plan, Question, Subject, Verb};
+use crate::pipeline::Pipeline;
+use crate::rehome::apply::{self, Error};
+use crate::rehome::audit::Actor;
+use crate::topology::{Site, Topology};
+use homing_config::Config;
+use homing_config::settings::Recovery;
+use homing_mapping_store::drill::NewDrill;
+use homing_mapping_store::store::{self, MappingFilter};
+use homing_mapping_store::switch::Rule;
+use homing_mapping_store::{Handle, Kind, SiteId};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Things of a site that are read.
+pub const KEYS_MAX: usize = 50;
+
+/// What an operator asks for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Of what.
+    pub subject: Subject,
+    /// What is rehearsed; not said: what the site's recovery allows.
+    pub mode: Option<Mode>,
+    /// The installation to switch to, where there is a choice.
+    pub to: Option<String>,
+    /// The word that a place which was left becomes a replica again.
+    pub rejoins: Rejoins,
+    /// Paths to be read, from the root.
+    pub probes: Vec<String>,
+    /// The rest.
+    pub wanted: Wanted,
+}
+
+/// Whether the operator says that the place which was left becomes a replica of the other one in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejoins {
+    /// It does.
+    Stated,
+    /// Nothing was said.
+    Unsaid,
+}
+
+/// What drills are made with.
+pub struct Means<'a> {
+    /// The store.
+    pub store: &'a Handle,
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// The data path.
+    pub pipeline: &'a Arc<Pipeline>,
+}
+
+/// A drill that may begin.
+pub struct Prepared {
+    /// Its course.
+    pub course: Course,
+    /// The plan of the way there, and what was considered; none in `park`.
+    pub planned: Option<(Plan, Report)>,
+}
+
+impl Prepared {
+    /// What the store is told.
+    pub fn new_drill(&self, subject: &Subject) -> NewDrill {
+        let sites = self.course.sites.iter();
+        NewDrill {
+            id: Uuid::now_v7(),
+            mode: self.course.wanted.mode.as_str().to_owned(),
+            subject: subject.text(),
+            sites: sites.map(|site| SiteId::named(site)).collect(),
+            state: "running".to_owned(),
+            body: self.course.body(),
+        }
+    }
+}
+
+fn refuse(why: impl Into<String>) -> Error {
+    Error::Refused {
+        rule: None,
+        why: why.into(),
+    }
+}
+
+/// Checks everything, makes the plan of the way there, and finds out what can be read. Changes nothing but the list of plans.
+pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<Prepared, Error> {
+    let mode = mode(means.config, &asked)?;
+    let mut wanted = asked.wanted.clone();
+    wanted.mode = mode;
+    let (legs, sites, planned) = match (mode, &asked.subject) {
+        (Mode::Switch, _) => {
+            let (plan, report) = way_there(means, &asked, actor).await?;
+            let legs: Vec<Leg> = plan
+                .moves
+                .iter()
+                .map(|one| Leg {
+                    plan: Some(plan.hash()),
+                    ..Leg::new(&one.site, &one.from, &one.to, &one.recovery)
+                })
+                .collect();
+            let sites = legs.iter().map(|leg| leg.site.clone()).collect();
+            (legs, sites, Some((plan, report)))
+        }
+        (Mode::Park, Subject::Site(site)) => {
+            others_can(&means.pipeline.topology.load_full(), site)?;
+            (Vec::new(), vec![site.clone()], None)
+        }
+        (Mode::Park, Subject::Zone(_)) => {
+            return Err(refuse("mode park rehearses one site, not a zone"));
+        }
+    };
+    let probes = probes(means, &sites, &asked.probes).await?;
+    if mode == Mode::Switch && probes.is_empty() {
+        let why = format!(
+            "nothing of {} answers well through this router, so nothing would be measured; name what to read as probes",
+            asked.subject.text()
+        );
+        return Err(refuse(why));
+    }
+    let (audit_after, _) = means.store.audit_end().await?;
+    let course = Course {
+        wanted,
+        actor: actor.name.clone(),
+        reason: actor.reason.clone(),
+        audit_after,
+        sites,
+        probes,
+        phase: match mode {
+            Mode::Switch => Phase::There,
+            Mode::Park => Phase::Stay,
+        },
+        legs,
+        reads: Reads::default(),
+        starts: Starts::default(),
+        routers: Vec::new(),
+        lost: Vec::new(),
+        ended_early: None,
+        abort: None,
+        returned: None,
+        evidence: Vec::new(),
+    };
+    Ok(Prepared { course, planned })
+}
+
+fn mode(config: &Config, asked: &Asked) -> Result<Mode, Error> {
+    let Subject::Site(name) = &asked.subject else {
+        return Ok(asked.mode.unwrap_or(Mode::Switch));
+    };
+    let declared = config.sites.iter().find(|site| site.name == *name);
+    let declared = declared.ok_or_else(|| Error::Unknown(format!("site {name}")))?;
+    match (asked.mode, declared.recovery) {
+        (_, Recovery::Evacuate) => Err(refuse(
+            "recovery evacuate cannot be rehearsed: no dialect of this fleet hands live instances over to another site",
+        )),
+        (Some(mode), _) => Ok(mode),
+        (None, Recovery::Park) => Ok(Mode::Park),
+        (None, Recovery::SharedData | Recovery::Replica { .. }) => Ok(Mode::Switch),
+    }
+}
+
+async fn way_there(
+    means: &Means<'_>,
+    asked: &Asked,
+    actor: &Actor,
+) -> Result<(Plan, Report), Error> {
+    let rules = asked.wanted.overrides.iter();
+    let question = Question {
+        verb: Verb::Switchover,
+        subject: asked.subject.clone(),
+        to: asked.to.clone(),
+        fenced_by: asked.wanted.fenced_by.clone(),
+        overrides: rules.filter_map(|name| Rule::parse(name)).collect(),
+    };
+    let (plan, report) = apply::make(means.store, means.config, &question, actor).await?;
+    if let Some(objection) = report.standing().next() {
+        return Err(Error::Refused {
+            rule: objection.rule.clone(),
+            why: objection.why.clone(),
+        });
+    }
+    if plan.moves.is_empty() {
+        let considered = report.sites.iter();
+        let why: Vec<String> = considered
+            .map(|one| format!("{}: {}", one.site, one.why))
+            .collect();
+        let why = if why.is_empty() {
+            "nothing is served from there".to_owned()
+        } else {
+            why.join("; ")
+        };
+        return Err(refuse(format!("there is nothing to switch: {why}")));
+    }
+    let replica = plan.moves.iter().find(|one| one.recovery == "replica");
+    if let (Some(one), Rejoins::Unsaid) = (replica, asked.rejoins) {
+        let why = format!(
+            "site {}: a replica that was promoted does not become one again by itself; say old_place_rejoins if yours does, or rehearse with switchover and failback",
+            one.site
+        );
+        return Err(refuse(why));
+    }
+    Ok((plan, report))
+}
+
+/// Somebody else has to take the starts.
+fn others_can(topology: &Topology, name: &str) -> Result<(), Error> {
+    let group = topology
+        .groups
+        .iter()
+        .find(|group| group.sites.iter().any(|site| site.id.name() == name));
+    let group = group.ok_or_else(|| Error::Unknown(format!("site {name}")))?;
+    let mut others = group.sites.iter().filter(|site| site.id.name() != name);
+    if others.any(|site| site.live.available()) {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        rule: None,
+        why: format!("no other site takes new work, so no share can be taken from {name}"),
+    })
+}
+
+/// Those that answer well now, from one of these sites: the paths that were given, or else what the sites hold.
+async fn probes(
+    means: &Means<'_>,
+    sites: &[String],
+    given: &[String],
+) -> Result<Vec<Probe>, Error> {
+    let topology = means.pipeline.topology.load_full();
+    let mut candidates = Vec::new();
+    for path in given {
+        candidates.push(Probe {
+            site: String::new(),
+            path: path.clone(),
+        });
+    }
+    if given.is_empty() {
+        for name in sites {
+            let site = topology.sites().find(|site| site.id.name() == name);
+            if let Some(site) = site {
+                candidates.extend(held(means.store, site).await?);
+            }
+        }
+    }
+    let answers = load::each(means.pipeline, candidates.clone()).await;
+    let answers = answers.map_err(|error| refuse(format!("nothing can be read: {error}")))?;
+    let pairs = candidates.into_iter().zip(answers);
+    let good = pairs.filter_map(|(probe, answer)| match answer {
+        Read::Good { site, .. } if sites.contains(&site) => Some(Probe { site, ..probe }),
+        Read::Good { .. } | Read::Failed(_) => None,
+    });
+    Ok(good.collect())
+}
+
+/// Process instances of a site, as paths to read. History keeps what runs and what has ended.
+async fn held(store: &Handle, site: &Site) -> Result<Vec<Probe>, store::Error> {
+    let filter = MappingFilter {
+        kind: Some(Kind::PROCESS_INSTANCE),
+        home: Some(site.id),
+        ..MappingFilter::default()
+    };
+    let rows = store.scan(&filter, None, KEYS_MAX).await?;
+    let path = |key| {
+        let mut paths = site.dialect.locate(key);
+        let history = paths.iter().position(|path| path.contains("/history/"));
+        let at = history.unwrap_or_default();
+        (!paths.is_empty()).then(|| paths.swap_remove(at))
+    };
+    let paths = rows.items.iter().filter_map(|row| path(&row.key));
+    Ok(paths
+        .map(|path| Probe {
+            site: site.id.name().to_owned(),
+            path: format!("{}{path}", site.base_path),
+        })
+        .collect())
+}

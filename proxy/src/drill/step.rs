@@ -1,0 +1,413 @@
+//! The steps of a drill: there, stay, back, judge.
+//!
+//! Owns what each phase waits for and what follows it. Must not choose what is switched where: the plan says it. Each step is
+//! safe to repeat: a plan's hash is kept before it is applied, and is applied once.
+
+use super::course::{Course, Leg, Mode, Phase, Reached, Way};
+use super::run::{Driller, Watched};
+use super::{evidence, load, rules, tally::Read};
+use crate::clock;
+use crate::decide::plan::{Question, Subject, Verb};
+use crate::rehome::apply::{self, Word};
+use crate::rehome::work::Work;
+use crate::telemetry::chain;
+use homing_mapping_store::operation::OperationRecord;
+use homing_mapping_store::store::{self, Error};
+use homing_mapping_store::switch::Rule;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Among so many of the newest operations a drill's own is found.
+const OPERATIONS_MAX: usize = 100;
+/// Between two tries to plan the way back.
+const PLAN_EVERY: Duration = Duration::from_secs(1);
+/// How long what was ended, or is late on its way home, is waited for before it is left to an operator.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+
+impl Driller {
+    pub(super) async fn step(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        watched: &mut Watched,
+    ) -> Result<(), Error> {
+        match course.phase {
+            Phase::There => self.there(id, course, watched).await,
+            Phase::Stay => {
+                stay(course, watched);
+                Ok(())
+            }
+            Phase::Back => self.back(id, course, watched).await,
+            Phase::Judge => self.judge(id, course, watched).await,
+            Phase::Ended => Ok(()),
+        }
+    }
+
+    /// One operation takes all sites there.
+    async fn there(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        watched: &mut Watched,
+    ) -> Result<(), Error> {
+        let plan = course.legs.first().and_then(|leg| leg.plan.clone());
+        let Some(plan) = plan else {
+            course.end_early("there is no plan of the way there");
+            course.phase = Phase::Judge;
+            return Ok(());
+        };
+        let Some(operation) = self.operation(&plan).await? else {
+            if course.abort.is_some() {
+                course.end_early("it was aborted before it had begun");
+                course.phase = Phase::Judge;
+                return Ok(());
+            }
+            if let Err(why) = self.apply(id, course, &plan, watched).await? {
+                course.end_early(format!("the way there was not begun: {why}"));
+                course.phase = Phase::Judge;
+            }
+            return Ok(());
+        };
+        let broken = ends(course, Some(watched.took()));
+        for leg in &mut course.legs {
+            follow(leg, &operation)?;
+        }
+        if operation.ended_at.is_none() {
+            return self
+                .take_back(id, course, watched, &operation, broken)
+                .await;
+        }
+        let arrived = arrived(course, watched, Way::There);
+        self.over(course, watched, &operation).await?;
+        if !course.legs.iter().any(Leg::is_done) {
+            course.end_early(format!("the way there is {}", operation.state));
+            course.phase = Phase::Judge;
+        } else if operation.state != "done" {
+            course.end_early(format!("the way there is {}", operation.state));
+            home(course, watched);
+        } else if let Some(why) = broken {
+            course.end_early(why);
+            home(course, watched);
+        } else if arrived {
+            course.phase = Phase::Stay;
+        }
+        Ok(())
+    }
+
+    /// A rule was broken, or somebody wants it, while the way there is under way.
+    async fn take_back(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        watched: &Watched,
+        operation: &OperationRecord,
+        broken: Option<String>,
+    ) -> Result<(), Error> {
+        let asked = course.legs.iter().any(|leg| leg.asked_back);
+        let limit = Duration::from_millis(course.wanted.within_ms) + SETTLES_WITHIN;
+        match broken {
+            Some(why) if !asked => {
+                let word = Word::Abort {
+                    fenced_by: course.wanted.fenced_by.clone(),
+                };
+                let actor = course.actor(id);
+                let said = apply::say(&self.executor.store, operation.id, None, word, &actor);
+                if let Err(error) = said.await {
+                    tracing::warn!(drill = %id, "the way there cannot be taken back yet: {}", chain(&error));
+                    return Ok(());
+                }
+                self.executor.bell.notify_one();
+                for leg in &mut course.legs {
+                    leg.broken = Some(why.clone());
+                    leg.asked_back = true;
+                }
+                course.end_early(why);
+            }
+            Some(_) | None if asked && watched.took() > limit => {
+                course.end_early("the operation there waits for an operator");
+                course.phase = Phase::Judge;
+            }
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Site by site, each by a plan and an operation of its own.
+    async fn back(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        watched: &mut Watched,
+    ) -> Result<(), Error> {
+        let next = course
+            .legs
+            .iter()
+            .position(|leg| leg.way == Way::Back && !leg.over);
+        let Some(at) = next else {
+            course.phase = Phase::Judge;
+            return Ok(());
+        };
+        let within = Duration::from_millis(course.wanted.within_ms);
+        if let Some(why) = ends(course, Some(watched.took())) {
+            // Nothing is taken back here: that would leave the site away from its place.
+            course.legs[at].broken.get_or_insert(why);
+        }
+        let Some(plan) = course.legs[at].plan.clone() else {
+            return self.plan_home(id, course, watched, at).await;
+        };
+        let Some(operation) = self.operation(&plan).await? else {
+            if let Err(why) = self.apply(id, course, &plan, watched).await? {
+                course.legs[at].plan = None;
+                course.legs[at].state = why;
+            }
+            return Ok(());
+        };
+        follow(&mut course.legs[at], &operation)?;
+        let late = watched.took() > within + SETTLES_WITHIN;
+        if operation.ended_at.is_none() {
+            if late {
+                let why = format!(
+                    "operation {} of the way back waits for an operator",
+                    operation.id
+                );
+                course.legs[at].over = true;
+                course.end_early(why);
+            }
+            return Ok(());
+        }
+        let answered = arrived(course, watched, Way::Back) || watched.took() > within;
+        self.over(course, watched, &operation).await?;
+        if course.legs[at].is_done() && answered {
+            course.legs[at].over = true;
+        } else if !course.legs[at].is_done() && watched.took() <= within {
+            // Somebody took it back, or it could not begin: the site is still to come home.
+            course.legs[at].plan = None;
+        } else if !course.legs[at].is_done() {
+            course.legs[at].over = true;
+            course.end_early(format!("the way back is {}", operation.state));
+        }
+        Ok(())
+    }
+
+    /// Plans until nothing forbids it: a place that was left may first have to become a replica again.
+    async fn plan_home(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        watched: &mut Watched,
+        at: usize,
+    ) -> Result<(), Error> {
+        let now = clock::now();
+        let rests = |planned| now.saturating_duration_since(planned) < PLAN_EVERY;
+        if watched.planned.is_some_and(rests) {
+            return Ok(());
+        }
+        watched.planned = Some(now);
+        let named = course.wanted.overrides.iter();
+        let mut overrides: Vec<Rule> = named.filter_map(|name| Rule::parse(name)).collect();
+        overrides.push(Rule::CoolDown);
+        let leg = &course.legs[at];
+        let question = Question {
+            verb: Verb::Switchover,
+            subject: Subject::Site(leg.site.clone()),
+            to: Some(leg.to.clone()),
+            fenced_by: course.wanted.fenced_by.clone(),
+            overrides,
+        };
+        let config = self.executor.config();
+        let actor = course.actor(id);
+        let made = apply::make(&self.executor.store, &config, &question, &actor).await;
+        let why = match made {
+            Ok((plan, report)) => match report.standing().next() {
+                None if plan.moves.is_empty() => {
+                    course.legs[at].state = "it is served from its place already".to_owned();
+                    course.legs[at].step = "done".to_owned();
+                    course.legs[at].over = true;
+                    return Ok(());
+                }
+                None => {
+                    course.legs[at].plan = Some(plan.hash());
+                    return Ok(());
+                }
+                Some(objection) => objection.why.clone(),
+            },
+            Err(apply::Error::Store(error)) => return Err(error),
+            Err(error) => chain(&error),
+        };
+        course.legs[at].state = format!("waits: {why}");
+        if watched.took() > Duration::from_millis(course.wanted.within_ms) {
+            course.legs[at].over = true;
+            course.end_early(format!("no way back: {why}"));
+        }
+        Ok(())
+    }
+
+    async fn operation(&self, plan: &str) -> Result<Option<OperationRecord>, Error> {
+        let newest = self.executor.store.operations(OPERATIONS_MAX).await?;
+        Ok(newest.into_iter().find(|one| one.plan == plan))
+    }
+
+    /// The inner error is final: the plan cannot be applied any more.
+    async fn apply(
+        &self,
+        id: Uuid,
+        course: &Course,
+        plan: &str,
+        watched: &mut Watched,
+    ) -> Result<Result<(), String>, Error> {
+        for leg in course
+            .legs
+            .iter()
+            .filter(|leg| leg.plan.as_deref() == Some(plan))
+        {
+            watched.tally.sets_out(&leg.site, &leg.from, &leg.to);
+        }
+        watched.applied = Some(clock::now());
+        let config = self.executor.config();
+        let actor = course.actor(id);
+        match apply::apply(&self.executor.store, &config, plan, &actor).await {
+            Ok(_) => {
+                self.executor.bell.notify_one();
+                Ok(Ok(()))
+            }
+            Err(apply::Error::Store(error @ store::Error::Unavailable { .. })) => Err(error),
+            Err(error) => Ok(Err(chain(&error))),
+        }
+    }
+
+    /// What an operation that has ended tells of its legs.
+    async fn over(
+        &self,
+        course: &mut Course,
+        watched: &Watched,
+        operation: &OperationRecord,
+    ) -> Result<(), Error> {
+        let own = operation.id.to_string();
+        let legs = course.legs.iter_mut();
+        let mine = legs.filter(|leg| leg.operation.as_deref() == Some(own.as_str()));
+        let events = self.executor.store.operation_events(operation.id).await?;
+        for leg in mine {
+            let own = |what: &str| what.split(':').next() == Some(&leg.site) || !what.contains(':');
+            let events = events.iter().filter(|event| own(&event.what));
+            let since = |at: i64| u64::try_from(at - operation.started_at.0).unwrap_or_default();
+            leg.reached.clear();
+            leg.events.clear();
+            for event in events {
+                let at = jiff::Timestamp::from_millisecond(event.at.0)
+                    .map_or_else(|_| event.at.0.to_string(), |at| format!("{at:.3}"));
+                leg.events
+                    .push(format!("{at}  {}  {}", event.what, event.detail));
+                let step = event.what.split(": ").nth(1).unwrap_or_default();
+                if !matches!(step, "" | "waits") {
+                    leg.reached.push(Reached {
+                        step: step.to_owned(),
+                        since_begin_ms: since(event.at.0),
+                    });
+                }
+            }
+            if let (Some((first, pause)), true) = (watched.tally.arrived(&leg.site), leg.is_done())
+            {
+                leg.pause_ms = pause.map(millis);
+                let applied = watched.applied;
+                leg.first_success_ms =
+                    applied.map(|at| millis(first.saturating_duration_since(at)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts together what was measured.
+    async fn judge(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        watched: &mut Watched,
+    ) -> Result<(), Error> {
+        watched.load = None;
+        let store = &self.executor.store;
+        let again = load::each(&self.pipeline, course.probes.clone()).await;
+        course.lost = match again {
+            Ok(answers) => {
+                let pairs = course.probes.iter().zip(answers);
+                let lost = pairs.filter_map(|(probe, answer)| match answer {
+                    Read::Good { .. } => None,
+                    Read::Failed(why) => Some(format!("{}: {why}", probe.path)),
+                });
+                lost.collect()
+            }
+            Err(error) => vec![format!("not known: {error}")],
+        };
+        let assignments = store.assignments().await?;
+        let at_home = |leg: &Leg| {
+            let mut all = assignments.iter();
+            let held = all.find(|one| one.site.name() == leg.site);
+            held.is_some_and(|one| one.pending.is_none() && one.installation == leg.from)
+        };
+        let returned = course.way(Way::There).all(at_home);
+        course.returned = Some(returned);
+        course.evidence = evidence::gather(store, id, course).await?;
+        course.phase = Phase::Ended;
+        Ok(())
+    }
+}
+
+/// Why the drill has to end early, if it has to.
+fn ends(course: &Course, took: Option<Duration>) -> Option<String> {
+    if let Some(abort) = &course.abort {
+        let why = abort.reason.as_deref().unwrap_or_default();
+        return Some(format!("aborted by {}: {why}", abort.actor));
+    }
+    rules::broken(&course.wanted, &course.reads, &course.starts, took)
+}
+
+fn stay(course: &mut Course, watched: &mut Watched) {
+    let broken = ends(course, None);
+    let over = watched.took() >= Duration::from_millis(course.wanted.stay_ms);
+    if broken.is_none() && !over {
+        return;
+    }
+    if let Some(why) = broken {
+        course.end_early(why);
+    }
+    match course.wanted.mode {
+        Mode::Switch => home(course, watched),
+        Mode::Park => course.phase = Phase::Judge,
+    }
+}
+
+/// Every site that went there is to come home.
+fn home(course: &mut Course, watched: &mut Watched) {
+    let there = course.legs.iter().filter(|leg| leg.is_done());
+    let back: Vec<Leg> = there.map(Leg::home).collect();
+    for leg in &mut course.legs {
+        leg.over = true;
+    }
+    course.legs.extend(back);
+    course.phase = Phase::Back;
+    watched.planned = None;
+}
+
+/// What the operation says of this leg's site.
+fn follow(leg: &mut Leg, operation: &OperationRecord) -> Result<(), Error> {
+    let work = Work::of(operation)?;
+    leg.operation = Some(operation.id.to_string());
+    leg.state.clone_from(&operation.state);
+    let own = work.moves.iter().find(|one| one.of.site == leg.site);
+    leg.step = own.map_or_else(String::new, |one| one.step.as_str().to_owned());
+    Ok(())
+}
+
+/// Whether the new place has answered for every site of this way that is read.
+fn arrived(course: &Course, watched: &Watched, way: Way) -> bool {
+    let under_way = course
+        .way(way)
+        .filter(|leg| !leg.over && leg.operation.is_some());
+    let read = |leg: &&Leg| course.probes.iter().any(|probe| probe.site == leg.site);
+    under_way
+        .filter(read)
+        .all(|leg| watched.tally.arrived(&leg.site).is_some())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
