@@ -4,6 +4,7 @@
 //! Owns what is true across restarts. Must not know HTTP or what a workflow is.
 
 pub mod agent;
+pub mod armed;
 pub mod assignment;
 pub mod audit;
 pub mod cache;

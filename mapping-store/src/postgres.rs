@@ -83,6 +83,7 @@ fn migrations() -> Migrator {
     let fifth = include_str!("sql/migrations/0005_losses.sql").into_sql_str();
     let sixth = include_str!("sql/migrations/0006_stopped.sql").into_sql_str();
     let seventh = include_str!("sql/migrations/0007_drills.sql").into_sql_str();
+    let eighth = include_str!("sql/migrations/0008_armed.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -100,6 +101,7 @@ fn migrations() -> Migrator {
         migration(5, "losses", fifth),
         migration(6, "stopped", sixth),
         migration(7, "drills", seventh),
+        migration(8, "armed", eighth),
     ])
 }
 

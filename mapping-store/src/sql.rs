@@ -3,6 +3,7 @@
 //! Owns what each operation means. Must not know which database it talks to. Relies on a `Backend` for sessions.
 
 mod agents;
+mod armed;
 mod changes;
 #[cfg(test)]
 mod crash;
@@ -37,6 +38,7 @@ pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
+use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
@@ -426,6 +428,22 @@ impl Store for Sql {
 
     async fn enlist_for_deployments(&self, scope: &str, site: SiteId) -> Result<u64, Error> {
         self.add_site_to_deployments(scope, site).await
+    }
+
+    async fn armed(&self) -> Result<Vec<Armed>, Error> {
+        self.all_armed().await
+    }
+
+    async fn arm(&self, new: &Armed) -> Result<Armed, Error> {
+        self.arm_once(new).await
+    }
+
+    async fn rearm(&self, last: Generation, new: &Armed) -> Result<bool, Error> {
+        self.change_armed(last, new).await
+    }
+
+    async fn forget_armed(&self, row: &Armed) -> Result<bool, Error> {
+        self.drop_armed(row).await
     }
 
     async fn suffixes(&self) -> Result<Vec<(String, SiteId)>, Error> {

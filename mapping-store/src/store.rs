@@ -6,6 +6,7 @@
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
+use crate::armed::Armed;
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
@@ -474,6 +475,15 @@ pub trait Store: Send + Sync + 'static {
     async fn withdraw_deployment(&self, number: u64) -> Result<(), Error>;
     /// A site that joins is to have all that the others have; answers how many it lacked.
     async fn enlist_for_deployments(&self, scope: &str, site: SiteId) -> Result<u64, Error>;
+
+    // -- armed start events: of each definition that starts by itself, the one site that may
+    async fn armed(&self) -> Result<Vec<Armed>, Error>;
+    /// Whoever comes first; answers the row that holds, which may be another's.
+    async fn arm(&self, new: &Armed) -> Result<Armed, Error>;
+    /// Compare-and-set; `false`: the row has changed or gone.
+    async fn rearm(&self, last: Generation, new: &Armed) -> Result<bool, Error>;
+    /// The definition is nowhere any more. `false`: the row has changed or gone.
+    async fn forget_armed(&self, row: &Armed) -> Result<bool, Error>;
 
     // -- suffix hints: the last 17 characters of a time-based UUID -> sites whose engine made such ids
     async fn suffixes(&self) -> Result<Vec<(String, SiteId)>, Error>;

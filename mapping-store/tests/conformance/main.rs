@@ -6,6 +6,7 @@
 mod support;
 
 mod agents;
+mod armed;
 mod audit;
 mod deployments;
 mod drills;
