@@ -28,7 +28,7 @@ pub use health::Health;
 pub use lease::Lease;
 pub use limits::Limits;
 pub use listen::{Admin, Listen, ServerTls};
-pub use placement::{BusinessKey, Constraint, Placement, Policy, UserSource};
+pub use placement::{BusinessKey, Constraint, Placement, Policy, StartTimers, UserSource};
 pub use safety::Safety;
 pub use site::{
     Automatic, Balance, ClientTls, DialectName, Identity, Installation, Probe, Recovery,

@@ -4,9 +4,9 @@
 //! it. Must not know HTTP or what a workflow is. Relies on compare-and-set for every change of an existing row.
 
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
+use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
-use crate::armed::Armed;
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;

@@ -4,6 +4,7 @@
 //! part in the data path. The CLI and the console are its only clients beside scripts.
 
 pub mod actor;
+pub mod armed;
 pub mod assignments;
 pub mod audit;
 pub mod barrier;

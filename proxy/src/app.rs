@@ -12,7 +12,7 @@ pub mod shell;
 use crate::admin;
 use crate::control::probers;
 use crate::control::registrar::Registrar;
-use crate::control::{deployments, incarnation, intents};
+use crate::control::{armed, deployments, incarnation, intents};
 use crate::drill::Driller;
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
@@ -235,8 +235,14 @@ impl Router {
             transaction_bound: self.config.timeouts.transaction,
             times: self.pipeline.settings.load().times,
             via: via.clone(),
+            placement: Arc::clone(&self.pipeline.resolver.placement),
         };
         tokio::spawn(deployments::run(
+            Arc::clone(&self.pipeline.topology),
+            Arc::clone(&self.pipeline.resolver.deployments),
+            catching_up.clone(),
+        ));
+        tokio::spawn(armed::run(
             Arc::clone(&self.pipeline.topology),
             Arc::clone(&self.pipeline.resolver.deployments),
             catching_up,

@@ -2,6 +2,7 @@
 //!
 //! Owns the loops; each is level-triggered and safe to restart. Must not carry requests.
 
+pub mod armed;
 pub mod deployments;
 pub mod incarnation;
 pub mod intents;

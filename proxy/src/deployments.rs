@@ -3,6 +3,8 @@
 //! Owns the picture of it, read anew whenever the store says that something has changed, and the turn in which things are
 //! deployed one after the other. Must not send or choose. Relies on the store for the order.
 
+pub mod armed;
+pub mod arming;
 pub mod look;
 pub mod outcome;
 pub mod picture;
@@ -31,6 +33,8 @@ pub struct Deployments {
     line: Arc<Mutex<()>>,
     /// Rung when a site may have something to catch up with.
     pub bell: Notify,
+    /// Rung when start timers may go off at two sites.
+    pub alarm: Notify,
     /// Rung when the store's records may have changed.
     pub changed: Notify,
 }
@@ -45,6 +49,7 @@ impl Deployments {
             reading: Mutex::new(()),
             line: Arc::default(),
             bell: Notify::new(),
+            alarm: Notify::new(),
             changed: Notify::new(),
         }
     }
@@ -80,7 +85,8 @@ impl Deployments {
     pub async fn refresh(&self) -> Result<Arc<Picture>, store::Error> {
         // One after the other, so that what was read earlier never replaces what was read later.
         let _reading = self.reading.lock().await;
-        let picture = Arc::new(Picture::of(self.store.deployments().await?));
+        let picture = Picture::of(self.store.deployments().await?);
+        let picture = Arc::new(picture.with_armed(self.store.armed().await?));
         let before = self.picture.swap(Arc::clone(&picture));
         for site in before.sites().union(&picture.sites()) {
             let missing = i64::try_from(picture.open_at(*site)).unwrap_or(i64::MAX);

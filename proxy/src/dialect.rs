@@ -24,6 +24,7 @@ mod path;
 mod pointers;
 mod query;
 pub mod split;
+pub mod timers;
 
 pub use engine_rest::EngineRest;
 pub use facts::{Durability, FACTS_MAX, Fact};
@@ -296,6 +297,11 @@ pub trait Dialect: Send + Sync {
 
     /// How deployments are made and found. `None`: this API has none.
     fn deploys(&self) -> Option<&dyn deploys::Deploys> {
+        None
+    }
+
+    /// How start timers are found, held and let go. `None`: this API has none.
+    fn timers(&self) -> Option<&dyn timers::Timers> {
         None
     }
 

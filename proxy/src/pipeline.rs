@@ -2,6 +2,7 @@
 //!
 //! Owns the order of the steps. Must not do a step's work itself.
 
+mod arm;
 mod correlate;
 mod deploy;
 mod every;
@@ -189,7 +190,8 @@ impl Pipeline {
             user: asked.user.clone(),
             purpose: Purpose::Send,
         };
-        match self
+        let waking = arm::Waking::of(self, asked.group, &asked.found);
+        let answered = match self
             .route(topology, asked.group, &asked.class, &asking)
             .await?
         {
@@ -200,7 +202,11 @@ impl Pipeline {
             Route::Every => Box::pin(self.everywhere(context, asked)).await,
             Route::Merge => Box::pin(self.merge(topology, context, asked)).await,
             Route::One(target) => self.one(topology, context, asked, wish, target).await,
+        };
+        if let Some(waking) = waking {
+            Box::pin(waking.settle()).await;
         }
+        answered
     }
 
     /// To every site.

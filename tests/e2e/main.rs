@@ -31,6 +31,7 @@ mod restored;
 mod signals;
 mod site_down;
 mod split;
+mod start_timers;
 mod stickiness;
 mod store_away;
 mod store_lost;

@@ -31,6 +31,15 @@ pub struct Builder {
     listener: String,
     health: String,
     further: String,
+    start_timers: StartTimers,
+}
+
+/// Which sites start what a timer starts. The shared sites have many routers with stores of their own before them; only
+/// one of these may hold timers back, so it is not what they do by themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StartTimers {
+    EverySite,
+    OneSite,
 }
 
 /// Tests wait for a site's observed state, so it is looked at often.
@@ -48,6 +57,7 @@ pub struct Router {
     name: String,
     folder: PathBuf,
     ports: Ports,
+    start_timers: StartTimers,
     process: Mutex<Option<Process>>,
 }
 
@@ -60,7 +70,15 @@ impl Builder {
             listener: String::new(),
             health: QUICK_HEALTH.to_owned(),
             further: String::new(),
+            start_timers: StartTimers::EverySite,
         }
+    }
+
+    /// What a router does by itself: timers of one definition start instances at one site.
+    #[must_use]
+    pub fn start_timers_at_one_site(mut self) -> Self {
+        self.start_timers = StartTimers::OneSite;
+        self
     }
 
     /// A PostgreSQL store; without it: SQLite in the router's own folder.
@@ -121,7 +139,7 @@ impl Builder {
             admin: free_port()?,
         };
         let text = self.text(&folder, ports)?;
-        start_from(&self.name, folder, &text, ports).await
+        started(&self.name, folder, &text, ports, self.start_timers).await
     }
 
     fn text(&self, folder: &Path, ports: Ports) -> Result<String> {
@@ -150,7 +168,18 @@ impl Builder {
 
 /// Starts a router with a configuration file as it is written here, and waits until it is ready.
 pub async fn start_from(name: &str, folder: PathBuf, text: &str, ports: Ports) -> Result<Router> {
+    started(name, folder, text, ports, StartTimers::EverySite).await
+}
+
+async fn started(
+    name: &str,
+    folder: PathBuf,
+    text: &str,
+    ports: Ports,
+    start_timers: StartTimers,
+) -> Result<Router> {
     let router = Router {
+        start_timers,
         name: name.to_owned(),
         folder,
         ports,
@@ -244,6 +273,9 @@ impl Router {
 
     fn spawn(&self, further: &[&str]) -> Result<Process> {
         let mut args = vec!["serve".into(), "-c".into(), self.config().into()];
+        if self.start_timers == StartTimers::EverySite {
+            args.extend(["--set", "placement.start_timers=every-site"].map(Into::into));
+        }
         args.extend(further.iter().map(Into::into));
         nursery::start(nursery::Spec {
             name: self.name.clone(),

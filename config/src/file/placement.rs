@@ -19,6 +19,9 @@ pub(crate) struct PlacementFile {
     /// `hint`: a start prefers the site that already has its business key. `claim`: one home for each tenant,
     /// definition and business key, guarded by the store. `off`: business keys are not looked at.
     pub(crate) business_key: BusinessKeyFile,
+    /// What several sites do with a definition that starts by a timer. `one-site`: one of them is armed, the timer's job
+    /// definition is kept suspended at the others. `every-site`: nothing is suspended, each site starts by itself.
+    pub(crate) start_timers: StartTimersFile,
     /// Hard rules where a tenant's work may be. They hold in a failover too.
     pub(crate) constraint: Vec<ConstraintFile>,
 }
@@ -43,6 +46,15 @@ pub(crate) enum BusinessKeyFile {
     Hint,
     Claim,
     Off,
+}
+
+/// Which sites start what a timer starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StartTimersFile {
+    #[default]
+    OneSite,
+    EverySite,
 }
 
 /// Where the user's name is read.

@@ -11,6 +11,8 @@ pub struct Placement {
     pub sticky_user: Option<UserSource>,
     /// What a business key means.
     pub business_key: BusinessKey,
+    /// Which sites start what a timer starts.
+    pub start_timers: StartTimers,
     /// Hard rules, the first that matches a tenant counts.
     pub constraints: Vec<Constraint>,
 }
@@ -41,6 +43,16 @@ pub enum BusinessKey {
     Claim,
     /// Nothing.
     Off,
+}
+
+/// Which sites start what a timer starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum StartTimers {
+    /// One for each definition.
+    #[default]
+    OneSite,
+    /// Each by itself.
+    EverySite,
 }
 
 /// Where a user's name is read.

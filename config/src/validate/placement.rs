@@ -5,8 +5,8 @@
 use super::Validate;
 use crate::diagnostic::Diagnostic;
 use crate::file::File;
-use crate::file::placement::{BusinessKeyFile, ConstraintFile, PolicyFile};
-use crate::settings::{BusinessKey, Constraint, Placement, Policy, Site, UserSource};
+use crate::file::placement::{BusinessKeyFile, ConstraintFile, PolicyFile, StartTimersFile};
+use crate::settings::{BusinessKey, Constraint, Placement, Policy, Site, StartTimers, UserSource};
 use crate::suggest;
 use crate::text::At;
 
@@ -44,6 +44,10 @@ impl Validate<'_> {
                 BusinessKeyFile::Hint => BusinessKey::Hint,
                 BusinessKeyFile::Claim => BusinessKey::Claim,
                 BusinessKeyFile::Off => BusinessKey::Off,
+            },
+            start_timers: match file.start_timers {
+                StartTimersFile::OneSite => StartTimers::OneSite,
+                StartTimersFile::EverySite => StartTimers::EverySite,
             },
             sticky_user: file
                 .sticky_user

@@ -110,8 +110,7 @@ async fn change(
 }
 
 async fn forget(write: &mut Write, row: &Armed) -> Result<bool, Error> {
-    let sql =
-        "DELETE FROM armed WHERE scope = $1 AND tenant = $2 AND key = $3 AND generation = $4";
+    let sql = "DELETE FROM armed WHERE scope = $1 AND tenant = $2 AND key = $3 AND generation = $4";
     let args = args![&row.scope, tenant(row), &row.key, row.generation];
     let forgotten = write.session.run(sql, args).await? > 0;
     if forgotten {

@@ -132,6 +132,8 @@ pub struct DeploymentDriftShape {
     pub silent: Option<String>,
     /// Records that the site does not have behind it.
     pub open: usize,
+    /// Definitions whose start timers are armed there and that nobody can be sure of, with the reason.
+    pub start_timers_paused: Vec<String>,
     /// Deployments of the site that no record names, among its newest thousand.
     pub unrecorded: usize,
     /// The first hundred of them, by id and name.
@@ -161,6 +163,7 @@ async fn compared(state: &State, site: &Arc<Site>, picture: &Picture) -> Deploym
         site: site.id.name().to_owned(),
         silent: None,
         open: picture.open_at(site.id),
+        start_timers_paused: paused(state, site, picture),
         unrecorded: 0,
         unrecorded_named: Vec::new(),
         lost: None,
@@ -183,6 +186,16 @@ async fn compared(state: &State, site: &Arc<Site>, picture: &Picture) -> Deploym
         shape.lost = Some(lost(picture, site, &here));
     }
     shape
+}
+
+fn paused(state: &State, site: &Site, picture: &Picture) -> Vec<String> {
+    let topology = state.pipeline.topology.load();
+    let rows = picture.all_armed().filter(|row| row.site == site.id);
+    let paused = rows.filter_map(|row| {
+        let why = super::armed::paused(row, &topology)?;
+        Some(format!("{}: {why}", row.key))
+    });
+    paused.take(NAMED_MAX).collect()
 }
 
 async fn newest(state: &State, site: &Arc<Site>) -> Result<Vec<(String, String)>, String> {

@@ -4,8 +4,8 @@
 
 use super::error::Error;
 use super::{
-    State, assignments, audit, deployments, drills, explain, fate, health, instances, mappings,
-    operations, pins, plans, routers, settings, sites,
+    State, armed, assignments, audit, deployments, drills, explain, fate, health, instances,
+    mappings, operations, pins, plans, routers, settings, sites,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -70,6 +70,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(assignments::list))
         .routes(routes!(deployments::list))
         .routes(routes!(deployments::drift))
+        .routes(routes!(armed::list))
         .routes(routes!(plans::list, plans::make))
         .routes(routes!(plans::one))
         .routes(routes!(plans::apply))
@@ -123,6 +124,7 @@ mod tests {
                 "/v1/audit/verify",
                 "/v1/config",
                 "/v1/deployments",
+                "/v1/deployments/armed",
                 "/v1/deployments/drift",
                 "/v1/drills",
                 "/v1/drills/{id}",

@@ -55,7 +55,7 @@ pub(super) fn pipeline(
         learner: Arc::clone(learner),
         store: Arc::clone(store),
         store_within: timeouts.store,
-        placement: ArcSwap::from_pointee(placement(config)),
+        placement: Arc::new(ArcSwap::from_pointee(placement(config))),
         deployments: Arc::new(Deployments::new(Arc::clone(store), &config.router.name)),
         withheld: Withheld::default(),
     };
@@ -150,6 +150,7 @@ pub(super) fn placement(config: &Config) -> Placement {
             config::BusinessKey::Claim => choice::BusinessKey::Claim,
             config::BusinessKey::Off => choice::BusinessKey::Off,
         },
+        start_timers: config.placement.start_timers,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::deployments::Deployments;
 use crate::deployments::picture::{Entry, Picture};
 use crate::deployments::turn;
 use crate::forward::send::Times;
+use crate::resolve::choice::Placement;
 use crate::resolve::{RouteSource, Target};
 use crate::telemetry::chain;
 use crate::topology::{Group, Topology};
@@ -24,7 +25,7 @@ use std::time::Duration;
 use step::{Progress, Step};
 
 /// When and how sites catch up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Between two looks at what is due.
     pub every: Duration,
@@ -34,6 +35,8 @@ pub struct Settings {
     pub times: Times,
     /// For what is sent.
     pub via: HeaderValue,
+    /// Where start timers may be armed.
+    pub placement: Arc<ArcSwap<Placement>>,
 }
 
 /// What a turn lasts longer than the wait for one answer.

@@ -4,10 +4,11 @@
 
 use crate::dialect::deploys::{Bundle, Definition, Resource};
 use crate::topology::Group;
+use homing_mapping_store::armed::Armed;
 use homing_mapping_store::deployment::{AtSite, DeploymentRecord, Standing, Verb};
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What is kept of a deployment beside its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,18 @@ pub fn scope(group: &Group, engine: &Engine) -> String {
     format!("{} {} {engine}", group.dialect.name(), group.base_path)
 }
 
+/// The engines inside of a group's sites that these scopes name, with their scopes, and the default one.
+pub fn scopes<'s>(group: &Group, named: impl Iterator<Item = &'s str>) -> BTreeMap<String, Engine> {
+    let prefix = format!("{} {} ", group.dialect.name(), group.base_path);
+    let engine = |scope: &'s str| match scope.strip_prefix(&prefix)? {
+        "default" => None,
+        name => Some((scope.to_owned(), Engine::named(name))),
+    };
+    let mut all: BTreeMap<String, Engine> = named.filter_map(engine).collect();
+    all.insert(scope(group, &Engine::DEFAULT), Engine::DEFAULT);
+    all
+}
+
 /// Whether each site has its own id for its copy of such a thing.
 pub fn is_copied(kind: Kind) -> bool {
     matches!(
@@ -104,6 +117,8 @@ pub struct Picture {
     enlisted: HashMap<String, HashMap<String, HashSet<SiteId>>>,
     copies: Vec<Copies>,
     by_id: HashMap<(Kind, String), usize>,
+    /// By scope, tenant and key.
+    armed: BTreeMap<(String, Option<String>, String), Armed>,
 }
 
 impl Picture {
@@ -140,6 +155,35 @@ impl Picture {
             }
         }
         picture
+    }
+
+    /// The same, with where start timers are armed.
+    pub fn with_armed(mut self, rows: Vec<Armed>) -> Picture {
+        let keyed = rows.into_iter().map(|row| {
+            let key = (row.scope.clone(), row.tenant.clone(), row.key.clone());
+            (key, row)
+        });
+        self.armed = keyed.collect();
+        self
+    }
+
+    /// Where the start timers of a definition are armed.
+    pub fn armed(&self, scope: &str, tenant: Option<&str>, key: &str) -> Option<&Armed> {
+        if self.armed.is_empty() {
+            return None;
+        }
+        let key = (scope.to_owned(), tenant.map(str::to_owned), key.to_owned());
+        self.armed.get(&key)
+    }
+
+    /// Where start timers are armed, in all scopes.
+    pub fn all_armed(&self) -> impl Iterator<Item = &Armed> {
+        self.armed.values()
+    }
+
+    /// Where start timers of one scope are armed.
+    pub fn of_scope(&self, scope: &str) -> impl Iterator<Item = &Armed> {
+        self.armed.values().filter(move |row| row.scope == scope)
     }
 
     /// Whether a site must not start this key yet. A site that has just joined lacks everything.

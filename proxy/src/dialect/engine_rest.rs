@@ -32,6 +32,7 @@ mod rule;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod tree;
 mod undo;
 
@@ -80,6 +81,10 @@ impl Dialect for EngineRest {
     }
 
     fn deploys(&self) -> Option<&dyn super::deploys::Deploys> {
+        Some(self)
+    }
+
+    fn timers(&self) -> Option<&dyn super::timers::Timers> {
         Some(self)
     }
 

@@ -32,13 +32,13 @@ use std::time::Duration;
 const TURN_MARGIN: Duration = Duration::from_secs(30);
 
 /// A deployment on its way.
-struct Deploying {
-    every: Every,
-    scope: String,
+pub(super) struct Deploying {
+    pub(super) every: Every,
+    pub(super) scope: String,
     bundle: Bundle,
     what: What,
     content: Bytes,
-    sites: Vec<Arc<Site>>,
+    pub(super) sites: Vec<Arc<Site>>,
 }
 
 /// The answer, and the target that it comes from.
@@ -185,6 +185,12 @@ impl Deploying {
             }
         };
         let mut others: Vec<Target> = left.collect();
+        let coming: Vec<SiteId> = others.iter().map(|target| target.site.id).collect();
+        if let Err(error) = self.settle(&first, &coming).await {
+            // Nobody could tell the others who is armed: they get it later.
+            let later = others.drain(..);
+            away.extend(later.map(|target| (target.site.id, unrecorded(&error))));
+        }
         let following = self.follow(turn, &mut others, &mut away).await;
         let outcomes = others.iter().zip(following).collect();
         self.finish(number, picture, (first, head, body), outcomes, away)
@@ -207,7 +213,14 @@ impl Deploying {
         }
         let following = others.iter().map(|target| async {
             let sent = self.every.send(target).await;
-            judge(target.site.dialect.as_ref(), sent)
+            let outcome = judge(target.site.dialect.as_ref(), sent);
+            if matches!(outcome, Outcome::Done(..))
+                && let Err(error) = self.settle(target, &[]).await
+            {
+                tracing::warn!(site = %target.site.id, "start timers are looked at later: {}", chain(&error));
+                self.deployments().alarm.notify_one();
+            }
+            outcome
         });
         futures_util::future::join_all(following).await
     }

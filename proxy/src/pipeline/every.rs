@@ -96,6 +96,11 @@ impl Every {
         }
     }
 
+    /// The engine inside of each site.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// The answer, and the target that it comes from.
     pub(super) async fn run(&self, targets: &[Target]) -> Answered {
         let (first, others) = targets.split_at(1);

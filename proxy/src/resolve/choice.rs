@@ -2,7 +2,7 @@
 //!
 //! Owns placement's settings and the picture of a site as a candidate. Must not choose; `place` does, purely.
 
-use super::place::{Candidate, Constraint, Near, Open, Policy, Question, Refused};
+use super::place::{self, Candidate, Constraint, Near, Open, Policy, Question, Refused};
 use crate::classify::Create;
 use crate::clock;
 use crate::deployments::picture::{Copies, Picture, scope};
@@ -24,7 +24,19 @@ pub struct Placement {
     pub slow_start: Duration,
     /// What a business key means.
     pub business_key: BusinessKey,
+    /// Which sites start what a timer starts.
+    pub start_timers: StartTimers,
 }
+
+impl Placement {
+    /// Whether a tenant's work may be at a site.
+    pub fn allows(&self, site: SiteId, tenant: Option<&str>) -> bool {
+        tenant.is_none_or(|tenant| place::allowed(&self.constraints, tenant, site))
+    }
+}
+
+/// Which sites start what a timer starts.
+pub type StartTimers = homing_config::settings::StartTimers;
 
 /// What a business key means for placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

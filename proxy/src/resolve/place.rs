@@ -137,8 +137,12 @@ fn allows(question: &Question<'_>, site: SiteId) -> bool {
     let Some(tenant) = question.tenant else {
         return true;
     };
-    question
-        .constraints
+    allowed(question.constraints, tenant, site)
+}
+
+/// Whether a tenant's work may be at a site.
+pub fn allowed(constraints: &[Constraint], tenant: &str, site: SiteId) -> bool {
+    constraints
         .iter()
         .filter(|c| c.matches(tenant))
         .all(|c| c.sites.iter().any(|name| name == site.name()))

@@ -67,7 +67,7 @@ pub struct Resolver {
     /// Longest wait for the store on a miss.
     pub store_within: Duration,
     /// Placement settings.
-    pub placement: ArcSwap<Placement>,
+    pub placement: Arc<ArcSwap<Placement>>,
     /// What every site is to have deployed.
     pub deployments: Arc<Deployments>,
     /// What drills take from sites.

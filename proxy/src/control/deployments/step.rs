@@ -6,6 +6,7 @@
 use super::Settings;
 use super::next::is_young;
 use crate::deployments::Deployments;
+use crate::deployments::arming::{Arming, targets};
 use crate::deployments::look::{Look, Sight};
 use crate::deployments::outcome::{Outcome, judge};
 use crate::deployments::picture::{Entry, Picture, holds};
@@ -13,6 +14,7 @@ use crate::deployments::turn::{Error, Turn};
 use crate::dialect::deploys::Deployed;
 use crate::forward::ask::{self, Content};
 use crate::resolve::{RouteSource, Target};
+use crate::telemetry::chain;
 use crate::topology::Topology;
 use bytes::Bytes;
 use homing_mapping_store::deployment::{AtSite, Standing, Verb};
@@ -68,7 +70,10 @@ impl Step<'_> {
         let known = self.entry.record.at(site);
         let is_young = known.is_some_and(|at| self.is_young(at));
         match self.look(target).await {
-            Sight::There(deployed) => self.note(has(site, &deployed)).await,
+            Sight::There(deployed) => {
+                self.settle(target).await;
+                self.note(has(site, &deployed)).await
+            }
             // It may be there in a moment; sent again, it would be there twice.
             Sight::Absent | Sight::Unclear(_) if is_young => Ok(Progress::None),
             Sight::Unclear(why) => {
@@ -76,6 +81,29 @@ impl Step<'_> {
                 Ok(Progress::None)
             }
             Sight::Absent => self.send(target).await,
+        }
+    }
+
+    /// What the site has now must not go off there if another one is armed.
+    async fn settle(&self, target: &Target) {
+        let group = self.topology.groups.iter().find(|group| {
+            let mut sites = group.sites.iter();
+            sites.any(|site| site.id == target.site.id)
+        });
+        let Some(group) = group else { return };
+        let arming = Arming {
+            deployments: self.deployments,
+            placement: &self.settings.placement.load(),
+            sites: &group.sites,
+            scope: &self.entry.record.scope,
+            engine: &self.engine(),
+            via: &self.settings.via,
+            times: self.settings.times,
+        };
+        let settled = arming.settle(&targets(&group.sites), &[]).await;
+        if let Err(error) = settled {
+            tracing::warn!(site = %target.site.id, "start timers are looked at later: {}", chain(&error));
+            self.deployments.alarm.notify_one();
         }
     }
 
@@ -118,6 +146,7 @@ impl Step<'_> {
             Outcome::Done(_, body) => {
                 tracing::info!(%site, "deployment {number} ({}) was brought to the site", self.entry.record.name);
                 let deployed = deploys.read_deployed(&body).unwrap_or_default();
+                self.settle(target).await;
                 self.note(has(site, &deployed)).await
             }
             Outcome::Refused(head, body) => {

@@ -49,7 +49,7 @@ struct Created {
     deployed_decision_requirements_definitions: Option<BTreeMap<String, Row>>,
 }
 
-fn get(engine: &Engine, path: &str) -> Ask {
+pub(super) fn get(engine: &Engine, path: &str) -> Ask {
     Ask {
         method: Method::GET,
         path: format!("{}{path}", prefix(engine)),
@@ -57,14 +57,14 @@ fn get(engine: &Engine, path: &str) -> Ask {
     }
 }
 
-fn prefix(engine: &Engine) -> String {
+pub(super) fn prefix(engine: &Engine) -> String {
     engine
         .name()
         .map(|name| format!("/engine/{}", path::encode(name)))
         .unwrap_or_default()
 }
 
-fn ok<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Option<T> {
+pub(super) fn ok<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Option<T> {
     status
         .is_success()
         .then(|| serde_json::from_slice(body).ok())
