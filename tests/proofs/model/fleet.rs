@@ -1,0 +1,452 @@
+//! What can happen in the modelled fleet, and what must never follow.
+//!
+//! Owns actions and properties. The rules themselves are the product's: `decide::fence::judge` with its wait,
+//! `agent::fence::decide`, `Assignment::entitled`, `Assignment::serving` and `Generation` are called, not imitated; what is
+//! imitated are the loops around them and the store's transactions. Every process may rest between any two of its actions
+//! for as long as it likes: that is a pause, a slow or lost message, a partition, and a store that is away.
+
+use crate::sabotage::Sabotage;
+use crate::steps::given_twice;
+use crate::world::{
+    Agent, DRIFT, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Router, Row, SITE_LEASE,
+    Watched, World,
+};
+use homing_mapping_store::agent::AgentRole;
+use homing_mapping_store::store::{RouterRecord, Seq};
+use homing_mapping_store::{Generation, Timestamp};
+use homing_proxy::agent::fence::{self as agent_fence, Decision, Evidence, Seen};
+use homing_proxy::clock::Moment;
+use homing_proxy::decide::fence::{self, Clocks, Verdict, Watch};
+use homing_proxy::decide::world::Agent as Reported;
+use stateright::{Model, Property};
+use std::time::Duration;
+
+/// How much may happen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) switches: u8,
+    pub(crate) aborts: u8,
+    /// Of agents.
+    pub(crate) crashes: u8,
+    /// Of the store to an older copy of itself.
+    pub(crate) failovers: u8,
+    /// How many of the two routers carry requests.
+    pub(crate) routers: u8,
+    /// How many of them are at work as controllers.
+    pub(crate) controllers: u8,
+    /// How many processes may be in the middle of something at a time, for as long as they like.
+    pub(crate) pauses: usize,
+    /// Whether an agent's report may take its time.
+    pub(crate) reports: Reports,
+    /// Which combinations of clocks there are.
+    pub(crate) clocks: Clocked,
+    /// What copies of the store know.
+    pub(crate) copies: Copies,
+}
+
+/// What a copy of the store knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Copies {
+    /// Everything; it takes over as it is, and gives rights at once.
+    Synchronous,
+    /// It may lack the last changes.
+    Older,
+}
+
+/// How reports travel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reports {
+    /// At once or not at all.
+    AtOnce,
+    /// They may be overtaken by anything.
+    Late,
+}
+
+/// Which combinations of clocks there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Clocked {
+    /// Every clock slow or fast, in all combinations.
+    All,
+    /// The combination in which leases last longest and waits end first: who holds has a slow clock, who watches a fast one.
+    Worst,
+}
+
+/// The model.
+#[derive(Clone, Debug)]
+pub(crate) struct Fleet {
+    pub(crate) bounds: Bounds,
+    pub(crate) sabotage: Option<Sabotage>,
+}
+
+/// One step of somebody.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Action {
+    /// Time goes on, on each clock by its own rate.
+    Tick,
+    /// A router asks the store.
+    RouterAsks(u8),
+    /// It obeys what it was told, and then sends its heartbeat with what it may acknowledge.
+    RouterFollows(u8),
+    /// A request chooses its target, and counts as running.
+    Chooses(u8),
+    /// It asks for the last time whether its target serves, and is sent or refused.
+    Sends(u8),
+    /// A controller begins a switch.
+    Begins,
+    /// It looks at the records and judges.
+    Judges(u8),
+    /// It notes what it has judged.
+    Notes(u8),
+    /// Somebody completes the switch.
+    Completes,
+    /// Somebody takes it back.
+    Aborts,
+    /// An agent asks for the site's lease, and what the assignment is.
+    AgentAsks(u8),
+    /// It remembers what it was told, decides, and opens or shuts.
+    AgentLearns(u8),
+    /// It decides anew, because of the time.
+    AgentActs(u8),
+    /// It sends a report.
+    AgentReports(u8),
+    /// A report that took its time arrives.
+    ReportArrives(u8),
+    /// It dies and is started again.
+    AgentCrashes(u8),
+    /// It goes on without the store: only where that is the sabotage.
+    AgentExtends(u8),
+    /// A copy of the store is taken; from here on it gets older.
+    StoreIsCopied,
+    /// The copy takes the place of the store, which is gone.
+    CopyTakesOver,
+}
+
+/// The moment that every decision of an agent is made at: its own clock is kept as ages.
+const NOW: Moment = Moment(1_000_000);
+
+fn units(count: u8) -> Duration {
+    Duration::from_millis(u64::from(count))
+}
+
+pub(crate) fn other(installation: u8) -> u8 {
+    1 - installation
+}
+
+impl Fleet {
+    pub(crate) fn is(&self, sabotage: Sabotage) -> bool {
+        self.sabotage == Some(sabotage)
+    }
+
+    fn seq(&self, position: crate::world::Position) -> Seq {
+        // A new incarnation's positions are above all that were ever given.
+        let plain = self.is(Sabotage::PositionsOfAnotherCopyCount)
+            || self.bounds.copies == Copies::Synchronous;
+        let incarnation = match plain {
+            true => 0,
+            false => u64::from(position.incarnation),
+        };
+        Seq(incarnation << 32 | u64::from(position.number))
+    }
+
+    fn clocks(&self) -> Clocks {
+        Clocks {
+            router: units(ROUTER_LEASE),
+            site: units(SITE_LEASE),
+            drift: match self.is(Sabotage::WaitIgnoresClockError) {
+                true => 0.0,
+                false => DRIFT,
+            },
+            margin: Duration::ZERO,
+        }
+    }
+
+    /// Judges with the product's own rule.
+    pub(crate) fn proven(&self, world: &World, watched: u8) -> bool {
+        let row = &world.store.row;
+        let routers: Vec<RouterRecord> = world
+            .store
+            .applied
+            .iter()
+            .take(usize::from(self.bounds.routers))
+            .map(|applied| RouterRecord {
+                name: String::new(),
+                registry_acknowledged: 0,
+                applied: self.seq(*applied),
+                address: String::new(),
+                version: String::new(),
+                config_hash: String::new(),
+                seen_at: Timestamp(0),
+                live: false,
+                lease_ms: u64::from(ROUTER_LEASE),
+            })
+            .collect();
+        let report = world.store.reports[usize::from(row.installation)];
+        // Not live: so nothing that an agent said before it fell silent stands in the way of a proof by time.
+        let agents = [Reported {
+            holder: String::new(),
+            generation: report.generation,
+            role: if report.fenced {
+                AgentRole::Fenced
+            } else {
+                AgentRole::Open
+            },
+            counter: 0,
+            lease: units(SITE_LEASE),
+            live: false,
+            mode: Some("relay".to_owned()),
+            lag: None,
+        }];
+        let watch = Watch {
+            generation: row.generation,
+            seq: self.seq(row.begun),
+            routers: &routers,
+            agents: &agents,
+            counters: &[None],
+            statement: None,
+            watched: match self.is(Sabotage::NobodyWaits) {
+                true => Duration::from_secs(3600),
+                false => units(watched),
+            },
+        };
+        matches!(fence::judge(&self.clocks(), &watch), Verdict::Proven(_))
+    }
+
+    /// Decides with the product's own rule: until when it is open and at which generation, or nothing.
+    pub(crate) fn decision(&self, at: usize, agent: &Agent) -> Option<(u8, Generation)> {
+        let evidence = Evidence {
+            installation: NAMES[at].to_owned(),
+            term: units(SITE_LEASE),
+            seen: agent.seen.map(|(generation, entitled)| Seen {
+                generation,
+                entitled: entitled.map(|who| NAMES[usize::from(who)].to_owned()),
+            }),
+            highest: match (self.is(Sabotage::AgentObeysAnyGeneration), agent.seen) {
+                (true, Some((generation, _))) => generation,
+                _ => agent.highest,
+            },
+            lease: match agent.lease {
+                Lease::Unknown => agent_fence::Lease::Unknown,
+                Lease::Refused => agent_fence::Lease::Refused,
+                Lease::Granted(age) => {
+                    agent_fence::Lease::Granted(Moment(NOW.0 - 1000 * u64::from(age)))
+                }
+            },
+        };
+        match agent_fence::decide(&evidence, NOW) {
+            Decision::Open { until, generation } => {
+                let left = until.since(NOW).as_millis();
+                Some((u8::try_from(left).unwrap_or(u8::MAX), generation))
+            }
+            Decision::Fenced(_) => None,
+        }
+    }
+
+    pub(crate) fn entitled(&self, row: &Row) -> Option<u8> {
+        if let (true, Some((to, _))) = (self.is(Sabotage::EntitledBeforeTheFence), row.pending) {
+            return Some(to);
+        }
+        number(row.real().entitled())
+    }
+
+    pub(crate) fn tick(&self, world: &mut World) {
+        for at in 0..2 {
+            let (router, rate) = (&mut world.routers[at], world.rates[at]);
+            router.sure = router.sure.saturating_sub(rate);
+            if let Some(round) = &mut router.round {
+                round.age = (round.age + rate).min(ROUTER_LEASE);
+            }
+            if let Some(watched) = &mut router.watched {
+                watched.elapsed = (watched.elapsed + rate).min(OLD);
+            }
+            let (agent, rate) = (&mut world.agents[at], world.rates[2 + at]);
+            if !self.is(Sabotage::FenceFallsOnlyWhenTheAgentActs) {
+                agent.gate = agent.gate.saturating_sub(rate);
+                if agent.gate == 0 {
+                    agent.gate_at = Generation(0);
+                }
+            }
+            if let Lease::Granted(age) = &mut agent.lease {
+                *age = (*age + rate).min(OVER);
+            }
+            if let Some(asked) = &mut agent.asked {
+                asked.age = (asked.age + rate).min(OVER);
+            }
+        }
+        if let Quiet::Left(left) = world.store.quiet {
+            // The store's clock is a fast one: the worst that it can be.
+            world.store.quiet = match left.saturating_sub(RATES[1]) {
+                0 => Quiet::Over,
+                left => Quiet::Left(left),
+            };
+        }
+    }
+
+    /// A transaction in which an agent asks for the lease.
+    pub(crate) fn grants(&self, world: &mut World, at: u8) -> bool {
+        if self.entitled(&world.store.row) != Some(at) {
+            return false;
+        }
+        match world.store.quiet {
+            Quiet::Over => true,
+            Quiet::Unasked => {
+                let wait = self.clocks().wait(units(SITE_LEASE)).as_millis();
+                world.store.quiet = Quiet::Left(u8::try_from(wait).unwrap_or(u8::MAX) + 1);
+                false
+            }
+            Quiet::Left(_) => false,
+        }
+    }
+}
+
+pub(crate) fn number(name: Option<&str>) -> Option<u8> {
+    name.map(|name| u8::from(name != NAMES[0]))
+}
+
+impl Model for Fleet {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        let [slow, fast] = RATES;
+        match self.bounds.clocks {
+            // The first router carries the requests, the second one watches; the store's clock is fast as well.
+            Clocked::Worst => vec![World::beginning([slow, fast, slow, slow])],
+            Clocked::All => (0..16)
+                .map(|bits: usize| World::beginning([0, 1, 2, 3].map(|at| RATES[bits >> at & 1])))
+                .collect(),
+        }
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        actions.push(Action::Tick);
+        for at in 0..self.bounds.routers {
+            actions.extend([
+                Action::RouterAsks(at),
+                Action::RouterFollows(at),
+                Action::Chooses(at),
+                Action::Sends(at),
+            ]);
+        }
+        // The last router is the first controller: who watches is best another one than who is watched.
+        for at in (2 - self.bounds.controllers)..2 {
+            actions.extend([Action::Judges(at), Action::Notes(at)]);
+        }
+        for at in 0..2 {
+            actions.extend([
+                Action::AgentAsks(at),
+                Action::AgentLearns(at),
+                Action::AgentActs(at),
+                Action::AgentReports(at),
+                Action::ReportArrives(at),
+                Action::AgentCrashes(at),
+            ]);
+            if self.is(Sabotage::AgentExtendsByItself) {
+                actions.push(Action::AgentExtends(at));
+            }
+        }
+        actions.extend([Action::Begins, Action::Completes, Action::Aborts]);
+        if world.happened.failovers < self.bounds.failovers {
+            let older = self.bounds.copies == Copies::Older;
+            actions.push(match world.copy {
+                None if older => Action::StoreIsCopied,
+                Some(_) | None => Action::CopyTakesOver,
+            });
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        self.step(&mut next, action)?;
+        let paused = next.paused();
+        if paused > self.bounds.pauses && paused > world.paused() {
+            return None;
+        }
+        (next != *world).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut all = never();
+        all.extend(progress());
+        if self.bounds.failovers > 0 {
+            all.push(Property::sometimes(
+                "the copy serves",
+                |_, world: &World| {
+                    let now = u16::from(world.store.incarnation);
+                    let serves = |at: usize| world.agents[at].gate > 0;
+                    now > 0
+                        && (0..2)
+                            .any(|at| serves(at) && world.agents[at].gate_at.incarnation() == now)
+                },
+            ));
+        }
+        if self.bounds.aborts > 0 {
+            all.push(Property::sometimes(
+                "who served serves again",
+                |_, world: &World| {
+                    let agent = &world.agents[0];
+                    world.happened.aborts > 0
+                        && agent.gate > 0
+                        && agent.gate_at > Generation::first(0)
+                },
+            ));
+        }
+        all
+    }
+}
+
+/// What must never be.
+fn never() -> Vec<Property<Fleet>> {
+    vec![
+        Property::always("one place at a time", |_, world: &World| {
+            world.agents.iter().any(|agent| agent.gate == 0)
+        }),
+        Property::always("no place serves after its successor", |_, world: &World| {
+            !world.served_late
+        }),
+        Property::always(
+            "nothing is sent to a superseded place",
+            |_, world: &World| !world.sent_late,
+        ),
+        Property::always(
+            "no agent goes below what it remembers",
+            |_, world: &World| {
+                let below = |agent: &Agent| agent.gate > 0 && agent.gate_at < agent.highest;
+                !world.agents.iter().any(below)
+            },
+        ),
+        Property::always("no generation is given twice", |_, world: &World| {
+            !given_twice(world)
+        }),
+    ]
+}
+
+/// What must be possible: a model in which nothing happens is safe as well.
+fn progress() -> Vec<Property<Fleet>> {
+    vec![
+        Property::sometimes("the new place serves", |_, world: &World| {
+            let agent = &world.agents[1];
+            agent.gate > 0 && world.store.row.pending.is_none()
+        }),
+        Property::sometimes(
+            "acknowledgements alone prove a fence",
+            |_, world: &World| {
+                let at_once = |watched: &Watched| watched.elapsed == 0;
+                let mut routers = world.routers.iter();
+                routers
+                    .any(|one| one.verdict.is_some() && one.watched.as_ref().is_some_and(at_once))
+            },
+        ),
+        Property::sometimes("time alone proves a fence", |_, world: &World| {
+            let heard = |at: usize| world.store.applied[at] >= world.store.row.begun;
+            let proven = world.routers.iter().any(|one| one.verdict.is_some());
+            proven && !heard(0) && !world.store.reports[0].fenced
+        }),
+        Property::sometimes(
+            "a request is refused at the last moment",
+            |_, world: &World| {
+                let stale = |one: &Router| one.running.is_some() && one.sure == 0;
+                world.routers.iter().any(stale)
+            },
+        ),
+    ]
+}

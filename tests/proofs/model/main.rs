@@ -1,0 +1,172 @@
+//! The model of the control path: exhausted within its bounds without a violation, and red without any one of its parts.
+//!
+//! Owns the runs. What is modelled, and what is not, is in `docs/dr/proof.md`.
+
+mod fleet;
+mod sabotage;
+mod steps;
+mod world;
+
+use fleet::{Bounds, Clocked, Copies, Fleet, Reports};
+use sabotage::Sabotage;
+use stateright::{Checker, HasDiscoveries, Model};
+use std::io::Write;
+
+/// The machine that tests run on has two cores.
+const THREADS: usize = 2;
+/// Fewer states than this are too small a world.
+const STATES_MIN: usize = 5_000_000;
+
+/// One switch, with every pause that there is.
+const SWITCH: Bounds = Bounds {
+    switches: 1,
+    aborts: 0,
+    crashes: 0,
+    failovers: 0,
+    routers: 1,
+    controllers: 1,
+    pauses: 5,
+    reports: Reports::AtOnce,
+    clocks: Clocked::Worst,
+    copies: Copies::Older,
+};
+/// One switch, with every combination of clocks.
+const CLOCKS: Bounds = Bounds {
+    pauses: 1,
+    clocks: Clocked::All,
+    ..SWITCH
+};
+/// A switch that is taken back and another one, while somebody rests.
+const TAKEN_BACK: Bounds = Bounds {
+    switches: 2,
+    aborts: 1,
+    pauses: 1,
+    ..SWITCH
+};
+/// The store fails over to a copy that has every change, while two rest. Such a copy may give rights at once.
+const SAME_COPY: Bounds = Bounds {
+    failovers: 1,
+    pauses: 2,
+    copies: Copies::Synchronous,
+    ..SWITCH
+};
+/// The store fails over to a copy that may be older, while somebody rests.
+const OLDER_COPY: Bounds = Bounds {
+    failovers: 1,
+    pauses: 1,
+    ..SWITCH
+};
+/// An agent dies and comes back, and reports are late, while two rest.
+const CRASHES: Bounds = Bounds {
+    crashes: 1,
+    pauses: 2,
+    reports: Reports::Late,
+    ..SWITCH
+};
+/// Two routers that both watch.
+const TWO: Bounds = Bounds {
+    routers: 2,
+    controllers: 2,
+    pauses: 1,
+    ..SWITCH
+};
+
+/// The test's output, also where it passes quickly.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[test]
+fn every_bounded_world_is_exhausted_without_a_violation() {
+    let only = std::env::var_os("HOMING_MODEL");
+    let mut all = 0;
+    for (name, bounds) in [
+        ("one switch, every pause", SWITCH),
+        ("one switch, every combination of clocks", CLOCKS),
+        ("a switch that is taken back, and another one", TAKEN_BACK),
+        (
+            "the store fails over to a copy that has everything",
+            SAME_COPY,
+        ),
+        ("the store fails over to an older copy", OLDER_COPY),
+        ("agents die, reports are late", CRASHES),
+        ("two routers, two controllers", TWO),
+    ] {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
+        let fleet = Fleet {
+            bounds,
+            sabotage: None,
+        };
+        let checker = fleet.checker().threads(THREADS).spawn_bfs().join();
+        let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+        say(&format!("model: {name}: {states} states, {depth} deep"));
+        checker.assert_properties();
+        all += states;
+    }
+    say(&format!("model: {all} unique states exhausted"));
+    assert!(all >= STATES_MIN || only.is_some());
+}
+
+/// The model must be red without this part.
+fn is_caught(sabotage: Sabotage, bounds: Bounds, promise: &'static str) {
+    let fleet = Fleet {
+        bounds,
+        sabotage: Some(sabotage),
+    };
+    let checker = fleet
+        .checker()
+        .threads(THREADS)
+        .finish_when(HasDiscoveries::AnyOf([promise].into()))
+        .spawn_bfs()
+        .join();
+    let broken: Vec<_> = broken(&checker);
+    let path = checker.discovery(promise);
+    let length = path.map(|path| path.into_actions().len());
+    say(&format!(
+        "model: {sabotage:?} breaks {broken:?}: \"{promise}\" after {length:?} steps, {} states",
+        checker.unique_state_count()
+    ));
+    assert!(length.is_some(), "{sabotage:?} is not caught");
+}
+
+fn broken<C: Checker<Fleet>>(checker: &C) -> Vec<&'static str> {
+    let always = |name: &&'static str| {
+        checker.model().properties().iter().any(|property| {
+            property.name == *name && property.expectation == stateright::Expectation::Always
+        })
+    };
+    let mut found: Vec<_> = checker.discoveries().into_keys().filter(always).collect();
+    found.sort_unstable();
+    found
+}
+
+const PLACES: &str = "one place at a time";
+const SENT: &str = "nothing is sent to a superseded place";
+const MEMORY: &str = "no agent goes below what it remembers";
+const TWICE: &str = "no generation is given twice";
+
+macro_rules! caught {
+    ($($name:ident: $sabotage:ident in $bounds:expr => $promise:expr;)*) => {
+        $(#[test] fn $name() { is_caught(Sabotage::$sabotage, $bounds, $promise); })*
+    };
+}
+
+caught! {
+    a_wait_that_ignores_clock_error_is_caught: WaitIgnoresClockError in SWITCH => SENT;
+    a_controller_that_does_not_wait_is_caught: NobodyWaits in SWITCH => PLACES;
+    a_router_lease_from_the_answer_is_caught: RouterLeaseCountsFromTheAnswer in SWITCH => SENT;
+    a_site_lease_from_the_answer_is_caught: SiteLeaseCountsFromTheAnswer in SWITCH => PLACES;
+    a_router_that_does_not_ask_again_is_caught: RouterDoesNotAskAgain in SWITCH => SENT;
+    a_router_without_a_lease_is_caught: RouterHasNoLease in SWITCH => SENT;
+    a_fence_that_needs_its_agent_awake_is_caught: FenceFallsOnlyWhenTheAgentActs in SWITCH => PLACES;
+    an_entitlement_before_the_fence_is_caught: EntitledBeforeTheFence in SWITCH => PLACES;
+    a_note_without_generation_is_caught: NoteComparesNoGeneration in Bounds { pauses: 2, ..TAKEN_BACK } => PLACES;
+    an_acknowledgement_before_obeying_is_caught: AcknowledgesBeforeItObeys in SWITCH => SENT;
+    an_agent_that_extends_by_itself_is_caught: AgentExtendsByItself in SWITCH => PLACES;
+    an_agent_that_obeys_any_generation_is_caught: AgentObeysAnyGeneration in OLDER_COPY => MEMORY;
+    a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;
+    a_copy_that_gives_rights_at_once_is_caught: CopyGivesRightsAtOnce in OLDER_COPY => PLACES;
+    positions_of_another_copy_are_caught: PositionsOfAnotherCopyCount in Bounds { switches: 2, aborts: 1, ..OLDER_COPY } => SENT;
+}

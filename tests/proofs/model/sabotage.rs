@@ -1,0 +1,38 @@
+//! The parts that safety stands on, each taken away in its turn.
+//!
+//! Owns their names. A model that stays green without one of them proves nothing.
+
+/// What is taken away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Sabotage {
+    /// The wait for a lease is the lease, as if clocks were right.
+    WaitIgnoresClockError,
+    /// A controller takes every silent lease for over at once.
+    NobodyWaits,
+    /// A router counts its lease from the answer, not from the question.
+    RouterLeaseCountsFromTheAnswer,
+    /// An agent counts its lease from when it heard of it.
+    SiteLeaseCountsFromTheAnswer,
+    /// A router sends what has chosen its target before, without asking again.
+    RouterDoesNotAskAgain,
+    /// A router goes on sending after its lease.
+    RouterHasNoLease,
+    /// The relay asks no clock: it passes until the agent shuts it.
+    FenceFallsOnlyWhenTheAgentActs,
+    /// The store entitles the new place as soon as a switch begins.
+    EntitledBeforeTheFence,
+    /// A fence is noted for whatever switch is under way.
+    NoteComparesNoGeneration,
+    /// A router acknowledges what it was told before it obeys it.
+    AcknowledgesBeforeItObeys,
+    /// A lower generation than one that the agent remembers is obeyed, in a restored copy that nobody has told that it is one.
+    AgentObeysAnyGeneration,
+    /// A copy that becomes the store begins no incarnation.
+    NoIncarnation,
+    /// A copy that becomes the store gives rights at once.
+    CopyGivesRightsAtOnce,
+    /// A position in the change sequence says nothing of the copy that it was read from.
+    PositionsOfAnotherCopyCount,
+    /// An agent extends its right when the store does not answer.
+    AgentExtendsByItself,
+}

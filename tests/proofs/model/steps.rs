@@ -1,0 +1,316 @@
+//! What each action does to the modelled fleet.
+//!
+//! Owns the loops of routers, controllers and agents, and the store's transactions, step by step. Must not decide what the
+//! product decides: `fleet.rs` asks it. A step that cannot be taken is none.
+
+use crate::fleet::{Action, Copies, Fleet, Reports, number, other};
+use crate::sabotage::Sabotage;
+use crate::world::{
+    Asked, Lease, Position, Quiet, ROUTER_LEASE, Report, Round, Running, Watched, World,
+};
+use homing_mapping_store::Generation;
+
+impl Fleet {
+    /// Takes a step; nothing if it cannot be taken.
+    pub(crate) fn step(&self, world: &mut World, action: Action) -> Option<()> {
+        match action {
+            Action::Tick => {
+                self.tick(world);
+                Some(())
+            }
+            Action::RouterAsks(at) => self.router_asks(world, usize::from(at)),
+            Action::RouterFollows(at) => self.router_follows(world, usize::from(at)),
+            Action::Chooses(at) => self.chooses(world, usize::from(at)),
+            Action::Sends(at) => self.sends(world, usize::from(at)),
+            Action::Begins => self.begins(world),
+            Action::Judges(at) => self.judges(world, usize::from(at)),
+            Action::Notes(at) => self.notes(world, usize::from(at)),
+            Action::Completes => completes(world),
+            Action::Aborts => self.aborts(world),
+            Action::AgentAsks(at) => self.agent_asks(world, at),
+            Action::AgentLearns(at) => self.agent_learns(world, usize::from(at)),
+            Action::AgentActs(at) => self.agent_acts(world, usize::from(at)),
+            Action::AgentReports(at) => self.agent_reports(world, usize::from(at)),
+            Action::ReportArrives(at) => report_arrives(world, usize::from(at)),
+            Action::AgentCrashes(at) => self.agent_crashes(world, usize::from(at)),
+            Action::AgentExtends(at) => {
+                let agent = &mut world.agents[usize::from(at)];
+                let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
+                held.then(|| agent.lease = Lease::Granted(0))
+            }
+            Action::StoreIsCopied => {
+                world.copy = Some(Box::new(world.store.clone()));
+                Some(())
+            }
+            Action::CopyTakesOver => self.copy_takes_over(world),
+        }
+    }
+
+    /// The question was on its way before: that the lease counts from here is the worst case.
+    fn router_asks(&self, world: &mut World, at: usize) -> Option<()> {
+        let round = Round {
+            age: 0,
+            position: world.store.position(),
+            row: world.store.row,
+        };
+        let router = &mut world.routers[at];
+        if router.round.is_some() {
+            return None;
+        }
+        router.round = Some(round);
+        if self.is(Sabotage::AcknowledgesBeforeItObeys) {
+            world.store.applied[at] = round.position;
+        }
+        Some(())
+    }
+
+    fn router_follows(&self, world: &mut World, at: usize) -> Option<()> {
+        let router = &mut world.routers[at];
+        let round = router.round.take()?;
+        let busy = round.row.pending.is_some()
+            && router
+                .running
+                .is_some_and(|running| running.installation == round.row.installation);
+        if !busy {
+            router.acknowledged = round.position;
+        }
+        router.view = (number(round.row.real().serving()), round.row.generation);
+        router.sure = match self.is(Sabotage::RouterLeaseCountsFromTheAnswer) {
+            true => ROUTER_LEASE,
+            false => ROUTER_LEASE - round.age,
+        };
+        world.store.applied[at] = router.acknowledged;
+        Some(())
+    }
+
+    fn chooses(&self, world: &mut World, at: usize) -> Option<()> {
+        let router = &mut world.routers[at];
+        let sure = router.sure > 0 || self.is(Sabotage::RouterHasNoLease);
+        let (Some(installation), generation) = router.view else {
+            return None;
+        };
+        (sure && router.running.is_none()).then(|| {
+            router.running = Some(Running {
+                installation,
+                generation,
+            });
+        })
+    }
+
+    fn sends(&self, world: &mut World, at: usize) -> Option<()> {
+        let router = &mut world.routers[at];
+        let running = router.running.take()?;
+        let sure = router.sure > 0 || self.is(Sabotage::RouterHasNoLease);
+        let serves = router.view == (Some(running.installation), running.generation);
+        let sent = (sure && serves) || self.is(Sabotage::RouterDoesNotAskAgain);
+        let superseded = |(by, installation): (Generation, u8)| {
+            running.generation < by && running.installation != installation
+        };
+        if sent && (superseded(world.proven) || superseded(world.served)) {
+            world.sent_late = true;
+        }
+        Some(())
+    }
+
+    fn begins(&self, world: &mut World) -> Option<()> {
+        let row = &mut world.store.row;
+        if row.pending.is_some() || world.happened.switches == self.bounds.switches {
+            return None;
+        }
+        world.happened.switches += 1;
+        world.store.head += 1;
+        row.pending = Some((other(row.installation), false));
+        row.generation = row.generation.next(u16::from(world.store.incarnation));
+        row.begun = Position {
+            incarnation: world.store.incarnation,
+            number: world.store.head,
+        };
+        Some(())
+    }
+
+    /// A watch begins after the switch was read, on the controller's own clock.
+    fn judges(&self, world: &mut World, at: usize) -> Option<()> {
+        let row = world.store.row;
+        if !matches!(row.pending, Some((_, false))) || world.routers[at].verdict.is_some() {
+            return None;
+        }
+        let watched = match world.routers[at].watched {
+            Some(watched) if watched.generation == row.generation => watched,
+            Some(_) | None => Watched {
+                generation: row.generation,
+                elapsed: 0,
+            },
+        };
+        let proven = self.proven(world, watched.elapsed);
+        let router = &mut world.routers[at];
+        router.watched = Some(watched);
+        router.verdict = proven.then_some(row.generation);
+        Some(())
+    }
+
+    fn notes(&self, world: &mut World, at: usize) -> Option<()> {
+        let router = &mut world.routers[at];
+        let judged = router.verdict.take()?;
+        router.watched = None;
+        let row = &mut world.store.row;
+        let Some((to, false)) = row.pending else {
+            return Some(());
+        };
+        if row.generation == judged || self.is(Sabotage::NoteComparesNoGeneration) {
+            row.pending = Some((to, true));
+            world.proven = world.proven.max((row.generation, to));
+        }
+        Some(())
+    }
+
+    fn aborts(&self, world: &mut World) -> Option<()> {
+        let row = &mut world.store.row;
+        if !matches!(row.pending, Some((_, false))) || world.happened.aborts == self.bounds.aborts {
+            return None;
+        }
+        world.happened.aborts += 1;
+        world.store.head += 1;
+        row.pending = None;
+        row.generation = row.generation.next(u16::from(world.store.incarnation));
+        Some(())
+    }
+
+    fn agent_asks(&self, world: &mut World, at: u8) -> Option<()> {
+        if world.agents[usize::from(at)].asked.is_some() {
+            return None;
+        }
+        let granted = self.grants(world, at);
+        world.agents[usize::from(at)].asked = Some(Asked {
+            age: 0,
+            granted,
+            row: world.store.row,
+        });
+        Some(())
+    }
+
+    fn agent_learns(&self, world: &mut World, at: usize) -> Option<()> {
+        let agent = &mut world.agents[at];
+        let asked = agent.asked.take()?;
+        let row = asked.row;
+        agent.highest = agent.highest.max(row.generation);
+        agent.seen = Some((row.generation, self.entitled(&row)));
+        agent.lease = match asked.granted {
+            true if self.is(Sabotage::SiteLeaseCountsFromTheAnswer) => Lease::Granted(0),
+            true => Lease::Granted(asked.age),
+            false => Lease::Refused,
+        };
+        self.agent_acts(world, at)
+    }
+
+    fn agent_acts(&self, world: &mut World, at: usize) -> Option<()> {
+        let decision = self.decision(at, &world.agents[at]);
+        let agent = &mut world.agents[at];
+        match decision {
+            Some((left, generation)) => {
+                agent.gate = left;
+                agent.gate_at = generation;
+                agent.fenced = None;
+                if generation < world.served.0 && !world.forgot {
+                    world.served_late = true;
+                }
+                world.served = world.served.max((generation, at as u8));
+            }
+            None => {
+                agent.gate = 0;
+                agent.gate_at = Generation(0);
+                agent.fenced = Some(agent.highest);
+            }
+        }
+        Some(())
+    }
+
+    fn agent_reports(&self, world: &mut World, at: usize) -> Option<()> {
+        let agent = &mut world.agents[at];
+        let report = Report {
+            generation: agent.fenced.unwrap_or(agent.highest),
+            fenced: agent.fenced.is_some(),
+        };
+        if agent.telling == Some(report) || world.store.reports[at] == report {
+            return None;
+        }
+        // What was on its way before is lost.
+        agent.telling = Some(report);
+        match self.bounds.reports {
+            Reports::Late => Some(()),
+            Reports::AtOnce => report_arrives(world, at),
+        }
+    }
+
+    fn agent_crashes(&self, world: &mut World, at: usize) -> Option<()> {
+        if world.happened.crashes == self.bounds.crashes {
+            return None;
+        }
+        world.happened.crashes += 1;
+        let agent = &mut world.agents[at];
+        agent.seen = None;
+        agent.lease = Lease::Unknown;
+        agent.asked = None;
+        agent.gate = 0;
+        agent.gate_at = Generation(0);
+        agent.fenced = None;
+        Some(())
+    }
+
+    fn copy_takes_over(&self, world: &mut World) -> Option<()> {
+        if world.happened.failovers == self.bounds.failovers {
+            return None;
+        }
+        let copy = match self.bounds.copies {
+            Copies::Synchronous => world.store.clone(),
+            Copies::Older => *world.copy.take()?,
+        };
+        world.happened.failovers += 1;
+        world.forgot = copy.row != world.store.row;
+        world.store = copy;
+        if self.is(Sabotage::NoIncarnation) || self.is(Sabotage::AgentObeysAnyGeneration) {
+            return Some(());
+        }
+        let store = &mut world.store;
+        store.incarnation += 1;
+        let at_once =
+            self.is(Sabotage::CopyGivesRightsAtOnce) || self.bounds.copies == Copies::Synchronous;
+        store.quiet = match at_once {
+            true => Quiet::Over,
+            false => Quiet::Unasked,
+        };
+        if store.row.pending.is_none() {
+            store.row.generation = store.row.generation.next(u16::from(store.incarnation));
+            store.head += 1;
+        }
+        Some(())
+    }
+}
+
+fn completes(world: &mut World) -> Option<()> {
+    let row = &mut world.store.row;
+    let Some((to, true)) = row.pending else {
+        return None;
+    };
+    row.pending = None;
+    row.installation = to;
+    Some(())
+}
+
+/// An agent that has reported a higher generation before is refused.
+fn report_arrives(world: &mut World, at: usize) -> Option<()> {
+    let report = world.agents[at].telling.take()?;
+    let before = &mut world.store.reports[at];
+    if report.generation >= before.generation {
+        *before = report;
+    }
+    Some(())
+}
+
+/// What no generation is: known to somebody, and above what the store that is the store now has given.
+pub(crate) fn given_twice(world: &World) -> bool {
+    let now = world.store.incarnation;
+    let above = |known: Generation| {
+        known.incarnation() == u16::from(now) && known > world.store.row.generation
+    };
+    world.agents.iter().any(|agent| above(agent.highest))
+}
