@@ -110,6 +110,17 @@ pub struct Ask {
     pub body: Option<Value>,
 }
 
+/// What kind of ids an engine makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It has made none yet.
+    Nothing,
+    /// It counts: every other engine that counts makes the same ones.
+    Counted,
+    /// No other engine makes the same ones, as far as can be told.
+    Unlike,
+}
+
 /// What a health probe says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -173,8 +184,13 @@ pub trait Dialect: Send + Sync {
     }
 
     /// A write that is cut by owner; `Err`: its body cannot be cut. `None`: it is no such write.
-    fn split(&self, found: &Matched<'_>, body: &[u8]) -> Option<Result<split::Split, String>> {
-        let _ = (found, body);
+    fn split(
+        &self,
+        found: &Matched<'_>,
+        head: &Head<'_>,
+        body: &[u8],
+    ) -> Option<Result<split::Split, String>> {
+        let _ = (found, head, body);
         None
     }
 
@@ -234,6 +250,17 @@ pub trait Dialect: Send + Sync {
 
     /// Reads the identity out of the answer to [`Dialect::identity`].
     fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String>;
+
+    /// Where an id is told that the site's engine has made lately.
+    fn made(&self) -> Option<Ask> {
+        None
+    }
+
+    /// What kind of ids the engine makes, by the answer to [`Dialect::made`].
+    fn read_made(&self, status: StatusCode, body: &[u8]) -> Made {
+        let _ = (status, body);
+        Made::Unlike
+    }
 
     /// Where the site's database puts rows without a value, if the answer to [`Dialect::identity`] tells.
     fn read_nulls(&self, _body: &[u8]) -> Option<merge::Nulls> {

@@ -4,6 +4,7 @@ mod agent;
 mod attacks;
 mod catch_up;
 mod clients;
+mod counted_ids;
 mod delivery;
 mod demo;
 mod deployments;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use homing_harness::{
     client::{Answer, Client},
     clock::eventually,
+    deploy::{self, ORDER},
     engine::Engine,
     faults::Fault,
     outcome::Promise,
@@ -157,5 +158,88 @@ async fn batches_of_several_sites_are_one_on_any_router() -> Promise {
     let own = made["id"].as_str().context("no id")?;
     assert!(!own.starts_with("homing."), "{made}");
     assert_eq!(left.len(), 1);
+    Ok(())
+}
+
+/// The site's own id of the newest version of this key.
+async fn definition(engine: &Engine, key: &str) -> Result<String> {
+    let sql = format!(
+        "SELECT id_ FROM act_re_procdef WHERE key_ = '{key}' ORDER BY version_ DESC LIMIT 1"
+    );
+    let mut ids = engine.database().column(&sql).await?;
+    ids.pop().context("no definition")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_id_that_one_site_has_for_a_definition_is_translated_for_the_others() -> Promise {
+    let pair = Pair::shared().await?;
+    let router = pair.router("split-copies").start().await?;
+    let client = router.client("/engine-rest");
+    let mut versions = Vec::new();
+    for text in ["first", "second"] {
+        let model = ORDER
+            .1
+            .replace("id=\"order\"", "id=\"split-copies\"")
+            .replace(
+                "camunda:assignee",
+                "camunda:asyncAfter=\"true\" camunda:assignee",
+            )
+            .replace("Check the order", text);
+        let files = [("split-copies.bpmn", model.as_str())];
+        let answer = deploy::deploy(&client, &format!("split-copies {text}"), &files).await?;
+        answer.expect(200)?;
+        let of = [&pair.a, &pair.b].map(|engine| definition(engine, "split-copies"));
+        let [a, b] = of;
+        versions.push([a.await?, b.await?]);
+        if text == "first" {
+            for (engine, id) in [(&pair.a, &versions[0][0]), (&pair.b, &versions[0][1])] {
+                let direct = Client::new(loopback(engine.port()), "/engine-rest");
+                let body = json!({"businessKey": "split-copies"});
+                let path = format!("/process-definition/{id}/start");
+                direct.post(&path, &body).await?.expect(200)?;
+            }
+        }
+    }
+    let [[first_a, first_b], [_, second_b]] = [&versions[0], &versions[1]];
+
+    // In a body, in a query, and in the body of a write about the definition itself.
+    let body = json!({"processDefinitionId": first_b, "suspended": true});
+    suspend(&client, body).await?.expect(204)?;
+    assert_eq!(in_state(pair, "split-copies", 2).await?, [1, 1]);
+    let query =
+        json!({"processInstanceQuery": {"processDefinitionId": first_a}, "suspended": false});
+    suspend(&client, query).await?.expect(204)?;
+    assert_eq!(in_state(pair, "split-copies", 1).await?, [1, 1]);
+    let body = json!({"processDefinitionId": first_a, "suspended": true});
+    let told = client.put("/job-definition/suspended", &body).await?;
+    told.expect(204)?;
+    let sql = "SELECT count(*) FROM act_ru_jobdef WHERE proc_def_key_ = 'split-copies' AND suspension_state_ = 2";
+    for engine in [&pair.a, &pair.b] {
+        assert_eq!(engine.database().count(sql).await?, 1);
+    }
+
+    // A plan between two definitions, for instances of both sites.
+    let sql = "SELECT id_ FROM act_ru_execution WHERE business_key_ = 'split-copies' AND parent_id_ IS NULL";
+    let mut instances = pair.a.database().column(sql).await?;
+    instances.extend(pair.b.database().column(sql).await?);
+    let plan = json!({
+        "sourceProcessDefinitionId": first_b,
+        "targetProcessDefinitionId": second_b,
+        "instructions": [{"sourceActivityIds": ["check"], "targetActivityIds": ["check"]}],
+    });
+    let migration = json!({"migrationPlan": plan, "processInstanceIds": instances});
+    let told = client.post("/migration/execute", &migration).await?;
+    told.expect(204)?;
+    for (engine, own) in [(&pair.a, &versions[1][0]), (&pair.b, second_b)] {
+        let sql = format!(
+            "SELECT count(*) FROM act_ru_execution WHERE proc_def_id_ = '{own}' AND parent_id_ IS NULL"
+        );
+        assert_eq!(engine.database().count(&sql).await?, 1);
+    }
+
+    // What was not deployed through Homing is one site's own.
+    let order = definition(&pair.a, "order").await?;
+    let body = json!({"processDefinitionId": order, "suspended": true});
+    assert_eq!(suspend(&client, body).await?.status, 501);
     Ok(())
 }

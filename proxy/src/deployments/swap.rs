@@ -59,7 +59,8 @@ impl Swap {
         outgoing.payload = Payload::from(Bytes::from(text));
     }
 
-    fn pairs(&self, site: SiteId) -> impl Iterator<Item = (&str, &str)> {
+    /// The ids that a site has under another one, with its own.
+    pub fn pairs(&self, site: SiteId) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(move |(id, copies)| {
             let own = copies.get(&site)?;
             (own != id).then_some((id.as_str(), own.as_str()))

@@ -7,15 +7,16 @@ use super::fetch::Fetch;
 use super::merge::{Nulls, Plan};
 use super::message::{Message, Signal, Unread};
 use super::parts::{Parts, Wanted};
-use super::split::{Answers, Definition, Split};
+use super::split::{Answers, Split};
 use super::{
-    Answer, Ask, Dialect, Fact, Found, Head, Health, Learns, Matched, Operation, Presence, Undo,
-    Window, facts, path, query,
+    Answer, Ask, Dialect, Fact, Found, Head, Health, Learns, Made, Matched, Operation, Presence,
+    Undo, Window, facts, path, query,
 };
 use crate::classify::Class;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::StatusCode;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 mod answers;
@@ -144,7 +145,12 @@ impl Dialect for EngineRest {
         answers::waits_no_more(status, body)
     }
 
-    fn split(&self, found: &Matched<'_>, body: &[u8]) -> Option<Result<Split, String>> {
+    fn split(
+        &self,
+        found: &Matched<'_>,
+        head: &Head<'_>,
+        body: &[u8],
+    ) -> Option<Result<Split, String>> {
         let rule::Rule::Split(members) = self.table.rules.get(found.operation.index)? else {
             return None;
         };
@@ -160,7 +166,11 @@ impl Dialect for EngineRest {
                 .path
                 .starts_with("/process-definition/{id}/")
             {
-                split.definition = Definition::Named;
+                let id = found.params.raw(head.path, 0).and_then(path::decode);
+                let key = |id: Cow<'_, str>| {
+                    RoutingKey::of(found.engine.clone(), Kind::PROCESS_DEFINITION, &id)
+                };
+                split.definition.add(id.map(key));
             }
             split
         }))
@@ -226,6 +236,14 @@ impl Dialect for EngineRest {
 
     fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String> {
         answers::read_identity(status, body)
+    }
+
+    fn made(&self) -> Option<Ask> {
+        Some(answers::made())
+    }
+
+    fn read_made(&self, status: StatusCode, body: &[u8]) -> Made {
+        answers::read_made(status, body)
     }
 
     fn read_nulls(&self, body: &[u8]) -> Option<Nulls> {

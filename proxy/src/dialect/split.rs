@@ -27,6 +27,8 @@ pub struct Split {
     /// Whether it names the copy of a definition that one site has.
     pub definition: Definition,
     members: BTreeMap<String, Box<RawValue>>,
+    /// Members in which a site's own id of a copy stands.
+    naming: Vec<String>,
     lists: Vec<(String, Kind, Vec<String>)>,
     engine: Engine,
 }
@@ -49,13 +51,27 @@ pub enum About {
     Queried,
 }
 
-/// Whether a write names the copy of a definition that one site has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a write names the copy of a definition, or of a deployment, that one site has.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Definition {
-    /// It does.
-    Named,
     /// Every site understands it alike.
     None,
+    /// These copies.
+    Named(Vec<RoutingKey>),
+    /// It does, and it cannot be told which.
+    Untold,
+}
+
+impl Definition {
+    /// A further copy that is named; `None`: it cannot be told which.
+    pub fn add(&mut self, copy: Option<RoutingKey>) {
+        match (copy, &mut *self) {
+            (Some(copy), Definition::None) => *self = Definition::Named(vec![copy]),
+            (Some(copy), Definition::Named(copies)) if !copies.contains(&copy) => copies.push(copy),
+            (Some(_), Definition::Named(_) | Definition::Untold) => {}
+            (None, _) => *self = Definition::Untold,
+        }
+    }
 }
 
 /// A listed id: the list, its place in it.
@@ -93,23 +109,38 @@ impl Split {
             read.push((name.to_owned(), kind, ids));
         }
         let (mut about, mut definition) = (About::Listed, Definition::None);
+        let mut naming = Vec::new();
+        let mut look = |name: &str| {
+            let raw = members.get(name).map(|raw| raw.get()).unwrap_or_default();
+            let value: Value =
+                serde_json::from_str(raw).map_err(|_| format!("{name} cannot be read"))?;
+            let mut copies = Definition::None;
+            copy_in(engine, name, &value, &mut copies);
+            match copies {
+                Definition::None => return Ok(()),
+                Definition::Named(copies) => {
+                    copies
+                        .into_iter()
+                        .for_each(|copy| definition.add(Some(copy)));
+                }
+                Definition::Untold => definition.add(None),
+            }
+            naming.push(name.to_owned());
+            Ok::<(), String>(())
+        };
         for name in queries.filter(|name| is_there(name)) {
             about = About::Queried;
-            let raw = members.get(name).map(|raw| raw.get()).unwrap_or_default();
-            let query: Value =
-                serde_json::from_str(raw).map_err(|_| format!("{name} cannot be read"))?;
-            if names_a_copy(&query) {
-                definition = Definition::Named;
-            }
+            look(name)?;
         }
-        if DEFINITIONS.into_iter().any(is_there) {
-            definition = Definition::Named;
+        for name in DEFINITIONS.into_iter().filter(|name| is_there(name)) {
+            look(name)?;
         }
         Ok(Split {
             answers,
             about,
             definition,
             lists: read,
+            naming,
             members,
             engine: engine.clone(),
         })
@@ -132,13 +163,27 @@ impl Split {
         lists.any(|(_, of, ids)| *of == kind && !ids.is_empty())
     }
 
-    /// The body for a site that owns these ids. A list of which it owns nothing is left out.
-    pub fn body(&self, own: &[Place]) -> Option<Bytes> {
+    /// The body for a site that owns these ids. A list of which it owns nothing is left out. `pairs`: ids of copies, each
+    /// with the site's own.
+    pub fn body<'p>(
+        &self,
+        own: &[Place],
+        pairs: impl Iterator<Item = (&'p str, &'p str)>,
+    ) -> Option<Bytes> {
         let mut members: BTreeMap<&str, Box<RawValue>> = self
             .members
             .iter()
             .map(|(name, raw)| (name.as_str(), raw.clone()))
             .collect();
+        for (id, own) in pairs {
+            let quoted = |id: &str| Value::from(id).to_string();
+            for name in &self.naming {
+                if let Some(raw) = members.get_mut(name.as_str()) {
+                    let text = raw.get().replace(&quoted(id), &quoted(own));
+                    *raw = RawValue::from_string(text).ok()?;
+                }
+            }
+        }
         for (list, (name, _, listed)) in self.lists.iter().enumerate() {
             let ids: Vec<&str> = own
                 .iter()
@@ -155,15 +200,47 @@ impl Split {
     }
 }
 
-/// Whether a query, or one inside it, asks by an id that every site has under another name.
-fn names_a_copy(query: &Value) -> bool {
-    match query {
-        Value::Object(members) => members.iter().any(|(name, value)| {
-            let is_copied = name.contains("DefinitionId") || name.starts_with("deploymentId");
-            is_copied && !value.is_null() || names_a_copy(value)
-        }),
-        Value::Array(queries) => queries.iter().any(names_a_copy),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+/// What a member of this name holds, if every site has it under an id of its own. `None`: it is one of those, but it
+/// cannot be told which.
+fn copied(name: &str) -> Option<Option<Kind>> {
+    let name = name.to_ascii_lowercase();
+    if name.starts_with("deploymentid") {
+        return Some(Some(Kind::DEPLOYMENT));
+    }
+    let kinds = [
+        ("processdefinitionid", Kind::PROCESS_DEFINITION),
+        ("casedefinitionid", Kind::CASE_DEFINITION),
+        ("decisiondefinitionid", Kind::DECISION_DEFINITION),
+        (
+            "decisionrequirementsdefinitionid",
+            Kind::DECISION_REQUIREMENTS_DEFINITION,
+        ),
+    ];
+    let kind = kinds.into_iter().find(|(word, _)| name.contains(word));
+    match kind {
+        Some((_, kind)) => Some(Some(kind)),
+        None => name.contains("definitionid").then_some(None),
+    }
+}
+
+/// The copies that a value names, queries inside of queries included.
+fn copy_in(engine: &Engine, name: &str, value: &Value, copies: &mut Definition) {
+    match (value, copied(name)) {
+        (Value::Object(members), _) => {
+            for (name, value) in members {
+                copy_in(engine, name, value, copies);
+            }
+        }
+        (Value::Array(values), _) => {
+            for value in values {
+                copy_in(engine, name, value, copies);
+            }
+        }
+        (Value::Null, _) | (_, None) => {}
+        (Value::String(id), Some(Some(kind))) if id.len() <= ID_LENGTH_MAX => {
+            copies.add(Some(RoutingKey::of(engine.clone(), kind, id)));
+        }
+        (Value::String(_) | Value::Bool(_) | Value::Number(_), Some(_)) => copies.add(None),
     }
 }
 
@@ -194,9 +271,14 @@ mod tests {
         let split = read(r#"{"n":1.50,"processInstanceIds":["x","y","z"]}"#).unwrap();
         assert_eq!(split.about, About::Listed);
         let places: Vec<Place> = split.ids().into_iter().map(|(place, _)| place).collect();
-        let own = split.body(&[places[0], places[2]]).unwrap();
+        let own = split
+            .body(&[places[0], places[2]], std::iter::empty())
+            .unwrap();
         assert_eq!(own, r#"{"n":1.50,"processInstanceIds":["x","z"]}"#);
-        assert_eq!(split.body(&[]).unwrap(), r#"{"n":1.50}"#);
+        assert_eq!(
+            split.body(&[], std::iter::empty()).unwrap(),
+            r#"{"n":1.50}"#
+        );
     }
 
     #[test]
@@ -207,29 +289,58 @@ mod tests {
         let closed = read(r#"{"processInstanceIds":[],"processInstanceQuery":null}"#).unwrap();
         assert_eq!(closed.about, About::Listed);
         assert_eq!(
-            closed.body(&[]).unwrap(),
+            closed.body(&[], std::iter::empty()).unwrap(),
             r#"{"processInstanceIds":[],"processInstanceQuery":null}"#
         );
         assert!(read(r#"{"processInstanceIds":[1]}"#).is_err());
     }
 
+    fn named(body: &str) -> Vec<String> {
+        match read(body).unwrap().definition {
+            Definition::None => Vec::new(),
+            Definition::Named(copies) => copies.iter().map(ToString::to_string).collect(),
+            Definition::Untold => vec!["?".into()],
+        }
+    }
+
     #[test]
-    fn the_id_of_a_definition_is_one_sites_own() {
+    fn copies_that_one_site_has_are_found_wherever_they_are_named() {
+        let plan = r#"{"migrationPlan":{"sourceProcessDefinitionId":"o:1:7","targetProcessDefinitionId":"o:2:8","instructions":[]}}"#;
         assert_eq!(
-            read(r#"{"migrationPlan":{}}"#).unwrap().definition,
-            Definition::Named
+            named(plan),
+            ["process-definition:o:1:7", "process-definition:o:2:8"]
         );
-        for query in [
-            r#"{"processDefinitionId":"order:1:7"}"#,
-            r#"{"orQueries":[{"processDefinitionIdIn":["order:1:7"]}]}"#,
-            r#"{"deploymentId":"7"}"#,
+        for (query, expected) in [
+            (
+                r#"{"processDefinitionId":"order:1:7"}"#,
+                "process-definition:order:1:7",
+            ),
+            (
+                r#"{"orQueries":[{"processDefinitionIdIn":["order:1:7"]}]}"#,
+                "process-definition:order:1:7",
+            ),
+            (r#"{"deploymentId":"7"}"#, "deployment:7"),
+            (r#"{"someDefinitionId":"7"}"#, "?"),
+            (r#"{"processDefinitionId":7}"#, "?"),
         ] {
             let body = format!(r#"{{"processInstanceQuery":{query}}}"#);
-            assert_eq!(read(&body).unwrap().definition, Definition::Named, "{body}");
+            assert_eq!(named(&body), [expected], "{body}");
         }
         let by_key =
             r#"{"processInstanceQuery":{"processDefinitionKey":"order","deploymentId":null}}"#;
-        assert_eq!(read(by_key).unwrap().definition, Definition::None);
-        assert_eq!(read("{}").unwrap().definition, Definition::None);
+        assert!(named(by_key).is_empty());
+        assert!(named("{}").is_empty());
+    }
+
+    #[test]
+    fn a_copy_is_translated_where_it_is_named_and_nowhere_else() {
+        let body =
+            r#"{"processInstanceQuery":{"processDefinitionId":"o:1:7"},"variables":{"x":"o:1:7"}}"#;
+        let pairs = || [("o:1:7", "o:1:\"9")].into_iter();
+        let told = read(body).unwrap().body(&[], pairs()).unwrap();
+        assert_eq!(
+            told,
+            r#"{"processInstanceQuery":{"processDefinitionId":"o:1:\"9"},"variables":{"x":"o:1:7"}}"#
+        );
     }
 }

@@ -104,6 +104,8 @@ pub struct Live {
     sure_until_ms: AtomicU64,
     /// Whether its database puts rows without a value below all others.
     has_low_nulls: AtomicBool,
+    /// Whether its engine was seen to make ids that no other one makes.
+    has_own_ids: AtomicBool,
 }
 
 impl Default for Live {
@@ -116,6 +118,7 @@ impl Default for Live {
             write: Mutex::new(()),
             sure_until_ms: AtomicU64::new(u64::MAX),
             has_low_nulls: AtomicBool::new(false),
+            has_own_ids: AtomicBool::new(false),
         }
     }
 }
@@ -133,6 +136,16 @@ impl Live {
         } else {
             Nulls::High
         }
+    }
+
+    /// Whether its engine was seen to make ids that no other one makes.
+    pub fn has_own_ids(&self) -> bool {
+        self.has_own_ids.load(Ordering::Relaxed)
+    }
+
+    /// It was.
+    pub fn set_own_ids(&self) {
+        self.has_own_ids.store(true, Ordering::Relaxed);
     }
 
     /// The site has told what database it has.

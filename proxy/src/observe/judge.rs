@@ -40,6 +40,8 @@ whys! {
     WrongIdentity = "wrong identity";
     /// The same database is registered as another site.
     SharedIdentity = "identity of another site";
+    /// Its engine counts its ids: every other engine that counts makes the same ones.
+    CountedIds = "counted ids, which other sites have too: let its engine make UUIDs (id generator \"strong\") and deploy once more";
     /// Live traffic broke off.
     Traffic = "traffic breaks off";
 }
@@ -118,7 +120,9 @@ impl Judge {
         match evidence {
             Evidence::ProbePassed => self.passed(),
             // A wrong database is no matter of degree.
-            Evidence::ProbeFailed(why @ (Why::WrongIdentity | Why::SharedIdentity)) => {
+            Evidence::ProbeFailed(
+                why @ (Why::WrongIdentity | Why::SharedIdentity | Why::CountedIds),
+            ) => {
                 self.passed = 0;
                 self.failed = self.thresholds.fall;
                 self.observed = Observed::Down(why);

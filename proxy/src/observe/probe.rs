@@ -6,7 +6,7 @@
 use super::accrual;
 use super::inventory::Live;
 use super::judge::{Evidence, Judge, Observed, Thresholds, Why};
-use crate::dialect::Health;
+use crate::dialect::{Health, Made};
 use crate::forward::connect;
 use crate::forward::question::{ANSWER_BYTES_MAX, Asker, Silence};
 use crate::telemetry::chain;
@@ -35,6 +35,9 @@ pub struct Settings {
 pub trait Identities: Send + Sync {
     /// The site's database has shown this identity: is it the one that is registered (or the first one seen)?
     async fn check(&self, site: SiteId, shown: &str) -> Verdict;
+
+    /// Whether there are other sites, which could have the same ids.
+    fn has_others(&self, site: SiteId) -> bool;
 }
 
 /// What a shown identity means.
@@ -176,7 +179,7 @@ fn strongest(seen: &[Evidence]) -> Evidence {
     let wrong = seen.iter().find(|evidence| {
         matches!(
             evidence,
-            Evidence::ProbeFailed(Why::WrongIdentity | Why::SharedIdentity)
+            Evidence::ProbeFailed(Why::WrongIdentity | Why::SharedIdentity | Why::CountedIds)
         )
     });
     let passed = seen
@@ -240,7 +243,10 @@ async fn questions(
     if let Err(why) = health(&mut ask).await {
         return Evidence::ProbeFailed(why);
     }
-    match identity(&mut ask, identities).await {
+    if let Err(why) = identity(&mut ask, identities).await {
+        return Evidence::ProbeFailed(why);
+    }
+    match ids(&mut ask, identities).await {
         Ok(()) => Evidence::ProbePassed,
         Err(why) => Evidence::ProbeFailed(why),
     }
@@ -306,6 +312,26 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
         Verdict::Shared => Err(Why::SharedIdentity),
         Verdict::Unknown => Err(Why::Sick),
     }
+}
+
+/// A site whose ids others have too would be taken for them. Asked until an id has been seen that no other engine makes.
+async fn ids(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<(), Why> {
+    let site = ask.site;
+    if site.live.has_own_ids() || !identities.has_others(site.id) {
+        return Ok(());
+    }
+    let Some(question) = site.dialect.made() else {
+        return Ok(());
+    };
+    let (status, body) = ask
+        .get(&format!("{}{}", site.base_path, question.path))
+        .await?;
+    match site.dialect.read_made(status, &body) {
+        Made::Counted => return Err(Why::CountedIds),
+        Made::Unlike => site.live.set_own_ids(),
+        Made::Nothing => {}
+    }
+    Ok(())
 }
 
 /// When a site was last seen to change, for people.

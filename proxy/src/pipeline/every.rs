@@ -144,6 +144,7 @@ impl Every {
                 .with_status(StatusCode::PAYLOAD_TOO_LARGE));
         };
         self.swap.at(target.site.id, &mut copy);
+        self.swap.in_body(target.site.id, &mut copy);
         let (head, body) = whole(
             send::exchange(target, copy, self.pipeline.settings.load().times).await?,
             target,

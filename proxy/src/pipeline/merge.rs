@@ -76,7 +76,7 @@ impl Merging {
                 }
             }
             Class::Split if group.sites.len() > 1 => {
-                let split = body.and_then(|body| group.dialect.split(found, body));
+                let split = body.and_then(|body| group.dialect.split(found, head, body));
                 let split = split.map(|split| Merging::Split(split.map(Box::new)));
                 let parts = || {
                     let parts = group.dialect.parts(found, head);

@@ -7,6 +7,7 @@ use super::several::{self, Order, Outcome, Part};
 use super::{Asked, Pipeline};
 use crate::classify::{Keyed, Unknown};
 use crate::context::Context;
+use crate::deployments::swap::Swap;
 use crate::dialect::Health;
 use crate::dialect::batch;
 use crate::dialect::split::{About, Answers, Definition, Place, Split};
@@ -47,10 +48,14 @@ impl Pipeline {
         let shares = self
             .shares(topology, asked.group, &split, Purpose::Send)
             .await?;
+        let swap = self.translation(&split, &shares)?;
         self.all_answer(&shares).await?;
         let parts = shares.into_iter().map(|share| {
             let mut outgoing = asked.outgoing.copy().ok_or_else(not_whole)?;
-            outgoing.payload = Payload::from(split.body(&share.own).ok_or_else(not_whole)?);
+            let site = share.target.site.id;
+            swap.at(site, &mut outgoing);
+            let body = split.body(&share.own, swap.pairs(site));
+            outgoing.payload = Payload::from(body.ok_or_else(not_whole)?);
             outgoing.headers.remove(CONTENT_LENGTH);
             Ok(Part {
                 target: share.target,
@@ -159,10 +164,33 @@ impl Pipeline {
             });
         }
         shares[0].own.extend(unknown);
-        if shares.len() > 1 && split.definition == Definition::Named {
-            return Err(one_sites_definition());
-        }
+        self.translation(split, &shares)?;
         Ok(shares)
+    }
+
+    /// Each site's own id of the copies that the write names. A single site is told what the client wrote, where nothing
+    /// else is known.
+    fn translation(&self, split: &Split, shares: &[Share]) -> Result<Swap, Problem> {
+        let keys = match &split.definition {
+            Definition::None => return Ok(Swap::default()),
+            Definition::Untold if shares.len() > 1 => return Err(one_sites_definition()),
+            Definition::Untold => return Ok(Swap::default()),
+            Definition::Named(keys) => keys,
+        };
+        let picture = self.resolver.deployments.picture();
+        for key in keys.iter().filter(|_| shares.len() > 1) {
+            let copies = picture.copies(key).ok_or_else(one_sites_definition)?;
+            let mut sites = shares.iter().map(|share| share.target.site.id);
+            if let Some(site) = sites.find(|site| !copies.contains_key(site)) {
+                let detail = format!(
+                    "nothing was sent to any site: site {site} is still to get its copy of {key}"
+                );
+                return Err(Problem::new(Reason::SiteUnreachable, detail)
+                    .at(site)
+                    .about(key));
+            }
+        }
+        Ok(Swap::of(&picture, keys))
     }
 
     /// `None`: no site knows it.
@@ -215,7 +243,7 @@ fn not_whole() -> Problem {
 fn one_sites_definition() -> Problem {
     Problem::new(
         Reason::NotImplemented,
-        "the request names a definition by the id that one site has for it, and is about instances at several sites; translating that id is not built: send the instances of each site by themselves",
+        "the request names a definition or deployment by the id that one site has for it, is about instances at several sites, and what the others call it is not known, because it was not deployed through Homing: send the instances of each site by themselves",
     )
 }
 

@@ -16,6 +16,10 @@ const FIRST_SIGHT_WITHIN: Duration = Duration::from_secs(2);
 
 #[async_trait]
 impl Identities for Registrar {
+    fn has_others(&self, site: SiteId) -> bool {
+        self.held().iter().any(|record| record.site != site)
+    }
+
     async fn check(&self, site: SiteId, shown: &str) -> Verdict {
         let records = self.held();
         if records

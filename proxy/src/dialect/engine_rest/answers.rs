@@ -3,7 +3,7 @@
 //! Owns health, identity, and reading the engines' errors. A body that cannot be read proves nothing.
 
 use crate::dialect::merge::Nulls;
-use crate::dialect::{Ask, Health};
+use crate::dialect::{Ask, Health, Made};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -69,6 +69,34 @@ pub(super) fn write_health() -> Ask {
         method: Method::DELETE,
         path,
         body: None,
+    }
+}
+
+/// The newest deployment: whoever is in use has one.
+pub(super) fn made() -> Ask {
+    Ask {
+        method: Method::GET,
+        path: "/deployment?sortBy=deploymentTime&sortOrder=desc&maxResults=1".to_owned(),
+        body: None,
+    }
+}
+
+/// The generator of engines that are embedded without one counts in the database and writes plain numbers.
+pub(super) fn read_made(status: StatusCode, body: &[u8]) -> Made {
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+    }
+    let rows: Option<Vec<Row>> = status
+        .is_success()
+        .then(|| serde_json::from_slice(body).ok())
+        .flatten();
+    match rows.as_deref() {
+        Some([]) => Made::Nothing,
+        Some([row, ..]) if !row.id.is_empty() && row.id.bytes().all(|b| b.is_ascii_digit()) => {
+            Made::Counted
+        }
+        Some(_) | None => Made::Unlike,
     }
 }
 

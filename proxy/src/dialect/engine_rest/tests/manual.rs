@@ -64,11 +64,14 @@ fn does(operation: &Operation) -> String {
         "correlate" => {
             "an execution is named: sent to its home; otherwise to who waits at every site, and what it starts starts at one".into()
         }
+        "broadcast" if operation.path.starts_with("/deployment/{id}/") => {
+            "501: a write about one site's copy of a deployment is not built".into()
+        }
         "broadcast" if operation.merge == Merge::Each && operation.path.contains("{id}") => {
-            "501: a write about one site's copy is not built".into()
+            "every site, each under its own id for its copy, of what was deployed through Homing; else 501".into()
         }
         "broadcast" => {
-            "every site; if one refuses, the others are undone or named in `Homing-Kept-Sites`; a body that names one site's copy: 501"
+            "every site; if one refuses, the others are undone or named in `Homing-Kept-Sites`; a copy that the body names is translated, if it was deployed through Homing, else 501"
                 .into()
         }
         "gather" => gathered(operation),
@@ -86,7 +89,17 @@ fn split(operation: &Operation) -> String {
         params: Default::default(),
         engine: Engine::DEFAULT,
     };
-    let split = DIALECT.split(&found, b"{}").unwrap().unwrap();
+    if &*operation.name == "deleteDeploymentsAsyncOperation" {
+        return "501: every site has its own copy of a deployment; `DELETE /deployment/{id}` removes one at every site".into();
+    }
+    let headers = HeaderMap::new();
+    let head = Head {
+        method: &Method::POST,
+        path: "",
+        query: None,
+        headers: &headers,
+    };
+    let split = DIALECT.split(&found, &head, b"{}").unwrap().unwrap();
     let answer = match split.answers {
         Answers::Batch => "; the sites' batches are one, with an id that any router knows",
         Answers::Nothing => "",
@@ -95,7 +108,7 @@ fn split(operation: &Operation) -> String {
         || operation.path.starts_with("/migration/")
         || operation.path.starts_with("/modification/")
     {
-        "; instances of several sites, because the definition's id is one site's own: 501"
+        "; the definition's id is translated, if it was deployed through Homing, else 501 for instances of several sites"
     } else {
         ""
     };
