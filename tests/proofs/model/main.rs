@@ -4,11 +4,13 @@
 
 mod fleet;
 mod sabotage;
+mod starts;
 mod steps;
 mod world;
 
 use fleet::{Bounds, Clocked, Copies, Fleet, Reports};
 use sabotage::Sabotage;
+use starts::{Starts, Without};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::io::Write;
 
@@ -169,4 +171,48 @@ caught! {
     a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;
     a_copy_that_gives_rights_at_once_is_caught: CopyGivesRightsAtOnce in OLDER_COPY => PLACES;
     positions_of_another_copy_are_caught: PositionsOfAnotherCopyCount in Bounds { switches: 2, aborts: 1, ..OLDER_COPY } => SENT;
+}
+
+fn starts(without: Without, deaths: u8) -> Starts {
+    Starts { without, deaths }
+}
+
+#[test]
+fn no_acknowledged_start_is_lost_and_none_is_made_twice() {
+    let model = starts(Without::Nothing, 2);
+    let checker = model.checker().threads(THREADS).spawn_bfs().join();
+    say(&format!(
+        "model: starts and the journal: {} states",
+        checker.unique_state_count()
+    ));
+    checker.assert_properties();
+}
+
+#[test]
+fn a_journal_without_one_of_its_parts_is_caught() {
+    for (without, promise) in [
+        (
+            Without::TheSync,
+            "what is acknowledged is in journal or store",
+        ),
+        (
+            Without::TheStoresWord,
+            "what is acknowledged is in journal or store",
+        ),
+        (Without::PatienceWithTheUnknown, "nothing is started twice"),
+    ] {
+        let checker = starts(without, 1)
+            .checker()
+            .threads(THREADS)
+            .finish_when(HasDiscoveries::AnyOf([promise].into()))
+            .spawn_bfs()
+            .join();
+        let length = checker
+            .discovery(promise)
+            .map(|path| path.into_actions().len());
+        say(&format!(
+            "model: without {without:?}: \"{promise}\" is broken after {length:?} steps"
+        ));
+        assert!(length.is_some(), "{without:?} is not caught");
+    }
 }
