@@ -4,6 +4,7 @@
 
 mod bulk;
 pub(crate) mod copy;
+mod servers;
 mod session;
 mod wake;
 
@@ -11,11 +12,11 @@ use crate::sql::Sql;
 use crate::sql::session::{Access, Backend, Session, failed};
 use crate::store::{Error, Handle};
 use async_trait::async_trait;
+use servers::{Search, Servers};
+use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, SqlSafeStr};
+use sqlx::postgres::PgConnectOptions;
 use std::borrow::Cow;
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 use wake::Wake;
@@ -30,8 +31,9 @@ const IDLE_IN_TRANSACTION_MS: &str = "5000";
 const CONNECTIONS_MAX: u32 = 8;
 
 pub(crate) struct Postgres {
-    pool: PgPool,
+    servers: Arc<Servers>,
     wake: Wake,
+    _search: Search,
 }
 
 /// Opens the store behind a `postgres://` URL and brings its schema up to date.
@@ -40,31 +42,31 @@ pub(crate) async fn open(url: &str) -> Result<Handle, Error> {
 }
 
 pub(crate) async fn backend(url: &str) -> Result<Postgres, Error> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| Error::Url {
-            url: without_secret(url),
-            why: error.to_string(),
-        })?
-        .application_name("homing")
-        .options([
-            ("statement_timeout", STATEMENT_TIMEOUT_MS),
-            (
-                "idle_in_transaction_session_timeout",
-                IDLE_IN_TRANSACTION_MS,
-            ),
-        ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
-        .acquire_timeout(ANSWER_TIMEOUT)
-        .connect_with(options)
-        .await
-        .map_err(|error| failed("connect", error))?;
+    let named = servers::named(url).map_err(|error| Error::Url {
+        url: without_secret(url),
+        why: error.to_string(),
+    })?;
+    let (servers, search) = Servers::open(named.into_iter().map(ours).collect()).await?;
     migrations()
-        .run(&pool)
+        .run(&servers.pool())
         .await
         .map_err(|error| Error::Schema(error.to_string()))?;
-    let wake = Wake::start(pool.clone());
-    Ok(Postgres { pool, wake })
+    let wake = Wake::start(Arc::clone(&servers));
+    Ok(Postgres {
+        servers,
+        wake,
+        _search: search,
+    })
+}
+
+fn ours(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("homing").options([
+        ("statement_timeout", STATEMENT_TIMEOUT_MS),
+        (
+            "idle_in_transaction_session_timeout",
+            IDLE_IN_TRANSACTION_MS,
+        ),
+    ])
 }
 
 /// A URL for messages: what stands before `@` may hold a password.
@@ -112,14 +114,16 @@ impl Backend for Postgres {
         access: Access,
         doing: &'static str,
     ) -> Result<Box<dyn Session>, Error> {
-        let connection = self
-            .pool
-            .acquire()
-            .await
-            .map_err(|error| failed(doing, error))?;
-        Ok(Box::new(
-            session::PostgresSession::begin(connection, access, doing).await?,
-        ))
+        let connection = match self.servers.pool().acquire().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.servers.trouble();
+                return Err(failed(doing, error));
+            }
+        };
+        let servers = Arc::clone(&self.servers);
+        let session = session::PostgresSession::begin(connection, servers, access, doing);
+        Ok(Box::new(session.await?))
     }
 
     async fn changed(&self) {

@@ -36,6 +36,7 @@ mod start_timers;
 mod stickiness;
 mod store_away;
 mod store_lost;
+mod store_moves;
 mod stranded;
 mod streaming;
 mod tidy;

@@ -18,6 +18,7 @@ pub mod nursery;
 pub mod outcome;
 pub mod pair;
 pub mod paths;
+pub mod patroni;
 pub mod places;
 pub mod ports;
 pub mod postgres;

@@ -46,7 +46,7 @@ pub struct Cluster {
     server: Mutex<Option<Process>>,
 }
 
-fn server_user() -> Option<String> {
+pub(crate) fn server_user() -> Option<String> {
     geteuid().is_root().then(|| SERVER_USER.to_owned())
 }
 
@@ -89,7 +89,8 @@ fn run_tool(tool: &str, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn new_data_folder(name: &str) -> Result<(PathBuf, PathBuf)> {
+/// A folder that belongs to the servers' user.
+pub(crate) fn new_folder(name: &str) -> Result<PathBuf> {
     let folder = paths::new_folder(name)?;
     if let Some(user) = server_user() {
         let done = Command::new("chown")
@@ -98,7 +99,18 @@ fn new_data_folder(name: &str) -> Result<(PathBuf, PathBuf)> {
             .status()?;
         ensure!(done.success(), "cannot give {} to {user}", folder.display());
     }
+    Ok(folder)
+}
+
+fn new_data_folder(name: &str) -> Result<(PathBuf, PathBuf)> {
+    let folder = new_folder(name)?;
     Ok((folder.join("data"), folder.join("server.log")))
+}
+
+/// One statement as the superuser of a server that asks for a password.
+pub(crate) fn as_admin(port: u16, password: &str, statement: &str) -> Result<String> {
+    let server = format!("postgres://{ADMIN}:{password}@127.0.0.1:{port}/postgres");
+    run_tool("psql", &[&server, "-AtqX", "-c", statement])
 }
 
 impl Cluster {

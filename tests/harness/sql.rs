@@ -9,13 +9,19 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 #[derive(Clone, Debug)]
 pub struct Database {
     name: String,
+    password: String,
     port: u16,
 }
 
 impl Database {
     pub(crate) fn new(name: &str, port: u16) -> Self {
+        Self::with_password(name, name, port)
+    }
+
+    pub(crate) fn with_password(name: &str, password: &str, port: u16) -> Self {
         Self {
             name: name.to_owned(),
+            password: password.to_owned(),
             port,
         }
     }
@@ -24,7 +30,7 @@ impl Database {
         &self.name
     }
 
-    /// The role that owns it; its password is its name.
+    /// The role that owns it.
     pub fn role(&self) -> &str {
         &self.name
     }
@@ -40,8 +46,27 @@ impl Database {
 
     /// The same through another port (a fault proxy's).
     pub fn url_through(&self, port: u16) -> String {
-        let name = &self.name;
-        format!("postgres://{name}:{name}@127.0.0.1:{port}/{name}")
+        let Database { name, password, .. } = self;
+        format!("postgres://{name}:{password}@127.0.0.1:{port}/{name}")
+    }
+
+    /// A URL that names several servers.
+    pub fn url_through_each(&self, ports: &[u16]) -> String {
+        let Database { name, password, .. } = self;
+        let hosts: Vec<String> = ports
+            .iter()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .collect();
+        format!("postgres://{name}:{password}@{}/{name}", hosts.join(","))
+    }
+
+    /// The database of the same name and role at another server: a copy of this one.
+    #[must_use]
+    pub fn at(&self, port: u16) -> Database {
+        Database {
+            port,
+            ..self.clone()
+        }
     }
 
     pub async fn connect(&self) -> Result<PgConnection> {

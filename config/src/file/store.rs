@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct StoreFile {
     /// `"sqlite:FILE"` for one router (the path is taken from the working folder), or
-    /// `"postgres://USER@HOST:PORT/DATABASE"` for many. A password in it is never printed.
+    /// `"postgres://USER@HOST:PORT/DATABASE"` for many. `HOST:PORT,HOST:PORT` names the servers of a cluster; the one
+    /// that takes writes is used, and looked for again when it fails. A password in it is never printed.
     #[schemars(extend("x-secret" = "url"))]
     pub(crate) url: At<String>,
     /// File that holds the URL, in place of `url`: for a URL with a password.

@@ -71,7 +71,7 @@ fn sqlite(rest: &str) -> Result<StoreUrl, String> {
 
 fn postgres(text: &str) -> Result<StoreUrl, String> {
     let form = "write \"postgres://USER@HOST:PORT/DATABASE\"";
-    let url = Url::parse(text).map_err(|error| format!("{error}; {form}"))?;
+    let url = Url::parse(&with_one_host(text)?).map_err(|error| format!("{error}; {form}"))?;
     // A socket folder may stand in place of a host: postgres:///db?host=/run/postgresql
     let socket = url.query_pairs().any(|(key, _)| key == "host");
     if !text.contains("://") || (url.host_str().is_none_or(str::is_empty) && !socket) {
@@ -81,6 +81,31 @@ fn postgres(text: &str) -> Result<StoreUrl, String> {
         return Err(format!("the name of the database is missing; {form}"));
     }
     Ok(StoreUrl::Postgres(Secret::new(text)))
+}
+
+/// The URL with the first of its servers; `HOST:PORT,HOST:PORT` names several, of which one is the primary.
+fn with_one_host(text: &str) -> Result<String, String> {
+    let begin = text.find("://").map_or(0, |at| at + 3);
+    let end = text[begin..]
+        .find(['/', '?'])
+        .map_or(text.len(), |at| begin + at);
+    let hosts = text[begin..end]
+        .rfind('@')
+        .map_or(begin, |at| begin + at + 1);
+    let Some((first, others)) = text[hosts..end].split_once(',') else {
+        return Ok(text.to_owned());
+    };
+    for host in others.split(',') {
+        let url = format!("postgres://{host}/");
+        let named =
+            Url::parse(&url).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()));
+        if !named {
+            return Err(format!(
+                "`{host}` is no server; write \"postgres://USER@HOST:PORT,HOST:PORT/DATABASE\""
+            ));
+        }
+    }
+    Ok(format!("{}{first}{}", &text[..hosts], &text[end..]))
 }
 
 #[cfg(test)]
@@ -99,6 +124,7 @@ mod tests {
         );
         assert!(StoreUrl::parse("postgres://homing@db:5432/homing").is_ok());
         assert!(StoreUrl::parse("postgres:///homing?host=/run/postgresql").is_ok());
+        assert!(StoreUrl::parse("postgres://homing:p,w@one:5432,two/homing").is_ok());
         for text in [
             "sqlite:",
             "sqlite::memory:",
@@ -107,6 +133,8 @@ mod tests {
             "postgres://host",
             "postgres:x",
             "postgres:///db",
+            "postgres://one,/db",
+            "postgres://one,two:port/db",
         ] {
             assert!(StoreUrl::parse(text).is_err(), "{text}");
         }

@@ -3,6 +3,7 @@
 //! Owns the translation of arguments, rows and errors, and the bound on each wait. Must not know what the statements
 //! mean.
 
+use super::servers::Servers;
 use super::{ANSWER_TIMEOUT, bulk};
 use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
@@ -13,9 +14,11 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Column as _, Row as _, TypeInfo as _};
+use std::sync::Arc;
 
 pub(super) struct PostgresSession {
     connection: PoolConnection<sqlx::Postgres>,
+    servers: Arc<Servers>,
     access: Access,
     doing: &'static str,
     /// A transaction is open, or a statement was given up: the connection cannot serve anybody else.
@@ -25,11 +28,13 @@ pub(super) struct PostgresSession {
 impl PostgresSession {
     pub(super) async fn begin(
         connection: PoolConnection<sqlx::Postgres>,
+        servers: Arc<Servers>,
         access: Access,
         doing: &'static str,
     ) -> Result<PostgresSession, Error> {
         let mut session = PostgresSession {
             connection,
+            servers,
             access,
             doing,
             spoiled: false,
@@ -53,11 +58,18 @@ impl PostgresSession {
                 self.spoiled = before;
                 Ok(value)
             }
-            Ok(Err(error)) => Err(failed(self.doing, error)),
-            Err(elapsed) => Err(Error::Unavailable {
-                doing: self.doing,
-                source: Box::new(elapsed),
-            }),
+            // Also a statement that a standby refused because it only reads.
+            Ok(Err(error)) => {
+                self.servers.trouble();
+                Err(failed(self.doing, error))
+            }
+            Err(elapsed) => {
+                self.servers.trouble();
+                Err(Error::Unavailable {
+                    doing: self.doing,
+                    source: Box::new(elapsed),
+                })
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the listening connection and its task. Relies on polling for whatever a lost notification would have told.
 
+use super::servers::Servers;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ pub(super) struct Wake {
 }
 
 impl Wake {
-    pub(super) fn start(pool: PgPool) -> Wake {
+    pub(super) fn start(servers: Arc<Servers>) -> Wake {
         let notify = Arc::new(Notify::new());
-        let task = tokio::spawn(listen(pool, Arc::clone(&notify)));
+        let task = tokio::spawn(listen(servers, Arc::clone(&notify)));
         Wake { notify, task }
     }
 
@@ -39,9 +40,10 @@ impl Drop for Wake {
     }
 }
 
-async fn listen(pool: PgPool, notify: Arc<Notify>) {
+async fn listen(servers: Arc<Servers>, notify: Arc<Notify>) {
     loop {
-        if let Err(error) = listen_once(&pool, &notify).await {
+        // Asked anew each time: the store may be written at another server now.
+        if let Err(error) = listen_once(&servers.pool(), &notify).await {
             tracing::debug!(%error, "not listening for changes; polling goes on");
         }
         tokio::time::sleep(RETRY_AFTER).await;
