@@ -129,4 +129,8 @@ impl Backend for Postgres {
     async fn changed(&self) {
         self.wake.changed().await;
     }
+
+    fn left_behind(&self) {
+        self.servers.trouble();
+    }
 }

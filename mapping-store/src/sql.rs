@@ -83,7 +83,10 @@ impl Sql {
         let write = Write::begin(self.backend.session(Access::Write, doing).await?).await?;
         match self.floor.take(write.found_incarnation()) {
             Ok(()) => Ok(write),
-            Err(behind) => write.end(Err(behind)).await,
+            Err(behind) => {
+                self.backend.left_behind();
+                write.end(Err(behind)).await
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! End-to-end tests: one file per promise area, against real parts, through the public surface only.
 
 mod agent;
+mod at_once;
 mod attacks;
 mod catch_up;
 mod clients;

@@ -1,23 +1,19 @@
 //! Each instance lives at one site, its mapping says so, and everything about it goes there through any router.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use homing_harness::{
-    client::Client, crowd::crowd, engine::Engine, outcome::Promise, pair::Pair, postgres::Cluster,
-    router::Router,
+    crowd::crowd, engine::Engine, outcome::Promise, pair::Pair, postgres::Cluster, router::Router,
 };
 use serde_json::json;
 
 use crate::life::{Started, all_at_home, open_task, start_order};
 
-const CROWD: usize = 8;
+pub(crate) const CROWD: usize = 8;
 
 /// Two routers on one PostgreSQL store in front of the shared sites.
-async fn two_routers(pair: &Pair) -> Result<[Arc<Router>; 2]> {
+pub(crate) async fn two_routers(pair: &Pair) -> Result<[Arc<Router>; 2]> {
     let store = Cluster::shared()?.fresh_database("store")?.url();
     let start = |name| {
         // The tests may name a site on purpose, as an operator's tools do.
@@ -192,49 +188,4 @@ async fn live(routers: &[Arc<Router>; 2], orders: &[Started]) -> Result<()> {
         );
     }
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_router_started_the_other_finds_at_once() -> Promise {
-    const STARTS: usize = 20_000;
-    let pair = Pair::shared().await?;
-    let routers = two_routers(pair).await?;
-    let clients = Arc::new(
-        routers
-            .each_ref()
-            .map(|router| router.client("/engine-rest")),
-    );
-    let statuses = crowd(CROWD, |member| {
-        let clients = clients.clone();
-        async move {
-            let mut statuses = HashMap::new();
-            for number in (member..STARTS).step_by(CROWD) {
-                let status =
-                    start_here_read_there(&clients[number % 2], &clients[1 - number % 2]).await?;
-                *statuses.entry(status).or_insert(0_usize) += 1;
-            }
-            Ok(statuses)
-        }
-    })
-    .await?;
-    let found: usize = statuses
-        .iter()
-        .filter_map(|statuses| statuses.get(&200))
-        .sum();
-    assert_eq!(found, STARTS, "{statuses:?}");
-    Ok(())
-}
-
-/// Starts the process without a wait state's cost and reads its history through the other router.
-async fn start_here_read_there(here: &Client, there: &Client) -> Result<u16> {
-    let started = here
-        .post("/process-definition/key/order/start", &json!({}))
-        .await?
-        .expect(200)?;
-    let id = started.member("id").context("the started instance")?;
-    Ok(there
-        .get(&format!("/process-instance/{id}"))
-        .await?
-        .status
-        .as_u16())
 }

@@ -100,15 +100,30 @@ async fn routers_follow_their_store_to_the_server_that_was_promoted() -> Promise
     orders.extend(start_orders(&routers, "again").await?);
     rows_are_at(new.port(), &store, &orders).await?;
 
-    // Only the old one answers now: for a router that has seen the other one the store is away.
+    // Only the old one answers now, and a router begins with it: for one that has seen the other the store is away.
     new.kill_server()?;
-    let [first, _] = &routers;
+    let [first, second] = &routers;
     first.kill()?;
-    first.start_again().await?;
-    orders.extend(start_orders(&routers, "alone").await?);
+    first.launch()?;
+    let client = second.client("/engine-rest");
+    for number in 0..STARTS {
+        orders.push(start_order(&client, &format!("alone-{number}")).await?);
+    }
+    eventually("the old server is refused", PATIENCE, async || {
+        Ok(first
+            .log()?
+            .contains("a copy of the store that was left behind")
+            .then_some(()))
+    })
+    .await?;
     assert_eq!(there.count(head).await?, left, "the old server was written");
     new.start_server()?;
     rows_are_at(new.port(), &store, &orders).await?;
+    eventually("the first router is back", PATIENCE, async || {
+        let ready = first.admin().get("/readyz").await;
+        Ok(ready.is_ok_and(|answer| answer.status == 200).then_some(()))
+    })
+    .await?;
     assert_eq!(there.count(head).await?, left, "the old server was written");
     all_at_home(&first.client("/engine-rest"), orders.iter()).await?;
     Ok(())

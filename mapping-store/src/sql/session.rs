@@ -187,4 +187,6 @@ pub(crate) trait Backend: Send + Sync + 'static {
     async fn session(&self, access: Access, doing: &'static str)
     -> Result<Box<dyn Session>, Error>;
     async fn changed(&self);
+    /// The database that is used turned out to be a copy that was left behind: there may be a better one.
+    fn left_behind(&self) {}
 }
