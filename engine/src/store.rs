@@ -8,6 +8,7 @@ mod carried;
 mod cell;
 mod claim;
 mod database;
+mod departures;
 mod deployments;
 mod handover;
 mod incident;
@@ -29,6 +30,7 @@ pub use bundle::{Bundle, Model};
 pub use cell::{Cell, Row};
 pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
 pub use database::{Database, Failure, Under};
+pub use departures::Root;
 pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };

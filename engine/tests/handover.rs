@@ -517,3 +517,38 @@ async fn an_instance_with_a_job_under_way_waits_until_it_has_ended() {
     assert_eq!(held["stage"], "exported");
     a.node.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_slept_through_the_way_back_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+    let sites = Sites::start([url("a"), url("b")]).await;
+    let (a, b) = (&sites.a, &sites.b);
+    let id = begin(a).await;
+    let listed = a.get("/homing/instances?max=10").await;
+    assert_eq!(listed["items"][0]["id"], id.as_str());
+    assert_eq!(listed["items"][0]["called"].as_array().unwrap().len(), 1);
+    for (from, to, way, at) in [(a, b, "op.1", 2), (b, a, "op.2", 3)] {
+        let taken = export(from, way, &id).await;
+        assert_eq!(taken["about"]["definition"], "p");
+        assert_eq!(
+            taken["ids"]["process-instance"].as_array().unwrap().len(),
+            2
+        );
+        assert_eq!(stage(to, way, &taken).await.status, 200);
+        let of = format!("/{way}/activate");
+        step(to, &of, json!({ "generation": at })).await;
+        let of = format!("/{way}/entomb");
+        step(from, &of, json!({ "site": "x", "generation": at })).await;
+    }
+    let moved = a.get("/homing/handovers?prefix=op.&stage=moved").await;
+    assert_eq!(
+        (&moved["count"], &moved["items"][0]["id"]),
+        (&json!(1), &json!("op.1"))
+    );
+    let late = json!({ "id": "op.0", "instance": id, "generation": 1 });
+    let refused = post(a, "", late).await;
+    assert_eq!(refused.status, 409, "{}", refused.json());
+    let now = json!({ "id": "op.3", "instance": id, "generation": 3 });
+    step(a, "", now).await;
+}

@@ -8,6 +8,7 @@ pub mod armed;
 pub mod assignment;
 pub mod audit;
 pub mod cache;
+mod change;
 mod clock;
 pub mod deployment;
 pub mod drill;

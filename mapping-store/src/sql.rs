@@ -117,6 +117,10 @@ impl Store for Sql {
         self.change_mapping(change).await
     }
 
+    async fn change_all(&self, changes: &[MappingChange]) -> Result<Vec<Option<Mapping>>, Error> {
+        self.change_mappings(changes).await
+    }
+
     async fn scan(
         &self,
         filter: &MappingFilter,

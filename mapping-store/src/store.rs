@@ -7,15 +7,15 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
+pub use crate::change::{CHANGES_MAX, MappingChange};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
-use crate::mapping::{Generation, Mapping, Source, State, Timestamp};
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
 use crate::switch::{Begun, Override, Switch};
-use crate::{RoutingKey, SiteId};
+use crate::{Generation, Mapping, RoutingKey, SiteId, Source, State, Timestamp};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -52,18 +52,6 @@ pub enum Inserted {
         held: SiteId,
         generation: Generation,
     },
-}
-
-/// A compare-and-set change of one mapping by an operator or a move, audited in the same transaction.
-#[derive(Clone, Debug)]
-pub struct MappingChange {
-    pub key: RoutingKey,
-    /// `None`: the row must not exist yet.
-    pub expected: Option<Generation>,
-    /// `None`: the row is removed (operator's `unset`).
-    pub to: Option<(SiteId, State)>,
-    pub source: Source,
-    pub audit: AuditEntry,
 }
 
 /// An operator's override for one key.
@@ -205,6 +193,8 @@ pub trait Store: Send + Sync + 'static {
     /// Insert-once, one result per mapping in the shipment's order. Idempotent: shipping twice changes nothing.
     async fn ship(&self, shipment: &Shipment) -> Result<Vec<Inserted>, Error>;
     async fn change(&self, change: &MappingChange) -> Result<Option<Mapping>, Error>;
+    /// All of them or none; answers what became of each, in their order.
+    async fn change_all(&self, changes: &[MappingChange]) -> Result<Vec<Option<Mapping>>, Error>;
     async fn scan(
         &self,
         filter: &MappingFilter,

@@ -12,6 +12,7 @@ use crate::{Engine, Id, Kind, RoutingKey, SiteId};
 use dashmap::{DashMap, Entry as Slot};
 use lines::{Key, Lines};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Map<K> = DashMap<K, Packed, ahash::RandomState>;
 
@@ -47,6 +48,8 @@ pub struct Table {
     named: Map<RoutingKey>,
     /// Generations that do not fit the packed form.
     generations: DashMap<RoutingKey, Generation, ahash::RandomState>,
+    /// Rows in the state `moving`.
+    moving: AtomicUsize,
     base: u64,
 }
 
@@ -105,6 +108,7 @@ impl Table {
             texts: (0..KINDS_MAX).map(|_| OnceLock::new()).collect(),
             named: Map::default(),
             generations: DashMap::default(),
+            moving: AtomicUsize::new(0),
             base: Generation::first(incarnation).0 - 1,
         }
     }
@@ -181,11 +185,30 @@ impl Table {
                 self.generations
                     .insert(mapping.key.clone(), mapping.generation);
             }
+            self.count_moving(held, Some(packed));
             Some(packed)
         });
         if !stale && !aside && !self.generations.is_empty() {
             self.generations.remove(&mapping.key);
         }
+    }
+
+    fn count_moving(&self, held: Option<Packed>, now: Option<Packed>) {
+        let moves = |row: Option<Packed>| row.is_some_and(|row| row.state() == State::Moving);
+        match (moves(held), moves(now)) {
+            (false, true) => {
+                self.moving.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => {
+                self.moving.fetch_sub(1, Ordering::Relaxed);
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Keys whose things are on their way to another home now.
+    pub fn moving(&self) -> usize {
+        self.moving.load(Ordering::Relaxed)
     }
 
     /// Shows the slot of a key to `change`, which may fill it; answers what was there.
@@ -215,6 +238,7 @@ impl Table {
 
     /// Forgets a key that an operator has removed from the store.
     pub fn remove(&self, key: &RoutingKey) {
+        self.count_moving(self.packed(key), None);
         self.generations.remove(key);
         if key.engine != Engine::DEFAULT {
             self.named.remove(key);

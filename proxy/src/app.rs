@@ -12,7 +12,7 @@ pub mod shell;
 use crate::admin;
 use crate::control::probers;
 use crate::control::registrar::Registrar;
-use crate::control::{armed, deployments, incarnation, intents};
+use crate::control::{armed, deployments, disputes, incarnation, intents};
 use crate::drill::Driller;
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
@@ -216,6 +216,7 @@ impl Router {
                 learner.shipped(row, result);
             },
         ));
+        disputes::begin(&self.pipeline, &self.learner);
         tokio::spawn(Arc::clone(&self.registrar).run());
         let memory = incarnation::Memory::in_folder(&self.config.store.journal);
         tokio::spawn(memory.run(Arc::clone(&self.store)));
@@ -357,7 +358,7 @@ fn workers(
         Arc::clone(topology),
         Arc::clone(registrar) as Arc<dyn probe::Identities>,
         looks(config),
-        pipeline.via.clone(),
+        Arc::clone(pipeline),
         Arc::clone(config),
     ));
     let driller = Driller::new(Arc::clone(&executor), Arc::clone(pipeline));

@@ -4,6 +4,7 @@
 
 pub mod armed;
 pub mod deployments;
+pub mod disputes;
 pub mod incarnation;
 pub mod intents;
 pub mod probers;

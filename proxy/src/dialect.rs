@@ -20,7 +20,7 @@ pub mod message;
 pub mod names;
 mod operation;
 pub mod parts;
-mod path;
+pub(crate) mod path;
 mod pointers;
 mod query;
 pub mod split;

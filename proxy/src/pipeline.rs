@@ -10,6 +10,7 @@ pub mod explain;
 mod finish;
 mod hold;
 mod merge;
+mod moved;
 mod parts;
 mod plainly;
 pub mod rate;

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod audit;
 pub mod automatic;
+pub mod evacuate;
 pub mod execute;
 pub mod gather;
 pub mod step;

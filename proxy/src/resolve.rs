@@ -6,6 +6,7 @@
 pub mod choice;
 mod deployed;
 pub mod known;
+mod left;
 pub mod locate;
 mod lost;
 pub mod models;

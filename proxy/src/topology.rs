@@ -42,6 +42,8 @@ pub struct Site {
     pub weight: u32,
     /// In the order of the configuration; the first one serves at the very first start.
     pub installations: Vec<Arc<Installation>>,
+    /// Whether its engine may hand live instances to other sites: the configuration says `recovery = { mode = "evacuate" }`.
+    pub hands_over: bool,
     /// Credentials for health, identity and locate probes: a whole `Authorization` value.
     pub service_account: Option<HeaderValue>,
     /// How it is probed.

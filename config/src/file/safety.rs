@@ -37,6 +37,12 @@ pub(crate) struct SafetyFile {
     /// How long it counts that a site came back after it had been down.
     #[schemars(extend("x-min" = "0ms", "x-max" = "1d"))]
     pub(crate) flap_window: Period,
+    /// Live instances that `homing evacuate` hands over at the same time.
+    #[schemars(range(min = 1, max = 64))]
+    pub(crate) evacuations_at_once: u32,
+    /// Live instances that `homing evacuate` hands over in a second at most.
+    #[schemars(range(min = 1, max = 10000))]
+    pub(crate) evacuations_per_second: u32,
 }
 
 impl Default for SafetyFile {
@@ -51,6 +57,8 @@ impl Default for SafetyFile {
             witnesses: 1,
             down_for: Period::seconds(3),
             flap_window: Period::seconds(600),
+            evacuations_at_once: 4,
+            evacuations_per_second: 50,
         }
     }
 }

@@ -26,6 +26,10 @@ pub struct Safety {
     pub down_for: Duration,
     /// How long a return counts, each of which doubles that time.
     pub flap_window: Duration,
+    /// Live instances that an evacuation hands over at the same time.
+    pub evacuations_at_once: u32,
+    /// Live instances that it hands over in a second at most.
+    pub evacuations_per_second: u32,
 }
 
 impl From<&SafetyFile> for Safety {
@@ -40,6 +44,8 @@ impl From<&SafetyFile> for Safety {
             witnesses: file.witnesses,
             down_for: file.down_for.0,
             flap_window: file.flap_window.0,
+            evacuations_at_once: file.evacuations_at_once,
+            evacuations_per_second: file.evacuations_per_second,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `/homing/handovers`: moving a live instance to another site, step by step; and what is said of what has left.
 
 use super::answer::{self, Answer, json};
-use super::body::Body;
+use super::body::{Asked, Body};
 use super::error::Refused;
 use crate::runtime::Handle;
 use crate::store::{Bundle, HandOver, Stage};
@@ -9,15 +9,22 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value as Json, json};
 
 /// Length of an id in text.
 const ID: usize = 36;
+/// Lines of a list at most.
+const LINES_MAX: i64 = 1_000;
+/// Which instance is being handed over, in the refusal that says so.
+static MOVING: HeaderName = HeaderName::from_static("homing-moving");
+/// The site that has it, in the refusal that says so.
+static MOVED: HeaderName = HeaderName::from_static("homing-moved");
 
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
-        .route("/homing/handovers", post(export))
+        .route("/homing/handovers", get(list).post(export))
+        .route("/homing/instances", get(instances))
         .route("/homing/handovers/{id}", get(one).put(stage))
         .route("/homing/handovers/{id}/activate", post(activate))
         .route("/homing/handovers/{id}/entomb", post(entomb))
@@ -56,9 +63,14 @@ pub(super) async fn instead(handle: &Handle, path: &str) -> Option<Response> {
             "instance": gone.root, "site": gone.site, "generation": gone.generation,
         });
         let mut response = answer::with_status(status, &body);
+        let headers = response.headers_mut();
         if gone.stage == Stage::Exported {
-            let soon = HeaderValue::from_static("1");
-            response.headers_mut().insert(header::RETRY_AFTER, soon);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            if let Ok(root) = HeaderValue::try_from(&gone.root) {
+                headers.insert(&MOVING, root);
+            }
+        } else if let Ok(site) = HeaderValue::try_from(gone.site.unwrap_or_default()) {
+            headers.insert(&MOVED, site);
         }
         return Some(response);
     }
@@ -84,7 +96,56 @@ fn generation(body: &Body) -> Result<i64, Refused> {
 
 async fn export(State(handle): State<Handle>, body: Body) -> Answer {
     let (id, instance) = (needed(&body, "id")?, needed(&body, "instance")?);
-    Ok(json(shown(&handle.export(&id, &instance).await?)))
+    let generation = match body.get("generation") {
+        Some(_) => Some(generation(&body)?),
+        None => None,
+    };
+    let held = handle.export(&id, &instance, generation).await?;
+    let mut told = shown(&held);
+    told["ids"] = json!(held.bundle.as_ref().map(Bundle::ids_by_kind));
+    told["about"] = json!(held.bundle.as_ref().map(Bundle::about));
+    Ok(json(told))
+}
+
+/// Hand-overs whose ids begin alike, without their bundles.
+async fn list(State(handle): State<Handle>, asked: Asked) -> Answer {
+    let prefix = asked.get("prefix").unwrap_or_default();
+    if !prefix
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+    {
+        return Err(Refused::invalid(
+            "'prefix' has letters, digits, '-' and '.' only",
+        ));
+    }
+    let store = handle.store();
+    let (count, items) = store
+        .handovers(prefix, asked.get("stage"), most(&asked)?)
+        .await?;
+    let items: Vec<Json> = items.iter().map(shown).collect();
+    Ok(json(json!({ "count": count, "items": items })))
+}
+
+/// Live instances that nobody called, with those that they called: what can be handed over.
+async fn instances(State(handle): State<Handle>, asked: Asked) -> Answer {
+    let (after, only) = (asked.get("after").unwrap_or_default(), asked.get("id"));
+    let roots = handle.store().roots(after, only, most(&asked)?).await?;
+    let items = roots.iter().map(|root| {
+        json!({
+            "id": root.id, "definition": root.definition, "tenant": root.tenant,
+            "business_key": root.business_key, "called": root.called,
+        })
+    });
+    Ok(json(json!({ "items": items.collect::<Vec<Json>>() })))
+}
+
+/// How many lines are wanted.
+fn most(asked: &Asked) -> Result<i64, Refused> {
+    let most = asked.get("max").map_or(Ok(LINES_MAX), str::parse);
+    match most {
+        Ok(most) if (0..=LINES_MAX).contains(&most) => Ok(most),
+        Ok(_) | Err(_) => Err(Refused::invalid(format!("'max' is 0 to {LINES_MAX}"))),
+    }
 }
 
 async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {

@@ -7,7 +7,7 @@ use crate::lists::{self, Filter, List};
 use serde_json::{Map, Value as Json, json};
 
 /// The operations of `/homing`: path, method, name, what it does.
-const OWN: [(&str, &str, &str, &str); 10] = [
+const OWN: [(&str, &str, &str, &str); 12] = [
     (
         "/homing/site",
         "get",
@@ -31,6 +31,18 @@ const OWN: [(&str, &str, &str, &str); 10] = [
         "put",
         "switchEngine",
         "Switches the executor of one engine",
+    ),
+    (
+        "/homing/instances",
+        "get",
+        "getLiveInstances",
+        "Live instances that can be handed over",
+    ),
+    (
+        "/homing/handovers",
+        "get",
+        "getHandOvers",
+        "Hand-overs whose ids begin alike",
     ),
     (
         "/homing/handovers",

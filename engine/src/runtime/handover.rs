@@ -11,9 +11,15 @@ use crate::store::{Bundle, HandOver, Stage};
 const TRIES: u32 = 5;
 
 impl Handle {
-    /// Takes an instance with all that it called out of the live tables, and keeps it as a bundle.
-    pub async fn export(&self, id: &str, instance: &str) -> Result<HandOver, Error> {
-        again(|| self.take(id, instance)).await
+    /// Takes an instance with all that it called out of the live tables, and keeps it as a bundle. `generation`: of its
+    /// home, as whoever drives the hand-over knows it; an instance that came here later is not let go.
+    pub async fn export(
+        &self,
+        id: &str,
+        instance: &str,
+        generation: Option<i64>,
+    ) -> Result<HandOver, Error> {
+        again(|| self.take(id, instance, generation)).await
     }
 
     /// Keeps a bundle that came from elsewhere.
@@ -36,7 +42,12 @@ impl Handle {
         again(|| self.undo(id)).await
     }
 
-    async fn take(&self, id: &str, instance: &str) -> Result<HandOver, Error> {
+    async fn take(
+        &self,
+        id: &str,
+        instance: &str,
+        generation: Option<i64>,
+    ) -> Result<HandOver, Error> {
         let store = &self.inner.store;
         let taken = |held: HandOver| {
             let same = held.stage == Stage::Exported && held.root == instance;
@@ -59,7 +70,14 @@ impl Handle {
                 "instance {instance} was called; hand over its root {root}"
             )));
         }
-        store.export(id, instance, self.inner.clock.now()).await?;
+        let here = store.home_generation(instance).await?;
+        if let Some(generation) = generation.filter(|told| *told < here) {
+            return Err(Error::Busy(format!(
+                "instance {instance} has lived here since generation {here} of its home; it does not leave for {generation}"
+            )));
+        }
+        let (at, now) = (generation.unwrap_or(here), self.inner.clock.now());
+        store.export(id, instance, at, now).await?;
         self.held(id).await
     }
 

@@ -12,13 +12,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The form of the document.
 const FORM: u32 = 1;
 
-/// Tables whose ids clients hold: a later call with one of them is told where it went.
-const HELD: [&str; 5] = ["h_inst", "task", "work", "job", "incident"];
+/// Ids that clients hold, by kind, with their table and column: a later call with one of them is told where it went.
+const HELD: [(&str, &str, &str); 10] = [
+    ("process-instance", "h_inst", "id"),
+    ("task", "task", "id"),
+    ("external-task", "work", "id"),
+    ("job", "job", "id"),
+    ("incident", "incident", "id"),
+    ("variable", "var", "id"),
+    ("execution", "task", "exec"),
+    ("execution", "work", "exec"),
+    ("execution", "job", "exec"),
+    ("execution", "sub", "exec"),
+];
 
 /// A definition, as two sites can both know it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -110,13 +121,36 @@ impl Bundle {
         rows.filter_map(move |row| row.get(at?))
     }
 
-    /// The ids in it that clients may hold.
+    /// What placement asks of the instance: key of its definition, tenant, business key.
+    pub fn about(&self) -> Json {
+        let ids = self.column("h_inst", "id");
+        let at = ids.into_iter().position(|id| id == &self.root);
+        let of = |name| at.and_then(|at| self.column("h_inst", name).nth(at));
+        let model = of("def").and_then(Json::as_str);
+        let model = model.and_then(|id| self.models.get(id));
+        json!({
+            "definition": model.map(|model| &model.key),
+            "tenant": of("tenant"),
+            "business_key": of("bkey"),
+        })
+    }
+
+    /// The ids in it that clients may hold, each once.
     pub(super) fn ids(&self) -> Vec<String> {
-        let of = |table: &&str| -> Vec<String> {
-            let ids = self.column(table, "id").filter_map(Json::as_str);
-            ids.map(str::to_owned).collect()
-        };
-        HELD.iter().flat_map(of).collect()
+        let all: BTreeSet<String> = self.ids_by_kind().into_values().flatten().collect();
+        all.into_iter().collect()
+    }
+
+    /// The ids in it that clients may hold, by kind.
+    pub fn ids_by_kind(&self) -> BTreeMap<&'static str, BTreeSet<String>> {
+        let mut out: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+        for (kind, table, column) in HELD {
+            let ids = self.column(table, column).filter_map(Json::as_str);
+            out.entry(kind)
+                .or_default()
+                .extend(ids.filter(|id| !id.is_empty()).map(str::to_owned));
+        }
+        out
     }
 
     /// The statements that put it into a database, where its definitions have the ids of `models` and it is `now`.

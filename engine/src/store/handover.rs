@@ -89,8 +89,22 @@ impl Store {
         Ok(rows.first().map(|row| row.text(0)))
     }
 
-    /// Takes an instance and all that it called out of the live tables, in one transaction.
-    pub async fn export(&self, id: &str, root: &str, now: Millis) -> Result<(), Failure> {
+    /// The generation of its home at which a running instance came here; 0: it began here.
+    pub async fn home_generation(&self, instance: &str) -> Result<i64, Failure> {
+        let sql = "SELECT home_gen FROM inst WHERE id = ?";
+        let rows = self.rows(sql, vec![instance.into()]).await?;
+        Ok(rows.first().map_or(0, |row| row.int(0)))
+    }
+
+    /// Takes an instance and all that it called out of the live tables, in one transaction; it is remembered at which
+    /// generation of its home.
+    pub async fn export(
+        &self,
+        id: &str,
+        root: &str,
+        generation: i64,
+        now: Millis,
+    ) -> Result<(), Failure> {
         let models = self.models_of(root).await?;
         let lock = match &*self.db {
             Database::Sqlite(_) => "",
@@ -119,7 +133,7 @@ impl Store {
         let (id, root) = (id.to_owned(), root.to_owned());
         let then = move |taken: Vec<Vec<super::Row>>| {
             let bundle = Bundle::taken(&id, &root, now, &models, &taken)?;
-            let mut out = vec![keep(&bundle, Stage::Exported, now)];
+            let mut out = vec![keep(&bundle, Stage::Exported, generation, now)];
             out.extend(note(&bundle));
             Ok(out)
         };
@@ -129,7 +143,7 @@ impl Store {
 
     /// Keeps a bundle that came from elsewhere, not yet alive.
     pub async fn stage(&self, bundle: &Bundle, now: Millis) -> Result<(), Failure> {
-        self.apply(vec![keep(bundle, Stage::Staged, now)]).await
+        self.apply(vec![keep(bundle, Stage::Staged, 0, now)]).await
     }
 
     /// Brings a staged instance to life here, or one that was exported back to life.
@@ -215,7 +229,7 @@ impl Store {
     }
 }
 
-fn read(row: &super::Row) -> HandOver {
+pub(super) fn read(row: &super::Row) -> HandOver {
     HandOver {
         id: row.text(0),
         root: row.text(1),
@@ -229,8 +243,8 @@ fn read(row: &super::Row) -> HandOver {
     }
 }
 
-fn keep(bundle: &Bundle, stage: Stage, now: Millis) -> Statement {
-    let sql = format!("INSERT INTO handover ({COLUMNS}) VALUES (?, ?, ?, ?, ?, NULL, 0, ?)");
+fn keep(bundle: &Bundle, stage: Stage, generation: i64, now: Millis) -> Statement {
+    let sql = format!("INSERT INTO handover ({COLUMNS}) VALUES (?, ?, ?, ?, ?, NULL, ?, ?)");
     let text = serde_json::to_string(bundle).unwrap_or_default();
     let cells = vec![
         (&bundle.handover).into(),
@@ -238,6 +252,7 @@ fn keep(bundle: &Bundle, stage: Stage, now: Millis) -> Statement {
         stage.text().into(),
         bundle.seal().into(),
         text.into(),
+        generation.into(),
         now.into(),
     ];
     Statement::new(sql, cells)

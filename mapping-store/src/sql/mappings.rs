@@ -10,7 +10,9 @@ use super::write::{What, Write};
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::sql::key::{Prefix, StoredKey};
-use crate::store::{Cursor, Error, HistoryRow, MappingChange, MappingFilter, Page, Seq};
+use crate::store::{
+    CHANGES_MAX, Cursor, Error, HistoryRow, MappingChange, MappingFilter, Page, Seq,
+};
 use crate::{Mapping, RoutingKey, SiteId};
 use std::collections::HashMap;
 
@@ -70,14 +72,29 @@ impl Sql {
         &self,
         change: &MappingChange,
     ) -> Result<Option<Mapping>, Error> {
+        let changed = self.change_mappings(std::slice::from_ref(change)).await?;
+        Ok(changed.into_iter().next().flatten())
+    }
+
+    pub(super) async fn change_mappings(
+        &self,
+        changes: &[MappingChange],
+    ) -> Result<Vec<Option<Mapping>>, Error> {
+        if changes.len() > CHANGES_MAX {
+            return Err(Error::Limit("mappings changed at once", CHANGES_MAX));
+        }
         let mut wanted = Wanted::default();
-        wanted.key(&change.key);
-        change.to.iter().for_each(|(site, _)| wanted.site(*site));
+        for change in changes {
+            wanted.key(&change.key);
+            change.to.iter().for_each(|(site, _)| wanted.site(*site));
+        }
         let known = self.names.ensure(self.backend.as_ref(), &wanted).await?;
         let mut write = self.write("change a mapping").await?;
-        let result = change_in(&mut write, &known, change).await;
-        let row = write.end(result).await?;
-        row.map_or(Ok(None), |row| known.mapping(&row))
+        let result = change_each(&mut write, &known, changes).await;
+        let rows = write.end(result).await?;
+        rows.iter()
+            .map(|row| row.as_ref().map_or(Ok(None), |row| known.mapping(row)))
+            .collect()
     }
 
     pub(super) async fn scan_mappings(
@@ -235,6 +252,18 @@ fn parse_cursor(text: &str) -> Result<(i64, i64, Vec<u8>), Error> {
     parsed().ok_or_else(|| Error::Unknown {
         what: format!("page \"{text}\""),
     })
+}
+
+async fn change_each(
+    write: &mut Write,
+    known: &Known,
+    changes: &[MappingChange],
+) -> Result<Vec<Option<StoredMapping>>, Error> {
+    let mut rows = Vec::with_capacity(changes.len());
+    for change in changes {
+        rows.push(change_in(write, known, change).await?);
+    }
+    Ok(rows)
 }
 
 async fn change_in(

@@ -19,6 +19,7 @@ on_both!(
     every_form_of_key_comes_back_as_it_was,
     intents_are_opened_and_closed_by_shipments,
     a_change_needs_the_right_generation,
+    changes_that_belong_together_are_made_together,
     of_racing_changes_one_wins_each_round,
     a_removed_key_comes_back_above_its_last_generation,
     pins_change_by_compare_and_set,
@@ -174,6 +175,31 @@ async fn intents_are_opened_and_closed_by_shipments(fresh: Fresh) {
     };
     fresh.store.ship(&closed).await.unwrap();
     assert_eq!(fresh.store.open_intents(10).await.unwrap(), [intent(2)]);
+}
+
+async fn changes_that_belong_together_are_made_together(fresh: Fresh) {
+    let (store, one, two) = (&fresh.store, instance(1), instance(2));
+    let sent = vec![started(one.clone(), "a"), started(two.clone(), "a")];
+    ship(store, sent).await;
+    let first = store.get(&one).await.unwrap().unwrap().generation;
+    let both = |second| {
+        [
+            set(one.clone(), Some(first), "b"),
+            set(two.clone(), second, "b"),
+        ]
+    };
+    let before = store.head().await.unwrap();
+    let stale = store.change_all(&both(None)).await.unwrap_err();
+    assert!(matches!(stale, Error::Stale { .. }), "{stale}");
+    assert_eq!(store.head().await.unwrap(), before);
+    assert_eq!(store.get(&one).await.unwrap().unwrap().home, site("a"));
+    let changed = store.change_all(&both(Some(first))).await.unwrap();
+    assert_eq!(changed.len(), 2);
+    for row in changed.iter().flatten() {
+        assert_eq!(store.get(&row.key).await.unwrap().as_ref(), Some(row));
+        assert_eq!(row.home, site("b"));
+        assert!(row.generation > first);
+    }
 }
 
 async fn a_change_needs_the_right_generation(fresh: Fresh) {

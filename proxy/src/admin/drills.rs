@@ -169,6 +169,7 @@ pub(super) async fn begin(
     let subject = asked.subject.clone();
     let config = state.executor.config();
     let means = Means {
+        executor: &state.executor,
         store: &state.store,
         config: &config,
         pipeline: &state.pipeline,

@@ -10,7 +10,7 @@ use super::paging::Page;
 use super::plans::{MoveShape, move_shape};
 use super::text;
 use crate::rehome::apply::{self, Word};
-use crate::rehome::work::Work;
+use crate::rehome::work::{Left, Work};
 use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse, Response};
 use homing_mapping_store::operation::OperationRecord;
@@ -59,10 +59,17 @@ pub struct MovingShape {
     /// What was decided.
     #[serde(flatten)]
     pub of: MoveShape,
-    /// begin, fence, promote, start, prove, open, done, failed, aborted.
+    /// begin, fence, promote, start, prove, open, move, done, partly, failed, aborted.
     pub step: String,
     /// What it waits for, or what was the last thing that happened.
     pub note: String,
+    /// In an evacuation: how many live instances were handed over so far.
+    pub moved: Option<u64>,
+    /// How many were not, in the present pass over the site.
+    pub left: Option<u64>,
+    /// The first of those, with the reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Left>,
 }
 
 /// Something that happened.
@@ -92,6 +99,13 @@ pub(super) fn shape(record: &OperationRecord) -> Result<OperationShape, store::E
         of: move_shape(&one.of),
         step: one.step.as_str().to_owned(),
         note: one.note.clone(),
+        moved: one.tally.as_ref().map(|tally| tally.moved),
+        left: one.tally.as_ref().map(|tally| tally.left),
+        named: one
+            .tally
+            .as_ref()
+            .map(|tally| tally.named.clone())
+            .unwrap_or_default(),
     });
     Ok(OperationShape {
         operation: record.id.to_string(),

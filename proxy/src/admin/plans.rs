@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use homing_mapping_store::operation::PlanRecord;
 use homing_mapping_store::switch::Rule;
-use homing_mapping_store::{SiteId, Timestamp};
+use homing_mapping_store::{Kind, RoutingKey, SiteId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -38,8 +38,10 @@ pub struct Wanted {
     pub site: Option<String>,
     /// The zone: every site whose serving installation is there; or a site.
     pub zone: Option<String>,
-    /// The installation that is to serve, where there is a choice.
+    /// The installation that is to serve, where there is a choice; of an evacuation the site that takes.
     pub to: Option<String>,
+    /// The only instance that is handed over, as `process-instance:ID`; only for evacuate.
+    pub key: Option<String>,
     /// The statement that the installation that serves now is fenced, and how. It is kept in the audit trail.
     pub fenced_by: Option<String>,
     /// Safety rules that are overridden, by name.
@@ -75,12 +77,15 @@ pub struct MoveShape {
     pub site: String,
     /// The installation that serves.
     pub from: String,
-    /// The one that is to serve.
+    /// The one that is to serve; of an evacuation the site that takes, `*`: whichever placement chooses.
     pub to: String,
     /// The assignment's generation that the plan was made at.
     pub generation: u64,
-    /// shared-data or replica.
+    /// shared-data, replica or evacuate.
     pub recovery: String,
+    /// The only instance that is handed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A plan in a list.
@@ -105,6 +110,7 @@ pub(super) fn move_shape(one: &Move) -> MoveShape {
         to: one.to.clone(),
         generation: one.generation,
         recovery: one.recovery.clone(),
+        key: one.key.clone(),
     }
 }
 
@@ -129,6 +135,17 @@ fn question(wanted: Wanted) -> Result<Question, Error> {
             return Err(Error::bad("say either a site or a zone"));
         }
     };
+    if let Some(key) = &wanted.key {
+        let key: RoutingKey = key
+            .parse()
+            .map_err(|error| Error::bad(format!("key: {error}")))?;
+        let one = wanted.verb == Verb::Evacuate && matches!(subject, Subject::Site(_));
+        if !one || key.kind != Kind::PROCESS_INSTANCE {
+            return Err(Error::bad(
+                "a key is a process-instance that is handed from one site to another (evacuate)",
+            ));
+        }
+    }
     if wanted.to.is_some() && matches!(subject, Subject::Zone(_)) {
         return Err(Error::bad("an installation can be named for one site only"));
     }
@@ -145,6 +162,7 @@ fn question(wanted: Wanted) -> Result<Question, Error> {
         verb: wanted.verb,
         subject,
         to: wanted.to,
+        key: wanted.key,
         fenced_by: wanted.fenced_by,
         overrides: wanted
             .overrides
@@ -163,13 +181,7 @@ pub(super) async fn make(
     Json(wanted): Json<Wanted>,
 ) -> Result<axum::Json<PlanShape>, Error> {
     let question = question(wanted)?;
-    let (plan, mut report) = apply::make(
-        &state.store,
-        &state.executor.config(),
-        &question,
-        &call.actor(),
-    )
-    .await?;
+    let (plan, mut report) = apply::make(&state.executor, &question, &call.actor()).await?;
     count(&state, &mut report);
     Ok(axum::Json(shape(&plan, Some(report))))
 }
@@ -181,8 +193,11 @@ fn count(state: &State, report: &mut Report) {
         let Some(site) = SiteId::known(&one.site) else {
             continue;
         };
+        // The home of a placed key is a choice: nothing of it is handed over.
+        let held = |kind: Kind| one.fate.as_deref() != Some("moved") || !kind.is_placed();
         let counts = table.counts_at(site).into_iter();
         one.rows = counts
+            .filter(|(kind, _)| held(*kind))
             .map(|(kind, count)| (kind.name().to_owned(), count as u64))
             .collect();
     }
@@ -230,11 +245,11 @@ pub(super) async fn apply(
 ) -> Result<Response, Error> {
     call.needs_reason()?;
     if dry.dry_run {
-        let plan = apply::check(&state.store, &state.executor.config(), &hash).await?;
+        let plan = apply::check(&state.executor, &hash).await?;
         let body = json!({ "dry_run": true, "plan": shape(&plan, None) });
         return Ok(axum::Json(body).into_response());
     }
-    let begun = apply::apply(&state.store, &state.executor.config(), &hash, &call.actor()).await?;
+    let begun = apply::apply(&state.executor, &hash, &call.actor()).await?;
     state.executor.bell.notify_one();
     let body = axum::Json(operation_shape(&begun)?);
     Ok((StatusCode::ACCEPTED, text::etag(begun.generation), body).into_response())

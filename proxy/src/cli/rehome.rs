@@ -41,9 +41,12 @@ pub(super) struct Subject {
     /// Every site whose serving installation is in this zone.
     #[arg(long)]
     zone: Option<String>,
-    /// The installation that is to serve, where there is a choice.
+    /// The installation that is to serve, where there is a choice; of an evacuation the site that takes.
     #[arg(long, value_name = "INSTALLATION", conflicts_with = "zone")]
     to: Option<String>,
+    /// Only this instance (evacuate).
+    #[arg(long, value_name = "process-instance:ID", conflicts_with = "zone")]
+    key: Option<String>,
     /// Your word that the installation that serves now can change nothing any more, and how that was made sure. Kept in
     /// the audit trail with your name.
     #[arg(long, value_name = "HOW")]
@@ -153,6 +156,7 @@ fn make(remote: &Remote, verb: Verb, subject: &Subject) -> Result<Value, Exit> {
         "site": subject.site,
         "zone": subject.zone,
         "to": subject.to,
+        "key": subject.key,
         "fenced_by": subject.fenced_by,
         "overrides": subject.overrides,
     });

@@ -44,6 +44,8 @@ impl Event {
 pub enum Fate {
     /// It goes on at the other place.
     Resumed,
+    /// It is handed to another site while its own still works.
+    Moved,
     /// It waits until its place is back.
     Parked,
     /// Nothing of it is needed from the lost place, or nothing of it may be left: it can be started anew.
@@ -91,6 +93,7 @@ enum Way {
     Same,
     Replica,
     Waits,
+    Leaves,
     Gone,
 }
 
@@ -113,6 +116,9 @@ impl Outlook {
             },
             (Some(Recovery::Replica { max_lag }), Some(target)) => {
                 replica(target, max_lag, event, newest)
+            }
+            (Some(Recovery::Evacuate), _) if event == Event::Failover && is_seen_up(site) => {
+                Outlook::new(Way::Leaves, LEAVES.to_owned())
             }
             (Some(_), _) => waits(event, standby),
             (None, _) => Outlook::new(
@@ -142,11 +148,12 @@ impl Outlook {
         match self.way {
             Way::Same => said(Fate::Resumed, &self.why),
             Way::Replica if thing.placed => said(Fate::Resumed, &self.why),
-            Way::Waits | Way::Gone if thing.placed => said(
+            Way::Waits | Way::Leaves | Way::Gone if thing.placed => said(
                 Fate::Restartable,
                 "its home is a choice: nothing of it is in the site's database, and another home can be set",
             ),
             Way::Waits => said(Fate::Parked, &self.why),
+            Way::Leaves => said(Fate::Moved, &self.why),
             Way::Gone => said(Fate::Lost, &self.why),
             Way::Replica => self.behind(thing),
         }
@@ -174,6 +181,15 @@ impl Outlook {
             lost_writes_ms: Some(ms),
         }
     }
+}
+
+/// What is said of a site whose engine hands live instances over.
+const LEAVES: &str = "its engine hands live instances to other sites while it works (homing evacuate); if its place fails before that, they wait until it is back";
+
+/// Whether somebody looks at it and nobody sees it down.
+fn is_seen_up(site: &Site) -> bool {
+    let (down, all) = site.witnesses();
+    all > 0 && down == 0
 }
 
 /// The installation that would take over: not the one that serves, not one that is kept out; one whose agents all report

@@ -3,6 +3,10 @@
 //! Owns what each verb means. Must not read clocks, stores or networks. A plan is known by the hash of its canonical
 //! JSON, so what was shown is what is applied.
 
+mod evacuate;
+
+pub use evacuate::ANY;
+
 use super::report::{Considered, Objection, Report};
 use super::world::{Installation, Recovery, Site, World};
 use homing_mapping_store::Timestamp;
@@ -69,8 +73,10 @@ pub struct Question {
     pub verb: Verb,
     /// Of what.
     pub subject: Subject,
-    /// The installation that is to serve, where there is a choice.
+    /// The installation that is to serve, where there is a choice; of an evacuation the site that takes.
     pub to: Option<String>,
+    /// The only instance that is handed over; `None`: all of them.
+    pub key: Option<String>,
     /// The operator's statement that the installation that serves now is fenced, and how.
     pub fenced_by: Option<String>,
     /// Rules that the operator overrides.
@@ -103,14 +109,17 @@ pub struct Move {
     pub site: String,
     /// The installation that serves.
     pub from: String,
-    /// The one that is to serve.
+    /// The one that is to serve; of an evacuation the site that takes, or `*` for whichever placement chooses.
     pub to: String,
     /// The assignment's generation; at any other one the plan is stale.
     pub generation: u64,
-    /// `shared-data` or `replica`.
+    /// `shared-data`, `replica` or `evacuate`.
     pub recovery: String,
     /// Largest lag of the replica.
     pub max_lag_ms: Option<u64>,
+    /// The only instance that is handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl Plan {
@@ -187,8 +196,7 @@ impl<'a> Draft<'a> {
 
     fn site(&mut self, site: &'a Site) {
         if self.question.verb == Verb::Evacuate {
-            let why = "live instances can be handed over only by an engine that exports and imports them, and no dialect of this fleet does";
-            return self.refuse(site, why.to_owned());
+            return self.evacuate(site);
         }
         if let Some(pending) = &site.pending {
             return self.refuse(site, format!("it is switching to {pending} already"));
@@ -267,6 +275,7 @@ impl<'a> Draft<'a> {
             generation: site.generation.0,
             recovery: recovery.as_str().to_owned(),
             max_lag_ms,
+            key: None,
         });
         self.report.sites.push(Considered {
             site: site.name.clone(),
@@ -364,7 +373,11 @@ impl<'a> Draft<'a> {
         if self.moves.is_empty() {
             return;
         }
-        let moving = |site: &&Site| self.moves.iter().any(|one| one.site == site.name);
+        // Where one instance only is handed over the site goes on working.
+        let moving = |site: &&Site| {
+            let mut moves = self.moves.iter();
+            moves.any(|one| one.site == site.name && one.key.is_none())
+        };
         let weight = |sites: &mut dyn Iterator<Item = &'a Site>| -> f64 {
             sites.map(|site| f64::from(site.weight)).sum()
         };

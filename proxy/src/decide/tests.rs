@@ -2,7 +2,7 @@
 
 use super::fence::{self, Clocks, Verdict, Watch};
 use super::plan::{Question, Subject, Verb, plan};
-use super::world::{Agent, Installation, Recovery, Safety, Seen, Site, World};
+use super::world::{Agent, HandsOver, Installation, Recovery, Safety, Seen, Site, World};
 use super::{Plan, Report};
 use homing_mapping_store::agent::AgentRole;
 use homing_mapping_store::store::{RouterRecord, Seq};
@@ -44,6 +44,7 @@ fn site(name: &str, recovery: Recovery) -> Site {
         generation: Generation(4),
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
         proven: true,
+        hands_over: HandsOver::Unknown,
     }
 }
 
@@ -63,6 +64,7 @@ fn ask(verb: Verb, name: &str) -> Question {
         verb,
         subject: Subject::Site(name.into()),
         to: None,
+        key: None,
         fenced_by: None,
         overrides: Vec::new(),
     }
@@ -251,6 +253,56 @@ fn what_is_asked_for_in_vain_is_said() {
     assert_eq!(decide(&question, &world).0.moves[0].to, "b-3");
     world.sites[1].pending = Some("b-2".into());
     assert_eq!(rules(&decide(&question, &world).1), [None]);
+}
+
+fn handing(name: &str) -> Site {
+    let mut site = site(name, Recovery::Evacuate);
+    site.hands_over = HandsOver::Yes;
+    site
+}
+
+#[test]
+fn an_evacuation_needs_an_engine_that_hands_over_and_one_that_takes() {
+    let question = ask(Verb::Evacuate, "a");
+    let mut three = world(vec![handing("a"), handing("b"), site("c", Recovery::Park)]);
+    let (made, report) = decide(&question, &three);
+    assert_eq!(report.sites[0].fate.as_deref(), Some("moved"));
+    assert_eq!((made.moves.len(), made.moves[0].to.as_str()), (1, "*"));
+    assert!(report.sites[0].why.ends_with("to b"), "{report:?}");
+
+    let refused = |world: &World, question: &Question, word: &str| {
+        let (made, report) = decide(question, world);
+        assert!(made.moves.is_empty());
+        assert_eq!(rules(&report), [None]);
+        assert!(report.objections[0].why.contains(word), "{report:?}");
+    };
+    let to = |name: &str| Question {
+        to: Some(name.into()),
+        ..question.clone()
+    };
+    refused(&three, &to("c"), "does not take");
+    refused(&three, &to("a"), "itself");
+    refused(&three, &ask(Verb::Evacuate, "c"), "recovery is park");
+    three.sites[1].ready = false;
+    refused(&three, &question, "no other site");
+    three.sites[1].ready = true;
+    three.sites[0].hands_over = HandsOver::No;
+    refused(&three, &question, "only Homing's own engine");
+    three.sites[0].hands_over = HandsOver::Unknown;
+    refused(&three, &question, "does not answer");
+}
+
+#[test]
+fn one_instance_may_leave_where_a_whole_site_may_not() {
+    let mut two = world(vec![handing("a"), handing("b")]);
+    two.safety.survivors_capacity = 0.6;
+    let mut question = ask(Verb::Evacuate, "a");
+    assert_eq!(rules(&decide(&question, &two).1), [Some("survivors")]);
+    question.key = Some("process-instance:1".into());
+    let (made, _) = decide(&question, &two);
+    assert_eq!(made.moves[0].key, question.key);
+    two.safety.freeze = true;
+    assert_eq!(rules(&decide(&question, &two).1), [Some("freeze")]);
 }
 
 #[test]

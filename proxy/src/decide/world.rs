@@ -59,6 +59,20 @@ pub struct Site {
     pub seen: Vec<(String, Seen)>,
     /// Whether it has ever been seen at work: its identity is registered, or a router sees it healthy now.
     pub proven: bool,
+    /// Whether its engine can hand live instances over; asked only where a question is about that.
+    pub hands_over: HandsOver,
+}
+
+/// Whether an engine can hand live instances to another site and take them from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum HandsOver {
+    /// It was not asked, or did not answer.
+    #[default]
+    Unknown,
+    /// It has said so.
+    Yes,
+    /// It is an engine that cannot.
+    No,
 }
 
 /// What a router sees.

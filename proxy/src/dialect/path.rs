@@ -91,7 +91,7 @@ pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Encodes an id as one segment.
-pub(super) fn encode(id: &str) -> percent_encoding::PercentEncode<'_> {
+pub(crate) fn encode(id: &str) -> percent_encoding::PercentEncode<'_> {
     const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')

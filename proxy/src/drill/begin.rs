@@ -9,6 +9,7 @@ use super::tally::{Read, Reads};
 use crate::decide::Report;
 use crate::decide::plan::{Plan, Question, Subject, Verb};
 use crate::pipeline::Pipeline;
+use crate::rehome::Executor;
 use crate::rehome::apply::{self, Error};
 use crate::rehome::audit::Actor;
 use crate::topology::{Site, Topology};
@@ -52,6 +53,8 @@ pub enum Rejoins {
 
 /// What drills are made with.
 pub struct Means<'a> {
+    /// Who carries plans out.
+    pub executor: &'a Executor,
     /// The store.
     pub store: &'a Handle,
     /// The configuration in force.
@@ -176,10 +179,11 @@ async fn way_there(
         verb: Verb::Switchover,
         subject: asked.subject.clone(),
         to: asked.to.clone(),
+        key: None,
         fenced_by: asked.wanted.fenced_by.clone(),
         overrides: rules.filter_map(|name| Rule::parse(name)).collect(),
     };
-    let (plan, report) = apply::make(means.store, means.config, &question, actor).await?;
+    let (plan, report) = apply::make(means.executor, &question, actor).await?;
     if let Some(objection) = report.standing().next() {
         return Err(Error::Refused {
             rule: objection.rule.clone(),

@@ -211,12 +211,12 @@ impl Driller {
             verb: Verb::Switchover,
             subject: Subject::Site(leg.site.clone()),
             to: Some(leg.to.clone()),
+            key: None,
             fenced_by: course.wanted.fenced_by.clone(),
             overrides,
         };
-        let config = self.executor.config();
         let actor = course.actor(id);
-        let made = apply::make(&self.executor.store, &config, &question, &actor).await;
+        let made = apply::make(&self.executor, &question, &actor).await;
         let why = match made {
             Ok((plan, report)) => match report.standing().next() {
                 None if plan.moves.is_empty() => {
@@ -263,9 +263,8 @@ impl Driller {
             watched.tally.sets_out(&leg.site, &leg.from, &leg.to);
         }
         watched.applied = Some(clock::now());
-        let config = self.executor.config();
         let actor = course.actor(id);
-        match apply::apply(&self.executor.store, &config, plan, &actor).await {
+        match apply::apply(&self.executor, plan, &actor).await {
             Ok(_) => {
                 self.executor.bell.notify_one();
                 Ok(Ok(()))

@@ -114,6 +114,34 @@ pub async fn post(
     whole(target, outgoing, times).await
 }
 
+/// Path of the engine-rest API, below which own engines answer and beside which they have paths of their own.
+const ENGINE_REST: &str = "/engine-rest";
+/// Most bytes of an answer of an own engine: a whole instance may be in it.
+const OWN_BYTES_MAX: usize = 160 * 1024 * 1024;
+
+/// Asks the own engine of a site for a step that may be taken twice. `path`: below `/homing`, beside the engine's API.
+pub async fn own(
+    target: &Target,
+    (method, path): (Method, &str),
+    body: Option<Bytes>,
+    via: &HeaderValue,
+    times: Times,
+) -> Result<(StatusCode, Bytes), Problem> {
+    let content = body.map(|bytes| Content {
+        media_type: HeaderValue::from_static("application/json"),
+        bytes,
+    });
+    let mut outgoing = request(target, method, "", content, via, Repeat::Safe)?;
+    let base = &target.site.base_path;
+    let root = base.strip_suffix(ENGINE_REST).unwrap_or(base);
+    outgoing.target = format!("{root}/homing{path}")
+        .parse()
+        .map_err(|_| Problem::new(Reason::BadRequest, "the id cannot stand in a path"))?;
+    let (head, body) = read(target, outgoing, OWN_BYTES_MAX, times).await?;
+    let body = body.map_err(|error| broke_off(target, &error))?;
+    Ok((head.status, body))
+}
+
 fn request(
     target: &Target,
     method: Method,
@@ -124,6 +152,11 @@ fn request(
 ) -> Result<Outgoing, Problem> {
     let site = &target.site;
     let full = format!("{}{path}", site.base_path);
+    let full = if full.is_empty() {
+        "/".to_owned()
+    } else {
+        full
+    };
     let uri: Uri = full
         .parse()
         .map_err(|_| Problem::new(Reason::BadRequest, "the id cannot stand in a path"))?;

@@ -10,9 +10,21 @@ use homing_mapping_store::journal;
 use homing_mapping_store::store::{Inserted, NewMapping, Shipment};
 use homing_mapping_store::table::Insert;
 use homing_mapping_store::{Handle, RoutingKey, SiteId, Source, State};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A held key of which another site was heard to have it.
+#[derive(Clone, Debug)]
+pub struct Dispute {
+    /// The key.
+    pub key: RoutingKey,
+    /// Its home, as this router knows it.
+    pub held: SiteId,
+    /// The site that an answer, or another router, says has it.
+    pub claimed: SiteId,
+}
 
 /// Takes what answers teach.
 pub struct Learner {
@@ -21,6 +33,7 @@ pub struct Learner {
     store: Handle,
     router: String,
     store_within: Duration,
+    disputes: OnceLock<mpsc::Sender<Dispute>>,
     /// Monotonic milliseconds until which this router is sure to know the whole registry.
     fresh_until_ms: AtomicU64,
 }
@@ -40,7 +53,27 @@ impl Learner {
             store,
             router,
             store_within,
+            disputes: OnceLock::new(),
             fresh_until_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Claims of a second home are looked into by whoever reads the other end; without one each is an alarm at once.
+    pub fn disputes_to(&self, judge: mpsc::Sender<Dispute>) {
+        if self.disputes.set(judge).is_err() {
+            tracing::warn!("claims of second homes are looked into already");
+        }
+    }
+
+    fn dispute(&self, key: &RoutingKey, held: SiteId, claimed: SiteId) {
+        let dispute = Dispute {
+            key: key.clone(),
+            held,
+            claimed,
+        };
+        let told = self.disputes.get().map(|judge| judge.try_send(dispute));
+        if !matches!(told, Some(Ok(()))) {
+            self.known.alarm(key, &[held, claimed]);
         }
     }
 
@@ -149,7 +182,7 @@ impl Learner {
             Insert::Same => false,
             Insert::Conflict { held } => {
                 if row.state != State::Placed {
-                    self.known.alarm(&row.key, &[held, row.home]);
+                    self.dispute(&row.key, held, row.home);
                 }
                 false
             }
@@ -163,7 +196,7 @@ impl Learner {
                 // A placed key may be re-homed at will: the first one to reach the store wins everywhere.
                 tracing::info!(key = %row.key, ours = %row.home, home = %held, "another router placed this key first");
             } else {
-                self.known.alarm(&row.key, &[*held, row.home]);
+                self.dispute(&row.key, *held, row.home);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Owns the order: what the name does by the deployed models, who waits where, then delivery. Must not deliver while a
 //! site is silent whose answer could change where the message belongs. Sites' answers to the questions are not shown.
 
+use super::hold::{HOLD_MAX, MOVING_EVERY};
 use super::several::{self, Order, Part};
 use super::{Asked, Pipeline, not_built};
 use crate::classify::{Class, Create};
@@ -26,6 +27,7 @@ use homing_mapping_store::{Engine, Generation, SiteId};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A message and its body as the client wrote it.
 pub(super) struct Letter {
@@ -79,7 +81,7 @@ impl Pipeline {
             delivery,
             counts,
             create,
-        } = self.delivery(group, &message).await?;
+        } = self.settled_delivery(group, &message).await?;
         let at = |site: usize| target(&group.sites[site]);
         match delivery {
             Delivery::Nobody => self.first(context, asked).await,
@@ -114,6 +116,31 @@ impl Pipeline {
             }
             Delivery::Ambiguous(_) => Ok(ambiguous(&message, counts.iter().sum())),
             Delivery::StartsAndWaits(sites) => Err(starts_and_waits(group, &message, &sites)),
+        }
+    }
+
+    /// Whoever waits for it may be on the way from one site to another, where nobody sees it: then it is asked again.
+    async fn settled_delivery(&self, group: &Group, message: &Message) -> Result<Decided, Problem> {
+        let moving = || self.resolver.known.table.moving() > 0;
+        let deadline = crate::clock::now() + HOLD_MAX;
+        loop {
+            let was_moving = moving();
+            let decided = self.delivery(group, message).await?;
+            let nobody =
+                !decided.counts.is_empty() && decided.counts.iter().all(|count| *count == 0);
+            if !nobody || !(was_moving || moving()) {
+                return Ok(decided);
+            }
+            if crate::clock::now() >= deadline {
+                let detail = format!(
+                    "nobody was found who waits for the {}, and instances are being handed from one site to another; nothing was sent",
+                    label(message)
+                );
+                return Err(
+                    Problem::new(Reason::SiteSwitching, detail).retry_after(Duration::from_secs(1))
+                );
+            }
+            tokio::time::sleep(MOVING_EVERY).await;
         }
     }
 

@@ -3,10 +3,12 @@
 //! Owns the wait and its limits. Must not choose where a request goes: after the wait it is resolved anew. Nothing of a
 //! held request has been sent.
 
+use super::moved::Moved;
 use super::{Asked, Pipeline};
 use crate::classify::Class;
 use crate::context::Context;
 use crate::forward::body::Body;
+use crate::observe::inventory::Service;
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
 use crate::resolve::route::{Asking, Purpose, Route};
@@ -18,7 +20,10 @@ use std::time::Duration;
 /// Requests of this router that are held at a time (limit `held_requests`); the next one is refused at once.
 const HELD_MAX: usize = 1_000;
 /// Longest hold; then the answer is `site-switching`. Shorter than what clients commonly wait.
-const HOLD_MAX: Duration = Duration::from_secs(8);
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(8);
+
+/// Between two looks at a key that is on its way to another site.
+pub(super) const MOVING_EVERY: Duration = Duration::from_millis(25);
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
@@ -48,23 +53,27 @@ impl Pipeline {
         asked: &mut Asked<'_>,
         mut target: Target,
     ) -> Result<(Target, Response<Body>), Problem> {
-        // Only such a site can be switched under way.
-        let mut spare = if target.site.installations.len() > 1 {
-            asked.outgoing.copy()
-        } else {
-            None
-        };
+        let deadline = crate::clock::now() + HOLD_MAX;
         loop {
             context.routed(&target);
+            // Only such a site can be switched under way, or lose what is asked of it to another one.
+            let may_change = target.site.installations.len() > 1 || target.site.hands_over;
+            let spare = may_change.then(|| asked.outgoing.copy()).flatten();
             let outgoing = asked.outgoing.take();
             let answered = self.forward(context, &target, outgoing, &asked.class).await;
-            let refused = match answered {
-                Ok(answer) => return Ok((target, answer)),
-                Err(problem) => problem,
+            let (refused, again) = match answered {
+                Ok(answer) => match Moved::told(&target, &answer) {
+                    Some(moved) => (self.follow(&target, &asked.class, moved).await, true),
+                    None => return Ok((target, answer)),
+                },
+                Err(problem) => {
+                    let met =
+                        problem.reason == Reason::SiteSwitching && problem.not_sent == Sent::Never;
+                    (problem, met)
+                }
             };
-            let met = refused.reason == Reason::SiteSwitching && refused.not_sent == Sent::Never;
-            match spare.take() {
-                Some(again) if met => asked.outgoing = again,
+            match spare {
+                Some(spare) if again && crate::clock::now() < deadline => asked.outgoing = spare,
                 Some(_) | None => return Err(refused),
             }
             let asking = Asking {
@@ -108,7 +117,11 @@ impl Pipeline {
                 crate::telemetry::metrics::limit_hit("held_requests");
                 return Err(refused);
             };
-            if !site.live.switched(left).await {
+            let switching = site.live.read(|view| view.service == Service::Switching);
+            if !switching {
+                // One key of it is on its way to another site.
+                tokio::time::sleep(MOVING_EVERY).await;
+            } else if !site.live.switched(left).await {
                 return Err(refused);
             }
         }

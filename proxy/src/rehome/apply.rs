@@ -3,12 +3,11 @@
 //! Owns the checks before an operation begins, and an operator's words to one that runs. Must not take its steps.
 
 use super::audit::Actor;
-use super::gather;
+use super::execute::Executor;
 use super::work::{Abort, Work};
 use crate::clock;
-use crate::decide::plan::{Plan, Question, Verb};
+use crate::decide::plan::{ANY, Plan, Question, Verb};
 use crate::decide::{Report, plan};
-use homing_config::Config;
 use homing_mapping_store::operation::{Ends, NewOperation, OperationRecord, PlanRecord, Progress};
 use homing_mapping_store::store;
 use homing_mapping_store::switch::Rule;
@@ -42,12 +41,12 @@ pub enum Error {
 
 /// Makes a plan and keeps it.
 pub async fn make(
-    store: &Handle,
-    config: &Config,
+    executor: &Executor,
     question: &Question,
     actor: &Actor,
 ) -> Result<(Plan, Report), Error> {
-    let world = gather::world(store, config).await?;
+    let world = executor.world(question.verb).await?;
+    let store = &executor.store;
     let (made, report) = plan(question, &world, clock::wall());
     store
         .put_plan(&PlanRecord {
@@ -80,12 +79,12 @@ pub async fn kept(store: &Handle, hash: &str) -> Result<Plan, Error> {
 
 /// Begins the operation of a plan, if the plan still is what this world asks for.
 pub async fn apply(
-    store: &Handle,
-    config: &Config,
+    executor: &Executor,
     hash: &str,
     actor: &Actor,
 ) -> Result<OperationRecord, Error> {
-    let plan = check(store, config, hash).await?;
+    let store = &executor.store;
+    let plan = check(executor, hash).await?;
     let sites = plan
         .moves
         .iter()
@@ -107,8 +106,8 @@ pub async fn apply(
 }
 
 /// The plan, made again from what is true now.
-pub async fn check(store: &Handle, config: &Config, hash: &str) -> Result<Plan, Error> {
-    let kept = kept(store, hash).await?;
+pub async fn check(executor: &Executor, hash: &str) -> Result<Plan, Error> {
+    let kept = kept(&executor.store, hash).await?;
     let now = clock::wall();
     if now.0 > kept.expires_at {
         return Err(Error::Stale("it has expired".to_owned()));
@@ -117,6 +116,7 @@ pub async fn check(store: &Handle, config: &Config, hash: &str) -> Result<Plan, 
         verb: kept.verb,
         subject: kept.subject.clone(),
         to: single_target(&kept),
+        key: kept.moves.first().and_then(|one| one.key.clone()),
         fenced_by: kept.fenced_by.clone(),
         overrides: kept
             .overrides
@@ -124,7 +124,7 @@ pub async fn check(store: &Handle, config: &Config, hash: &str) -> Result<Plan, 
             .filter_map(|name| Rule::parse(name))
             .collect(),
     };
-    let world = gather::world(store, config).await?;
+    let world = executor.world(kept.verb).await?;
     // What moved on since is no reason of its own to refuse: it is stale.
     for one in &kept.moves {
         let site = world.sites.iter().find(|site| site.name == one.site);
@@ -157,7 +157,10 @@ pub async fn check(store: &Handle, config: &Config, hash: &str) -> Result<Plan, 
 /// A plan for one site says where it goes; asked again it has to go to the same place.
 fn single_target(plan: &Plan) -> Option<String> {
     match (plan.verb, &plan.moves[..]) {
-        (Verb::Evacuate, _) => None,
+        (Verb::Evacuate, moves) => {
+            let to = moves.first().map(|one| one.to.clone());
+            to.filter(|to| to != ANY)
+        }
         (_, [only]) => Some(only.to.clone()),
         (_, _) => None,
     }

@@ -144,6 +144,7 @@ fn question(site: SiteId) -> Question {
         verb: Verb::Failover,
         subject: Subject::Site(site.name().to_owned()),
         to: None,
+        key: None,
         fenced_by: None,
         overrides: Vec::new(),
     }
@@ -238,14 +239,12 @@ type Followed = Result<(&'static str, String, Option<String>), Error>;
 async fn advise(executor: &Executor, question: &Question, kept: Option<&str>) -> Followed {
     let why = "it is down, and a person may apply this plan".to_owned();
     if let Some(hash) = kept
-        && apply::check(&executor.store, &executor.config(), hash)
-            .await
-            .is_ok()
+        && apply::check(executor, hash).await.is_ok()
     {
         return Ok(("advised", why, Some(hash.to_owned())));
     }
     let actor = actor(executor, "advised");
-    let (made, _) = apply::make(&executor.store, &executor.config(), question, &actor).await?;
+    let (made, _) = apply::make(executor, question, &actor).await?;
     Ok(("advised", why, Some(made.hash())))
 }
 
@@ -261,8 +260,8 @@ async fn begin(executor: &Executor, question: &Question) -> Followed {
         return Ok(("waits", why, None));
     }
     let actor = actor(executor, "automatic: enough routers see the site down");
-    let (made, _) = apply::make(store, &config, question, &actor).await?;
-    let begun = apply::apply(store, &config, &made.hash(), &actor).await?;
+    let (made, _) = apply::make(executor, question, &actor).await?;
+    let begun = apply::apply(executor, &made.hash(), &actor).await?;
     executor.bell.notify_one();
     let why = format!("operation {} has begun", begun.id);
     Ok(("begun", why, Some(made.hash())))

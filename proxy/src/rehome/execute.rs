@@ -10,6 +10,7 @@ use crate::clock;
 use crate::decide::fence::Clocks;
 use crate::decide::world::Agent;
 use crate::observe::probe::{self, Identities};
+use crate::pipeline::Pipeline;
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use crate::topology::Topology;
@@ -45,6 +46,8 @@ pub struct Executor {
     pub probe: probe::Settings,
     /// The `Via` of its own requests.
     pub via: HeaderValue,
+    /// Placement, limits and times of this router's requests.
+    pub pipeline: Arc<Pipeline>,
     settings: ArcSwap<Config>,
     watches: Mutex<HashMap<(Uuid, SiteId, Generation), Watched>>,
     /// Rung when something may have changed.
@@ -73,7 +76,7 @@ impl Executor {
         topology: Arc<ArcSwap<Topology>>,
         identities: Arc<dyn Identities>,
         probe: probe::Settings,
-        via: HeaderValue,
+        pipeline: Arc<Pipeline>,
         config: Arc<Config>,
     ) -> Executor {
         Executor {
@@ -81,7 +84,8 @@ impl Executor {
             topology,
             identities,
             probe,
-            via,
+            via: pipeline.via.clone(),
+            pipeline,
             settings: ArcSwap::new(config),
             watches: Mutex::new(HashMap::new()),
             bell: Notify::new(),

@@ -3,7 +3,7 @@
 //! Owns reading it from store and configuration. Must not decide. The picture need not be of one instant: whatever is
 //! decided from it is compared again, in the store, by generation.
 
-use crate::decide::world::{Agent, Installation, Recovery, Safety, Seen, Site, World};
+use crate::decide::world::{Agent, HandsOver, Installation, Recovery, Safety, Seen, Site, World};
 use homing_config::Config;
 use homing_config::settings as config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
@@ -92,6 +92,7 @@ fn site(
         generation: assignment.generation,
         seen: seen.collect(),
         proven: healthy || record.identity.is_some(),
+        hands_over: HandsOver::Unknown,
     }
 }
 

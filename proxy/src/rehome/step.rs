@@ -7,6 +7,7 @@ use super::execute::Executor;
 use super::gather::agents_of;
 use super::work::{Abort, Moving, Step, Work};
 use crate::decide::fence::{self, Verdict, Watch};
+use crate::decide::plan::Verb;
 use crate::decide::world::Agent;
 use crate::observe::probe;
 use crate::observe::{Evidence, Why};
@@ -38,6 +39,9 @@ pub(super) struct Stepper<'a> {
 impl Stepper<'_> {
     /// Takes the next step, if it can be taken now.
     pub(super) async fn take(&self, moving: &mut Moving) -> Outcome {
+        if self.work.plan.verb == Verb::Evacuate {
+            return Box::pin(self.evacuate(moving)).await;
+        }
         if let Some(ended) = self.ended(moving).await {
             return ended;
         }
@@ -56,7 +60,7 @@ impl Stepper<'_> {
             }
             (None, Step::Prove) => self.ordered(moving, OrderKind::Verify, Step::Open).await,
             (None, Step::Open) => self.open(moving).await,
-            (None, Step::Done | Step::Failed | Step::Aborted) => {
+            (None, Step::Move | Step::Done | Step::Partly | Step::Failed | Step::Aborted) => {
                 Ok(Outcome::Waits(moving.note.clone()))
             }
         };
@@ -87,7 +91,11 @@ impl Stepper<'_> {
         })
     }
 
-    fn entry(&self, action: &str, moving: &Moving) -> homing_mapping_store::audit::AuditEntry {
+    pub(super) fn entry(
+        &self,
+        action: &str,
+        moving: &Moving,
+    ) -> homing_mapping_store::audit::AuditEntry {
         let detail = json!({
             "operation": self.operation.id.to_string(),
             "from": moving.of.from,

@@ -9,6 +9,7 @@ use homing_mapping_store::operation::OperationRecord;
 use homing_mapping_store::store::Error;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How far a move has come.
@@ -27,8 +28,12 @@ pub enum Step {
     Prove,
     /// The new place is looked at, then it serves.
     Open,
-    /// It serves.
+    /// Live instances are handed to other sites, one by one.
+    Move,
+    /// It serves, or everything was handed over.
     Done,
+    /// Some were handed over, some were not.
+    Partly,
     /// It did not happen.
     Failed,
     /// It was taken back.
@@ -45,7 +50,9 @@ impl Step {
             Step::Start => "start",
             Step::Prove => "prove",
             Step::Open => "open",
+            Step::Move => "move",
             Step::Done => "done",
+            Step::Partly => "partly",
             Step::Failed => "failed",
             Step::Aborted => "aborted",
         }
@@ -53,7 +60,10 @@ impl Step {
 
     /// Whether nothing more will be done.
     pub fn is_last(self) -> bool {
-        matches!(self, Step::Done | Step::Failed | Step::Aborted)
+        matches!(
+            self,
+            Step::Done | Step::Partly | Step::Failed | Step::Aborted
+        )
     }
 }
 
@@ -72,6 +82,35 @@ pub struct Moving {
     pub attempt: u32,
     /// What it waits for, or why it ended.
     pub note: String,
+    /// What has been handed over, in an evacuation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+}
+
+/// How far an evacuation has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Instances that were handed over, as their old site tells.
+    pub moved: u64,
+    /// How often the site has been gone through.
+    pub pass: u32,
+    /// Where this pass has come to.
+    pub after: String,
+    /// Every router has stopped sending new work there.
+    pub drained: bool,
+    /// Instances that were not handed over in this pass.
+    pub left: u64,
+    /// The first of them, with the reasons.
+    pub named: Vec<Left>,
+}
+
+/// An instance that was not handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Left {
+    /// Its id.
+    pub instance: String,
+    /// Why.
+    pub why: String,
 }
 
 /// The body of an operation.
@@ -110,6 +149,7 @@ impl Work {
             seq: None,
             attempt: 0,
             note: String::new(),
+            tally: None,
         });
         Work {
             moves: moves.collect(),
@@ -149,7 +189,7 @@ impl Work {
         let any = |step| self.moves.iter().any(|one| one.step == step);
         Some(match () {
             () if all(Step::Done) => "done",
-            () if any(Step::Done) => "partly",
+            () if any(Step::Done) || any(Step::Partly) => "partly",
             () if any(Step::Failed) => "failed",
             () => "aborted",
         })

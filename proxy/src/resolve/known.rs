@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use homing_mapping_store::cache::Cache;
 use homing_mapping_store::store::Pin;
 use homing_mapping_store::table::Table;
-use homing_mapping_store::{Generation, Id, Kind, RoutingKey, SiteId};
+use homing_mapping_store::{Generation, Id, Kind, RoutingKey, SiteId, State};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,6 +85,12 @@ impl Known {
             generation: Generation::default(),
             source: RouteSource::Cache,
         })
+    }
+
+    /// Whether a key is being handed to another site.
+    pub fn is_moving(&self, key: &RoutingKey) -> bool {
+        let moves = |entry: homing_mapping_store::table::Entry| entry.state == State::Moving;
+        self.table.moving() > 0 && self.table.get(key).is_some_and(moves)
     }
 
     fn pin(&self, key: &RoutingKey) -> Option<(SiteId, Generation)> {

@@ -6,13 +6,12 @@
 use super::choice::{BusinessKey, Deployed, Placement, candidate, question, refused};
 use super::known::{Home, Known};
 use super::locate::{Located, Locator};
-use super::lost;
 use super::place::{self, Candidate, Open, Refused};
 use super::target::{RouteSource, Target};
 use super::withheld::Withheld;
+use super::{left, lost};
 use crate::classify::{Any, Class, Create, Gather, Keyed, Unknown};
-use crate::deployments::Deployments;
-use crate::deployments::picture::is_copied;
+use crate::deployments::{Deployments, picture::is_copied};
 use crate::learn::Learner;
 use crate::problem::{Problem, Reason};
 use crate::topology::{Group, Topology};
@@ -129,6 +128,10 @@ impl Resolver {
             Some(home) => Some(home),
             None => self.stored(key, purpose).await?,
         };
+        // A read that does not name it in its path would find nothing of it in the moment between two homes.
+        if let Some(home) = home.filter(|_| self.known.is_moving(key)) {
+            return Err(left::moving(key, home.site));
+        }
         home.map(|home| self.at(topology, key, home)).transpose()
     }
 
@@ -164,7 +167,13 @@ impl Resolver {
             return Err(lost::lost(key, operation, self.known.home(key)));
         }
         if let Some(home) = self.known.home(key) {
-            return self.at(topology, key, home);
+            let target = self.at(topology, key, home);
+            return match target {
+                Err(problem) if self.may_have_left(topology, home) => {
+                    Box::pin(self.followed(topology, group, key, purpose, problem)).await
+                }
+                target => target,
+            };
         }
         // An execution's id may be its process instance's.
         if let Some(home) = group
@@ -221,7 +230,7 @@ impl Resolver {
         }
     }
 
-    async fn located(
+    pub(super) async fn located(
         &self,
         topology: &Topology,
         group: &Group,
@@ -410,7 +419,7 @@ impl Resolver {
         }
     }
 
-    fn choose(
+    pub(super) fn choose(
         &self,
         group: &Group,
         create: &Create,

@@ -56,6 +56,7 @@ fn case() -> Case {
         generation: Generation(4),
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
         proven: true,
+        hands_over: crate::decide::world::HandsOver::Unknown,
     };
     Case {
         world: World {
@@ -88,6 +89,7 @@ impl Case {
             verb: Verb::Failover,
             subject: Subject::Site("b".into()),
             to: None,
+            key: None,
             fenced_by: None,
             overrides: Vec::new(),
         };

@@ -36,6 +36,7 @@ fn site(recovery: Recovery, lag: Option<Duration>) -> Site {
         generation: Generation(4),
         seen: vec![("r1".into(), Seen::Up)],
         proven: true,
+        hands_over: crate::decide::world::HandsOver::Unknown,
     }
 }
 
@@ -69,9 +70,21 @@ fn what_lives_in_a_shared_database_goes_on() {
 }
 
 #[test]
+fn what_can_be_handed_over_leaves_while_its_site_works() {
+    let mut site = site(Recovery::Evacuate, None);
+    let outlook = of(&site, Event::Failover);
+    assert_eq!(outlook.fate(held(1)).fate, Fate::Moved);
+    assert_eq!(outlook.fate(PLACED).fate, Fate::Restartable);
+    // Nobody looks at it: nobody knows that it works.
+    site.seen.clear();
+    assert_eq!(of(&site, Event::Failover).fate(held(1)).fate, Fate::Parked);
+}
+
+#[test]
 fn without_a_standby_instances_wait_and_with_the_place_gone_they_are_lost() {
     for recovery in [Recovery::Park, Recovery::Evacuate] {
-        let site = site(recovery, None);
+        let mut site = site(recovery, None);
+        site.seen = vec![("r1".into(), Seen::Down)];
         assert_eq!(of(&site, Event::Failover).fate(held(1)).fate, Fate::Parked);
         assert_eq!(of(&site, Event::Loss).fate(held(1)).fate, Fate::Lost);
         assert_eq!(

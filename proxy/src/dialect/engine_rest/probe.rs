@@ -91,6 +91,10 @@ pub(super) fn judge(key: &RoutingKey, status: StatusCode, body: &[u8]) -> Presen
             Presence::Unclear
         };
     }
+    // An engine that has handed an instance to another site says so; whoever asks finds it there.
+    if status == StatusCode::GONE {
+        return Presence::Absent;
+    }
     if status != StatusCode::OK {
         return Presence::Unclear;
     }

@@ -1,0 +1,115 @@
+//! What an evacuation asks for: a site whose engine lets instances go, and others that take them.
+//!
+//! Owns the judgement, purely. Must not say which instance goes where: placement chooses when each one goes.
+
+use super::{Considered, Draft, Move, Subject};
+use crate::decide::world::{HandsOver, Recovery, Site};
+use homing_mapping_store::switch::Rule;
+use std::collections::BTreeMap;
+
+/// The target of an evacuation that leaves the choice to placement.
+pub const ANY: &str = "*";
+
+impl<'a> Draft<'a> {
+    pub(super) fn evacuate(&mut self, site: &'a Site) {
+        let takers = match self.may_leave(site).and_then(|()| self.takers(site)) {
+            Ok(takers) => takers,
+            Err(why) => return self.refuse(site, why),
+        };
+        if self.world.safety.freeze {
+            let why = "the freeze switch is on".to_owned();
+            self.forbid(Some(Rule::Freeze), Some(&site.name), why);
+        }
+        let names: Vec<&str> = takers.iter().map(|one| one.name.as_str()).collect();
+        let (what, wait) = match &self.question.key {
+            Some(key) => (key.clone(), format!("{key} to have no job under way")),
+            None => (
+                "its live instances".to_owned(),
+                format!("all routers to send no new work to {}", site.name),
+            ),
+        };
+        let to = self.question.to.as_deref().unwrap_or(ANY);
+        self.moves.push(Move {
+            site: site.name.clone(),
+            from: site.serving.clone(),
+            to: to.to_owned(),
+            generation: site.generation.0,
+            recovery: Recovery::Evacuate.as_str().to_owned(),
+            max_lag_ms: None,
+            key: self.question.key.clone(),
+        });
+        self.report.sites.push(Considered {
+            site: site.name.clone(),
+            verdict: "moves".to_owned(),
+            why: format!("{what} can be handed to {}", names.join(", ")),
+            fate: Some("moved".to_owned()),
+            rows: BTreeMap::new(),
+            waits_for: vec![wait],
+        });
+    }
+
+    fn may_leave(&self, site: &Site) -> Result<(), String> {
+        match site.recovery {
+            Some(Recovery::Evacuate) => {}
+            Some(other) => {
+                return Err(format!(
+                    "its recovery is {}; live instances are handed over only from sites with recovery = {{ mode = \"evacuate\" }}",
+                    other.as_str()
+                ));
+            }
+            None => return Err("no configuration of this router declares it".to_owned()),
+        }
+        if let Some(pending) = &site.pending {
+            return Err(format!("it is switching to {pending}"));
+        }
+        match site.hands_over {
+            HandsOver::Yes => Ok(()),
+            HandsOver::No => Err(
+                "its engine cannot hand live instances over: only Homing's own engine can; its instances stay where their database is"
+                    .to_owned(),
+            ),
+            HandsOver::Unknown => Err(
+                "its engine does not answer, and live instances can only be taken out of an engine that works"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// The sites that take now.
+    fn takers(&self, site: &'a Site) -> Result<Vec<&'a Site>, String> {
+        let named = self.question.to.as_deref();
+        if let Some(name) = named {
+            if name == site.name {
+                return Err("it cannot be handed to itself".to_owned());
+            }
+            if !self.world.sites.iter().any(|one| one.name == name) {
+                return Err(format!("there is no site {name} to take its instances"));
+            }
+        }
+        let elsewhere = |one: &&Site| match &self.question.subject {
+            Subject::Zone(zone) => {
+                let serving = one.installation(&one.serving);
+                serving.and_then(|it| it.zone.as_deref()) != Some(zone)
+            }
+            Subject::Site(_) => one.name != site.name,
+        };
+        let takers: Vec<&Site> = self
+            .world
+            .sites
+            .iter()
+            .filter(|one| named.is_none_or(|name| one.name == name))
+            .filter(elsewhere)
+            .filter(|one| one.hands_over == HandsOver::Yes && one.is_available())
+            .collect();
+        match (takers.is_empty(), named) {
+            (false, _) => Ok(takers),
+            (true, Some(name)) => Err(format!(
+                "site {name} does not take instances: it has to be available, with Homing's own engine"
+            )),
+            (true, None) => Err(
+                "no other site takes its instances: one that is available, with Homing's own engine, is needed"
+                    .to_owned(),
+            ),
+        }
+    }
+}
