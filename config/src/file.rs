@@ -14,6 +14,7 @@ pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod placement;
+pub(crate) mod reconcile;
 pub(crate) mod router;
 pub(crate) mod safety;
 pub(crate) mod site;
@@ -60,6 +61,8 @@ pub(crate) struct File {
     pub(crate) health: health::HealthFile,
     /// Reads over all sites.
     pub(crate) gather: gather::GatherFile,
+    /// The mapping table compared with what the sites hold, all the time.
+    pub(crate) reconcile: reconcile::ReconcileFile,
     /// What re-homing may do at most.
     pub(crate) safety: safety::SafetyFile,
     /// Every limit of the data path. Reaching one is counted in `homing_limit_hits_total{limit}` under the key's name.

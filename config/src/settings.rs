@@ -13,6 +13,7 @@ mod lease;
 mod limits;
 mod listen;
 mod placement;
+mod reconcile;
 mod safety;
 mod site;
 mod store;
@@ -29,6 +30,7 @@ pub use lease::Lease;
 pub use limits::Limits;
 pub use listen::{Admin, Listen, ServerTls};
 pub use placement::{BusinessKey, Constraint, Placement, Policy, StartTimers, UserSource};
+pub use reconcile::Reconcile;
 pub use safety::Safety;
 pub use site::{
     Automatic, Balance, ClientTls, DialectName, Identity, Installation, Probe, Recovery,
@@ -65,6 +67,8 @@ pub struct Config {
     pub health: Health,
     /// Reads over all sites.
     pub gather: Gather,
+    /// The table compared with the sites.
+    pub reconcile: Reconcile,
     /// What re-homing may do at most.
     pub safety: Safety,
     /// Limits of the data path.

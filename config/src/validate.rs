@@ -61,6 +61,7 @@ impl Validate<'_> {
             lease: (&file.lease).into(),
             health: (&file.health).into(),
             gather: (&file.gather).into(),
+            reconcile: (&file.reconcile).into(),
             safety: (&file.safety).into(),
             limits: (&file.limits).into(),
             timeouts: (&file.timeouts).into(),

@@ -86,6 +86,7 @@ fn migrations() -> Migrator {
     let sixth = include_str!("sql/migrations/0006_stopped.sql").into_sql_str();
     let seventh = include_str!("sql/migrations/0007_drills.sql").into_sql_str();
     let eighth = include_str!("sql/migrations/0008_armed.sql").into_sql_str();
+    let ninth = include_str!("sql/migrations/0009_drift.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -104,6 +105,7 @@ fn migrations() -> Migrator {
         migration(6, "stopped", sixth),
         migration(7, "drills", seventh),
         migration(8, "armed", eighth),
+        migration(9, "drift", ninth),
     ])
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Owns what each operation means. Must not know which database it talks to. Relies on a `Backend` for sessions.
 
+mod access;
 mod agents;
 mod armed;
 mod changes;
 #[cfg(test)]
 mod crash;
 mod deployments;
+mod drift;
 mod drills;
 mod floor;
 mod intents;
@@ -42,6 +44,7 @@ use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
+use crate::drift::DriftRecord;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Timestamp};
@@ -57,8 +60,7 @@ use crate::{RoutingKey, SiteId};
 use async_trait::async_trait;
 use floor::Floor;
 use names::Names;
-use session::{Access, Backend, Session};
-use write::Write;
+use session::Backend;
 
 pub(crate) struct Sql {
     backend: Box<dyn Backend>,
@@ -72,21 +74,6 @@ impl Sql {
             backend,
             names: Names::default(),
             floor: Floor::default(),
-        }
-    }
-
-    async fn read(&self, doing: &'static str) -> Result<Box<dyn Session>, Error> {
-        self.backend.session(Access::Read, doing).await
-    }
-
-    async fn write(&self, doing: &'static str) -> Result<Write, Error> {
-        let write = Write::begin(self.backend.session(Access::Write, doing).await?).await?;
-        match self.floor.take(write.found_incarnation()) {
-            Ok(()) => Ok(write),
-            Err(behind) => {
-                self.backend.left_behind();
-                write.end(Err(behind)).await
-            }
         }
     }
 }
@@ -387,6 +374,14 @@ impl Store for Sql {
         audit: Option<&AuditEntry>,
     ) -> Result<DrillRecord, Error> {
         self.step_drill(progress, audit).await
+    }
+
+    async fn note_drift(&self, site: SiteId, router: &str, body: &str) -> Result<(), Error> {
+        self.keep_drift(site, router, body).await
+    }
+
+    async fn drift(&self) -> Result<Vec<DriftRecord>, Error> {
+        self.all_drift().await
     }
 
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error> {

@@ -9,7 +9,10 @@ use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 pub use crate::change::{CHANGES_MAX, MappingChange};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
+use crate::drift::DriftRecord;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
+pub use crate::intent::OpenIntent;
+pub use crate::lease::Lease;
 use crate::loss::Loss;
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
@@ -153,17 +156,6 @@ pub struct RouterRecord {
     pub lease_ms: u64,
 }
 
-/// A start whose outcome is not known yet, shipped from a router's journal so that any router may resolve it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OpenIntent {
-    pub id: uuid::Uuid,
-    pub router: String,
-    pub site: SiteId,
-    /// JSON: what the dialect needs to find the thing (operation, definition, business key, started between).
-    pub what: String,
-    pub at: Timestamp,
-}
-
 /// What a router ships from its journal in one transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Shipment {
@@ -171,16 +163,6 @@ pub struct Shipment {
     pub mappings: Vec<NewMapping>,
     pub intents_opened: Vec<OpenIntent>,
     pub intents_closed: Vec<uuid::Uuid>,
-}
-
-/// A lease on a name (leader, router, site), counted by the store's clock.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lease {
-    pub name: String,
-    pub holder: String,
-    pub generation: Generation,
-    pub counter: u64,
-    pub expires_at: Timestamp,
 }
 
 /// The store. Every method is one transaction; every change of an existing row is a compare-and-set.
@@ -371,6 +353,10 @@ pub trait Store: Send + Sync + 'static {
         progress: &DrillProgress,
         audit: Option<&AuditEntry>,
     ) -> Result<DrillRecord, Error>;
+
+    // -- drift: what the last comparison of each site with the table has found
+    async fn note_drift(&self, site: SiteId, router: &str, body: &str) -> Result<(), Error>;
+    async fn drift(&self) -> Result<Vec<DriftRecord>, Error>;
 
     // -- routers and leases
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod barrier;
 pub mod call;
 pub mod deployments;
+pub mod drift;
 pub mod drills;
 pub mod error;
 pub mod explain;

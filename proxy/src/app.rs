@@ -4,6 +4,7 @@
 
 mod admin_listener;
 pub mod handover;
+mod leftovers;
 pub mod open_files;
 pub mod reload;
 mod settings;
@@ -11,6 +12,7 @@ pub mod shell;
 
 use crate::admin;
 use crate::control::probers;
+use crate::control::reconcile::continuous;
 use crate::control::registrar::Registrar;
 use crate::control::{armed, deployments, disputes, incarnation, intents};
 use crate::drill::Driller;
@@ -105,8 +107,6 @@ pub struct Router {
     feed: Arc<Feed>,
 }
 
-/// Between two looks for journals of processes that have ended.
-const LEFTOVERS_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks for sites that can catch up with what was deployed.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries to reach a store that does not answer at start.
@@ -222,7 +222,7 @@ impl Router {
         tokio::spawn(memory.run(Arc::clone(&self.store)));
         tokio::spawn(Arc::clone(&self.admin.executor).run());
         tokio::spawn(automatic::run(Arc::clone(&self.admin.executor)));
-        tokio::spawn(Arc::clone(&self.admin.driller).run());
+        self.look_around();
         let settings = looks(&self.config);
         let via = self.pipeline.via.clone();
         tokio::spawn(probers::run(
@@ -260,8 +260,18 @@ impl Router {
             intents,
         ));
         tokio::spawn(Arc::clone(&self.reloader).watch());
-        tokio::spawn(leftovers(self.journal.handle(), Arc::clone(&self.learner)));
+        tokio::spawn(leftovers::adopt(
+            self.journal.handle(),
+            Arc::clone(&self.learner),
+        ));
         self.first_look(settings.timeout).await;
+    }
+
+    /// Rehearses, and compares the table with the sites.
+    fn look_around(&self) {
+        tokio::spawn(Arc::clone(&self.admin.driller).run());
+        let executor = Arc::clone(&self.admin.executor);
+        tokio::spawn(continuous::run(executor, Arc::clone(&self.pipeline)));
     }
 
     /// Pins and suffix hints, before the first request.
@@ -386,21 +396,6 @@ fn looks(config: &Config) -> probe::Settings {
 async fn deployed(pipeline: Arc<Pipeline>) {
     let deployments = &pipeline.resolver.deployments;
     deployments.follow(|| pipeline.models.deployed()).await;
-}
-
-/// Takes over what a process that has handed its sockets to this one leaves in its journal when it ends.
-async fn leftovers(journal: journal::Handle, learner: Arc<Learner>) {
-    loop {
-        tokio::time::sleep(LEFTOVERS_EVERY).await;
-        match journal.adopt_leftovers() {
-            Ok(left) => {
-                for row in &left.mappings {
-                    learner.remember(std::slice::from_ref(row), &[], row.home);
-                }
-            }
-            Err(error) => tracing::error!("{}", chain(&error)),
-        }
-    }
 }
 
 /// All suffix hints; there are a few for each start of an engine.

@@ -8,4 +8,5 @@ pub mod disputes;
 pub mod incarnation;
 pub mod intents;
 pub mod probers;
+pub mod reconcile;
 pub mod registrar;

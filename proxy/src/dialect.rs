@@ -4,7 +4,7 @@
 //! send it. Relies on [`crate::classify`] for the words of a request.
 
 use crate::classify::Class;
-use homing_mapping_store::{Engine, Kind, RoutingKey};
+use homing_mapping_store::{Engine, Kind, RoutingKey, Timestamp};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -296,6 +296,13 @@ pub trait Dialect: Send + Sync {
     /// A page of all that a site holds under this kind of key, in the order of ids. `None`: it cannot be listed.
     fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
         let _ = (kind, first, max);
+        None
+    }
+
+    /// What a site has that was started after this, as [`Dialect::read_holdings`] reads process instances. `None`: it cannot
+    /// be told.
+    fn started_since(&self, since: Timestamp, max: usize) -> Option<Ask> {
+        let _ = (since, max);
         None
     }
 

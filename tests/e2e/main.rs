@@ -10,6 +10,7 @@ mod delivery;
 mod demo;
 mod deployments;
 mod disk_full;
+mod drift;
 mod evacuate;
 mod gate;
 mod gather;

@@ -16,6 +16,7 @@ pub mod faults;
 pub mod mariadb;
 pub mod nursery;
 pub mod outcome;
+pub mod own_engine;
 pub mod pair;
 pub mod paths;
 pub mod patroni;

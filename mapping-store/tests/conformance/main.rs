@@ -9,6 +9,7 @@ mod agents;
 mod armed;
 mod audit;
 mod deployments;
+mod drift;
 mod drills;
 mod faults;
 mod leases;

@@ -4,7 +4,7 @@
 
 use super::error::Error;
 use super::{
-    State, armed, assignments, audit, deployments, drills, explain, fate, health, instances,
+    State, armed, assignments, audit, deployments, drift, drills, explain, fate, health, instances,
     mappings, operations, pins, plans, routers, settings, sites,
 };
 use axum::http::{Method, StatusCode, Uri};
@@ -79,6 +79,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(operations::events))
         .routes(routes!(operations::resume))
         .routes(routes!(operations::abort))
+        .routes(routes!(drift::list))
         .routes(routes!(drills::list, drills::begin))
         .routes(routes!(drills::one))
         .routes(routes!(drills::abort))
@@ -126,6 +127,7 @@ mod tests {
                 "/v1/deployments",
                 "/v1/deployments/armed",
                 "/v1/deployments/drift",
+                "/v1/drift",
                 "/v1/drills",
                 "/v1/drills/{id}",
                 "/v1/drills/{id}/abort",

@@ -13,7 +13,7 @@ use super::{
     Undo, Window, facts, path, query,
 };
 use crate::classify::Class;
-use homing_mapping_store::{Engine, Kind, RoutingKey};
+use homing_mapping_store::{Engine, Kind, RoutingKey, Timestamp};
 use http::StatusCode;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -285,6 +285,10 @@ impl Dialect for EngineRest {
 
     fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
         holdings::ask(kind, first, max)
+    }
+
+    fn started_since(&self, since: Timestamp, max: usize) -> Option<Ask> {
+        holdings::started_since(since, max)
     }
 
     fn due(&self) -> Vec<(&'static str, Ask)> {

@@ -44,6 +44,12 @@ pub struct Metrics {
     pub failover_advised: IntGaugeVec,
     /// Drills that have ended, counted by the router that ended them.
     pub drills: IntCounterVec,
+    /// What the last comparison of a site with the table has found.
+    pub reconcile_drift: IntGaugeVec,
+    pub reconcile_repaired: IntCounterVec,
+    pub reconcile_last_success: IntGaugeVec,
+    /// Instances that a place made which does not serve. Must stay 0.
+    pub fence_broken: IntGaugeVec,
 }
 
 /// Seconds; from a tenth of a millisecond to a long poll.
@@ -166,6 +172,26 @@ impl Metrics {
                 "Drills that have ended, counted by the router that ended them",
                 &["mode", "result"],
             ),
+            reconcile_drift: gauges(
+                "reconcile_drift",
+                "Findings of the last comparison of the site with the table: conflict, orphan, ghost, unproven",
+                &["site", "finding"],
+            ),
+            reconcile_repaired: counters(
+                "reconcile_repaired_total",
+                "Missing rows that this router added because exactly one site has the thing",
+                &["site"],
+            ),
+            reconcile_last_success: gauges(
+                "reconcile_last_success_timestamp_seconds",
+                "When the site was last compared with the table to the end",
+                &["site"],
+            ),
+            fence_broken: gauges(
+                "fence_broken",
+                "Instances made by a place of the site that does not serve, in the last comparison",
+                &["site"],
+            ),
             registry,
         };
         let build = gauges("build_info", "Constant 1 with the version", &["version"]);
@@ -195,6 +221,10 @@ impl Metrics {
             Box::new(made.lease_remaining_seconds.clone()),
             Box::new(made.failover_advised.clone()),
             Box::new(made.drills.clone()),
+            Box::new(made.reconcile_drift.clone()),
+            Box::new(made.reconcile_repaired.clone()),
+            Box::new(made.reconcile_last_success.clone()),
+            Box::new(made.fence_broken.clone()),
             Box::new(build),
         ];
         for collector in all {

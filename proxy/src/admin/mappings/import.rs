@@ -9,6 +9,7 @@ use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Query};
 use crate::admin::text;
 use crate::clock;
+use crate::control::reconcile::comparison::ConflictShape;
 use crate::resolve::route::has_rows;
 use axum::Json;
 use axum::body::Body;
@@ -41,17 +42,6 @@ pub struct ImportResult {
     pub conflicts: u64,
     /// The first hundred of those.
     pub conflicting: Vec<ConflictShape>,
-}
-
-/// A line that contradicts the table.
-#[derive(Serialize, ToSchema)]
-pub struct ConflictShape {
-    /// The key.
-    pub key: String,
-    /// Its home, which stays.
-    pub home: String,
-    /// The home that the line names.
-    pub line_home: String,
 }
 
 /// A line: `{"key", "home"}`, or a whole mapping out of an export, of which only key, home and state count.

@@ -8,8 +8,8 @@ use crate::admin::State;
 use crate::admin::call::Call;
 use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
-use crate::admin::mappings::reconcile::{self, SiteResult};
 use crate::admin::{mappings, text};
+use crate::control::reconcile::comparison::{self, Adds, SiteResult};
 use crate::observe::inspect::Inspector;
 use crate::topology::Site;
 use axum::extract::{Path, State as Shared};
@@ -98,7 +98,12 @@ pub(in crate::admin) async fn restored(
     }
     mappings::shipped(&state).await;
     let place = place(&state, &site, &record, &assignment).await?;
-    let found = reconcile::absentees(&state, &place, dry.dry_run).await?;
+    let adds = if dry.dry_run {
+        Adds::Nothing
+    } else {
+        Adds::OnItsWord
+    };
+    let found = comparison::absentees(&state.pipeline, &place, adds).await?;
     if let Some(why) = unusable(&found.compared) {
         return Err(why);
     }
@@ -198,7 +203,7 @@ async fn place(
 fn unusable(compared: &SiteResult) -> Option<Error> {
     let why = match (&compared.detail, compared.unlisted.len()) {
         (Some(detail), _) => detail.clone(),
-        (None, unlisted) if unlisted == reconcile::KINDS.len() => {
+        (None, unlisted) if unlisted == comparison::KINDS.len() => {
             "its dialect cannot list what it holds".to_owned()
         }
         (None, _) => return None,

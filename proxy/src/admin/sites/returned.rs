@@ -5,7 +5,7 @@
 
 use crate::admin::State;
 use crate::admin::error::Error;
-use crate::admin::mappings::reconcile::{self, SiteResult};
+use crate::control::reconcile::comparison::{self, SiteResult};
 use crate::decide::release::{Against, Drift, Mark, Returned, Scope, judge};
 use crate::decide::world::Agent;
 use crate::observe::inspect::Inspector;
@@ -315,14 +315,13 @@ async fn deployments(place: &Inspector, others: &[Inspector]) -> DeploymentsShap
 
 /// `None`: this dialect lists nothing.
 async fn drift(state: &State, place: &Inspector) -> Result<Option<SiteResult>, Error> {
-    let kinds = reconcile::KINDS.iter();
+    let kinds = comparison::KINDS.iter();
     let listed = kinds.filter(|kind| place.site.dialect.holdings(**kind, 0, 1).is_some());
     if listed.count() == 0 {
         return Ok(None);
     }
-    reconcile::compare(state, place, COMPARED_MAX)
-        .await
-        .map(Some)
+    let found = comparison::compare(&state.pipeline, place, COMPARED_MAX);
+    Ok(Some(found.await?))
 }
 
 fn drifted(found: &SiteResult) -> Drift {

@@ -3,8 +3,9 @@
 //! Owns the paged questions and the reading of their answers. History is asked, because it names what runs and what has
 //! ended; an engine that keeps no history names nothing. Standalone tasks have no list of their own and are located.
 
+use super::intent;
 use crate::dialect::Ask;
-use homing_mapping_store::{Kind, RoutingKey};
+use homing_mapping_store::{Kind, RoutingKey, Timestamp};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
@@ -27,6 +28,17 @@ pub(super) fn ask(kind: Kind, first: usize, max: usize) -> Option<Ask> {
         method: Method::GET,
         path: format!(
             "/history/{name}?sortBy={sort}&sortOrder=asc&firstResult={first}&maxResults={max}"
+        ),
+        body: None,
+    })
+}
+
+pub(super) fn started_since(since: Timestamp, max: usize) -> Option<Ask> {
+    let since = intent::date(since.0)?.replace('+', "%2B");
+    Some(Ask {
+        method: Method::GET,
+        path: format!(
+            "/history/process-instance?startedAfter={since}&sortBy=startTime&sortOrder=asc&maxResults={max}"
         ),
         body: None,
     })

@@ -150,7 +150,7 @@ impl Words {
 }
 
 /// The only form that all of these engines read; `Z` instead of the offset is refused.
-fn date(ms: i64) -> Option<String> {
+pub(super) fn date(ms: i64) -> Option<String> {
     let time = jiff::Timestamp::from_millisecond(ms).ok()?;
     Some(time.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string())
 }

@@ -1,0 +1,27 @@
+//! Settings of `[reconcile]`, ready to use.
+//!
+//! Owns the typed values. Must not read files or judge. Relies on the bounds checked before.
+
+use crate::file::reconcile::ReconcileFile;
+use std::time::Duration;
+
+/// The table compared with the sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// From the end of one comparison of a site to its next.
+    pub every: Duration,
+    /// Questions in a second; 0: none.
+    pub questions_per_second: u32,
+    /// Things of one kind that are read.
+    pub things_max: usize,
+}
+
+impl From<&ReconcileFile> for Reconcile {
+    fn from(file: &ReconcileFile) -> Self {
+        Reconcile {
+            every: file.every.0,
+            questions_per_second: file.questions_per_second,
+            things_max: file.things_max,
+        }
+    }
+}
