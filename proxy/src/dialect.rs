@@ -23,6 +23,7 @@ pub mod parts;
 pub(crate) mod path;
 mod pointers;
 mod query;
+pub mod spelling;
 pub mod split;
 pub mod timers;
 

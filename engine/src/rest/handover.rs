@@ -38,7 +38,7 @@ pub(super) async fn instead(handle: &Handle, path: &str) -> Option<Response> {
             continue;
         };
         let (status, reason, message) = match gone.stage {
-            Stage::Exported => (
+            Stage::Exported | Stage::Staged => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "moving",
                 format!(
@@ -56,7 +56,7 @@ pub(super) async fn instead(handle: &Handle, path: &str) -> Option<Response> {
                     gone.generation
                 ),
             ),
-            Stage::Staged | Stage::Active => continue,
+            Stage::Active => continue,
         };
         let body = json!({
             "type": "MovedException", "message": message, "code": null, "reason": reason,
@@ -64,7 +64,7 @@ pub(super) async fn instead(handle: &Handle, path: &str) -> Option<Response> {
         });
         let mut response = answer::with_status(status, &body);
         let headers = response.headers_mut();
-        if gone.stage == Stage::Exported {
+        if gone.stage != Stage::Moved {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             if let Ok(root) = HeaderValue::try_from(&gone.root) {
                 headers.insert(&MOVING, root);

@@ -141,9 +141,11 @@ impl Store {
         self.db.exchange(out, under, Box::new(then)).await
     }
 
-    /// Keeps a bundle that came from elsewhere, not yet alive.
+    /// Keeps a bundle that came from elsewhere, not yet alive. What it holds is on its way, for whoever asks for it here.
     pub async fn stage(&self, bundle: &Bundle, now: Millis) -> Result<(), Failure> {
-        self.apply(vec![keep(bundle, Stage::Staged, 0, now)]).await
+        let mut out = vec![keep(bundle, Stage::Staged, 0, now)];
+        out.extend(note(bundle));
+        self.apply(out).await
     }
 
     /// Brings a staged instance to life here, or one that was exported back to life.
@@ -184,9 +186,11 @@ impl Store {
 
     /// Forgets what was staged and is not to come.
     pub async fn drop_staged(&self, id: &str) -> Result<(), Failure> {
+        let noted = "DELETE FROM handed WHERE handover = ?";
         let sql = "DELETE FROM handover WHERE id = ? AND stage = 'staged'";
         self.apply(vec![
             Statement::new(sql, vec![id.into()]).expecting(Expect::One),
+            Statement::new(noted, vec![id.into()]),
         ])
         .await
     }

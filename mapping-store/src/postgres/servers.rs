@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 
 /// Between two searches while no server takes writes, or while something else is wrong.
 const SEARCH_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks while nothing is wrong.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The timeline is in the first eight digits of the name of the file that a primary writes to.
 const PRIMARY: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN '' \
                        ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END";
@@ -90,7 +92,8 @@ impl Servers {
             return;
         }
         loop {
-            self.trouble.notified().await;
+            // Also without trouble: one that was left behind by a promotion may answer as before.
+            let _ = tokio::time::timeout(LOOK_EVERY, self.trouble.notified()).await;
             match primary(&self.all).await {
                 Ok(found) => self.take(found),
                 Err(error) => tracing::debug!(%error, "no server of the store takes writes"),

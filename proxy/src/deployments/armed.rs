@@ -35,6 +35,9 @@ pub struct Claim {
 pub struct Left {
     /// Its start events that were to go off; `None`: nobody could be asked.
     pub events: Option<Vec<Event>>,
+    /// Nothing of it goes off any more where it was, since the row says so.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// One start event.
@@ -239,6 +242,7 @@ mod tests {
         assert_eq!(unknown.goes_on(&timer("k", false)), None);
         let none = Left {
             events: Some(Vec::new()),
+            held: true,
         };
         assert_eq!(none.goes_on(&timer("k", true)), None);
         let due = Left {
@@ -246,6 +250,7 @@ mod tests {
                 event: "start".into(),
                 due: Some("then".into()),
             }]),
+            held: true,
         };
         assert_eq!(due.goes_on(&timer("k", false)), Some(Some("then")));
         let kept = Armed {

@@ -4,6 +4,7 @@
 //! never rewritten. Pure.
 
 use super::picture::{Copies, Picture};
+use crate::dialect::spelling::exchanged;
 use crate::forward::payload::Payload;
 use crate::forward::send::Outgoing;
 use bytes::Bytes;
@@ -53,8 +54,7 @@ impl Swap {
             return;
         }
         for (id, own) in pairs {
-            let quoted = |id: &str| serde_json::Value::from(id).to_string();
-            text = text.replace(&quoted(id), &quoted(own));
+            text = exchanged(&text, id, own);
         }
         outgoing.payload = Payload::from(Bytes::from(text));
     }

@@ -3,6 +3,7 @@
 //! Owns the shape of such a body; what is not a list of ids stays letter by letter what the client wrote. Pure.
 
 use super::batch;
+use super::spelling::exchanged;
 use bytes::Bytes;
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
@@ -176,10 +177,9 @@ impl Split {
             .map(|(name, raw)| (name.as_str(), raw.clone()))
             .collect();
         for (id, own) in pairs {
-            let quoted = |id: &str| Value::from(id).to_string();
             for name in &self.naming {
                 if let Some(raw) = members.get_mut(name.as_str()) {
-                    let text = raw.get().replace(&quoted(id), &quoted(own));
+                    let text = exchanged(raw.get(), id, own);
                     *raw = RawValue::from_string(text).ok()?;
                 }
             }

@@ -9,7 +9,7 @@ use super::{evidence, load, rules, tally::Read};
 use crate::clock;
 use crate::decide::plan::{Question, Subject, Verb};
 use crate::rehome::apply::{self, Word};
-use crate::rehome::work::Work;
+use crate::rehome::work::{Step, Work};
 use crate::telemetry::chain;
 use homing_mapping_store::operation::OperationRecord;
 use homing_mapping_store::store::{self, Error};
@@ -106,7 +106,7 @@ impl Driller {
         let asked = course.legs.iter().any(|leg| leg.asked_back);
         let limit = Duration::from_millis(course.wanted.within_ms) + SETTLES_WITHIN;
         match broken {
-            Some(why) if !asked => {
+            Some(why) if !asked && may_be_taken_back(operation) => {
                 let word = Word::Abort {
                     fenced_by: course.wanted.fenced_by.clone(),
                 };
@@ -123,7 +123,8 @@ impl Driller {
                 }
                 course.end_early(why);
             }
-            Some(_) | None if asked && watched.took() > limit => {
+            Some(why) if watched.took() <= limit => course.end_early(why),
+            Some(_) | None if watched.took() > limit => {
                 course.end_early("the operation there waits for an operator");
                 course.phase = Phase::Judge;
             }
@@ -409,4 +410,11 @@ fn arrived(course: &Course, watched: &Watched, way: Way) -> bool {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Until the old place may be fenced. Afterwards the way there goes on to its end, which is sooner over than a switch that
+/// nobody can take back.
+fn may_be_taken_back(operation: &OperationRecord) -> bool {
+    let early = |step: Step| matches!(step, Step::Begin | Step::Fence);
+    Work::of(operation).is_ok_and(|work| work.moves.iter().all(|one| early(one.step)))
 }

@@ -62,8 +62,14 @@ impl Pipeline {
             let outgoing = asked.outgoing.take();
             let answered = self.forward(context, &target, outgoing, &asked.class).await;
             let (refused, again) = match answered {
+                // Who names a site wants that site's own answer.
+                Ok(answer) if asked.addressed.is_some() => return Ok((target, answer)),
                 Ok(answer) => match Moved::told(&target, &answer) {
-                    Some(moved) => (self.follow(&target, &asked.class, moved).await, true),
+                    // Boxed: every request pays for the size of what few of them do.
+                    Some(moved) => {
+                        let follow = Box::pin(self.follow(&target, &asked.class, moved));
+                        (follow.await, true)
+                    }
                     None => return Ok((target, answer)),
                 },
                 Err(problem) => {

@@ -213,6 +213,8 @@ pub async fn say(
     let mut work = Work::of(&record)?;
     let (what, detail) = match word {
         Word::Resume => {
+            // Whatever could not be taken back goes on.
+            work.abort = None;
             for one in work.moves.iter_mut().filter(|one| !one.step.is_last()) {
                 one.attempt += 1;
                 one.note = String::new();

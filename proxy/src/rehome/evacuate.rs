@@ -147,7 +147,8 @@ impl Stepper<'_> {
 
     async fn round(&self, moving: &mut Moving) -> Result<Outcome, Trouble> {
         let from = Engine::at(self.executor, SiteId::named(&moving.of.site))?;
-        let mut tally = moving.tally.take().unwrap_or_default();
+        // Kept where it is: a round that takes too long is dropped in the middle.
+        let mut tally = moving.tally.clone().unwrap_or_default();
         let went = self.page(moving, &from, &mut tally).await;
         let outcome = match went {
             Ok(true) => {
@@ -284,7 +285,7 @@ impl Stepper<'_> {
 
     /// What has left stays where it is; what is on its way goes back, unless it has arrived already.
     async fn take_back(&self, moving: &mut Moving) -> Result<Outcome, Trouble> {
-        let mut tally = moving.tally.take().unwrap_or_default();
+        let mut tally = moving.tally.clone().unwrap_or_default();
         if moving.step == Step::Begin {
             return Ok(Outcome::To(Step::Aborted, "it had not begun".to_owned()));
         }

@@ -54,67 +54,104 @@ impl Journey<'_> {
     /// From here on nobody may start it. What is to go on elsewhere is noted before it is held back: what an operator holds
     /// back at the old site stays so.
     async fn leave(&self) -> Step {
-        let known = self
-            .arming
-            .sites
-            .iter()
-            .any(|site| site.id == self.row.site);
+        if self.able().await.is_empty() {
+            return Ok(Err("no other site could go on".to_owned()));
+        }
         let events = match self.target(self.row.site) {
             Some(target) => match self.timers(target).await {
                 Ok(timers) => Some(active(&timers)),
                 Err(why) => return Ok(Err(why)),
             },
-            None if known => return Ok(Err(format!("site {} cannot be asked", self.row.site))),
+            None if self.is_known() => {
+                return Ok(Err(format!("site {} cannot be asked", self.row.site)));
+            }
             None => None,
         };
         tracing::info!(site = %self.row.site, key = self.row.key, "start timers leave the site");
-        self.change(self.row.site, Stage::Leaving, &Left { events })
-            .await
+        let left = Left {
+            events,
+            held: false,
+        };
+        self.change(self.row.site, Stage::Leaving, &left).await
     }
 
     /// What was running when it was held back has ended when the longest transaction has.
     async fn wait(&self) -> Step {
         let left = Left::of(self.row);
-        let left = match left.events {
-            None => left,
-            Some(events) => match self.quiet(events).await {
+        let tenant = self.row.tenant.as_deref();
+        if self.is_known() && self.arming.may(self.row.site, tenant) {
+            // It takes new work again: what was held back there goes on there.
+            return self.change(self.row.site, Stage::Arriving, &left).await;
+        }
+        let left = match (left.events, left.held) {
+            (Some(_), _) if !self.is_known() => Left::default(),
+            (None, _) => Left::default(),
+            (Some(events), false) => return self.hold(events).await,
+            (Some(events), true) => match self.quiet(events).await {
                 Ok(events) => Left {
                     events: Some(events),
+                    held: true,
                 },
                 Err(why) => return Ok(Err(why)),
             },
         };
-        let tenant = self.row.tenant.as_deref();
-        let mut having = Vec::new();
-        for site in heirs(&self.arming, self.picture, self.row) {
-            if let Some(target) = self.target(site)
-                && let Ok(timers) = self.timers(target).await
-                && !timers.is_empty()
-            {
-                having.push(site);
-            }
-        }
-        let Some(next) = chosen(tenant, &self.row.key, having) else {
+        let Some(next) = chosen(tenant, &self.row.key, self.able().await) else {
             return Ok(Err("no other site can go on".to_owned()));
         };
         self.change(next, Stage::Arriving, &left).await
     }
 
-    /// The events that have not gone off for good, and when they would have.
-    async fn quiet(&self, events: Vec<Event>) -> Result<Vec<Event>, String> {
+    /// The site is not yet gone from the registry.
+    fn is_known(&self) -> bool {
+        let mut sites = self.arming.sites.iter();
+        sites.any(|site| site.id == self.row.site)
+    }
+
+    /// The sites that could go on and have the definition, by their own word.
+    async fn able(&self) -> Vec<SiteId> {
+        let mut able = Vec::new();
+        for site in heirs(&self.arming, self.picture, self.row) {
+            if let Some(target) = self.target(site)
+                && let Ok(timers) = self.timers(target).await
+                && !timers.is_empty()
+            {
+                able.push(site);
+            }
+        }
+        able
+    }
+
+    /// Notes that all is held back: from now on the longest transaction is waited for.
+    async fn hold(&self, events: Vec<Event>) -> Step {
+        if let Err(why) = self.still().await {
+            return Ok(Err(why));
+        }
+        let left = Left {
+            events: Some(events),
+            held: true,
+        };
+        self.change(self.row.site, Stage::Leaving, &left).await
+    }
+
+    /// The timers of the site that is left; an error while one of them would go off.
+    async fn still(&self) -> Result<(&Target, Vec<StartTimer>), String> {
         let site = self.row.site;
         let target = self.target(site);
         let target = target.ok_or_else(|| format!("site {site} cannot be asked"))?;
         let timers = self.timers(target).await?;
-        if timers
-            .iter()
-            .any(|timer| timer.standing == Standing::Active)
-        {
+        let mut standing = timers.iter().map(|timer| timer.standing);
+        if standing.any(|standing| standing == Standing::Active) {
             return Err(format!("site {site} still holds nothing back"));
         }
+        Ok((target, timers))
+    }
+
+    /// The events that have not gone off for good, and when they would have.
+    async fn quiet(&self, events: Vec<Event>) -> Result<Vec<Event>, String> {
+        let (target, timers) = self.still().await?;
         let bound = i64::try_from(self.bound.as_millis()).unwrap_or(i64::MAX);
         if self.now.0 < self.row.since.0.saturating_add(bound) {
-            return Err(format!("at site {site} one may be going off"));
+            return Err(format!("at site {} one may be going off", self.row.site));
         }
         let mut left = Vec::new();
         for timer in &timers {
@@ -132,6 +169,11 @@ impl Journey<'_> {
     }
 
     async fn arrive(&self) -> Step {
+        if !self.is_known() {
+            // Nobody can say what went off there.
+            let left = Left::default();
+            return self.change(self.row.site, Stage::Leaving, &left).await;
+        }
         let Some(target) = self.target(self.row.site) else {
             return Ok(Err(format!("site {} cannot be asked", self.row.site)));
         };
@@ -149,6 +191,10 @@ impl Journey<'_> {
             let Some(at) = left.goes_on(timer) else {
                 continue;
             };
+            if timer.standing == Standing::Active {
+                // Done in an earlier round; its next date is its own.
+                continue;
+            }
             if let Some(at) = at {
                 for due in self.arming.due(target, timer).await? {
                     self.arming.set_due(target, &due, at).await?;

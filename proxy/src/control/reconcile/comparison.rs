@@ -279,7 +279,14 @@ impl<'s> Comparison<'s> {
                 Err(detail) => return Ok(Listed::Broken(detail)),
             };
             let Some(keys) = self.site.dialect.read_holdings(kind, status, &body) else {
-                return Ok(match seen.is_empty() {
+                // An engine without such a list, and not one that cannot answer now.
+                let lacks = matches!(
+                    status,
+                    StatusCode::NOT_FOUND
+                        | StatusCode::METHOD_NOT_ALLOWED
+                        | StatusCode::NOT_IMPLEMENTED
+                );
+                return Ok(match lacks && seen.is_empty() {
                     true => Listed::Never,
                     false => Listed::Broken(format!("the site answered {status}")),
                 });

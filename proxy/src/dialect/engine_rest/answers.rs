@@ -96,7 +96,16 @@ pub(super) fn read_made(status: StatusCode, body: &[u8]) -> Made {
         Some([row, ..]) if !row.id.is_empty() && row.id.bytes().all(|b| b.is_ascii_digit()) => {
             Made::Counted
         }
-        Some(_) | None => Made::Unlike,
+        Some(_) => Made::Unlike,
+        // An engine without this list; anything else says nothing.
+        None if matches!(
+            status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+        ) =>
+        {
+            Made::Unlike
+        }
+        None => Made::Nothing,
     }
 }
 

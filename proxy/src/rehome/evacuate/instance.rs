@@ -209,6 +209,9 @@ impl<'a> Mover<'a> {
         }
         keys.retain(|key| has_rows(key.kind));
         let keys: Vec<RoutingKey> = keys.into_iter().collect();
+        // A router may have learned a called instance and not have shipped it yet: its row would come too late.
+        let instances = keys.iter().filter(|key| key.kind == root.kind);
+        self.rows(&instances.cloned().collect::<Vec<_>>()).await?;
         let rows = self.stepper.executor.store.get_many(&keys).await?;
         let here = rows
             .iter()
@@ -224,19 +227,30 @@ impl<'a> Mover<'a> {
             })
             .collect();
         if !changes.iter().any(|change| change.key == root) {
-            return Ok(stays(way.instance, "it is decided elsewhere".to_owned()));
+            return self.decided(way).await;
         }
         match self.stepper.changed(&changes).await {
             Ok(rows) => match rows.iter().find(|row| row.key == root) {
                 Some(row) => self.finish(way, taken, row).await,
                 None => Err(Trouble::Site(format!("{root} has no mapping"))),
             },
-            Err(Trouble::Store(Error::Stale { .. })) => {
-                Ok(stays(way.instance, "it is decided elsewhere".to_owned()))
-            }
+            Err(Trouble::Store(Error::Stale { .. })) => self.decided(way).await,
             // Whether it was committed shows in the next look at the mapping.
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// Somebody else has decided. If the mark was taken back before this export came, nobody else knows of it.
+    async fn decided(&self, way: &Way<'_>) -> Result<Went, Trouble> {
+        let row = self.row(way.instance).await?;
+        let stayed = row.is_some_and(|row| {
+            let ours = row.state == State::Moving && row.generation == way.at;
+            row.home == self.from.site && !ours
+        });
+        if stayed {
+            self.from.cancel(&way.id).await?;
+        }
+        Ok(stays(way.instance, "it is decided elsewhere".to_owned()))
     }
 
     /// It has its new home: it comes to life there, and the old site says so.

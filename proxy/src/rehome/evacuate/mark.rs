@@ -22,7 +22,9 @@ pub(super) fn key_of(instance: &str) -> RoutingKey {
 impl Mover<'_> {
     /// Marks these instances in one transaction. What has no row gets one: it lives here.
     pub(super) async fn mark(&self, roots: &[Root]) -> Result<Marked, Trouble> {
-        let rows = self.rows(roots).await?;
+        let keys: Vec<RoutingKey> = roots.iter().map(|root| key_of(&root.id)).collect();
+        let rows = self.rows(&keys).await?;
+        let known = &self.stepper.executor.pipeline.resolver.known;
         let store = &self.stepper.executor.store;
         let pins = store.pins().await?;
         let (mut changes, mut marked, mut left) = (Vec::new(), Vec::new(), Vec::new());
@@ -36,6 +38,8 @@ impl Mover<'_> {
                 left.push(stays(why));
             } else if pins.iter().any(|pin| pin.key == row.key) {
                 left.push(stays("it is pinned; unset the pin first".to_owned()));
+            } else if known.conflict(&row.key).is_some() {
+                left.push(stays("two sites claim it; decide first".to_owned()));
             } else if row.state == State::Moving {
                 marked.push((root.id.clone(), row.generation));
             } else {
@@ -51,10 +55,10 @@ impl Mover<'_> {
         Ok((marked, left))
     }
 
-    async fn rows(&self, roots: &[Root]) -> Result<Vec<Mapping>, Trouble> {
+    /// The rows of instances that are here. What has none gets one.
+    pub(super) async fn rows(&self, keys: &[RoutingKey]) -> Result<Vec<Mapping>, Trouble> {
         let store = &self.stepper.executor.store;
-        let keys: Vec<RoutingKey> = roots.iter().map(|root| key_of(&root.id)).collect();
-        let mut rows = store.get_many(&keys).await?;
+        let mut rows = store.get_many(keys).await?;
         if rows.iter().any(Option::is_none) {
             let missing = keys.iter().zip(&rows).filter(|(_, row)| row.is_none());
             let found = missing.map(|(key, _)| NewMapping {
@@ -70,7 +74,7 @@ impl Mover<'_> {
                 ..Shipment::default()
             };
             store.ship(&shipment).await?;
-            rows = store.get_many(&keys).await?;
+            rows = store.get_many(keys).await?;
         }
         let rows: Option<Vec<Mapping>> = rows.into_iter().collect();
         rows.ok_or_else(|| Trouble::Site("a mapping was removed meanwhile".to_owned()))
