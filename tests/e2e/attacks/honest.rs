@@ -32,9 +32,9 @@ impl Honest {
     pub(super) fn begin(router: &Router) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut clients = Vec::new();
-        let kept = router.client("");
         for fresh in [false, false, true] {
-            let (stop, kept, port) = (Arc::clone(&stop), kept.clone(), router.port());
+            // Each keeps a connection of its own: of two in common one could idle while the other one is used.
+            let (stop, kept, port) = (Arc::clone(&stop), router.client(""), router.port());
             clients.push(tokio::spawn(async move {
                 let mut took = Vec::new();
                 let mut answered = Stopwatch::start();
