@@ -9,7 +9,7 @@ use super::{evidence, load, rules, tally::Read};
 use crate::clock;
 use crate::decide::plan::{Question, Subject, Verb};
 use crate::rehome::apply::{self, Word};
-use crate::rehome::work::{Step, Work};
+use crate::rehome::work::{Moving, Step, Work};
 use crate::telemetry::chain;
 use homing_mapping_store::operation::OperationRecord;
 use homing_mapping_store::store::{self, Error};
@@ -106,7 +106,9 @@ impl Driller {
         let asked = course.legs.iter().any(|leg| leg.asked_back);
         let limit = Duration::from_millis(course.wanted.within_ms) + SETTLES_WITHIN;
         match broken {
-            Some(why) if !asked && may_be_taken_back(operation) => {
+            Some(why)
+                if !asked && may_be_taken_back(operation, course.wanted.fenced_by.as_deref()) =>
+            {
                 let word = Word::Abort {
                     fenced_by: course.wanted.fenced_by.clone(),
                 };
@@ -412,9 +414,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Until the old place may be fenced. Afterwards the way there goes on to its end, which is sooner over than a switch that
-/// nobody can take back.
-fn may_be_taken_back(operation: &OperationRecord) -> bool {
-    let early = |step: Step| matches!(step, Step::Begin | Step::Fence);
-    Work::of(operation).is_ok_and(|work| work.moves.iter().all(|one| early(one.step)))
+/// Until the old place may be fenced; afterwards only with a statement that the new one is, and not from a replica that may
+/// have been promoted. Else the way there goes on to its end, which is sooner over than a switch that nobody can take back.
+fn may_be_taken_back(operation: &OperationRecord, fenced_by: Option<&str>) -> bool {
+    let may = |one: &Moving| {
+        let early = matches!(one.step, Step::Begin | Step::Fence);
+        early || (fenced_by.is_some() && one.of.max_lag_ms.is_none())
+    };
+    Work::of(operation).is_ok_and(|work| work.moves.iter().all(may))
 }
