@@ -1,7 +1,6 @@
 //! End-to-end tests: one file per promise area, against real parts, through the public surface only.
 
 mod agent;
-mod at_once;
 mod attacks;
 mod catch_up;
 mod clients;
@@ -37,6 +36,7 @@ mod site_down;
 mod split;
 mod start_timers;
 mod stickiness;
+mod stickiness_at_once;
 mod store_away;
 mod store_lost;
 mod store_moves;

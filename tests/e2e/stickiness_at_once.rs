@@ -1,7 +1,7 @@
 //! A mapping is known to the other routers before the start's answer is: whoever has the id finds the instance anywhere.
 //!
-//! The longest test of the suite. Tests run in the order of their names, and this one is to run beside the others, not
-//! after them.
+//! The longest test of the suite, and the heaviest: what measures latency must not run beside it. Tests run in the order of
+//! their names.
 
 use std::{collections::HashMap, sync::Arc};
 
