@@ -440,6 +440,184 @@ async fn a_worker_that_completes_beside_an_export_comes_before_it_or_is_sent_awa
     a.node.shutdown().await;
 }
 
+/// Writes that are tied to no revision of the instance, by what they say; each tells if the instance has them.
+async fn loose(engine: &Engine, held: &Json, said: &str) -> Vec<Answer> {
+    let task = format!(
+        "/engine-rest/task/{}",
+        held["task"][0]["id"].as_str().unwrap()
+    );
+    let work = held["work"][0]["id"].as_str().unwrap();
+    let unlock = format!("/engine-rest/external-task/{work}/unlock");
+    let (comment, link) = (
+        format!("{task}/comment/create"),
+        format!("{task}/identity-links"),
+    );
+    let delegate = format!("{task}/delegate");
+    let message = json!({ "message": said });
+    let user = json!({ "userId": said, "type": "candidate" });
+    let other = json!({ "userId": said });
+    let (comment, link, delegate, unlock) = tokio::join!(
+        engine.send(Method::POST, &comment, message),
+        engine.send(Method::POST, &link, user),
+        engine.send(Method::POST, &delegate, other),
+        engine.send(Method::POST, &unlock, json!({})),
+    );
+    vec![comment, link, delegate, unlock]
+}
+
+/// Which of the loose writes the instance has.
+async fn kept(engine: &Engine, held: &Json, said: &str) -> Vec<bool> {
+    let task = format!(
+        "/engine-rest/task/{}",
+        held["task"][0]["id"].as_str().unwrap()
+    );
+    let work = held["work"][0]["id"].as_str().unwrap();
+    let comments = engine.get(&format!("{task}/comment")).await;
+    let links = engine.get(&format!("{task}/identity-links")).await;
+    let work = engine
+        .get(&format!("/engine-rest/external-task/{work}"))
+        .await;
+    let of = |rows: &Json, field: &str, kind: Option<&str>| {
+        let mut rows = rows.as_array().unwrap().iter();
+        rows.any(|row| row[field] == said && kind.is_none_or(|kind| row["type"] == kind))
+    };
+    vec![
+        of(&comments, "message", None),
+        of(&links, "userId", Some("candidate")),
+        engine.get(&task).await["assignee"] == said,
+        work["workerId"].is_null(),
+    ]
+}
+
+/// What was acknowledged is there, and what was refused is not.
+async fn nothing_is_lost(a: &Engine, held: &Json, handover: &str, said: &str, told: &[Answer]) {
+    for answer in told {
+        let refused = (answer.status, answer.json()["reason"].clone()) == (503, json!("moving"));
+        assert!(
+            answer.status < 300 || refused,
+            "{} {}",
+            answer.status,
+            answer.json()
+        );
+    }
+    step(a, &format!("/{handover}/cancel"), json!({})).await;
+    let acknowledged: Vec<bool> = told.iter().map(|answer| answer.status < 300).collect();
+    assert_eq!(kept(a, held, said).await, acknowledged);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_acknowledged_beside_an_export_from_a_file_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = site(
+        &format!("sqlite:{}", folder.path().join("a").display()),
+        "a",
+    )
+    .await;
+    a.deploy(&many_waits()).await;
+    for round in 0..10 {
+        let id = begin(&a).await;
+        let held = seen(&a, &id).await;
+        let (handover, said) = (format!("h{round}"), format!("u{round}"));
+        let ask = json!({ "id": handover, "instance": id });
+        let (told, exported) = tokio::join!(loose(&a, &held, &said), post(&a, "", ask));
+        assert_eq!(exported.status, 200, "{}", exported.json());
+        nothing_is_lost(&a, &held, &handover, &said, &told).await;
+    }
+    a.node.shutdown().await;
+}
+
+/// A table is held until `waiting` sessions wait for a lock of the database.
+async fn held_up(server: &Server, table: &str, waiting: usize) {
+    let sql =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'a' AND wait_event_type = 'Lock'";
+    eventually(&format!("{waiting} wait for {table}"), async || {
+        server.ask("a", sql).parse::<usize>().unwrap() >= waiting
+    })
+    .await;
+    let of = "SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+              WHERE l.granted AND l.mode = 'ExclusiveLock' AND c.relname = ";
+    server.ask("a", &format!("{of}'{table}'"));
+}
+
+/// Holds a table; when this returns it is held.
+async fn hold(server: &Server, table: &str) -> std::process::Child {
+    let sql = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE; SELECT pg_sleep(120)");
+    let session = server.hang("a", &sql);
+    let held = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                WHERE l.granted AND l.mode = 'ExclusiveLock' AND c.relname = ";
+    let asked = format!("{held}'{table}'");
+    eventually("the table is held", async || server.ask("a", &asked) == "1").await;
+    session
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_acknowledged_beside_an_export_from_postgresql_is_in_it() {
+    let server = Server::start();
+    let a = site(&server.database("a"), "a").await;
+    a.deploy(&many_waits()).await;
+
+    // The export has taken the rows, and cannot commit yet: what comes now is refused.
+    let id = begin(&a).await;
+    let rows = seen(&a, &id).await;
+    let mut session = hold(&server, "handover").await;
+    let ask = json!({ "id": "h1", "instance": id });
+    let (told, exported, ()) = tokio::join!(
+        async {
+            let taken = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                         WHERE NOT l.granted AND c.relname = 'handover'";
+            eventually("the rows are taken", async || server.ask("a", taken) == "1").await;
+            loose(&a, &rows, "late").await
+        },
+        post(&a, "", ask),
+        held_up(&server, "handover", 5),
+    );
+    session.wait().unwrap();
+    assert_eq!(exported.status, 200, "{}", exported.json());
+    let states: Vec<u16> = told.iter().map(|answer| answer.status).collect();
+    assert_eq!(states, [503; 4]);
+    nothing_is_lost(&a, &rows, "h1", "late", &told).await;
+
+    // A comment and a link have touched the task, and cannot commit yet: the export waits for them.
+    for (table, which) in [("comment", 0), ("link", 1)] {
+        let mut session = hold(&server, table).await;
+        let (said, handover) = (format!("early {table}"), format!("h {table}"));
+        let ask = json!({ "id": handover, "instance": id });
+        let task = rows["task"][0]["id"].as_str().unwrap();
+        let (path, body) = match which {
+            0 => ("comment/create", json!({ "message": said })),
+            _ => (
+                "identity-links",
+                json!({ "userId": said, "type": "candidate" }),
+            ),
+        };
+        let path = format!("/engine-rest/task/{task}/{path}");
+        let (told, exported, ()) = tokio::join!(
+            a.send(Method::POST, &path, body),
+            async {
+                let sql = format!(
+                    "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                     WHERE NOT l.granted AND c.relname = '{table}'"
+                );
+                eventually("the write waits", async || server.ask("a", &sql) == "1").await;
+                post(&a, "", ask).await
+            },
+            held_up(&server, table, 2),
+        );
+        session.wait().unwrap();
+        assert!(told.status < 300, "{}", told.json());
+        assert_eq!(exported.status, 200, "{}", exported.json());
+        let text = exported.json()["bundle"].to_string();
+        assert!(text.contains(&said), "{text}");
+        step(
+            &a,
+            &format!("/{}/cancel", handover.replace(' ', "%20")),
+            json!({}),
+        )
+        .await;
+    }
+    a.node.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_handed_over_stays_and_says_why() {
     let folder = tempfile::tempdir().unwrap();

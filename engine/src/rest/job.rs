@@ -105,10 +105,11 @@ async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 }
 
 async fn suspend(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    handle
-        .store()
-        .suspend_job(&id, body.flag("suspended")?)
-        .await?;
+    let (store, suspended) = (handle.store(), body.flag("suspended")?);
+    // A job that never was is suspended without a word; one that has left is not.
+    if !store.suspend_job(&id, suspended).await? && store.taken_away(&id).await?.is_some() {
+        return Err(Refused::unknown(format!("No job found with id '{id}'")));
+    }
     handle.inner.job_bell.notify_one();
     Ok(no_content())
 }

@@ -292,13 +292,14 @@ async fn add_link(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
         .await
         .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
     let (kind, user, group) = link(&body)?;
+    let now = handle.clock().now();
     match (kind.as_str(), &user) {
         ("assignee", Some(user)) => handle.assign_task(&id, Some(user)).await?,
         ("owner", Some(user)) => handle.store().own_task(&id, Some(user)).await?,
         _ => {
             handle
                 .store()
-                .add_link(&id, &kind, user.as_deref(), group.as_deref())
+                .add_link(&id, &kind, user.as_deref(), group.as_deref(), now)
                 .await?
         }
     }
@@ -311,13 +312,14 @@ async fn remove_link(State(handle): State<Handle>, Path(id): Path<String>, body:
         .await
         .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
     let (kind, user, group) = link(&body)?;
+    let now = handle.clock().now();
     match kind.as_str() {
         "assignee" => handle.assign_task(&id, None).await?,
         "owner" => handle.store().own_task(&id, None).await?,
         _ => {
             handle
                 .store()
-                .remove_link(&id, &kind, user.as_deref(), group.as_deref())
+                .remove_link(&id, &kind, user.as_deref(), group.as_deref(), now)
                 .await?
         }
     }

@@ -138,11 +138,9 @@ impl Handle {
                 (&job.id).into(),
                 job.fence.into(),
             ];
-            return Ok(self
-                .inner
-                .store
-                .apply(vec![Statement::new(sql, cells), lane])
-                .await?);
+            let ours = Statement::new(sql, cells).expecting(Expect::One);
+            self.inner.store.once(vec![ours, lane]).await?;
+            return Ok(());
         }
         let (retries, due) = self.next_try(job, now).await;
         let message: String = error.to_string();
@@ -158,7 +156,9 @@ impl Handle {
             (&job.id).into(),
             job.fence.into(),
         ];
-        let mut out = vec![Statement::new(sql, cells), lane];
+        // Without it another engine has taken the job over: its lane and its tries are no longer ours.
+        let ours = Statement::new(sql, cells).expecting(Expect::One);
+        let mut out = vec![ours, lane];
         if retries <= 0
             && job.retries > 0
             && let Some(instance) = &job.instance
@@ -176,7 +176,7 @@ impl Handle {
             };
             out.extend(incident.open(now));
         }
-        self.inner.store.apply(out).await?;
+        self.inner.store.once(out).await?;
         self.inner.job_bell.notify_one();
         Ok(())
     }

@@ -282,7 +282,9 @@ impl Handle {
         let sql = "UPDATE work SET worker = NULL, lock_until = NULL WHERE id = ?";
         self.inner
             .store
-            .apply(vec![Statement::new(sql, vec![id.into()])])
+            .apply(vec![
+                Statement::new(sql, vec![id.into()]).expecting(Expect::One),
+            ])
             .await?;
         self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
         Ok(())

@@ -112,9 +112,13 @@ impl Store {
         };
         // Twice: what was made while the first one waited is locked by the second.
         let hold = format!("SELECT id FROM inst WHERE root = ?{lock}");
+        // What is added to a task holds its row: it is committed before the rows below are taken, or finds no task.
+        let tasks =
+            format!("SELECT id FROM task WHERE inst IN (SELECT id FROM inst WHERE root = ?){lock}");
         let mut out = vec![
             Statement::new(hold.clone(), vec![root.into()]),
             Statement::new(hold, vec![root.into()]),
+            Statement::new(tasks, vec![root.into()]),
             Statement::new(
                 "DELETE FROM lane WHERE inst IN (SELECT id FROM h_inst WHERE root = ?) \
                  AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = lane.job AND j.owner = lane.owner)",

@@ -1,4 +1,7 @@
 //! What people do to user tasks besides completing them.
+//!
+//! Owns these statements. Each touches the row of the task, and counts only if that is there: a task that leaves with
+//! its instance takes the change along, or the change is refused.
 
 use super::Store;
 use super::cell::Cell;
@@ -153,26 +156,28 @@ impl Store {
             now.into(),
             id.into(),
         ];
-        self.apply(vec![Statement::new(sql, cells)]).await
+        self.apply(vec![Statement::new(sql, cells).expecting(Expect::One)])
+            .await
     }
 
     /// Gives a delegated task back.
     pub async fn resolve_task(&self, id: &str, now: Millis) -> Result<(), Failure> {
         let sql =
             "UPDATE task SET assignee = owner, delegation = 'RESOLVED', updated = ? WHERE id = ?";
-        self.apply(vec![Statement::new(sql, vec![now.into(), id.into()])])
-            .await
+        let with = Statement::new(sql, vec![now.into(), id.into()]);
+        self.apply(vec![with.expecting(Expect::One)]).await
     }
 
     /// Sets who answers for a task.
     pub async fn own_task(&self, id: &str, owner: Option<&str>) -> Result<(), Failure> {
         let cells = || vec![owner.map(str::to_owned).into(), id.into()];
-        let out = [
-            "UPDATE task SET owner = ? WHERE id = ?",
-            "UPDATE h_task SET owner = ? WHERE id = ?",
+        let live = "UPDATE task SET owner = ? WHERE id = ?";
+        let kept = "UPDATE h_task SET owner = ? WHERE id = ?";
+        let out = vec![
+            Statement::new(live, cells()).expecting(Expect::One),
+            Statement::new(kept, cells()),
         ];
-        self.apply(out.map(|sql| Statement::new(sql, cells())).into())
-            .await
+        self.apply(out).await
     }
 
     /// Identity links of a task.
@@ -192,6 +197,7 @@ impl Store {
         kind: &str,
         user: Option<&str>,
         group: Option<&str>,
+        now: Millis,
     ) -> Result<(), Failure> {
         let cells = vec![
             task.into(),
@@ -199,11 +205,9 @@ impl Store {
             user.map(str::to_owned).into(),
             group.map(str::to_owned).into(),
         ];
-        self.apply(vec![Statement::new(
-            "INSERT INTO link (task, type, user_id, group_id) VALUES (?, ?, ?, ?)",
-            cells,
-        )])
-        .await
+        let sql = "INSERT INTO link (task, type, user_id, group_id) VALUES (?, ?, ?, ?)";
+        self.apply(vec![touched(task, now), Statement::new(sql, cells)])
+            .await
     }
 
     /// Removes an identity link.
@@ -213,6 +217,7 @@ impl Store {
         kind: &str,
         user: Option<&str>,
         group: Option<&str>,
+        now: Millis,
     ) -> Result<(), Failure> {
         let sql = "DELETE FROM link WHERE task = ? AND type = ? AND COALESCE(user_id, '') = ? AND COALESCE(group_id, '') = ?";
         let cells = vec![
@@ -221,7 +226,8 @@ impl Store {
             user.unwrap_or_default().into(),
             group.unwrap_or_default().into(),
         ];
-        self.apply(vec![Statement::new(sql, cells)]).await
+        self.apply(vec![touched(task, now), Statement::new(sql, cells)])
+            .await
     }
 
     /// Comments on a task, latest first.
@@ -250,7 +256,8 @@ impl Store {
         ];
         let sql =
             "INSERT INTO comment (id, task, inst, user_id, at, message) VALUES (?, ?, ?, ?, ?, ?)";
-        self.apply(vec![Statement::new(sql, cells)]).await
+        self.apply(vec![touched(task, comment.at), Statement::new(sql, cells)])
+            .await
     }
 
     /// Applies statements of which one must touch exactly one row; `false` if it did not.
@@ -261,4 +268,10 @@ impl Store {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// What belongs to a task was changed. The task has to be there, and stays until the commit.
+fn touched(task: &str, now: Millis) -> Statement {
+    let sql = "UPDATE task SET updated = ? WHERE id = ?";
+    Statement::new(sql, vec![now.into(), task.into()]).expecting(Expect::One)
 }

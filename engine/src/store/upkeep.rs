@@ -109,11 +109,11 @@ impl Store {
         .await
     }
 
-    /// Suspends or resumes a job.
-    pub async fn suspend_job(&self, id: &str, suspended: bool) -> Result<(), Failure> {
+    /// Suspends or resumes a job; `false` if there is none.
+    pub async fn suspend_job(&self, id: &str, suspended: bool) -> Result<bool, Failure> {
         let sql = "UPDATE job SET suspended = ? WHERE id = ?";
-        self.apply(vec![Statement::new(sql, vec![suspended.into(), id.into()])])
-            .await
+        let with = Statement::new(sql, vec![suspended.into(), id.into()]);
+        self.once(vec![with.expecting(Expect::One)]).await
     }
 
     /// The trace of a job's last failure; the outer `None`: no such job.
