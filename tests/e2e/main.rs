@@ -22,6 +22,7 @@ mod limits;
 mod locate;
 mod messages;
 mod operate;
+mod orders;
 mod parked;
 mod protocols;
 mod quarantine;

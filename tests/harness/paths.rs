@@ -102,6 +102,16 @@ fn find_binary() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// Another program of this workspace's tests, built with them.
+pub fn beside(name: &str) -> Result<PathBuf> {
+    let me = std::env::current_exe().context("where is this test binary")?;
+    let found = me.ancestors().map(|folder| folder.join(name));
+    found
+        .skip(1)
+        .find(|program| program.is_file())
+        .with_context(|| format!("{name} is not built: run `cargo build --workspace --bins`"))
+}
+
 fn newest_source(folder: &Path) -> Result<Option<std::time::SystemTime>> {
     let mut newest = None;
     for entry in

@@ -25,7 +25,8 @@ pub(crate) struct RuleFile {
     pub(crate) method: Option<At<String>>,
     /// Path below the endpoint's base path: `{id}` is one segment, `**` at the end is any rest, also none.
     pub(crate) path: At<String>,
-    /// What such a request is. `keyed`: goes to the home of its key; an unknown key is looked for at all sites. `create`:
+    /// What such a request is. `keyed`: goes to the home of its key; an unknown key is answered with 503, because rules do not say how a site is
+    /// asked for one. `create`:
     /// makes something new, whose key is then learned. `sticky`: a known key goes to its site, no key or an
     /// unknown one is placed, then learned. `any`: one site that is available. `gather`: all sites, answers merged.
     /// `broadcast`: a write to all sites. `refuse`: not let through.
@@ -33,7 +34,8 @@ pub(crate) struct RuleFile {
     /// Kind of the key, a name of your choice. Needed by `keyed`, `create` and `sticky`.
     #[schemars(extend("format" = "name"))]
     pub(crate) kind: Option<At<String>>,
-    /// Where the key is in the request.
+    /// Where the key is in the request. In a `create` rule, where it may be left out, it is a business key: the new thing
+    /// is placed where others with that key are, as `placement.business_key` says.
     pub(crate) key: Option<At<KeySourceFile>>,
     /// Where a new key is in the answer.
     pub(crate) learn: Option<At<LearnFile>>,

@@ -74,7 +74,7 @@ pub enum Class {
         kind: String,
         /// Where it is in the answer.
         learn: Learn,
-        /// Where a key is that says beside what the new thing should be placed.
+        /// Where its business key is: it is placed where others with that key are.
         key: Option<KeySource>,
     },
     /// A known key goes to its site; else placed, then learned.

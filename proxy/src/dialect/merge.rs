@@ -11,7 +11,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use add::{added, concat, counted, distinct, summed, union};
+pub use add::{added, concat, counted, distinct, promised, summed, union};
 pub use durations::{Durations, Only, Unit, apart, durations};
 pub use hal::hal;
 pub use key::{By, Direction, Nulls, Reading};

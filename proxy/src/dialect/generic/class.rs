@@ -16,7 +16,7 @@ pub(super) fn of(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option
         ClassName::Refuse => Class::Refuse(Refusal::ByRule),
         ClassName::Gather => Class::Gather(Gather::default()),
         ClassName::Broadcast => Class::Broadcast(Broadcast::Same),
-        ClassName::Create => create(rule),
+        ClassName::Create => create_beside(rule, found, head, body),
         ClassName::Keyed | ClassName::Sticky => with_key(rule, found, head, body),
     }
 }
@@ -24,6 +24,21 @@ pub(super) fn of(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option
 fn create(rule: &Rule) -> Class {
     Class::Create(Create {
         kind: rule.kind,
+        ..Create::default()
+    })
+}
+
+/// A new thing with a business key is placed where the others with that key are.
+fn create_beside(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class {
+    let held = rule.key.as_ref().map(|place| place.take(found, head, body));
+    let business_key = match held {
+        Some(Held::Key(id)) => Some(id),
+        Some(Held::Broken(what)) => return Class::Refuse(Refusal::BadKey(what)),
+        Some(Held::Nothing(_)) | None => None,
+    };
+    Class::Create(Create {
+        kind: rule.kind,
+        business_key,
         ..Create::default()
     })
 }

@@ -103,7 +103,7 @@ fn check_members(rule: usize, spec: &RuleSpec) -> Result<(), RuleError> {
     let needs_kind = needs_key || class == ClassName::Create;
     let members = [
         ("kind", spec.kind.is_some(), needs_kind, needs_kind),
-        ("key", spec.key.is_some(), needs_key, needs_key),
+        ("key", spec.key.is_some(), needs_key, needs_kind),
         (
             "learn",
             spec.learn.is_some(),

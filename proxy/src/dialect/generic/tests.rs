@@ -44,6 +44,10 @@ fn orders() -> Generic {
     let rules = [
         create("/orders", LearnSpec::Body("/id".into())),
         create("/by-location", LearnSpec::Header("X-Order".into())),
+        RuleSpec {
+            key: Some(KeySpec::Body("/customer".into())),
+            ..create("/beside", LearnSpec::Body("/id".into()))
+        },
         keyed(
             "/orders/{id}/**",
             ClassName::Keyed,
@@ -334,4 +338,23 @@ proptest! {
             let _ = class("POST", &format!("{start}{path}?{query}"), &[("cookie", &cookie)], Some(&body));
         }
     }
+}
+
+#[test]
+fn a_new_thing_with_a_business_key_is_placed_beside_the_others() {
+    let business_key = |body| {
+        let Class::Create(create) = class("POST", "/beside", &[], Some(body)) else {
+            panic!("not a create");
+        };
+        create.business_key
+    };
+    assert_eq!(
+        business_key(r#"{"customer":"anna"}"#).as_deref(),
+        Some("anna")
+    );
+    assert_eq!(business_key("{}"), None);
+    assert!(matches!(
+        class("POST", "/beside", &[], None),
+        Class::Refuse(Refusal::BadKey(_))
+    ));
 }

@@ -3,9 +3,10 @@
 //! Owns the arithmetic on parsed answers. Must not know whose answers they are.
 
 use super::key::{self, By, Nulls};
-use super::{Malformed, Sum};
+use super::{Malformed, Plan, Sum};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value, json};
 use std::collections::hash_map::Entry;
@@ -51,6 +52,25 @@ pub fn concat(lists: &[Bytes]) -> Result<Bytes, Malformed> {
     Ok(all.freeze())
 }
 
+/// Whether one site's answer is what the plan can merge. An error page with status 200 is no answer, and neither is one
+/// thing where the others have a list.
+pub fn promised(plan: &Plan, body: &[u8]) -> bool {
+    match plan {
+        Plan::Concat => serde_json::from_slice::<Vec<&RawValue>>(body).is_ok(),
+        Plan::Add => serde_json::from_slice(body)
+            .is_ok_and(|value: Value| value.is_number() || value.is_object()),
+        Plan::Rows(_)
+        | Plan::Count
+        | Plan::Sum(_)
+        | Plan::SumCount(_)
+        | Plan::Durations(_)
+        | Plan::Union
+        | Plan::Copies
+        | Plan::Words(_)
+        | Plan::Refused(_) => serde_json::from_slice::<IgnoredAny>(body).is_ok(),
+    }
+}
+
 /// Plain numbers added, or the numbers of objects member by member.
 pub fn added(answers: &[Bytes]) -> Result<Bytes, Malformed> {
     let mut sum: Option<Value> = None;
@@ -58,6 +78,7 @@ pub fn added(answers: &[Bytes]) -> Result<Bytes, Malformed> {
         let value: Value = serde_json::from_slice(answer).map_err(|_| Malformed)?;
         match &mut sum {
             None => sum = Some(value),
+            Some(sum) if sum.is_object() != value.is_object() => return Err(Malformed),
             Some(sum) => add(sum, &value, &[], &[]),
         }
     }

@@ -302,6 +302,33 @@ fn sets_and_numbers_are_merged() {
         Bytes::from_static(br#"{"open":2,"done":5}"#),
     ];
     assert_eq!(added(&objects).unwrap(), r#"{"done":5,"open":3}"#);
+    let mixed = [
+        Bytes::from_static(br#"{"open":1}"#),
+        Bytes::from_static(b"3"),
+    ];
+    assert_eq!(added(&mixed), Err(Malformed));
     assert_eq!(counted(br#"{"count":12}"#), Ok(12));
     assert_eq!(counted(b"<html>"), Err(Malformed));
+}
+
+#[test]
+fn an_answer_of_another_shape_is_none() {
+    for (list, number) in [
+        ("[]", false),
+        ("[1, {}]", false),
+        ("7", true),
+        ("{\"open\":1}", true),
+        ("\"seven\"", false),
+        ("null", false),
+        ("[1", false),
+        ("<html>", false),
+        ("", false),
+    ] {
+        assert_eq!(
+            promised(&Plan::Concat, list.as_bytes()),
+            list.ends_with(']'),
+            "{list}"
+        );
+        assert_eq!(promised(&Plan::Add, list.as_bytes()), number, "{list}");
+    }
 }

@@ -104,7 +104,7 @@ async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Pr
                 Some(more) => rows = Some(more),
                 None => return Ok(Outcome::Told(Asked { told, rows })),
             }
-        } else if is_json(&told.body) {
+        } else if merge::promised(read.plan, &told.body) {
             return Ok(Outcome::Told(Asked { told, rows }));
         } else {
             return Err(malformed(target));
@@ -155,11 +155,6 @@ fn malformed(target: &Target) -> Problem {
         target.site.id
     );
     Problem::new(Reason::UpstreamBroke, detail).at(target.site.id)
-}
-
-/// An error page with status 200 is no answer.
-fn is_json(body: &[u8]) -> bool {
-    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 /// The client's request, as one site gets it.
