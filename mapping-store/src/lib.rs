@@ -17,7 +17,7 @@ pub mod feed;
 mod intent;
 pub mod journal;
 pub mod key;
-mod lease;
+pub mod lease;
 pub mod loss;
 pub mod mapping;
 mod open;

@@ -52,8 +52,8 @@ use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
 use crate::store::{
-    Changes, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter, OpenIntent,
-    Page, Pin, RouterRecord, Seq, Shipment, Store,
+    Changes, Claim, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter,
+    OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Store,
 };
 use crate::switch::{Begun, Override, Switch};
 use crate::{RoutingKey, SiteId};
@@ -396,8 +396,14 @@ impl Store for Sql {
         self.remove_router(name, audit).await
     }
 
-    async fn lease(&self, name: &str, holder: &str, ttl_ms: u64) -> Result<Option<Lease>, Error> {
-        self.take_lease(name, holder, ttl_ms).await
+    async fn claim(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl_ms: u64,
+        claim: Claim,
+    ) -> Result<Option<Lease>, Error> {
+        self.take_lease(name, holder, ttl_ms, claim).await
     }
 
     async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {

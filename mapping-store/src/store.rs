@@ -12,7 +12,7 @@ use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::drift::DriftRecord;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 pub use crate::intent::OpenIntent;
-pub use crate::lease::Lease;
+pub use crate::lease::{Claim, Lease};
 use crate::loss::Loss;
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
@@ -29,9 +29,16 @@ pub use error::Error;
 /// The store as the rest of the process holds it.
 pub type Handle = Arc<dyn Store>;
 
-/// Position in the change sequence: ordered by commit, without holes.
+/// Position in the change sequence: ordered by commit, without holes within an incarnation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Seq(pub u64);
+
+impl Seq {
+    /// The position before the first one of an incarnation: above all positions of the incarnations before it.
+    pub fn before(incarnation: u16) -> Seq {
+        Seq(Generation::first(incarnation).0 - 1)
+    }
+}
 
 /// A mapping that traffic (through the journal), an import or reconciliation wants to exist: insert-once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -365,7 +372,18 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the lease if it is free, ours or run out. `Ok(None)`: somebody else holds it. The lease `site/SITE` is the
     /// right of the installation HOLDER to serve: it is given only to the one that the assignment entitles
     /// (`Assignment::entitled`), at the assignment's generation; to any other `Error::NotAssigned` names that generation.
-    async fn lease(&self, name: &str, holder: &str, ttl_ms: u64) -> Result<Option<Lease>, Error>;
+    async fn lease(&self, name: &str, holder: &str, ttl_ms: u64) -> Result<Option<Lease>, Error> {
+        self.claim(name, holder, ttl_ms, Claim::New).await
+    }
+    /// The same, saying what one knows of oneself. In an incarnation that has just begun the right to serve a site is
+    /// given only to those that continue it, until `lease::quiet` has passed; to others `Ok(None)`.
+    async fn claim(
+        &self,
+        name: &str,
+        holder: &str,
+        ttl_ms: u64,
+        claim: Claim,
+    ) -> Result<Option<Lease>, Error>;
     async fn release(&self, name: &str, holder: &str) -> Result<(), Error>;
 
     // -- intents

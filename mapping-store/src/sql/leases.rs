@@ -8,8 +8,9 @@ use super::names::{SITE as CLASS_OF_SITES, generation};
 use super::session::{args, stored};
 use super::write::Write;
 use crate::mapping::Timestamp;
-use crate::store::{Error, Lease};
-use crate::{Generation, SiteId};
+use crate::store::{Claim, Error, Lease};
+use crate::{Generation, SiteId, lease};
+use std::time::Duration;
 
 impl Sql {
     pub(super) async fn take_lease(
@@ -17,9 +18,10 @@ impl Sql {
         name: &str,
         holder: &str,
         ttl_ms: u64,
+        claim: Claim,
     ) -> Result<Option<Lease>, Error> {
         let mut write = self.write("take a lease").await?;
-        let result = take_in(&mut write, name, holder, ttl_ms).await;
+        let result = take_in(&mut write, name, holder, ttl_ms, claim).await;
         write.end(result).await
     }
 
@@ -76,42 +78,98 @@ async fn take_in(
     name: &str,
     holder: &str,
     ttl_ms: u64,
+    claim: Claim,
 ) -> Result<Option<Lease>, Error> {
     let entitled = entitled(write, name, holder).await?;
     let now = write.session.now().await?;
-    let sql = "SELECT holder, generation, counter, expires_at FROM leases WHERE name = $1";
-    let row = write.session.rows(sql, args![name]).await?.pop();
-    let (mut next, mut counter) = (write.next_generation(None), 1);
-    if let Some(row) = row {
-        let held = row.text_or_null(0)?;
-        let last = generation(row.int(1)?)?;
-        let alive = row.int(3)? > now.0;
+    let last = last(write, name).await?;
+    let expires_at = Timestamp(now.0.saturating_add(stored(ttl_ms)));
+    let mut lease = Lease {
+        name: name.to_owned(),
+        holder: holder.to_owned(),
+        generation: entitled.unwrap_or_else(|| write.next_generation(None)),
+        counter: last.as_ref().map_or(0, |last| last.counter) + 1,
+        expires_at,
+        recorded: true,
+    };
+    if entitled.is_some() && quiet(write, last.as_ref(), now, &lease, ttl_ms).await? {
+        lease.recorded = false;
+        return Ok((claim == Claim::Continued).then_some(lease));
+    }
+    if let (None, Some(last)) = (entitled, &last) {
+        let alive = last.expires_at > now;
+        let ours = last.holder.as_deref() == Some(holder);
         // Of a site's lease the assignment is the judge: it entitles another only when the last holder is fenced.
-        if entitled.is_none() && alive && held.as_deref().is_some_and(|held| held != holder) {
+        if alive && !ours && last.holder.is_some() {
             return Ok(None);
         }
-        let renewed = alive && held.as_deref() == Some(holder);
-        next = if renewed {
-            last
-        } else {
-            write.next_generation(Some(last))
+        lease.generation = match alive && ours {
+            true => last.generation,
+            false => write.next_generation(Some(last.generation)),
         };
-        counter = row.number(2)? + 1;
     }
-    let next = entitled.unwrap_or(next);
-    let expires_at = Timestamp(now.0.saturating_add(stored(ttl_ms)));
+    record(write, &lease, Some(holder)).await?;
+    Ok(Some(lease))
+}
+
+/// What is known of a name.
+struct Last {
+    holder: Option<String>,
+    generation: Generation,
+    counter: u64,
+    expires_at: Timestamp,
+}
+
+async fn last(write: &mut Write, name: &str) -> Result<Option<Last>, Error> {
+    let sql = "SELECT holder, generation, counter, expires_at FROM leases WHERE name = $1";
+    let row = write.session.rows(sql, args![name]).await?.pop();
+    row.map(|row| {
+        Ok(Last {
+            holder: row.text_or_null(0)?,
+            generation: generation(row.int(1)?)?,
+            counter: row.number(2)?,
+            expires_at: Timestamp(row.int(3)?),
+        })
+    })
+    .transpose()
+}
+
+/// Whether the right to serve this site was last given in another incarnation, which may have given it to another since,
+/// and that is not long enough ago. The row then has no holder, the present incarnation, and the end of the quiet time.
+async fn quiet(
+    write: &mut Write,
+    last: Option<&Last>,
+    now: Timestamp,
+    asked: &Lease,
+    ttl_ms: u64,
+) -> Result<bool, Error> {
+    let incarnation = write.incarnation();
+    let given_in = last.map_or(0, |last| last.generation.incarnation());
+    if given_in >= incarnation {
+        return Ok(last.is_some_and(|last| last.holder.is_none() && last.expires_at > now));
+    }
+    let quiet = lease::quiet(Duration::from_millis(ttl_ms)).as_millis();
+    let quiet = i64::try_from(quiet).unwrap_or(i64::MAX);
+    let ends = Lease {
+        expires_at: Timestamp(now.0.saturating_add(quiet)),
+        ..asked.clone()
+    };
+    record(write, &ends, None).await?;
+    Ok(true)
+}
+
+/// Keeps the lease at a generation of the present incarnation, so that it shows in which one it was given.
+async fn record(write: &mut Write, lease: &Lease, holder: Option<&str>) -> Result<(), Error> {
     let sql = "INSERT INTO leases (name, holder, generation, counter, expires_at) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, generation = excluded.generation, \
                counter = excluded.counter, expires_at = excluded.expires_at WHERE leases.counter < excluded.counter";
-    write
-        .session
-        .run(sql, args![name, holder, next, stored(counter), expires_at])
-        .await?;
-    Ok(Some(Lease {
-        name: name.to_owned(),
-        holder: holder.to_owned(),
-        generation: next,
-        counter,
-        expires_at,
-    }))
+    let given_at = lease.generation.max(Generation::first(write.incarnation()));
+    let args = args![
+        &lease.name,
+        holder.map(str::to_owned),
+        given_at,
+        stored(lease.counter),
+        lease.expires_at
+    ];
+    write.session.run(sql, args).await.map(|_| ())
 }

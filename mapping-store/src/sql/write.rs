@@ -59,13 +59,17 @@ impl Write {
         self.ledger.incarnation as u16
     }
 
-    /// An incarnation above the present one and above `above`.
+    /// An incarnation above the present one and above `above`. Its positions and revisions are above all that were ever
+    /// given, so that nobody's position in a copy that is lost looks like an acknowledgement here.
     pub(super) fn advance_incarnation(&mut self, above: u16) -> Result<(), Error> {
         let next = self.ledger.incarnation.max(u64::from(above)) + 1;
         if next > u64::from(INCARNATION_MAX) {
             return Err(Error::Limit("incarnations", usize::from(INCARNATION_MAX)));
         }
         self.ledger.incarnation = next;
+        let first = Seq::before(self.incarnation()).0;
+        self.ledger.head = self.ledger.head.max(first);
+        self.ledger.registry = self.ledger.registry.max(first);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use crate::sql::INCARNATION_MAX;
 use crate::sql::session::failed;
-use crate::store::Error;
+use crate::store::{Error, Seq};
 use sqlx::{Row as _, SqlitePool};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -125,6 +125,7 @@ impl Lock {
             .map_err(sql)?;
         let openings: i64 = row.try_get(0).map_err(sql)?;
         let mut incarnation: i64 = row.try_get(1).map_err(sql)?;
+        let mut positions_above = 0;
         // Between the commit below and the note, the note is one behind.
         let continued =
             note.inode == inode && (note.openings..=note.openings + 1).contains(&openings);
@@ -133,12 +134,15 @@ impl Lock {
             if incarnation > i64::from(INCARNATION_MAX) {
                 return Err(Error::Limit("incarnations", usize::from(INCARNATION_MAX)));
             }
+            positions_above = Seq::before(incarnation as u16).0 as i64;
             tracing::warn!(incarnation, store = %self.store.display(), "another copy of the store: a new incarnation");
         }
         let openings = openings.max(note.openings) + 1;
         let count = sqlx::query("UPDATE openings SET number = $1").bind(openings);
         count.execute(&mut *transaction).await.map_err(sql)?;
-        let set = sqlx::query("UPDATE store SET incarnation = $1").bind(incarnation);
+        let set =
+            "UPDATE store SET incarnation = $1, head = max(head, $2), registry = max(registry, $2)";
+        let set = sqlx::query(set).bind(incarnation).bind(positions_above);
         set.execute(&mut *transaction).await.map_err(sql)?;
         transaction.commit().await.map_err(sql)?;
         self.write(&Note {

@@ -12,6 +12,7 @@ mod deployments;
 mod drift;
 mod drills;
 mod faults;
+mod incarnations;
 mod leases;
 mod losses;
 mod mappings;

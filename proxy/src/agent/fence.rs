@@ -5,6 +5,7 @@
 
 use crate::clock::Moment;
 use homing_mapping_store::Generation;
+use homing_mapping_store::store::{Claim, Lease as Given};
 use std::fmt;
 use std::time::Duration;
 
@@ -139,5 +140,26 @@ pub fn decide(evidence: &Evidence, now: Moment) -> Decision {
     Decision::Open {
         until,
         generation: seen.generation,
+    }
+}
+
+/// How the lease is asked for at this moment.
+pub fn claim(evidence: &Evidence, now: Moment) -> Claim {
+    match decide(evidence, now) {
+        Decision::Open { .. } => Claim::Continued,
+        Decision::Fenced(_) => Claim::New,
+    }
+}
+
+/// What the store's answer is worth, when it comes at `now`. One that the store gave in its quiet time, because the
+/// installation had the lease, is nothing if the installation has lost it meanwhile: another may have it by then.
+pub fn worth(given: Option<&Given>, asked: Moment, evidence: &Evidence, now: Moment) -> Lease {
+    match given {
+        None => Lease::Refused,
+        Some(given) if given.recorded => Lease::Granted(asked),
+        Some(_) => match decide(evidence, now) {
+            Decision::Open { .. } => Lease::Granted(asked),
+            Decision::Fenced(_) => Lease::Refused,
+        },
     }
 }

@@ -4,7 +4,7 @@
 //! for before the assignment is read, and counts from before it was asked for.
 
 use super::enforcer::Standing;
-use super::fence::{Decision, Evidence, Lease, Seen};
+use super::fence::{self, Decision, Evidence, Lease, Seen};
 use super::highest::Highest;
 use super::metrics::metrics;
 use super::orders::Inbox;
@@ -232,16 +232,16 @@ impl Keeper {
     async fn ask(&self, store: &Handle) -> Result<(Lease, Option<Seen>), Error> {
         let me = &self.identity;
         let asked = clock::moment();
-        let term = millis(me.term);
-        let lease = match store
-            .lease(&lease_name(me.site), &me.installation, term)
-            .await
-        {
-            Ok(Some(_)) => Lease::Granted(asked),
-            // Somebody else holds it, or the assignment does not entitle us: what it says is read below.
-            Ok(None) | Err(Error::NotAssigned { .. }) => Lease::Refused,
+        let (name, term) = (lease_name(me.site), millis(me.term));
+        let claim = fence::claim(&self.evidence.borrow(), asked);
+        let given = match store.claim(&name, &me.installation, term, claim).await {
+            Ok(given) => given,
+            // The assignment does not entitle us: what it says is read below.
+            Err(Error::NotAssigned { .. }) => None,
             Err(error) => return Err(error),
         };
+        let evidence = self.evidence.borrow().clone();
+        let lease = fence::worth(given.as_ref(), asked, &evidence, clock::moment());
         let assignments = store.assignments().await?;
         let mine = assignments.into_iter().find(|found| found.site == me.site);
         let seen = mine.map(|found| Seen {

@@ -1,19 +1,19 @@
 //! What can happen in the modelled fleet, and what must never follow.
 //!
 //! Owns actions and properties. The rules themselves are the product's: `decide::fence::judge` with its wait,
-//! `agent::fence::decide`, `Assignment::entitled`, `Assignment::serving` and `Generation` are called, not imitated; what is
-//! imitated are the loops around them and the store's transactions. Every process may rest between any two of its actions
+//! `agent::fence` whole, `Assignment::entitled`, `Assignment::serving`, `Generation`, `Seq::before` and `lease::quiet` are
+//! called, not imitated; what is imitated are the loops around them and the store's transactions. Every process may rest between any two of its actions
 //! for as long as it likes: that is a pause, a slow or lost message, a partition, and a store that is away.
 
 use crate::sabotage::Sabotage;
 use crate::steps::given_twice;
 use crate::world::{
-    Agent, DRIFT, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Router, Row, SITE_LEASE,
-    Watched, World,
+    Agent, Asked, DRIFT, Given, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Router, Row,
+    SITE_LEASE, Watched, World,
 };
 use homing_mapping_store::agent::AgentRole;
-use homing_mapping_store::store::{RouterRecord, Seq};
-use homing_mapping_store::{Generation, Timestamp};
+use homing_mapping_store::store::{Claim, RouterRecord, Seq};
+use homing_mapping_store::{Generation, Timestamp, lease};
 use homing_proxy::agent::fence::{self as agent_fence, Decision, Evidence, Seen};
 use homing_proxy::clock::Moment;
 use homing_proxy::decide::fence::{self, Clocks, Verdict, Watch};
@@ -138,14 +138,11 @@ impl Fleet {
     }
 
     fn seq(&self, position: crate::world::Position) -> Seq {
-        // A new incarnation's positions are above all that were ever given.
-        let plain = self.is(Sabotage::PositionsOfAnotherCopyCount)
-            || self.bounds.copies == Copies::Synchronous;
-        let incarnation = match plain {
+        let incarnation = match self.is(Sabotage::PositionsOfAnotherCopyCount) {
             true => 0,
-            false => u64::from(position.incarnation),
+            false => u16::from(position.incarnation),
         };
-        Seq(incarnation << 32 | u64::from(position.number))
+        Seq(Seq::before(incarnation).0 + u64::from(position.number))
     }
 
     fn clocks(&self) -> Clocks {
@@ -211,9 +208,8 @@ impl Fleet {
         matches!(fence::judge(&self.clocks(), &watch), Verdict::Proven(_))
     }
 
-    /// Decides with the product's own rule: until when it is open and at which generation, or nothing.
-    pub(crate) fn decision(&self, at: usize, agent: &Agent) -> Option<(u8, Generation)> {
-        let evidence = Evidence {
+    fn evidence(&self, at: usize, agent: &Agent) -> Evidence {
+        Evidence {
             installation: NAMES[at].to_owned(),
             term: units(SITE_LEASE),
             seen: agent.seen.map(|(generation, entitled)| Seen {
@@ -231,8 +227,12 @@ impl Fleet {
                     agent_fence::Lease::Granted(Moment(NOW.0 - 1000 * u64::from(age)))
                 }
             },
-        };
-        match agent_fence::decide(&evidence, NOW) {
+        }
+    }
+
+    /// Decides with the product's own rule: until when it is open and at which generation, or nothing.
+    pub(crate) fn decision(&self, at: usize, agent: &Agent) -> Option<(u8, Generation)> {
+        match agent_fence::decide(&self.evidence(at, agent), NOW) {
             Decision::Open { until, generation } => {
                 let left = until.since(NOW).as_millis();
                 Some((u8::try_from(left).unwrap_or(u8::MAX), generation))
@@ -282,18 +282,36 @@ impl Fleet {
     }
 
     /// A transaction in which an agent asks for the lease.
-    pub(crate) fn grants(&self, world: &mut World, at: u8) -> bool {
+    pub(crate) fn grants(&self, world: &mut World, at: u8, claim: Claim) -> Option<Given> {
         if self.entitled(&world.store.row) != Some(at) {
-            return false;
+            return None;
         }
-        match world.store.quiet {
-            Quiet::Over => true,
-            Quiet::Unasked => {
-                let wait = self.clocks().wait(units(SITE_LEASE)).as_millis();
-                world.store.quiet = Quiet::Left(u8::try_from(wait).unwrap_or(u8::MAX) + 1);
-                false
-            }
-            Quiet::Left(_) => false,
+        if world.store.quiet == Quiet::Unasked {
+            let quiet = lease::quiet(units(SITE_LEASE)).as_millis();
+            world.store.quiet = Quiet::Left(u8::try_from(quiet).unwrap_or(u8::MAX));
+        }
+        let recorded = world.store.quiet == Quiet::Over;
+        (recorded || claim == Claim::Continued).then_some(Given { recorded })
+    }
+
+    /// The product's word on what an answer is worth now.
+    pub(crate) fn worth(&self, at: usize, agent: &Agent, asked: &Asked) -> Lease {
+        let given = asked.given.map(|given| homing_mapping_store::store::Lease {
+            name: String::new(),
+            holder: NAMES[at].to_owned(),
+            generation: asked.row.generation,
+            counter: 0,
+            expires_at: Timestamp(0),
+            recorded: given.recorded || self.is(Sabotage::LateAnswersContinue),
+        });
+        let age = match self.is(Sabotage::SiteLeaseCountsFromTheAnswer) {
+            true => 0,
+            false => asked.age,
+        };
+        let counted = Moment(NOW.0 - 1000 * u64::from(age));
+        match agent_fence::worth(given.as_ref(), counted, &self.evidence(at, agent), NOW) {
+            agent_fence::Lease::Granted(_) => Lease::Granted(age),
+            agent_fence::Lease::Refused | agent_fence::Lease::Unknown => Lease::Refused,
         }
     }
 }
@@ -376,6 +394,17 @@ impl Model for Fleet {
                     now > 0
                         && (0..2)
                             .any(|at| serves(at) && world.agents[at].gate_at.incarnation() == now)
+                },
+            ));
+            all.push(Property::sometimes(
+                "who served goes on in the copy's quiet time",
+                |_, world: &World| {
+                    let now = u16::from(world.store.incarnation);
+                    let quiet = matches!(world.store.quiet, Quiet::Left(_));
+                    let mut agents = world.agents.iter();
+                    now > 0
+                        && quiet
+                        && agents.any(|one| one.gate > 0 && one.gate_at.incarnation() == now)
                 },
             ));
         }

@@ -45,7 +45,7 @@ const TAKEN_BACK: Bounds = Bounds {
     pauses: 1,
     ..SWITCH
 };
-/// The store fails over to a copy that has every change, while two rest. Such a copy may give rights at once.
+/// The store fails over to a copy that has every change, while two rest.
 const SAME_COPY: Bounds = Bounds {
     failovers: 1,
     pauses: 2,
@@ -170,6 +170,7 @@ caught! {
     an_agent_that_obeys_any_generation_is_caught: AgentObeysAnyGeneration in OLDER_COPY => MEMORY;
     a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;
     a_copy_that_gives_rights_at_once_is_caught: CopyGivesRightsAtOnce in OLDER_COPY => PLACES;
+    late_answers_that_continue_are_caught: LateAnswersContinue in OLDER_COPY => PLACES;
     positions_of_another_copy_are_caught: PositionsOfAnotherCopyCount in Bounds { switches: 2, aborts: 1, ..OLDER_COPY } => SENT;
 }
 

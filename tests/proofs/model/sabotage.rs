@@ -31,6 +31,8 @@ pub(crate) enum Sabotage {
     NoIncarnation,
     /// A copy that becomes the store gives rights at once.
     CopyGivesRightsAtOnce,
+    /// An answer that continues a lease counts although the lease has ended meanwhile.
+    LateAnswersContinue,
     /// A position in the change sequence says nothing of the copy that it was read from.
     PositionsOfAnotherCopyCount,
     /// An agent extends its right when the store does not answer.

@@ -9,6 +9,7 @@ use crate::world::{
     Asked, Lease, Position, Quiet, ROUTER_LEASE, Report, Round, Running, Watched, World,
 };
 use homing_mapping_store::Generation;
+use homing_mapping_store::store::Claim;
 
 impl Fleet {
     /// Takes a step; nothing if it cannot be taken.
@@ -179,26 +180,28 @@ impl Fleet {
         if world.agents[usize::from(at)].asked.is_some() {
             return None;
         }
-        let granted = self.grants(world, at);
+        // The question was on its way before: who had the lease then says so, though it may be over now.
+        let claim = match world.agents[usize::from(at)].lease {
+            Lease::Granted(_) => Claim::Continued,
+            Lease::Refused | Lease::Unknown => Claim::New,
+        };
+        let given = self.grants(world, at, claim);
         world.agents[usize::from(at)].asked = Some(Asked {
             age: 0,
-            granted,
+            given,
             row: world.store.row,
         });
         Some(())
     }
 
     fn agent_learns(&self, world: &mut World, at: usize) -> Option<()> {
+        let asked = world.agents[at].asked.take()?;
+        let lease = self.worth(at, &world.agents[at], &asked);
         let agent = &mut world.agents[at];
-        let asked = agent.asked.take()?;
         let row = asked.row;
         agent.highest = agent.highest.max(row.generation);
         agent.seen = Some((row.generation, self.entitled(&row)));
-        agent.lease = match asked.granted {
-            true if self.is(Sabotage::SiteLeaseCountsFromTheAnswer) => Lease::Granted(0),
-            true => Lease::Granted(asked.age),
-            false => Lease::Refused,
-        };
+        agent.lease = lease;
         self.agent_acts(world, at)
     }
 
@@ -272,9 +275,7 @@ impl Fleet {
         }
         let store = &mut world.store;
         store.incarnation += 1;
-        let at_once =
-            self.is(Sabotage::CopyGivesRightsAtOnce) || self.bounds.copies == Copies::Synchronous;
-        store.quiet = match at_once {
+        store.quiet = match self.is(Sabotage::CopyGivesRightsAtOnce) {
             true => Quiet::Over,
             false => Quiet::Unasked,
         };

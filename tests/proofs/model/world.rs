@@ -148,11 +148,18 @@ pub(crate) enum Lease {
     Refused,
 }
 
+/// A lease that the store has given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Given {
+    /// Whether the store remembers it; if not, it is for who has the lease still.
+    pub(crate) recorded: bool,
+}
+
 /// An agent's round.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Asked {
     pub(crate) age: u8,
-    pub(crate) granted: bool,
+    pub(crate) given: Option<Given>,
     /// The assignment.
     pub(crate) row: Row,
 }

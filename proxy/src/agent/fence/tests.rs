@@ -326,3 +326,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_answer_of_the_quiet_time_counts_only_for_who_still_has_the_lease() {
+    let asked = Moment(1_000_000);
+    let evidence = Evidence {
+        installation: "a".to_owned(),
+        term: Duration::from_secs(9),
+        seen: Some(Seen {
+            generation: Generation(1),
+            entitled: Some("a".to_owned()),
+        }),
+        highest: Generation(1),
+        lease: Lease::Granted(asked),
+    };
+    let given = |recorded| Given {
+        name: "site/s".to_owned(),
+        holder: "a".to_owned(),
+        generation: Generation(1),
+        counter: 1,
+        expires_at: homing_mapping_store::Timestamp(0),
+        recorded,
+    };
+    let (open, over) = (
+        asked.plus(Duration::from_secs(5)),
+        asked.plus(Duration::from_secs(6)),
+    );
+    assert_eq!(claim(&evidence, open), Claim::Continued);
+    assert_eq!(claim(&evidence, over), Claim::New);
+    for (recorded, now, expected) in [
+        (true, over, Lease::Granted(asked)),
+        (false, open, Lease::Granted(asked)),
+        (false, over, Lease::Refused),
+    ] {
+        assert_eq!(
+            worth(Some(&given(recorded)), asked, &evidence, now),
+            expected
+        );
+    }
+    assert_eq!(worth(None, asked, &evidence, open), Lease::Refused);
+}
