@@ -14,7 +14,7 @@ use crate::admin;
 use crate::control::probers;
 use crate::control::reconcile::continuous;
 use crate::control::registrar::Registrar;
-use crate::control::{armed, deployments, disputes, incarnation, intents};
+use crate::control::{armed, deployments, disputes, incarnation, intents, standbys};
 use crate::drill::Driller;
 use crate::fleet::{self, Fleet};
 use crate::learn::Learner;
@@ -267,11 +267,15 @@ impl Router {
         self.first_look(settings.timeout).await;
     }
 
-    /// Rehearses, and compares the table with the sites.
+    /// Rehearses, compares the table with the sites, and looks at standbys.
     fn look_around(&self) {
         tokio::spawn(Arc::clone(&self.admin.driller).run());
-        let executor = Arc::clone(&self.admin.executor);
-        tokio::spawn(continuous::run(executor, Arc::clone(&self.pipeline)));
+        let executor = || Arc::clone(&self.admin.executor);
+        tokio::spawn(continuous::run(executor(), Arc::clone(&self.pipeline)));
+        tokio::spawn(standbys::run(
+            executor(),
+            Arc::clone(&self.pipeline.standbys),
+        ));
     }
 
     /// Pins and suffix hints, before the first request.

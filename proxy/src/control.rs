@@ -10,3 +10,4 @@ pub mod intents;
 pub mod probers;
 pub mod reconcile;
 pub mod registrar;
+pub mod standbys;

@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod inventory;
 pub mod judge;
 pub mod probe;
+pub mod standby;
 
 pub use inventory::{Inventory, Live, SiteView};
 pub use judge::{Evidence, Observed, Why};

@@ -19,6 +19,7 @@ mod remove;
 mod several;
 mod signal;
 mod split;
+mod standby;
 mod start;
 
 use crate::classify::credentials::UserSource;
@@ -36,6 +37,7 @@ use crate::forward::upgrade;
 use crate::forward::worker_fetch::Workers;
 use crate::gate;
 use crate::learn::Learner;
+use crate::observe::standby::{Standbys, Wish};
 use crate::problem::{Problem, Reason};
 use crate::resolve::models::Models;
 use crate::resolve::route::{Asking, Purpose};
@@ -69,6 +71,8 @@ pub struct Pipeline {
     pub settings: ArcSwap<Settings>,
     /// The access log.
     pub log: AccessLog,
+    /// Standbys that may answer reads.
+    pub standbys: Arc<Standbys>,
     /// Requests of each client.
     pub rates: rate::Rates,
     budget: Arc<Budget>,
@@ -114,6 +118,7 @@ struct Asked<'t> {
     found: Matched<'t>,
     class: Class,
     addressed: Option<String>,
+    reads: Wish,
     user: Option<RoutingKey>,
     outgoing: Outgoing,
     merging: Merging,
@@ -137,6 +142,7 @@ impl Pipeline {
             topology,
             resolver,
             learner,
+            standbys: Arc::default(),
             rates: rate::Rates::default(),
             budget: Arc::default(),
             workers: Workers::new(settings.in_flight_per_site),
@@ -185,17 +191,22 @@ impl Pipeline {
         )?;
         self.rates.take(&context.origin, &parts.headers)?;
         let wish = upgrade::Wish::of(&mut parts);
-        let asked = self.classify(topology, context, parts, body).await?;
+        let mut asked = self.classify(topology, context, parts, body).await?;
         let asking = Asking {
             addressed: asked.addressed.as_deref(),
             user: asked.user.clone(),
             purpose: Purpose::Send,
         };
         let waking = arm::Waking::of(self, asked.group, &asked.found);
-        let answered = match self
-            .route(topology, asked.group, &asked.class, &asking)
-            .await?
-        {
+        let routed = self.route(topology, asked.group, &asked.class, &asking);
+        let route = match routed.await {
+            Ok(route) => route,
+            Err(problem) => {
+                let stale = Box::pin(self.instead(topology, context, &mut asked, &problem));
+                return stale.await.map(|(_, answer)| answer).ok_or(problem);
+            }
+        };
+        let answered = match route {
             Route::One(target) if matches!(asked.class, Class::Create(_)) => {
                 Box::pin(self.start(topology, context, asked, Some(target))).await
             }
@@ -245,6 +256,12 @@ impl Pipeline {
             let swap = Swap::of(&picture, std::slice::from_ref(&keyed.key));
             swap.at(target.site.id, &mut asked.outgoing);
         }
+        if let Some(offered) = self.offered(&asked, &target)
+            && let Some((target, answer)) =
+                Box::pin(self.ask_offered(context, &mut asked, offered)).await
+        {
+            return Ok(self.learn(asked.group, &asked.found, &target, answer));
+        }
         let (target, answer) = self.sent(topology, context, &mut asked, target).await?;
         let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
         Ok(self.learn(asked.group, &asked.found, &target, answer))
@@ -275,6 +292,7 @@ impl Pipeline {
             uri.path(),
         );
         let addressed = recognise::addressed(&parts.headers, context.origin.trust);
+        let reads = standby::wish(&parts.headers, context.origin.trust);
         let user = self.user(&parts.headers);
         let repeat = match found.operation.resend {
             Resend::Safe => Repeat::Safe,
@@ -300,6 +318,7 @@ impl Pipeline {
             found,
             class,
             addressed,
+            reads,
             user,
             outgoing,
             merging,

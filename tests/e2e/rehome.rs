@@ -3,6 +3,7 @@
 
 mod advice;
 mod drill;
+mod reads;
 mod shared_data;
 mod world;
 

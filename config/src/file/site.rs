@@ -51,6 +51,9 @@ pub(crate) struct SiteFile {
     /// Account with which the router itself asks the site: probes, and location of unknown ids. What it finds is never
     /// shown to a caller. It needs to read instances, tasks, jobs and executions. Default: no credentials.
     pub(crate) service_account: Option<ServiceAccountFile>,
+    /// Reads that the site's standby may answer.
+    #[serde(default)]
+    pub(crate) reads: ReadsFile,
     /// The places that can serve the site. The first one listed serves at the very first start; afterwards the
     /// assignment in the store decides.
     #[serde(default)]
@@ -77,6 +80,17 @@ pub(crate) struct InstallationFile {
     pub(crate) tls: Option<ClientTlsFile>,
     /// In place of the site's `balance`.
     pub(crate) balance: Option<BalanceFile>,
+}
+
+/// Reads that the site's standby may answer.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReadsFile {
+    /// Reads of this site are answered by a standby that runs and whose lag is known (`Homing-Standby-Lag` in the answer,
+    /// in seconds): a client may not see what it has just written. While the place that serves is down they are marked
+    /// `Homing-Stale: true`. Lists that are merged over several sites are always asked of who serves. Only with
+    /// `shared-data` and `replica`. Default: false.
+    pub(crate) standby: Option<At<bool>>,
 }
 
 /// How the identity of a site's database is checked.

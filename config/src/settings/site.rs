@@ -26,6 +26,8 @@ pub struct Site {
     pub recovery: Recovery,
     /// What may happen of it without a person.
     pub automatic: Automatic,
+    /// Whether a standby answers reads.
+    pub standby_reads: bool,
     /// The router's own account there.
     pub service_account: Option<ServiceAccount>,
     /// The places that can serve it; at least one, the first serves at the very first start.

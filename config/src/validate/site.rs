@@ -109,6 +109,7 @@ impl Validate<'_> {
             health,
             recovery,
             automatic: self.automatic(file),
+            standby_reads: self.standby_reads(file),
             service_account,
             installations,
         })
@@ -138,6 +139,28 @@ impl Validate<'_> {
                 .help(help),
         );
         None
+    }
+
+    fn standby_reads(&mut self, file: &SiteFile) -> bool {
+        let Some(at) = file.reads.standby.as_ref().filter(|at| *at.get()) else {
+            return false;
+        };
+        let mode = file.recovery.mode.as_ref().map(|mode| *mode.get());
+        let has_data = matches!(
+            mode,
+            Some(RecoveryModeFile::SharedData | RecoveryModeFile::Replica)
+        );
+        if !has_data {
+            self.report(
+                Diagnostic::error(
+                    "recovery",
+                    "`reads.standby` has a meaning only with the modes `shared-data` and `replica`",
+                )
+                .at(&at.span(), "no standby has the data here")
+                .help("leave it out, or say what the standby has"),
+            );
+        }
+        has_data
     }
 
     fn automatic(&mut self, file: &SiteFile) -> Automatic {

@@ -13,6 +13,12 @@ use std::net::IpAddr;
 pub static HOMING_SITE: HeaderName = HeaderName::from_static("homing-site");
 /// `Homing-Installation`.
 pub static HOMING_INSTALLATION: HeaderName = HeaderName::from_static("homing-installation");
+/// `Homing-Standby-Lag`: seconds by which the standby that answered may be behind.
+pub static HOMING_STANDBY_LAG: HeaderName = HeaderName::from_static("homing-standby-lag");
+/// `Homing-Reads`: whether a trusted peer wants a standby's answer.
+pub static HOMING_READS: HeaderName = HeaderName::from_static("homing-reads");
+/// `Homing-Stale`: the place that serves is down.
+pub static HOMING_STALE: HeaderName = HeaderName::from_static("homing-stale");
 /// `Homing-Missing-Sites`.
 pub static HOMING_MISSING_SITES: HeaderName = HeaderName::from_static("homing-missing-sites");
 /// `Homing-Kept-Sites`: sites that keep what was done there though another site refused.

@@ -3,6 +3,7 @@
 //! Owns the closed list of reasons and the check that a site may be used at all. Must not choose.
 
 use crate::observe::inventory::Service;
+use crate::observe::standby::Standby;
 use crate::observe::{Evidence, Observed, SiteView, Why};
 use crate::problem::{Problem, Reason};
 use crate::topology::{Installation, Site};
@@ -53,7 +54,7 @@ sources! {
 pub struct Target {
     /// The site.
     pub site: Arc<Site>,
-    /// Which of its installations serves, by place.
+    /// Which of its installations is asked, by place: the one that serves, but for reads of a standby.
     pub serving: usize,
     /// Why this site.
     pub source: RouteSource,
@@ -61,6 +62,19 @@ pub struct Target {
     pub generation: Generation,
     /// Generation of the assignment by which the installation serves.
     pub assignment: Generation,
+    /// What the installation is there for.
+    pub role: Role,
+}
+
+/// What an installation is asked as.
+// As wide as its neighbours, for the reason above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Role {
+    /// It serves.
+    Serving,
+    /// It does not, and may be read from.
+    Standby,
 }
 
 impl Target {
@@ -83,13 +97,37 @@ impl Target {
                     source,
                     generation,
                     assignment: view.assignment,
+                    role: Role::Serving,
                 });
             }
             Err(refusal(site, view))
         })
     }
 
-    /// The installation that serves.
+    /// A standby as a target of reads, while another installation serves, or is down; `None` if the site may not be asked or is
+    /// being switched.
+    pub fn at_standby(
+        site: &Arc<Site>,
+        standby: Standby,
+        (source, generation): (RouteSource, Generation),
+    ) -> Option<Target> {
+        let usable = site.live.sure()
+            && site.live.read(|view| {
+                let wanted = matches!(view.state, SiteState::Ready | SiteState::Draining);
+                let other = site.serving(view).is_some_and(|at| at != standby.place);
+                wanted && other && view.assignment == standby.assignment
+            });
+        usable.then(|| Target {
+            site: Arc::clone(site),
+            serving: standby.place,
+            source,
+            generation,
+            assignment: standby.assignment,
+            role: Role::Standby,
+        })
+    }
+
+    /// The installation that is asked.
     pub fn installation(&self) -> &Arc<Installation> {
         &self.site.installations[self.serving]
     }
@@ -119,7 +157,10 @@ impl Target {
 
     /// Passes evidence from traffic on to the observer.
     pub fn report(&self, evidence: Evidence) {
-        self.site.live.report(evidence);
+        // What a standby does says nothing of the place that serves.
+        if self.role == Role::Serving {
+            self.site.live.report(evidence);
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub store_up: IntGauge,
     pub feed_lag_seconds: Gauge,
     pub locate: IntCounterVec,
+    /// Reads that were tried at a standby.
+    pub standby_reads: IntCounterVec,
     /// Answers that showed that a key lives elsewhere than the table says. Must stay 0.
     pub wrong_home: IntCounter,
     pub mapping_conflicts: IntCounter,
@@ -122,6 +124,11 @@ impl Metrics {
                 "Searches for the home of an unknown key by result",
                 &["result"],
             ),
+            standby_reads: counters(
+                "standby_reads_total",
+                "Reads that were tried at a standby: answered, stale (who serves is down), or passed on to who serves",
+                &["result"],
+            ),
             wrong_home: one(IntCounter::new(
                 "wrong_home_total",
                 "Requests that a site answered though the key lives elsewhere",
@@ -211,6 +218,7 @@ impl Metrics {
             Box::new(made.store_up.clone()),
             Box::new(made.feed_lag_seconds.clone()),
             Box::new(made.locate.clone()),
+            Box::new(made.standby_reads.clone()),
             Box::new(made.wrong_home.clone()),
             Box::new(made.mapping_conflicts.clone()),
             Box::new(made.limit_hits.clone()),

@@ -40,6 +40,7 @@ down_for = "300ms"
 name = "shop"
 rules = [
   { method = "POST", path = "/orders", class = "create", kind = "order", learn = { body = "/id" } },
+  { method = "GET", path = "/orders/{id}/**", class = "keyed", kind = "order", key = { path = "id" } },
   { path = "/orders/{id}/**", class = "keyed", kind = "order", key = { path = "id" } },
 ]
 "#;
@@ -109,36 +110,49 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn start(name: &str, lease_seconds: u64) -> Result<World> {
+        World::start_with(name, lease_seconds, "", "").await
+    }
+
+    /// With these further lines for both listeners, and for site `b` in the first router's file.
+    pub(super) async fn start_with(
+        name: &str,
+        lease_seconds: u64,
+        listener: &str,
+        lines: &str,
+    ) -> Result<World> {
         let clock = Arc::new(AtomicU64::new(0));
         let a = Origin::start("a", Arc::clone(&clock)).await?;
         let b1 = Origin::start("b1", Arc::clone(&clock)).await?;
         let b2 = Origin::start("b2", clock).await?;
         let store = Cluster::shared()?.fresh_database("rehome")?;
         let network = FaultProxy::start(loopback(store.port()), 7).await?;
-        let site_b = format!(
-            "{}{RULES}\n[[site]]\nname = \"b\"\ndialect = \"shop\"\nhealth = {{ path = \"/health\" }}\n\
-             recovery = {{ mode = \"shared-data\", automatic = \"advise\" }}\n\
+        let site_b = |lines: &str| {
+            format!(
+                "{}{RULES}\n[[site]]\nname = \"b\"\ndialect = \"shop\"\nhealth = {{ path = \"/health\" }}\n\
+             recovery = {{ mode = \"shared-data\", automatic = \"advise\" }}\n{lines}\n\
              [[site.installation]]\nname = \"b-1\"\nzone = \"eu-1\"\nendpoints = [\"{}\"]\n\
              [[site.installation]]\nname = \"b-2\"\nzone = \"eu-2\"\nendpoints = [\"{}\"]\n",
-            lease(lease_seconds),
-            b1.site.endpoint(""),
-            b2.site.endpoint("")
-        );
-        let start = |router: &'static str, url: String| {
+                lease(lease_seconds),
+                b1.site.endpoint(""),
+                b2.site.endpoint("")
+            )
+        };
+        let start = |router: &'static str, url: String, lines: &str| {
             router::Builder::new(router)
                 .store(&url)
+                .listener(listener)
                 .site_with(
                     "a",
                     "shop",
                     &[&a.site.endpoint("")],
                     "health = { path = \"/health\" }",
                 )
-                .tables(&site_b)
+                .tables(&site_b(lines))
                 .start()
         };
         let (r1, r2) = tokio::try_join!(
-            start("r1", store.url()),
-            start("r2", store.url_through(network.port()))
+            start("r1", store.url(), lines),
+            start("r2", store.url_through(network.port()), "")
         )
         .with_context(|| name.to_owned())?;
         Ok(World {
