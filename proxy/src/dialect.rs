@@ -14,6 +14,7 @@ pub mod deploys;
 pub mod engine_rest;
 mod facts;
 pub mod fetch;
+pub mod flowable;
 pub mod generic;
 pub mod merge;
 pub mod message;
@@ -25,14 +26,17 @@ mod pointers;
 mod query;
 pub mod spelling;
 pub mod split;
+mod table;
 pub mod timers;
 
 pub use engine_rest::EngineRest;
 pub use facts::{Durability, FACTS_MAX, Fact};
+pub use flowable::Flowable;
 pub use generic::Generic;
 pub use names::Role;
 pub use operation::{Body, Learns, Merge, Operation, Resend};
 pub use path::Params;
+pub use table::TableError;
 
 /// The head of a request, as far as routing looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -251,6 +255,12 @@ pub trait Dialect: Send + Sync {
 
     /// Reads the identity out of the answer to [`Dialect::identity`].
     fn read_identity(&self, status: StatusCode, body: &[u8]) -> Option<String>;
+
+    /// Gives a database that has no identity this one. `None`: this API's databases have their own, or cannot be given one.
+    fn mark(&self, mark: &str) -> Option<Ask> {
+        let _ = mark;
+        None
+    }
 
     /// Where an id is told that the site's engine has made lately.
     fn made(&self) -> Option<Ask> {

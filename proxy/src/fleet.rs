@@ -5,9 +5,9 @@
 
 pub mod dialects;
 
-use crate::dialect::engine_rest::TableError;
+use crate::dialect::flowable::Layout;
 use crate::dialect::generic::RuleError;
-use crate::dialect::{Dialect, EngineRest};
+use crate::dialect::{Dialect, EngineRest, Flowable, TableError};
 use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
 use crate::forward::tls;
@@ -59,6 +59,9 @@ pub enum Error {
     },
 }
 
+/// The dialect of Flowable's engines.
+const FLOWABLE: &str = "flowable";
+
 /// Makes topologies; keeps what lives longer than one of them.
 pub struct Fleet {
     inventory: Arc<Inventory>,
@@ -70,6 +73,11 @@ impl Fleet {
     pub fn new(config: &Config, inventory: Arc<Inventory>) -> Result<Fleet, Error> {
         let mut dialects: HashMap<String, Arc<dyn Dialect>> = HashMap::new();
         dialects.insert("engine-rest".into(), Arc::new(EngineRest::new()?));
+        let flowable = Flowable::new(Layout::Process)?;
+        for layout in [Layout::Boot, Layout::Rest] {
+            dialects.insert(in_layout(layout).into(), Arc::new(flowable.at(layout)));
+        }
+        dialects.insert(in_layout(Layout::Process).into(), Arc::new(flowable));
         for declared in &config.dialects {
             let made = dialects::generic(declared).map_err(|errors| Error::Rules {
                 name: declared.name.clone(),
@@ -110,6 +118,14 @@ impl Fleet {
         Ok(Topology::new(groups))
     }
 
+    /// The dialect of this name, as it is spoken below this base path.
+    fn spoken(&self, name: &str, base_path: &str) -> Option<&Arc<dyn Dialect>> {
+        if name == FLOWABLE {
+            return self.dialects.get(in_layout(Layout::of(base_path)));
+        }
+        self.dialects.get(name)
+    }
+
     fn configured(
         &self,
         config: &Config,
@@ -118,9 +134,14 @@ impl Fleet {
     ) -> Result<Arc<Site>, Error> {
         let id = SiteId::named(&site.name);
         let name = dialect_name(&site.dialect);
+        let base_path = site
+            .installations
+            .first()
+            .and_then(|i| i.endpoints.first())
+            .map(|e| e.base_path.clone())
+            .unwrap_or_default();
         let dialect = self
-            .dialects
-            .get(name)
+            .spoken(name, &base_path)
             .ok_or_else(|| Error::UnknownDialect {
                 site: site.name.clone(),
                 dialect: name.to_owned(),
@@ -162,15 +183,10 @@ impl Fleet {
                 header: header(&installation.name),
             }));
         }
-        let base_path = site
-            .installations
-            .first()
-            .and_then(|i| i.endpoints.first())
-            .map(|e| e.base_path.clone());
         Ok(Arc::new(Site {
             id,
             dialect: Arc::clone(dialect),
-            base_path: base_path.unwrap_or_default(),
+            base_path,
             weight: site.weight,
             installations,
             hands_over: site.recovery == config::Recovery::Evacuate,
@@ -190,13 +206,6 @@ impl Fleet {
         before: Option<&Topology>,
     ) -> Result<Arc<Site>, Error> {
         let name = record.site.name();
-        let dialect = self
-            .dialects
-            .get(&record.dialect)
-            .ok_or_else(|| Error::UnknownDialect {
-                site: name.into(),
-                dialect: record.dialect.clone(),
-            })?;
         let old = before.and_then(|before| before.site(record.site));
         let tls = tls::client(None).map_err(|source| Error::Tls {
             site: name.into(),
@@ -238,6 +247,12 @@ impl Fleet {
                 header: header(&installation.name),
             }));
         }
+        let dialect =
+            self.spoken(&record.dialect, &base_path)
+                .ok_or_else(|| Error::UnknownDialect {
+                    site: name.into(),
+                    dialect: record.dialect.clone(),
+                })?;
         Ok(Arc::new(Site {
             id: record.site,
             dialect: Arc::clone(dialect),
@@ -301,10 +316,19 @@ fn add(groups: &mut Vec<Group>, site: Arc<Site>) {
     }
 }
 
+/// A name that no site can have: one dialect, known by where its APIs stand.
+fn in_layout(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Process => FLOWABLE,
+        Layout::Boot => "flowable in an application",
+        Layout::Rest => "flowable in its own application",
+    }
+}
+
 fn dialect_name(name: &config::DialectName) -> &str {
     match name {
         config::DialectName::EngineRest => "engine-rest",
-        config::DialectName::Flowable => "flowable",
+        config::DialectName::Flowable => FLOWABLE,
         config::DialectName::Rules(name) => name,
     }
 }

@@ -11,6 +11,7 @@ mod deployments;
 mod disk_full;
 mod drift;
 mod evacuate;
+mod flowable;
 mod gate;
 mod gather;
 mod generic;

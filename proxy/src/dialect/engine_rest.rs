@@ -8,6 +8,8 @@ use super::merge::{Nulls, Plan};
 use super::message::{Message, Signal, Unread};
 use super::parts::{Parts, Wanted};
 use super::split::{Answers, Split};
+use super::table::class::{self, Member};
+use super::table::{Table, TableError, Texts, rule};
 use super::{
     Answer, Ask, Dialect, Fact, Found, Head, Health, Learns, Made, Matched, Operation, Presence,
     Undo, Window, facts, path, query,
@@ -21,28 +23,37 @@ use std::sync::Arc;
 
 mod answers;
 mod bundle;
-mod class;
 mod deploys;
 mod holdings;
 mod intent;
-mod members;
 mod merge;
 mod probe;
-mod routes;
-mod rule;
 mod standing;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod tree;
 mod undo;
 
-pub use routes::TableError;
+const TEXTS: Texts<'_> = Texts {
+    routes: include_str!("engine_rest/routes.tsv"),
+    shapes: include_str!("engine_rest/shapes.tsv"),
+    members: include_str!("engine_rest/members.tsv"),
+};
+
+/// What the bodies of starts hold.
+const BODIES: [(&str, Member); 6] = [
+    ("/businessKey", Member::BusinessKey),
+    ("/tenantId", Member::Tenant),
+    ("/id", Member::Id),
+    ("/parentTaskId", Member::ParentTask),
+    ("/caseInstanceId", Member::CaseInstance),
+    ("/processDefinitionId", Member::Definition),
+];
 
 /// The dialect `engine-rest`.
 #[derive(Debug)]
 pub struct EngineRest {
-    table: routes::Table,
+    table: Table,
     bodies: class::Bodies,
     sorts: merge::Sorts,
 }
@@ -51,8 +62,8 @@ impl EngineRest {
     /// Reads the embedded tables.
     pub fn new() -> Result<EngineRest, TableError> {
         Ok(EngineRest {
-            table: routes::Table::read()?,
-            bodies: class::Bodies::new(),
+            table: Table::read(&TEXTS)?,
+            bodies: class::Bodies::new(&BODIES),
             sorts: merge::Sorts::read()?,
         })
     }
@@ -74,6 +85,11 @@ impl EngineRest {
         let (next, _) = path::segment(path, below)?;
         (&path[next] != "engine").then(|| (Engine::named(&name), below))
     }
+}
+
+/// What is remembered of a create, for every engine of this family and those that are started alike.
+pub(super) fn remembered(class: &Class) -> Value {
+    intent::of(class)
 }
 
 impl Dialect for EngineRest {

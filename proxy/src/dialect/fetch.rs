@@ -32,6 +32,8 @@ pub struct Fetch {
     pub filter: u64,
     members: BTreeMap<String, Box<RawValue>>,
     order: Rows,
+    /// The member that says how many tasks at most.
+    max_member: &'static str,
 }
 
 impl Fetch {
@@ -68,6 +70,34 @@ impl Fetch {
             filter,
             members,
             order,
+            max_member: "maxTasks",
+        })
+    }
+
+    /// Reads a request to `acquire/jobs`: one topic, and no wait. `None`: a site has to say what it thinks of it.
+    pub fn acquire(body: &[u8]) -> Option<Fetch> {
+        let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
+        let member = |name: &str| -> Value {
+            let raw = members.get(name).map(|raw| raw.get());
+            raw.and_then(|raw| serde_json::from_str(raw).ok())
+                .unwrap_or_default()
+        };
+        let named = ["topic", "workerId", "lockDuration"];
+        if named.iter().any(|name| !member(name).is_string()) {
+            return None;
+        }
+        let max = match member("numberOfTasks") {
+            Value::Null => 1,
+            max => number(&max).and_then(|max| usize::try_from(max).ok())?,
+        };
+        let filter = xxhash_rust::xxh3::xxh3_64(member("topic").to_string().as_bytes());
+        Some(Fetch {
+            max: Some(max).filter(|max| *max > 0)?,
+            wait: None,
+            filter,
+            order: order(&Value::Null, &Value::Null),
+            members,
+            max_member: "numberOfTasks",
         })
     }
 
@@ -83,7 +113,7 @@ impl Fetch {
             to_raw_value(&u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)).ok()
         });
         if let Some(max) = &max {
-            members.insert("maxTasks", max);
+            members.insert(self.max_member, max);
         }
         members.remove("asyncResponseTimeout");
         if let Some(wait) = &wait {

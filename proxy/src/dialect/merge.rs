@@ -4,6 +4,7 @@
 //! the plan) and must not ask anybody. Relies on each site giving its rows in the order that the plan names.
 
 mod add;
+mod data;
 mod durations;
 mod hal;
 mod key;
@@ -12,6 +13,7 @@ mod rows;
 mod tests;
 
 pub use add::{added, concat, counted, distinct, promised, summed, union};
+pub use data::{data, is_empty, joined};
 pub use durations::{Durations, Only, Unit, apart, durations};
 pub use hal::hal;
 pub use key::{By, Direction, Nulls, Reading};

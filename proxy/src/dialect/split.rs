@@ -41,6 +41,8 @@ pub enum Answers {
     Nothing,
     /// A batch each.
     Batch,
+    /// A paging object each, with a row for each of the site's own.
+    Data,
 }
 
 /// Whom a write is about.

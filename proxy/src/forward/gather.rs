@@ -187,6 +187,7 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
             match rows.shape {
                 Shape::List => Ok(page),
                 Shape::Hal(member) => merge::hal(member, &bodies(), &page),
+                Shape::Data => merge::data(&bodies(), &page, rows.page.first),
             }
         }
         Plan::Count => {
@@ -295,11 +296,12 @@ pub async fn find(read: &Read<'_>) -> Result<Gathered, Problem> {
     nothing(found, &missing)
 }
 
-/// An empty list, or a count of none.
+/// An empty list, an empty page, or a count of none.
 fn is_nothing(body: &Bytes) -> bool {
     let text = body.trim_ascii();
     text.strip_prefix(b"[")
         .and_then(|rest| rest.strip_suffix(b"]"))
         .is_some_and(|rows| rows.trim_ascii().is_empty())
         || merge::counted(text) == Ok(0)
+        || merge::is_empty(text)
 }

@@ -1,4 +1,4 @@
-//! One small GET on a connection of its own: what probes and proofs ask.
+//! One small question on a connection of its own: what probes and proofs ask.
 //!
 //! Owns the shape of such a request (service account, Via, no client data) and the bound on its answer. Must not judge the
 //! answer, nor wait: whoever asks sets the time.
@@ -6,9 +6,10 @@
 use super::headers::closes;
 use super::payload::Payload;
 use super::pool::Connection;
+use crate::dialect::Ask;
 use crate::topology::{Endpoint, Site};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, VIA};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, VIA};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
@@ -41,7 +42,27 @@ pub struct Asker<'a> {
 impl Asker<'_> {
     /// Asks for a path, base path included.
     pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Silence> {
+        self.send(path, Request::new(Payload::Empty)).await
+    }
+
+    /// Sends a question of a dialect's, a body with it if it has one. The path is below the site's base path.
+    pub async fn put(&mut self, question: &Ask) -> Result<(StatusCode, Bytes), Silence> {
         let mut request = Request::new(Payload::Empty);
+        if let Some(body) = &question.body {
+            *request.body_mut() = Payload::from(Bytes::from(body.to_string()));
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+        }
+        *request.method_mut() = question.method.clone();
+        let path = format!("{}{}", self.site.base_path, question.path);
+        self.send(&path, request).await
+    }
+
+    async fn send(
+        &mut self,
+        path: &str,
+        mut request: Request<Payload>,
+    ) -> Result<(StatusCode, Bytes), Silence> {
         *request.uri_mut() = path.parse().map_err(|_| Silence::Unreadable)?;
         let headers = request.headers_mut();
         let (host, port) = (&self.endpoint.host, self.endpoint.port);

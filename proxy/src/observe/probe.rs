@@ -6,7 +6,7 @@
 use super::accrual;
 use super::inventory::Live;
 use super::judge::{Evidence, Judge, Observed, Thresholds, Why};
-use crate::dialect::{Health, Made};
+use crate::dialect::{Ask, Health, Made};
 use crate::forward::connect;
 use crate::forward::question::{ANSWER_BYTES_MAX, Asker, Silence};
 use crate::telemetry::chain;
@@ -289,11 +289,10 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
     let Some(question) = site.dialect.identity() else {
         return Ok(());
     };
-    let (status, body) = ask
-        .get(&format!("{}{}", site.base_path, question.path))
-        .await?;
-    let Some(shown) = site.dialect.read_identity(status, &body) else {
-        return Err(Why::Sick);
+    let (status, body) = ask.put(&question).await?;
+    let shown = match site.dialect.read_identity(status, &body) {
+        Some(shown) => shown,
+        None => marked(ask, &question).await?,
     };
     if let Some(nulls) = site.dialect.read_nulls(&body) {
         site.live.set_nulls(nulls);
@@ -312,6 +311,18 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
         Verdict::Shared => Err(Why::SharedIdentity),
         Verdict::Unknown => Err(Why::Sick),
     }
+}
+
+/// A database that has no identity gets one, if the dialect can give it. What it shows afterwards counts: somebody else may
+/// have been first.
+async fn marked(ask: &mut Asker<'_>, question: &Ask) -> Result<String, Why> {
+    let site = ask.site;
+    let mark = uuid::Uuid::now_v7().to_string();
+    let mark = site.dialect.mark(&mark).ok_or(Why::Sick)?;
+    ask.put(&mark).await?;
+    let (status, body) = ask.put(question).await?;
+    let shown = site.dialect.read_identity(status, &body);
+    shown.ok_or(Why::Sick)
 }
 
 /// A site whose ids others have too would be taken for them. Asked until an id has been seen that no other engine makes.

@@ -9,8 +9,8 @@ use crate::classify::{Keyed, Unknown};
 use crate::context::Context;
 use crate::deployments::swap::Swap;
 use crate::dialect::Health;
-use crate::dialect::batch;
 use crate::dialect::split::{About, Answers, Definition, Place, Split};
+use crate::dialect::{batch, merge};
 use crate::forward::ask;
 use crate::forward::body::Body;
 use crate::forward::gather;
@@ -77,9 +77,13 @@ impl Pipeline {
             Outcome::Some(problem) => Err(*problem),
             Outcome::Nothing(head, body) => Ok(several::passed(head, body)),
             Outcome::All(mut answers) => {
-                if answers.len() > 1 && split.answers == Answers::Batch {
+                if answers.len() > 1 && split.answers != Answers::Nothing {
                     let bodies: Vec<Bytes> = answers.into_iter().map(|(_, body)| body).collect();
-                    return one_batch(&bodies);
+                    return if split.answers == Answers::Batch {
+                        one_batch(&bodies)
+                    } else {
+                        one_list(&bodies)
+                    };
                 }
                 let (head, body) = answers.swap_remove(0);
                 Ok(several::passed(head, body))
@@ -224,6 +228,14 @@ fn one_batch(bodies: &[Bytes]) -> Result<Response<Body>, Problem> {
     let id =
         batch::id_of(&ids).ok_or_else(|| broke("the ids of their batches cannot stand in one"))?;
     let one = batch::together(&id, bodies).map_err(|_| broke("an answer is no batch"))?;
+    Ok(gather::answer(one, &[]))
+}
+
+fn one_list(bodies: &[Bytes]) -> Result<Response<Body>, Problem> {
+    let one = merge::joined(bodies).map_err(|_| {
+        let detail = "every site did its part, but an answer is not what this operation promises";
+        Problem::new(Reason::UpstreamBroke, detail).maybe_sent()
+    })?;
     Ok(gather::answer(one, &[]))
 }
 

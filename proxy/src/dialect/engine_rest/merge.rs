@@ -3,8 +3,8 @@
 //! Owns how these engines page and sort: parameters, names that differ from the row's, orders that cannot be told from
 //! the rows. Pure. Relies on the table beside this file.
 
-use super::routes::{TableError, lines};
 use crate::dialect::merge::{By, Direction, Page, Plan, Reading, Refused, Rows, Shape, Sum, Ties};
+use crate::dialect::table::{TableError, lines};
 use crate::dialect::{Head, Matched, Merge, Operation, query};
 use bytes::Bytes;
 use form::Form;

@@ -188,7 +188,13 @@ fn a_wrong_line_in_a_table_is_an_error_that_names_it() {
         "GET\t/x\tx\tany\tcow\tone",
         "GET",
     ] {
-        let error = routes::Table::read_from(line).unwrap_err().to_string();
+        let error = Table::read(&Texts {
+            routes: line,
+            ..TEXTS
+        })
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("routes table, line 1"), "{error}");
     }
 }

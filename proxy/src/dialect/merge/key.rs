@@ -9,7 +9,7 @@ use std::fmt;
 /// One member that rows are ordered by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct By {
-    /// The member of a row, at its top level.
+    /// The member of a row; `a/b` is the member `b` of its member `a`.
     pub member: Box<str>,
     /// How its text is read.
     pub reading: Reading,
@@ -161,6 +161,32 @@ struct Keys<'o> {
     order: &'o [By],
 }
 
+impl Scalar {
+    fn of(value: &serde_json::Value) -> Scalar {
+        match value {
+            serde_json::Value::String(text) => Scalar::Text(text.clone()),
+            serde_json::Value::Number(number) => {
+                number.as_f64().map_or(Scalar::None, Scalar::Number)
+            }
+            serde_json::Value::Bool(value) => Scalar::Number(f64::from(u8::from(*value))),
+            serde_json::Value::Null
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_) => Scalar::None,
+        }
+    }
+}
+
+impl<'o> Keys<'o> {
+    /// The keys that stand one level below a member, each with its name there.
+    fn inner(&self, name: &str) -> impl Iterator<Item = (usize, &'o By, &'o str)> {
+        let order = self.order.iter().enumerate();
+        order.filter_map(move |(at, by)| {
+            let (outer, inner) = by.member.split_once('/')?;
+            (outer == name).then_some((at, by, inner))
+        })
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for Keys<'_> {
     type Value = (Vec<Option<Value>>, String);
 
@@ -186,6 +212,15 @@ impl<'de> Visitor<'de> for Keys<'_> {
                     .enumerate()
                     .filter(|(_, by)| *by.member == *name)
             };
+            if self.inner(&name).next().is_some() {
+                let object: serde_json::Value = members.next_value()?;
+                for (at, by, member) in self.inner(&name) {
+                    keys[at] = object
+                        .get(member)
+                        .and_then(|value| self::value(by.reading, Scalar::of(value)));
+                }
+                continue;
+            }
             if name != "id" && wanted().next().is_none() {
                 members.next_value::<IgnoredAny>()?;
                 continue;
@@ -322,9 +357,11 @@ mod tests {
             by("priority", Reading::Number),
             by("gone", Reading::Text),
             by("list", Reading::Text),
+            by("variable/name", Reading::Text),
+            by("none/name", Reading::Text),
         ];
         let (keys, id) = read(
-            r#"{"id":"t","name":"Ärger","priority":1,"x":{"priority":9},"priority":50,"list":[1]}"#,
+            r#"{"id":"t","name":"Ärger","priority":1,"x":{"priority":9},"priority":50,"list":[1],"variable":{"name":"v","value":{}},"none":null}"#,
             &order,
         )
         .unwrap();
@@ -334,6 +371,8 @@ mod tests {
                 Some(Value::Text("ärger".into())),
                 Some(Value::Number(50.0)),
                 None,
+                None,
+                Some(Value::Text("v".into())),
                 None
             ]
         );

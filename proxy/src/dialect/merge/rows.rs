@@ -5,7 +5,7 @@
 //! than the comparator. Rows pass byte by byte.
 
 use super::key::{self, By, Nulls, Value};
-use super::{Malformed, hal};
+use super::{Malformed, data, hal};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
@@ -33,13 +33,23 @@ pub enum Shape {
     List,
     /// A HAL object, under this name.
     Hal(&'static str),
+    /// A paging object, under `data`.
+    Data,
 }
 
 impl Shape {
+    /// How a request names the first row of a page, and the number of rows.
+    pub fn paging(self) -> (&'static str, &'static str) {
+        match self {
+            Shape::List | Shape::Hal(_) => ("firstResult", "maxResults"),
+            Shape::Data => ("start", "size"),
+        }
+    }
+
     /// The media type.
     pub fn media_type(self) -> &'static str {
         match self {
-            Shape::List => "application/json",
+            Shape::List | Shape::Data => "application/json",
             Shape::Hal(_) => "application/hal+json",
         }
     }
@@ -123,6 +133,7 @@ impl Rows {
         let body = match self.shape {
             Shape::List => body.clone(),
             Shape::Hal(member) => hal::rows(body, member)?,
+            Shape::Data => data::rows(body)?,
         };
         let list: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| Malformed)?;
         list.into_iter()

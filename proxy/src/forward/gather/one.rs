@@ -170,13 +170,15 @@ fn request(read: &Read<'_>, site: SiteId, rows: Option<Piece>) -> Result<Outgoin
     }
     match read.plan {
         Plan::Rows(plan) => {
-            outgoing.target = paged(&outgoing.target, rows)?;
+            outgoing.target = paged(&outgoing.target, rows, plan.shape)?;
             if let Some(body) = &plan.body {
                 outgoing.payload = crate::forward::payload::Payload::from(body.clone());
             }
         }
-        Plan::Sum(_) => outgoing.target = paged(&outgoing.target, None)?,
-        Plan::SumCount(_) => outgoing.target = beside(&paged(&outgoing.target, None)?, None)?,
+        Plan::Sum(_) => outgoing.target = paged(&outgoing.target, None, Shape::List)?,
+        Plan::SumCount(_) => {
+            outgoing.target = beside(&paged(&outgoing.target, None, Shape::List)?, None)?
+        }
         Plan::Durations(durations) => {
             outgoing.target = beside(&outgoing.target, Some(&durations.query))?;
         }
@@ -202,14 +204,15 @@ fn request(read: &Read<'_>, site: SiteId, rows: Option<Piece>) -> Result<Outgoin
 }
 
 /// The same target for these rows.
-fn paged(target: &Uri, rows: Option<Piece>) -> Result<Uri, Problem> {
+fn paged(target: &Uri, rows: Option<Piece>, shape: Shape) -> Result<Uri, Problem> {
+    let (first_name, max_name) = shape.paging();
     let mut text = target.path().to_owned();
     let kept = target
         .query()
         .unwrap_or_default()
         .split('&')
-        .filter(|pair| !pair.is_empty() && !is_paging(pair));
-    let page = rows.map(|Piece { first, max }| format!("firstResult={first}&maxResults={max}"));
+        .filter(|pair| !pair.is_empty() && !is_paging(pair, shape));
+    let page = rows.map(|Piece { first, max }| format!("{first_name}={first}&{max_name}={max}"));
     for (number, pair) in kept.chain(page.as_deref()).enumerate() {
         text.push(if number == 0 { '?' } else { '&' });
         text.push_str(pair);
@@ -238,10 +241,11 @@ fn beside(target: &Uri, query: Option<&str>) -> Result<Uri, Problem> {
     })
 }
 
-fn is_paging(pair: &str) -> bool {
+fn is_paging(pair: &str, shape: Shape) -> bool {
+    let (first, max) = shape.paging();
     let name = pair.split('=').next().unwrap_or_default();
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-    name == "firstResult" || name == "maxResults"
+    name == first || name == max
 }
 
 /// Sends and reads the whole answer.
@@ -301,11 +305,21 @@ mod tests {
     fn only_the_paging_of_a_query_is_rewritten() {
         let of = |target: &str, rows: Option<usize>| {
             let rows = rows.map(|max| Piece { first: 0, max });
-            paged(&target.parse().unwrap(), rows).unwrap().to_string()
+            paged(&target.parse().unwrap(), rows, Shape::List)
+                .unwrap()
+                .to_string()
         };
         let piece = Piece { first: 20, max: 10 };
-        let target = paged(&"/task?firstResult=3".parse().unwrap(), Some(piece)).unwrap();
+        let target = paged(
+            &"/task?firstResult=3".parse().unwrap(),
+            Some(piece),
+            Shape::List,
+        )
+        .unwrap();
         assert_eq!(target, "/task?firstResult=20&maxResults=10");
+        let target = "/runtime/tasks?start=3&firstResult=1&size=2";
+        let target = paged(&target.parse().unwrap(), Some(piece), Shape::Data).unwrap();
+        assert_eq!(target, "/runtime/tasks?firstResult=1&start=20&size=10");
         assert_eq!(
             of("/task?name=a%26b&firstResult=20&maxResults=10&x", Some(30)),
             "/task?name=a%26b&x&firstResult=0&maxResults=30"

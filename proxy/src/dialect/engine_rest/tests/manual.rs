@@ -102,7 +102,7 @@ fn split(operation: &Operation) -> String {
     let split = DIALECT.split(&found, &head, b"{}").unwrap().unwrap();
     let answer = match split.answers {
         Answers::Batch => "; the sites' batches are one, with an id that any router knows",
-        Answers::Nothing => "",
+        Answers::Nothing | Answers::Data => "",
     };
     let definition = if operation.path.contains("/{id}/")
         || operation.path.starts_with("/migration/")

@@ -9,15 +9,15 @@ use http::Method;
 
 /// What an operation is. A `usize` is the number of a path parameter.
 #[derive(Debug)]
-pub(super) enum Rule {
+pub(in crate::dialect) enum Rule {
     /// Sticky on an id in the path.
     KeyedPath(Kind, usize),
     /// Sticky on an id in the body.
     KeyedBody(Members),
     /// Makes a process or case instance out of the path and the body.
     Start(Kind, Definition),
-    /// Makes a process instance; the body says which.
-    StartBody,
+    /// Makes a process or case instance; the body says which.
+    StartBody(Kind),
     /// Makes a task that belongs to what the body says, or to nothing.
     StartTask,
     /// Any site; the tenant may be in the path.
@@ -44,7 +44,7 @@ pub(super) enum Rule {
 
 /// How a start names its definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Definition {
+pub(in crate::dialect) enum Definition {
     Id(usize),
     Key(usize),
     KeyOfTenant(usize, usize),
@@ -52,7 +52,11 @@ pub(super) enum Definition {
 
 impl Rule {
     /// Reads the rule column. `None`: it makes no sense.
-    pub(super) fn parse(text: &str, pattern: &str, dictionary: &Dictionary) -> Option<Rule> {
+    pub(in crate::dialect) fn parse(
+        text: &str,
+        pattern: &str,
+        dictionary: &Dictionary,
+    ) -> Option<Rule> {
         let mut words: Vec<&str> = text.split(' ').filter(|word| *word != "read").collect();
         let verb = words.remove(0);
         let params: Vec<&str> = pattern
@@ -73,8 +77,8 @@ impl Rule {
                 Rule::KeyedPath(kind, place)
             }
             ("keyed", [_, names @ ..]) => Rule::KeyedBody(members(names)?),
-            ("start", ["process", "body"]) => Rule::StartBody,
             ("start", ["task", "body"]) => Rule::StartTask,
+            ("start", [what, "body"]) => Rule::StartBody(made(what)?),
             ("start", [what, places @ ..]) => Rule::Start(made(what)?, definition(places, param)?),
             ("any", []) => Rule::Any(None),
             ("any", [tenant]) => Rule::Any(Some(param(tenant)?)),
@@ -98,10 +102,10 @@ impl Rule {
     }
 
     /// The class, unless a key in the request says otherwise.
-    pub(super) fn class(&self) -> &'static str {
+    pub(in crate::dialect) fn class(&self) -> &'static str {
         match self {
             Rule::KeyedPath(..) | Rule::KeyedBody(_) => "keyed",
-            Rule::Start(..) | Rule::StartBody | Rule::StartTask => "create",
+            Rule::Start(..) | Rule::StartBody(_) | Rule::StartTask => "create",
             Rule::Any(_) => "any",
             Rule::Gather(..) => "gather",
             Rule::Split(_) => "split",
@@ -114,9 +118,9 @@ impl Rule {
     }
 
     /// Whether the body may hold what routing needs.
-    pub(super) fn body(&self, method: &Method) -> Body {
+    pub(in crate::dialect) fn body(&self, method: &Method) -> Body {
         let sniff = match self {
-            Rule::KeyedBody(_) | Rule::Start(..) | Rule::StartBody | Rule::StartTask => true,
+            Rule::KeyedBody(_) | Rule::Start(..) | Rule::StartBody(_) | Rule::StartTask => true,
             Rule::Gather(..) => method == Method::POST,
             Rule::Split(members) | Rule::Broadcast(members) | Rule::Correlate(members) => {
                 !members.is_empty()
@@ -129,7 +133,7 @@ impl Rule {
     }
 
     /// Reads may be sent again; the table marks the reads among the POSTs.
-    pub(super) fn resend(&self, method: &Method, text: &str) -> Resend {
+    pub(in crate::dialect) fn resend(&self, method: &Method, text: &str) -> Resend {
         let is_read =
             method.is_safe() || matches!(self, Rule::Gather(..)) || text.ends_with(" read");
         if is_read { Resend::Safe } else { Resend::Never }

@@ -12,25 +12,27 @@ use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::Method;
 
 /// A request and where its operation was found.
-pub(super) struct Request<'r> {
-    pub(super) found: &'r Matched<'r>,
-    pub(super) head: &'r Head<'r>,
+pub(in crate::dialect) struct Request<'r> {
+    pub(in crate::dialect) found: &'r Matched<'r>,
+    pub(in crate::dialect) head: &'r Head<'r>,
     /// `None`: longer than what is sniffed.
-    pub(super) body: Option<&'r [u8]>,
+    pub(in crate::dialect) body: Option<&'r [u8]>,
 }
 
 /// What the bodies of starts hold.
 #[derive(Debug)]
-pub(super) struct Bodies(Pointers<Member>);
+pub(in crate::dialect) struct Bodies(Pointers<Member>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Member {
+pub(in crate::dialect) enum Member {
     BusinessKey,
     Tenant,
     Id,
     ParentTask,
     CaseInstance,
     Definition,
+    DefinitionKey,
+    Task,
 }
 
 /// The same, as one request has it.
@@ -42,20 +44,16 @@ struct Start {
     parent_task: Option<String>,
     case_instance: Option<String>,
     definition: Option<String>,
+    definition_key: Option<String>,
+    task: Option<String>,
 }
 
 impl Bodies {
-    pub(super) fn new() -> Bodies {
+    /// Where a dialect's bodies hold what.
+    pub(in crate::dialect) fn new(places: &[(&str, Member)]) -> Bodies {
         let mut members = Pointers::new();
-        for (pointer, member) in [
-            ("/businessKey", Member::BusinessKey),
-            ("/tenantId", Member::Tenant),
-            ("/id", Member::Id),
-            ("/parentTaskId", Member::ParentTask),
-            ("/caseInstanceId", Member::CaseInstance),
-            ("/processDefinitionId", Member::Definition),
-        ] {
-            members.add(pointer, member);
+        for (pointer, member) in places {
+            members.add(pointer, *member);
         }
         Bodies(members)
     }
@@ -74,6 +72,8 @@ impl Bodies {
                 Member::ParentTask => &mut start.parent_task,
                 Member::CaseInstance => &mut start.case_instance,
                 Member::Definition => &mut start.definition,
+                Member::DefinitionKey => &mut start.definition_key,
+                Member::Task => &mut start.task,
             };
             *place = Some(text.to_owned()).filter(|text| !text.is_empty());
         });
@@ -86,12 +86,12 @@ impl Bodies {
 }
 
 /// Says what the request is.
-pub(super) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>) -> Class {
+pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>) -> Class {
     let decided = match rule {
         Rule::KeyedPath(kind, param) => request.key(*kind, *param).map(keyed),
         Rule::KeyedBody(members) => Ok(request.keyed_body(members)),
         Rule::Start(kind, definition) => request.start(*kind, *definition, bodies),
-        Rule::StartBody => Ok(request.start_by_body(bodies)),
+        Rule::StartBody(kind) => Ok(request.start_by_body(*kind, bodies)),
         Rule::StartTask => Ok(request.start_task(bodies)),
         Rule::Any(None) => Ok(Class::Any(Any::default())),
         Rule::Any(Some(tenant)) => request.text(*tenant).map(|tenant| {
@@ -176,8 +176,16 @@ impl Request<'_> {
         }
     }
 
-    /// What the body names; nothing if it is no JSON.
+    /// What the body names, or the query of a read; nothing if it is no JSON.
     fn named(&self, members: &Members) -> Option<Named> {
+        if self.head.method.is_safe() {
+            return Some(
+                self.head
+                    .query
+                    .map(|query| members.in_query(query))
+                    .unwrap_or_default(),
+            );
+        }
         self.body
             .map(|body| members.in_body(body).unwrap_or_default())
     }
@@ -214,11 +222,7 @@ impl Request<'_> {
                 ..create
             },
             Definition::Id(id) => {
-                let what = if kind == Kind::CASE_INSTANCE {
-                    Kind::CASE_DEFINITION
-                } else {
-                    Kind::PROCESS_DEFINITION
-                };
+                let what = definition_kind(kind);
                 let id = self.text(id)?;
                 Create {
                     definition: definition_key(&id).map(str::to_owned),
@@ -229,20 +233,25 @@ impl Request<'_> {
         }))
     }
 
-    fn start_by_body(&self, bodies: &Bodies) -> Class {
+    fn start_by_body(&self, kind: Kind, bodies: &Bodies) -> Class {
         let Some(body) = self.body else {
             return unread("the definition");
         };
         let body = bodies.read(body);
+        // A form belongs to a task that is there, or starts something.
+        if let Some(task) = body.task.filter(|id| id.len() <= ID_LENGTH_MAX) {
+            return keyed(RoutingKey::of(self.engine(), Kind::TASK, &task));
+        }
         let beside = body.definition.filter(|id| id.len() <= ID_LENGTH_MAX);
         Class::Create(Create {
             engine: self.engine(),
-            kind: Some(Kind::PROCESS_INSTANCE),
+            kind: Some(kind),
             definition: beside
                 .as_deref()
                 .and_then(definition_key)
-                .map(str::to_owned),
-            beside: beside.map(|id| RoutingKey::of(self.engine(), Kind::PROCESS_DEFINITION, &id)),
+                .map(str::to_owned)
+                .or(body.definition_key),
+            beside: beside.map(|id| RoutingKey::of(self.engine(), definition_kind(kind), &id)),
             tenant: body.tenant,
             business_key: body.business_key,
             ..Create::default()
@@ -278,14 +287,7 @@ impl Request<'_> {
         if let Some((kind, param)) = copy {
             gather.aliases.push(self.key(kind, param)?);
         }
-        let named = if self.head.method == Method::POST {
-            self.named(members).unwrap_or_default()
-        } else {
-            self.head
-                .query
-                .map(|query| members.in_query(query))
-                .unwrap_or_default()
-        };
+        let named = self.named(members).unwrap_or_default();
         gather.owner = named.owner(&self.engine());
         let is_list = matches!(
             &*self.found.operation.path,
@@ -349,6 +351,15 @@ impl Request<'_> {
     fn correlate(&self, members: &Members) -> Class {
         let named = self.named(members).unwrap_or_default();
         named.owner(&self.engine()).map_or(Class::Correlate, keyed)
+    }
+}
+
+/// What an instance of this kind is made of.
+fn definition_kind(kind: Kind) -> Kind {
+    if kind == Kind::CASE_INSTANCE {
+        Kind::CASE_DEFINITION
+    } else {
+        Kind::PROCESS_DEFINITION
     }
 }
 

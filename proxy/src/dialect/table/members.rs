@@ -3,7 +3,7 @@
 //! Owns reading them the way the engines do: of members that are repeated in a body the last counts, a repeated query
 //! parameter proves nothing. Only top-level members: what stands inside `orQueries` never narrows.
 
-use super::routes::TableError;
+use super::TableError;
 use crate::dialect::pointers::{NotJson, Pointers, Seen};
 use crate::dialect::query;
 use homing_mapping_store::key::ID_LENGTH_MAX;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// What one member names.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(in crate::dialect) struct Member {
     name: Box<str>,
     kind: Kind,
     shape: Shape,
@@ -28,30 +28,30 @@ enum Shape {
 
 /// The members that matter to one operation.
 #[derive(Debug)]
-pub(super) struct Members {
+pub(in crate::dialect) struct Members {
     list: Vec<Member>,
     pointers: Pointers<usize>,
 }
 
 /// Ids that a request names, in the order of the operation's members.
 #[derive(Debug, Default)]
-pub(super) struct Named {
+pub(in crate::dialect) struct Named {
     /// Things with one home.
-    pub(super) owners: Vec<(Kind, String)>,
+    pub(in crate::dialect) owners: Vec<(Kind, String)>,
     /// Things of which every site has its own copy under its own id.
-    pub(super) copies: Vec<(Kind, String)>,
+    pub(in crate::dialect) copies: Vec<(Kind, String)>,
     /// A list with several ids, or a member that stands for an unknown set.
-    pub(super) open: bool,
+    pub(in crate::dialect) open: bool,
 }
 
 /// The dictionary of all members.
-pub(super) struct Dictionary(HashMap<Box<str>, (Kind, Shape)>);
+pub(in crate::dialect) struct Dictionary(HashMap<Box<str>, (Kind, Shape)>);
 
 impl Dictionary {
     /// Reads `NAME KIND one|list` lines.
-    pub(super) fn read(table: &str) -> Result<Dictionary, TableError> {
+    pub(in crate::dialect) fn read(table: &str) -> Result<Dictionary, TableError> {
         let mut known = HashMap::new();
-        for (number, line) in super::routes::lines(table) {
+        for (number, line) in super::lines(table) {
             let wrong = || TableError::Line {
                 table: "members",
                 number,
@@ -73,8 +73,12 @@ impl Dictionary {
         Ok(Dictionary(known))
     }
 
-    /// Compiles the members of one operation; `!NAME` only by presence.
-    pub(super) fn compile<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<Members> {
+    /// Compiles the members of one operation; `!NAME` only by presence, `NAME:KIND` where this operation means another
+    /// kind than the others.
+    pub(in crate::dialect) fn compile<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Option<Members> {
         let mut members = Members {
             list: Vec::new(),
             pointers: Pointers::new(),
@@ -87,7 +91,12 @@ impl Dictionary {
                     shape: Shape::Presence,
                 },
                 None => {
+                    let (name, other) = match name.split_once(':') {
+                        Some((name, kind)) => (name, Some(Kind::known(kind)?)),
+                        None => (name, None),
+                    };
                     let (kind, shape) = *self.0.get(name)?;
+                    let kind = other.unwrap_or(kind);
                     Member {
                         name: name.into(),
                         kind,
@@ -112,24 +121,24 @@ impl Dictionary {
 }
 
 impl Members {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::dialect) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Members that list ids.
-    pub(super) fn lists(&self) -> impl Iterator<Item = (&str, Kind)> {
+    pub(in crate::dialect) fn lists(&self) -> impl Iterator<Item = (&str, Kind)> {
         let lists = self.list.iter().filter(|of| of.shape == Shape::List);
         lists.map(|of| (&*of.name, of.kind))
     }
 
     /// Members that stand for an unknown set.
-    pub(super) fn queries(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::dialect) fn queries(&self) -> impl Iterator<Item = &str> {
         let queries = self.list.iter().filter(|of| of.shape == Shape::Presence);
         queries.map(|of| &*of.name)
     }
 
     /// What the query names.
-    pub(super) fn in_query(&self, query: &str) -> Named {
+    pub(in crate::dialect) fn in_query(&self, query: &str) -> Named {
         let mut values: Vec<(usize, Vec<String>)> = Vec::new();
         for (name, value) in query::pairs(query) {
             let Some(at) = self.list.iter().position(|member| *member.name == *name) else {
@@ -153,7 +162,7 @@ impl Members {
     }
 
     /// What the body names.
-    pub(super) fn in_body(&self, body: &[u8]) -> Result<Named, NotJson> {
+    pub(in crate::dialect) fn in_body(&self, body: &[u8]) -> Result<Named, NotJson> {
         let mut values: Vec<(usize, Vec<String>)> = Vec::new();
         self.pointers.walk_first(body, |seen| {
             let (at, text) = match seen {
@@ -205,14 +214,14 @@ impl Members {
 
 impl Named {
     /// The owner that is most likely to be known: what has a row of its own goes first.
-    pub(super) fn owner(&self, engine: &Engine) -> Option<RoutingKey> {
+    pub(in crate::dialect) fn owner(&self, engine: &Engine) -> Option<RoutingKey> {
         let (kind, id) = self.owners.iter().min_by_key(|(kind, _)| rank(*kind))?;
         Some(RoutingKey::of(engine.clone(), *kind, id))
     }
 }
 
 /// Every site has its own copy of these, under its own id.
-pub(super) fn is_copied(kind: Kind) -> bool {
+pub(in crate::dialect) fn is_copied(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::PROCESS_DEFINITION

@@ -7,7 +7,7 @@ use crate::dialect::path::{self, Params};
 
 /// Nodes of all patterns; the first is the root.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(in crate::dialect) struct Tree {
     nodes: Vec<Node>,
 }
 
@@ -17,19 +17,24 @@ struct Node {
     param: Option<usize>,
     /// The number of the pattern that ends here.
     end: Option<usize>,
+    /// The number of the pattern that ends here with `**`: one segment or more.
+    rest: Option<usize>,
 }
 
 impl Tree {
-    pub(super) fn new() -> Tree {
+    pub(in crate::dialect) fn new() -> Tree {
         Tree {
             nodes: vec![Node::default()],
         }
     }
 
-    /// Adds a pattern such as `/task/{id}`; gives its number, the same for equal patterns.
-    pub(super) fn add(&mut self, pattern: &str, number: usize) -> usize {
+    /// Adds a pattern such as `/task/{id}` or `/files/**`; gives its number, the same for equal patterns.
+    pub(in crate::dialect) fn add(&mut self, pattern: &str, number: usize) -> usize {
         let mut at = 0;
         for segment in pattern.split('/').skip(1) {
+            if segment == "**" {
+                return *self.nodes[at].rest.get_or_insert(number);
+            }
             let next = self.nodes.len();
             let node = &mut self.nodes[at];
             at = if segment.starts_with('{') {
@@ -54,7 +59,7 @@ impl Tree {
     }
 
     /// The number of the pattern that the path has from `at` on, and its parameters.
-    pub(super) fn find(&self, path: &str, at: usize) -> Option<(usize, Params)> {
+    pub(in crate::dialect) fn find(&self, path: &str, at: usize) -> Option<(usize, Params)> {
         let mut params = Params::default();
         let end = self.descend(0, path, at, &mut params)?;
         Some((end, params))
@@ -75,21 +80,38 @@ impl Tree {
         {
             return Some(end);
         }
-        let param = node.param?;
-        if !params.push(name) {
-            return None;
-        }
-        let end = self.descend(param, path, next, params);
-        if end.is_none() {
+        if let Some(param) = node.param
+            && params.push(name)
+        {
+            let end = self.descend(param, path, next, params);
+            if end.is_some() {
+                return end;
+            }
             params.pop();
         }
-        end
+        node.rest.filter(|_| !path::has_dots(path))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rest_is_one_segment_or_more_and_comes_last() {
+        let mut tree = Tree::new();
+        for (number, pattern) in ["/a/{x}/r/**", "/a/{x}/r/b"].into_iter().enumerate() {
+            assert_eq!(tree.add(pattern, number), number);
+        }
+        let found = |path: &str| tree.find(path, 0).map(|(end, _)| end);
+        assert_eq!(found("/a/1/r/b"), Some(1));
+        for path in ["/a/1/r/c", "/a/1/r/b/c", "/a/1/r/x/y/z.bpmn"] {
+            assert_eq!(found(path), Some(0), "{path}");
+        }
+        for path in ["/a/1/r", "/a/1/r/x/../y", "/a/1/r/%2e%2e"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn literals_win_and_dead_ends_are_given_up() {

@@ -1,18 +1,24 @@
-//! The route table: text to operations, once at startup.
+//! The route table of a built-in dialect: text to operations, once at startup.
 //!
 //! Owns the format of the embedded tables and picking an operation by method. A mistake in a table is an error here and
-//! a failed unit test, never a wrong route.
+//! a failed unit test, never a wrong route. Must not know what a dialect's tables say.
 
-use super::members::Dictionary;
-use super::rule::Rule;
-use super::tree::Tree;
-use crate::dialect::facts::{Lesson, Teaching};
-use crate::dialect::{Body, Head, Learns, Merge, Operation, Resend};
+use super::facts::{Lesson, Teaching};
+use super::{Body, Head, Learns, Merge, Operation, Resend};
 use homing_mapping_store::Kind;
 use http::Method;
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub(super) mod class;
+pub(super) mod members;
+pub(super) mod rule;
+pub(super) mod tree;
+
+use members::Dictionary;
+use rule::Rule;
+use tree::Tree;
 
 /// An embedded table is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +46,16 @@ pub(super) struct Table {
     ends: Vec<Vec<usize>>,
 }
 
+/// The tables of one dialect.
+pub(super) struct Texts<'t> {
+    /// One operation a line.
+    pub(super) routes: &'t str,
+    /// What answers teach.
+    pub(super) shapes: &'t str,
+    /// Members that name something with a home.
+    pub(super) members: &'t str,
+}
+
 type Shapes<'t> = HashMap<&'t str, Vec<(&'t str, Lesson)>>;
 
 /// Lines that hold something, with their numbers.
@@ -52,15 +68,11 @@ pub(super) fn lines(table: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 impl Table {
-    /// Reads the embedded tables.
-    pub(super) fn read() -> Result<Table, TableError> {
-        Table::read_from(include_str!("routes.tsv"))
-    }
-
-    pub(super) fn read_from(routes: &str) -> Result<Table, TableError> {
-        let shapes = shapes(include_str!("shapes.tsv"))?;
-        let dictionary = Dictionary::read(include_str!("members.tsv"))?;
-        Table::parse(routes, &shapes, &dictionary)
+    /// Reads a dialect's tables.
+    pub(super) fn read(texts: &Texts<'_>) -> Result<Table, TableError> {
+        let shapes = shapes(texts.shapes)?;
+        let dictionary = Dictionary::read(texts.members)?;
+        Table::parse(texts.routes, &shapes, &dictionary)
     }
 
     fn parse(
@@ -188,6 +200,8 @@ fn teaching(learn: &str, shapes: &Shapes<'_>) -> Option<Teaching> {
             ("/[]".to_owned(), shape)
         } else if let Some(shape) = word.strip_prefix("hal:") {
             (format!("/_embedded/{shape}/[]"), shape)
+        } else if let Some(shape) = word.strip_prefix("data:") {
+            ("/data/[]".to_owned(), shape)
         } else {
             (String::new(), word)
         };

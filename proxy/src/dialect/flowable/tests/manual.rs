@@ -1,0 +1,77 @@
+//! The manual's table of all operations is what the route table says.
+
+use super::*;
+use crate::dialect::Merge;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const MANUAL: &str = "docs/dialects/flowable-operations.md";
+
+#[test]
+fn the_manual_lists_every_operation_with_what_is_done() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(MANUAL);
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let generated = manual();
+    if written != generated {
+        std::fs::write(&path, generated).unwrap();
+        panic!(
+            "{MANUAL} was out of date; it has been written again: look at the difference and commit it"
+        );
+    }
+}
+
+fn manual() -> String {
+    let (_, operations) = DIALECT.operations().split_last().unwrap();
+    let mut text = String::from(
+        "# Dialect `flowable`: every operation\n\n\
+         Generated from the route table by a test, so that it cannot be out of date. What is said holds for several \
+         sites; with one site, or with a trusted `Homing-Site` header, everything passes to that site as it is. Paths \
+         stand below their API: `process-api` (`service` in Flowable's own application), `cmmn-api`, `dmn-api`, \
+         `external-job-api`.\n\n",
+    );
+    let _ = writeln!(text, "{} operations.\n", operations.len());
+    text.push_str("| method | path | what Homing does |\n|---|---|---|\n");
+    for operation in operations {
+        let method = operation
+            .method
+            .as_ref()
+            .map_or("*", |method| method.as_str());
+        let _ = writeln!(
+            text,
+            "| {method} | `{}` | {} |",
+            operation.path,
+            does(operation)
+        );
+    }
+    text.push_str("\n## Sort keys that rows do not hold\n\nRefused with 400 over several sites; narrowed to one instance they pass.\n\n");
+    for (path, by) in DIALECT.facts.sorts.absent() {
+        let _ = writeln!(text, "- `{path}`: `{by}`");
+    }
+    text
+}
+
+fn does(operation: &Operation) -> &'static str {
+    match operation.class {
+        "keyed" => "sent to the home of the key",
+        "create" => "a site is chosen; the new id is durable before the answer",
+        "any" => "any site answers",
+        "shared" | "local" => "one site answers; nothing is copied to the others",
+        "worker-fetch" => "work of all sites, at most `numberOfTasks`",
+        "split" => "each owner gets its own ids; if one refuses, the answer names what was done",
+        "correlate" => "501: a signal over several sites is not built",
+        "broadcast" if operation.path.contains('{') => {
+            "501: each site has its own copy of it under its own id, and which these are is not recorded"
+        }
+        "broadcast" => "every site; if one refuses, what can be undone at the others is undone",
+        "gather" if !matches!(operation.merge, Merge::Rows(_)) => {
+            "one site answers for all: what is deployed, every site has"
+        }
+        "gather" if DIALECT.facts.sorts.knows(&operation.path) => {
+            "all sites' rows merged in the engine's order, totals summed"
+        }
+        "gather" => "501: this list is not merged; narrowed to a known instance it passes",
+        _ => "refused",
+    }
+}
