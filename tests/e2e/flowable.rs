@@ -227,6 +227,6 @@ async fn unknown_and_gone(client: &Client, a: &Engine, [at_a, at_b]: [&str; 2]) 
     let list = client.get(TASKS).await?.expect(200)?;
     ensure!(list.header("homing-missing-sites") == Some("a"));
     // The site that does not answer might have it.
-    client.get(&format!("{TASKS}/none")).await?.expect(503)?;
+    client.get(&format!("{TASKS}/other")).await?.expect(503)?;
     Ok(())
 }

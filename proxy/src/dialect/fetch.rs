@@ -86,9 +86,11 @@ impl Fetch {
         if named.iter().any(|name| !member(name).is_string()) {
             return None;
         }
-        let max = match member("numberOfTasks") {
-            Value::Null => 1,
-            max => number(&max).and_then(|max| usize::try_from(max).ok())?,
+        let max = member("numberOfTasks");
+        let max = if max.is_null() {
+            1
+        } else {
+            number(&max).and_then(|max| usize::try_from(max).ok())?
         };
         let filter = xxhash_rust::xxh3::xxh3_64(member("topic").to_string().as_bytes());
         Some(Fetch {

@@ -60,17 +60,24 @@ fn keyed(key: &str) -> Class {
 }
 
 fn text(class: &Class) -> String {
-    let is_plain = !matches!(
-        class,
-        Class::Keyed(_) | Class::Gather(_) | Class::Broadcast(_)
-    );
-    match class {
-        Class::Keyed(keyed) => format!("keyed {}", keyed.key),
-        Class::Gather(gather) => format!("gather {:?}", gather.aliases),
-        Class::Broadcast(broadcast) => format!("broadcast {broadcast:?}"),
-        class if is_plain => class.name().to_owned(),
-        _ => String::new(),
+    if let Class::Keyed(keyed) = class {
+        format!("keyed {}", keyed.key)
+    } else if let Class::Gather(gather) = class {
+        format!("gather {:?}", gather.aliases)
+    } else if let Class::Broadcast(broadcast) = class {
+        format!("broadcast {broadcast:?}")
+    } else {
+        class.name().to_owned()
     }
+}
+
+/// The plan of a list that is merged.
+fn rows(method: &str, target: &str, body: &str) -> crate::dialect::merge::Rows {
+    let plan = plan(method, target, body);
+    let Plan::Rows(rows) = plan else {
+        panic!("{plan:?}");
+    };
+    rows
 }
 
 /// A path of the pattern: `{key}` becomes `~key`, the rest of a path two segments.
@@ -177,6 +184,14 @@ fn requests_go_where_the_thing_is_that_they_name() {
             r#"{"action":"delete","instanceIds":["p1"]}"#,
             "process-instance:p1",
         ),
+    ] {
+        assert_eq!(class(method, target, body), keyed(key), "{method} {target}");
+    }
+}
+
+#[test]
+fn the_other_apis_name_things_of_their_own() {
+    for (method, target, body, key) in [
         (
             "POST",
             "/cmmn-api/cmmn-runtime/case-instances/delete",
@@ -261,9 +276,12 @@ fn a_start_says_what_it_makes() {
 
 #[test]
 fn a_list_about_one_instance_names_its_owner() {
-    let narrowed = |method: &str, target: &str, body: &str| match class(method, target, body) {
-        Class::Gather(Gather { owner, .. }) => owner.map(|key| key.to_string()),
-        class => panic!("{class:?}"),
+    let narrowed = |method: &str, target: &str, body: &str| {
+        let class = class(method, target, body);
+        let Class::Gather(Gather { owner, .. }) = class else {
+            panic!("{class:?}");
+        };
+        owner.map(|key| key.to_string())
     };
     let of_instance = Some("process-instance:p1".to_owned());
     let tasks = "/process-api/runtime/tasks";
@@ -297,10 +315,6 @@ fn a_list_about_one_instance_names_its_owner() {
 
 #[test]
 fn a_page_is_read_as_the_engine_reads_it() {
-    let rows = |method: &str, target: &str, body: &str| match plan(method, target, body) {
-        Plan::Rows(rows) => rows,
-        plan => panic!("{plan:?}"),
-    };
     let tasks = "/process-api/runtime/tasks";
     let first = rows("GET", tasks, "");
     assert_eq!(
@@ -340,6 +354,11 @@ fn a_page_is_read_as_the_engine_reads_it() {
             max: Some(10)
         }
     );
+}
+
+#[test]
+fn the_page_of_a_posted_query_stands_in_its_body_first() {
+    let tasks = "/process-api/runtime/tasks";
     let posted = rows(
         "POST",
         "/process-api/query/tasks?size=7&start=1",

@@ -35,13 +35,14 @@ fn only_the_engines_own_word_says_absent() {
 #[test]
 fn what_is_there_teaches_the_instance_that_it_is_part_of() {
     let facts = |key: &str, body: &str| -> Vec<String> {
-        match judged(key, 200, body) {
-            Presence::Present(facts) => facts
-                .iter()
-                .map(|fact| format!("{} {:?}", fact.key, fact.durability))
-                .collect(),
-            other => panic!("{other:?}"),
-        }
+        let judged = judged(key, 200, body);
+        let Presence::Present(facts) = judged else {
+            panic!("{judged:?}");
+        };
+        facts
+            .iter()
+            .map(|fact| format!("{} {:?}", fact.key, fact.durability))
+            .collect()
     };
     assert_eq!(
         facts(
