@@ -11,7 +11,6 @@ mod deployments;
 mod disk_full;
 mod drift;
 mod evacuate;
-mod flowable;
 mod gate;
 mod gather;
 mod generic;
