@@ -9,6 +9,7 @@
     reason = "an interpreter mostly asks 'is it one of these kinds?'; where a new kind must be thought of, arms are listed"
 )]
 
+pub mod backup;
 pub mod clock;
 pub mod cluster;
 mod error;

@@ -29,7 +29,7 @@ mod write;
 pub use bundle::{Bundle, Model};
 pub use cell::{Cell, Row};
 pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
-pub use database::{Database, Failure, Under};
+pub use database::{Database, Failure, Mark, Under};
 pub use departures::Root;
 pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
@@ -38,9 +38,12 @@ pub use handover::{HandOver, Stage};
 pub use incident::Incident;
 pub use list::{Condition, Page, Query, Sort};
 pub use members::Peer;
+pub(crate) use postgres::LOCK_SITE_SESSION;
 pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
+pub(crate) use schema::LATEST as SCHEMA;
 pub(crate) use site::Seen;
 pub use site::{Executor, Known, Member, Site, SiteChange};
+pub(crate) use sqlite::lock_file;
 pub use statement::{Expect, Statement};
 pub use tasks::{Comment, Link, TaskFields};
 pub use unit::{Changes, InstanceChange, Unit};
@@ -65,7 +68,7 @@ impl Store {
             db: Arc::new(db),
             known: Arc::default(),
         };
-        store.known.set(Some(store.site().await?.generation));
+        store.known.set(Some(store.site().await?.mark()));
         if matches!(&*store.db, Database::Sqlite(_)) {
             store.reclaim_file().await?;
         }

@@ -111,7 +111,7 @@ impl Handle {
             standing,
         };
         if view.standing == Standing::Serving {
-            store.known.set(Some(view.site.generation));
+            store.known.set(Some(view.site.mark()));
             if new {
                 let sql = "INSERT INTO member (name, generation, executor) VALUES (?, ?, 'enabled') ON CONFLICT (name) DO NOTHING";
                 let cells = vec![(&identity.name).into(), view.site.generation.into()];

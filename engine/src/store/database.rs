@@ -24,12 +24,12 @@ pub enum Failure {
     #[error("another engine has the database file {0} open; nodes of a cluster need PostgreSQL")]
     Held(String),
     /// The site has a generation that this engine does not serve: nothing was written.
-    #[error("this engine is fenced: it may serve generation {known}, and the site is at {site}")]
+    #[error("this engine is fenced: it may serve {known}, and the site is at {site}")]
     Fenced {
-        /// What this engine may serve; -1: none.
-        known: i64,
+        /// What this engine may serve.
+        known: Mark,
         /// What the site is at.
-        site: i64,
+        site: Mark,
     },
     /// It cannot be done in the state things are in; nothing was written.
     #[error("{0}")]
@@ -69,13 +69,33 @@ impl Failure {
     }
 }
 
+/// What a transaction is for: the generation of the site, in one life of its database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// The generation; -1: none.
+    pub generation: i64,
+    /// When the database was last restored from a backup; 0: never. A copy repeats generations that were given out
+    /// after it was taken, and this tells them apart.
+    pub restored: i64,
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.generation, self.restored) {
+            (..0, _) => write!(f, "no generation"),
+            (generation, 0) => write!(f, "generation {generation}"),
+            (generation, at) => write!(f, "generation {generation} of the copy restored at {at}"),
+        }
+    }
+}
+
 /// What must be true of the site for a transaction to commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Under {
     /// Nothing: the schema itself is made.
     Nothing,
     /// The site is at this generation, and stays there until the commit.
-    Generation(i64),
+    Generation(Mark),
     /// It changes the site: no transaction of another engine is open meanwhile.
     Site,
 }
@@ -83,8 +103,8 @@ pub enum Under {
 /// What is to be written after what was read, in the same transaction.
 pub(super) type Then = Box<dyn FnOnce(Vec<Vec<Row>>) -> Result<Vec<Statement>, Failure> + Send>;
 
-/// The generation of the site.
-pub(super) const GENERATION: &str = "SELECT generation FROM site WHERE one = 1";
+/// What transactions of the site are for.
+pub(super) const GENERATION: &str = "SELECT generation, restored FROM site WHERE one = 1";
 
 /// One of two databases.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! PostgreSQL: a pool; each unit is one transaction.
 
 use super::cell::{Cell, Row};
-use super::database::{Failure, GENERATION, Then, Under};
+use super::database::{Failure, GENERATION, Mark, Then, Under};
 use super::statement::{Expect, Statement};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, Transaction, TypeInfo, ValueRef};
@@ -12,6 +12,8 @@ use std::time::Duration;
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(7451210985)";
 /// Waits until no such transaction is open, and keeps new ones out.
 const LOCK_SITE: &str = "SELECT pg_advisory_xact_lock(7451210985)";
+/// The same until the session ends.
+pub(crate) const LOCK_SITE_SESSION: &str = "SELECT pg_advisory_lock(7451210985)";
 /// Ends the sessions that hold the site and do not come to an end: a stopped engine must not hold up its own fence.
 const END_HOLDERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted \
      AND mode = 'ShareLock' AND (classid::bigint << 32) + objid::bigint = 7451210985 AND pid <> pg_backend_pid() \
@@ -81,7 +83,10 @@ impl Postgres {
             Under::Generation(known) => {
                 let mut transaction = self.pool.begin_with(BEGIN).await?;
                 let row = transaction.fetch_one(sqlx::query(GENERATION)).await?;
-                let site: i64 = row.try_get(0)?;
+                let site = Mark {
+                    generation: row.try_get(0)?,
+                    restored: row.try_get(1)?,
+                };
                 if site != known {
                     return Err(Failure::Fenced { known, site });
                 }

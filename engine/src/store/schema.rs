@@ -7,6 +7,9 @@ use super::statement::Statement;
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
 const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER];
 
+/// The version of the tables that this program works with.
+pub(crate) const LATEST: i64 = STEPS.len() as i64;
+
 const FIRST: &[&str] = &[
     "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",
     "CREATE TABLE deployment (id TEXT PRIMARY KEY, name TEXT, source TEXT, tenant TEXT, at BIGINT NOT NULL)",

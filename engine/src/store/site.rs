@@ -4,10 +4,10 @@
 
 use super::Store;
 use super::cell::Cell;
-use super::database::{Failure, Under};
+use super::database::{Failure, Mark, Under};
 use super::statement::{Expect, Statement};
 use crate::clock::Millis;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// Do jobs and timers run?
@@ -48,7 +48,7 @@ pub struct Site {
     pub executor: Executor,
     /// Why nobody serves it until it is released.
     pub quarantine: Option<String>,
-    /// How often this database was restored from a backup.
+    /// When this database was last restored from a backup, in milliseconds; 0: never.
     pub restored: i64,
 }
 
@@ -87,35 +87,46 @@ pub struct SiteChange {
     pub engine: Option<(String, Executor)>,
 }
 
-/// The generation that this engine may serve.
+impl Site {
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            generation: self.generation,
+            restored: self.restored,
+        }
+    }
+}
+
+/// What this engine may serve.
 #[derive(Debug)]
 pub struct Known {
-    generation: AtomicI64,
+    mark: Mutex<Mark>,
     /// Rung when a transaction was refused because of it.
     pub(crate) bell: Notify,
 }
 
 /// Below every generation: no transaction passes.
-const NONE: i64 = -1;
+const NONE: Mark = Mark {
+    generation: -1,
+    restored: 0,
+};
 
 impl Default for Known {
     fn default() -> Known {
         Known {
-            generation: AtomicI64::new(NONE),
+            mark: Mutex::new(NONE),
             bell: Notify::new(),
         }
     }
 }
 
 impl Known {
-    pub(super) fn get(&self) -> i64 {
-        self.generation.load(Ordering::Acquire)
+    pub(super) fn get(&self) -> Mark {
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on transactions are for this generation; `None`: there are none.
-    pub(crate) fn set(&self, generation: Option<i64>) {
-        self.generation
-            .store(generation.unwrap_or(NONE), Ordering::Release);
+    /// From now on transactions are for this; `None`: there are none.
+    pub(crate) fn set(&self, mark: Option<Mark>) {
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = mark.unwrap_or(NONE);
     }
 }
 

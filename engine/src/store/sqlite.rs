@@ -1,7 +1,7 @@
 //! SQLite: one writer that commits several units at once, and a pool of readers.
 
 use super::cell::{Cell, Row};
-use super::database::{Failure, GENERATION, Then, Under};
+use super::database::{Failure, GENERATION, Mark, Then, Under};
 use super::statement::{Expect, Statement};
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
@@ -120,6 +120,11 @@ impl Sqlite {
     }
 }
 
+/// Locks a database's file, as an engine that has it open does; no engine opens it until the lock is dropped.
+pub(crate) fn lock_file(database: &Path) -> Result<Option<File>, Failure> {
+    lock(database)
+}
+
 /// Locks the file beside the database; memory needs no lock.
 fn lock(database: &Path) -> Result<Option<File>, Failure> {
     let name = database.to_string_lossy();
@@ -201,9 +206,12 @@ async fn commit(
     Ok(())
 }
 
-async fn generation(connection: &mut SqliteConnection) -> Result<i64, Failure> {
+async fn generation(connection: &mut SqliteConnection) -> Result<Mark, Failure> {
     let found = connection.fetch_one(GENERATION).await?;
-    Ok(found.try_get(0)?)
+    Ok(Mark {
+        generation: found.try_get(0)?,
+        restored: found.try_get(1)?,
+    })
 }
 
 async fn run(connection: &mut SqliteConnection, statements: Vec<Statement>) -> Answer {

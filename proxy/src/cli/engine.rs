@@ -1,22 +1,27 @@
-//! `homing engine`: one node of Homing's own engine.
+//! `homing engine`: one node of Homing's own engine; `backup` and `restore` of its database.
 //!
 //! Owns the process around a node. Must not know what an engine does.
+
+mod backup;
 
 use super::Exit;
 use super::input::{self, ConfigArgs};
 use super::serve::logging;
 use crate::telemetry::chain;
-use homing_config::Purpose;
 use homing_config::settings::{Config, StoreUrl};
+use homing_config::{Loaded, Purpose};
 use homing_engine::{Executor, Node, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// Run one node of Homing's own engine.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Engine {
+    #[command(subcommand)]
+    verb: Option<backup::Verb>,
     #[command(flatten)]
-    config: ConfigArgs,
+    config: Option<ConfigArgs>,
     /// Stop when standard input ends: with whoever started it.
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -24,8 +29,11 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn run(self) -> Exit {
-        let inputs = input::inputs(&self.config.config, &self.config.set);
-        let Some(loaded) = input::loaded(&inputs, Purpose::Engine) else {
+        if let Some(verb) = self.verb {
+            return verb.run();
+        }
+        // The parser asks for it wherever there is no verb.
+        let Some(loaded) = self.config.as_ref().and_then(loaded) else {
             return Exit::Config;
         };
         logging(&loaded.config);
@@ -46,6 +54,11 @@ impl Engine {
         };
         runtime.block_on(node(options, starter))
     }
+}
+
+fn loaded(config: &ConfigArgs) -> Option<Loaded> {
+    let inputs = input::inputs(&config.config, &config.set);
+    input::loaded(&inputs, Purpose::Engine)
 }
 
 fn options(config: &Config) -> Option<Options> {
