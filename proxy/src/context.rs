@@ -8,6 +8,7 @@ use crate::forward::headers::{Origin, TRACEPARENT, Trust, X_REQUEST_ID};
 use crate::problem::Reason;
 use crate::resolve::RouteSource;
 use homing_mapping_store::{Kind, SiteId};
+use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -22,6 +23,8 @@ pub struct Context {
     pub method: Method,
     /// Target as asked.
     pub uri: Uri,
+    /// `Host` as asked.
+    pub host: Option<HeaderValue>,
     /// `X-Request-Id`: the trusted peer's, else ours.
     pub request_id: HeaderValue,
     /// `traceparent` for the site.
@@ -63,6 +66,7 @@ impl Context {
         Context {
             origin,
             method,
+            host: headers.get(HOST).cloned(),
             uri,
             request_id,
             trace: trace.unwrap_or_else(new_trace),
@@ -142,4 +146,15 @@ pub fn random() -> u64 {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     })
+}
+
+/// The host that the client means, without port; HTTP/2 and absolute targets name it in the target.
+pub fn host<'r>(uri: &'r Uri, header: Option<&'r HeaderValue>) -> Option<&'r str> {
+    let told = || header?.to_str().ok();
+    let host = uri.host().or_else(told)?;
+    match host.rsplit_once(':') {
+        // An IPv6 address ends with its bracket.
+        Some((name, port)) if !port.ends_with(']') => Some(name),
+        Some(_) | None => Some(host),
+    }
 }

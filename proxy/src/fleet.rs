@@ -66,6 +66,8 @@ const FLOWABLE: &str = "flowable";
 pub struct Fleet {
     inventory: Arc<Inventory>,
     dialects: HashMap<String, Arc<dyn Dialect>>,
+    /// The hosts under which a dialect is published, by its name.
+    hosts: HashMap<String, Vec<String>>,
 }
 
 impl Fleet {
@@ -85,9 +87,13 @@ impl Fleet {
             })?;
             dialects.insert(declared.name.clone(), made);
         }
+        let hosts = config.dialects.iter();
         Ok(Fleet {
             inventory,
             dialects,
+            hosts: hosts
+                .map(|declared| (declared.name.clone(), declared.hosts.clone()))
+                .collect(),
         })
     }
 
@@ -100,7 +106,7 @@ impl Fleet {
     ) -> Result<Topology, Error> {
         let mut groups: Vec<Group> = Vec::new();
         for site in &config.sites {
-            add(&mut groups, self.configured(config, site, before)?);
+            self.add(&mut groups, self.configured(config, site, before)?);
         }
         for record in registry {
             if config
@@ -109,7 +115,7 @@ impl Fleet {
                 .all(|site| site.name != record.site.name())
             {
                 match self.registered(config, record, before) {
-                    Ok(site) => add(&mut groups, site),
+                    Ok(site) => self.add(&mut groups, site),
                     // Somebody else's site must not stop this router; its keys are refused by name.
                     Err(error) => tracing::error!("{}", crate::telemetry::chain(&error)),
                 }
@@ -124,6 +130,22 @@ impl Fleet {
             return self.dialects.get(in_layout(Layout::of(base_path)));
         }
         self.dialects.get(name)
+    }
+
+    fn add(&self, groups: &mut Vec<Group>, site: Arc<Site>) {
+        match groups.iter_mut().find(|group| group.has(&site)) {
+            Some(group) => group.sites.push(site),
+            None => groups.push(Group {
+                dialect: Arc::clone(&site.dialect),
+                base_path: site.base_path.clone(),
+                hosts: self
+                    .hosts
+                    .get(site.dialect.name())
+                    .cloned()
+                    .unwrap_or_default(),
+                sites: vec![site],
+            }),
+        }
     }
 
     fn configured(
@@ -300,20 +322,6 @@ pub fn records(config: &Config) -> Vec<SiteRecord> {
             quarantined: Vec::new(),
         })
         .collect()
-}
-
-fn add(groups: &mut Vec<Group>, site: Arc<Site>) {
-    let same = |group: &&mut Group| {
-        Arc::ptr_eq(&group.dialect, &site.dialect) && group.base_path == site.base_path
-    };
-    match groups.iter_mut().find(same) {
-        Some(group) => group.sites.push(site),
-        None => groups.push(Group {
-            dialect: Arc::clone(&site.dialect),
-            base_path: site.base_path.clone(),
-            sites: vec![site],
-        }),
-    }
 }
 
 /// A name that no site can have: one dialect, known by where its APIs stand.

@@ -293,7 +293,7 @@ impl Pipeline {
         );
         let addressed = recognise::addressed(&parts.headers, context.origin.trust);
         let reads = standby::wish(&parts.headers, context.origin.trust);
-        let user = self.user(&parts.headers);
+        let user = self.user(group, &parts.headers);
         let repeat = match found.operation.resend {
             Resend::Safe => Repeat::Safe,
             Resend::Never => Repeat::Never,

@@ -3,6 +3,7 @@
 //! Owns the order of authority: pin, mapping, cache, store, located, placed, default. Must not send the request itself,
 //! read its body or write the store. Relies on the table, the store's primary key and the locator for keys nobody knows.
 
+mod at;
 pub mod choice;
 mod deployed;
 pub mod known;

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Everything the router fronts, immutable.
 pub struct Topology {
-    /// Sites by dialect and base path; the longest base path that fits a request wins.
+    /// Sites by dialect and base path. Of those that fit a request, one that names its host wins, then the longest base path.
     pub groups: Vec<Group>,
     by_id: Vec<Option<Arc<Site>>>,
 }
@@ -26,6 +26,8 @@ pub struct Group {
     pub dialect: Arc<dyn Dialect>,
     /// The public base path, without a trailing slash; empty for the root.
     pub base_path: String,
+    /// The hosts under which it is published, in small letters; empty: any.
+    pub hosts: Vec<String>,
     /// In configuration order.
     pub sites: Vec<Arc<Site>>,
 }
@@ -188,21 +190,44 @@ impl Topology {
         self.groups.iter().flat_map(|group| &group.sites)
     }
 
-    /// The group whose base path is the longest that begins this path, and the path below it.
-    pub fn group_of<'p>(&self, path: &'p str) -> Option<(&Group, &'p str)> {
+    /// The group that a request with this host and path is meant for, and the path below its base path.
+    pub fn group_of<'p>(&self, host: Option<&str>, path: &'p str) -> Option<(&Group, &'p str)> {
         let mut best: Option<(&Group, &'p str)> = None;
         for group in &self.groups {
+            if !group.is_at(host) {
+                continue;
+            }
             let Some(rest) = path.strip_prefix(group.base_path.as_str()) else {
                 continue;
             };
             let whole_segment = rest.is_empty() || rest.starts_with('/');
-            if whole_segment
-                && best.is_none_or(|(held, _)| held.base_path.len() < group.base_path.len())
-            {
+            if whole_segment && best.is_none_or(|(held, _)| held.rank() < group.rank()) {
                 best = Some((group, rest));
             }
         }
         best
+    }
+}
+
+impl Group {
+    /// Whether it is published under this host.
+    fn is_at(&self, host: Option<&str>) -> bool {
+        let named = |host: &str| {
+            self.hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(host))
+        };
+        self.hosts.is_empty() || host.is_some_and(named)
+    }
+
+    /// Which of several that fit a request is meant.
+    fn rank(&self) -> (bool, usize) {
+        (!self.hosts.is_empty(), self.base_path.len())
+    }
+
+    /// Whether this site is one of those that look like one here.
+    pub fn has(&self, site: &Site) -> bool {
+        Arc::ptr_eq(&self.dialect, &site.dialect) && self.base_path == site.base_path
     }
 }
 
@@ -247,5 +272,57 @@ impl Endpoint {
     /// before.
     pub fn is_proven(&self) -> bool {
         self.proven_at.load(Ordering::Relaxed) == self.breaks.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Generic;
+
+    fn group(name: &str, base_path: &str, hosts: &[&str]) -> Group {
+        Group {
+            dialect: Arc::new(Generic::new(name, &[]).unwrap()),
+            base_path: base_path.into(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            sites: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn host_and_base_path_say_which_dialect_a_request_is_meant_for() {
+        let topology = Topology::new(vec![
+            group("rest", "", &[]),
+            group("engine", "/engine-rest", &[]),
+            group("shop", "", &["shop.example", "kiosk.example"]),
+            group("deep", "/engine-rest", &["deep.example"]),
+        ]);
+        let of = |host, path| {
+            let (group, below) = topology.group_of(host, path)?;
+            Some(format!("{} {below}", group.dialect.name()))
+        };
+        for (host, path, expected) in [
+            (None, "/orders", "rest /orders"),
+            (Some("other.example"), "/engine-rest/task", "engine /task"),
+            (
+                Some("other.example"),
+                "/engine-restful",
+                "rest /engine-restful",
+            ),
+            (Some("shop.example"), "/orders", "shop /orders"),
+            (Some("Kiosk.Example"), "/orders", "shop /orders"),
+            (
+                Some("shop.example"),
+                "/engine-rest/task",
+                "shop /engine-rest/task",
+            ),
+            (Some("deep.example"), "/engine-rest/task", "deep /task"),
+            (Some("deep.example"), "/orders", "rest /orders"),
+        ] {
+            assert_eq!(of(host, path).as_deref(), Some(expected), "{host:?} {path}");
+        }
+        let only = Topology::new(vec![group("shop", "", &["shop.example"])]);
+        assert!(only.group_of(Some("other.example"), "/orders").is_none());
+        assert!(only.group_of(None, "/orders").is_none());
     }
 }

@@ -8,6 +8,7 @@ mod counted_ids;
 mod delivery;
 mod demo;
 mod deployments;
+mod dialects;
 mod disk_full;
 mod drift;
 mod evacuate;

@@ -129,8 +129,10 @@ impl Client {
     ) -> Result<Answer> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header(header::HOST, self.address.to_string());
+            .uri(format!("{}{path}", self.base));
+        if self.headers.iter().all(|(name, _)| name != "host") {
+            request = request.header(header::HOST, self.address.to_string());
+        }
         if let Some(content_type) = content_type {
             request = request.header(header::CONTENT_TYPE, content_type);
         }

@@ -13,6 +13,11 @@ pub(crate) struct DialectFile {
     /// Name, for `site.dialect`.
     #[schemars(extend("format" = "name"))]
     pub(crate) name: At<String>,
+    /// Host names under which it is published, without a port: a request for one of them is meant for this dialect if its
+    /// path fits. Default: every host that no other dialect has named. With it two applications can be at the same base
+    /// path of one listener.
+    #[serde(default)]
+    pub(crate) hosts: Vec<At<String>>,
     /// Rules, tried in this order; the first whose method and path fit decides. A request that fits none is refused.
     pub(crate) rules: Vec<At<RuleFile>>,
 }

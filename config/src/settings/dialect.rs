@@ -7,6 +7,8 @@
 pub struct Dialect {
     /// Its name.
     pub name: String,
+    /// The hosts under which it is published, in small letters and without port; empty: any that nobody else has named.
+    pub hosts: Vec<String>,
     /// The rules, first fit decides.
     pub rules: Vec<Rule>,
 }
@@ -20,6 +22,7 @@ impl Dialect {
         };
         Dialect {
             name: "generic".into(),
+            hosts: Vec::new(),
             rules: vec![Rule {
                 method: None,
                 path,

@@ -10,14 +10,66 @@ use crate::settings::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule};
 use crate::source::Span;
 use crate::suggest;
 use crate::text::At;
+use std::collections::HashMap;
 
 /// Dialects that Homing brings along and that rules cannot change.
 pub(super) const BUILT_IN: [&str; 2] = ["engine-rest", "flowable"];
 
+/// RFC 1035: a name's longest form.
+const HOST_LENGTH_MAX: usize = 253;
+
 impl Validate<'_> {
     pub(super) fn dialects(&mut self, files: &[DialectFile]) -> Vec<Dialect> {
         self.unique("dialect", files.iter().map(|file| &file.name));
+        self.kinds(files);
         files.iter().map(|file| self.dialect(file)).collect()
+    }
+
+    /// A key is known by its kind and id, whatever dialect it was read in: two must not mean different things by it.
+    fn kinds(&mut self, files: &[DialectFile]) {
+        let mut seen: HashMap<&str, (&DialectFile, Span)> = HashMap::new();
+        for file in files {
+            for kind in file
+                .rules
+                .iter()
+                .filter_map(|rule| rule.get().kind.as_ref())
+            {
+                let (other, first) = seen
+                    .entry(kind.get())
+                    .or_insert_with(|| (file, kind.span()));
+                if other.name.get() == file.name.get() {
+                    continue;
+                }
+                let (one, two, name) = (other.name.get(), file.name.get(), kind.get());
+                let message =
+                    format!("the dialects `{one}` and `{two}` both have the kind `{name}`");
+                let problem = Diagnostic::error("kind-shared", message)
+                    .at(&kind.span(), "another dialect's keys")
+                    .at(first, "one dialect's keys");
+                self.report(problem.help(format!(
+                    "keys with one kind are one thing: give each dialect a kind of its own, such as \"{two}-{name}\""
+                )));
+                break;
+            }
+        }
+    }
+
+    /// The hosts under which a dialect is published.
+    fn hosts(&mut self, file: &DialectFile) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for host in &file.hosts {
+            let name = host.get().to_ascii_lowercase();
+            let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            let is_sound =
+                !name.is_empty() && name.len() <= HOST_LENGTH_MAX && name.chars().all(is_name);
+            let parsed = if is_sound {
+                Ok(name)
+            } else {
+                Err("a host name without scheme, port and path: \"orders.example.com\"".into())
+            };
+            hosts.extend(self.read("host", host, "a host name", parsed));
+        }
+        hosts
     }
 
     fn dialect(&mut self, file: &DialectFile) -> Dialect {
@@ -59,6 +111,7 @@ impl Validate<'_> {
         }
         Dialect {
             name: name.clone(),
+            hosts: self.hosts(file),
             rules: rules.into_iter().map(|(rule, _)| rule).collect(),
         }
     }

@@ -37,7 +37,7 @@ impl Validate<'_> {
 
     /// A request's dialect is known by its base path: two dialects must not share one.
     fn base_paths(&mut self, file: &File, sites: &[Site]) {
-        let mut seen: HashMap<&str, (&Site, Span)> = HashMap::new();
+        let mut seen: HashMap<&str, Vec<(&Site, Span)>> = HashMap::new();
         for site in sites {
             let declared = file
                 .site
@@ -49,10 +49,13 @@ impl Validate<'_> {
                 .iter()
                 .filter_map(|installation| installation.endpoints.first());
             for endpoint in endpoints {
-                let (other, first) = seen
-                    .entry(&endpoint.base_path)
-                    .or_insert_with(|| (site, span.clone()));
-                if other.dialect == site.dialect || self.said("needs `dialect`") {
+                let others = seen.entry(&endpoint.base_path).or_default();
+                let clash = others.iter().find(|(other, _)| clashes(file, other, site));
+                let Some((other, first)) = clash.cloned() else {
+                    others.push((site, span.clone()));
+                    continue;
+                };
+                if self.said("needs `dialect`") {
                     continue;
                 }
                 let path = if endpoint.base_path.is_empty() {
@@ -66,8 +69,8 @@ impl Validate<'_> {
                 );
                 let problem = Diagnostic::error("base-path", message)
                     .at(&span, "another dialect here")
-                    .at(first, "one dialect here");
-                self.report(problem.help("a request's dialect is known by its base path: give each dialect its own, or run a router for each"));
+                    .at(&first, "one dialect here");
+                self.report(problem.help("a request's dialect is known by its base path: give each dialect its own, or name the hosts of a dialect of yours: hosts = [\"orders.example.com\"]"));
                 break;
             }
         }
@@ -246,4 +249,26 @@ impl Validate<'_> {
             RecoveryModeFile::Evacuate => Recovery::Evacuate,
         }
     }
+}
+
+/// Whether nobody could tell which of the two dialects a request at one base path is meant for.
+fn clashes(file: &File, one: &Site, two: &Site) -> bool {
+    let (a, b) = (hosts(file, one), hosts(file, two));
+    let share = |host: &&At<String>| {
+        b.iter()
+            .any(|other| other.get().eq_ignore_ascii_case(host.get()))
+    };
+    one.dialect != two.dialect
+        && (a.is_empty() && b.is_empty() || a.iter().any(|host| share(&host)))
+}
+
+fn hosts<'f>(file: &'f File, site: &Site) -> &'f [At<String>] {
+    let DialectName::Rules(name) = &site.dialect else {
+        return &[];
+    };
+    let declared = file
+        .dialect
+        .iter()
+        .find(|dialect| dialect.name.get() == name);
+    declared.map_or(&[], |dialect| &dialect.hosts)
 }

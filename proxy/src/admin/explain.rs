@@ -44,6 +44,8 @@ pub struct ExplainQuestion {
 pub struct ExplainShape {
     /// keyed, create, any, gather, split, broadcast, correlate, worker-fetch, shared, local, refuse.
     pub class: Option<&'static str>,
+    /// The dialect that the request is of, known by its host and the beginning of its path.
+    pub dialect: Option<String>,
     /// The operation of the dialect.
     pub operation: Option<String>,
     /// The key that the request is sticky on.
@@ -164,6 +166,7 @@ fn read(question: &ExplainQuestion, path: &str) -> Result<Question, Error> {
 pub(super) fn shape(explanation: &Explanation) -> ExplainShape {
     let mut shape = ExplainShape {
         class: explanation.class,
+        dialect: explanation.dialect.clone(),
         operation: explanation.operation.clone(),
         key: explanation.key.as_ref().map(ToString::to_string),
         site: None,

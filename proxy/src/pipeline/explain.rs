@@ -39,6 +39,8 @@ pub struct Question {
 pub struct Explanation {
     /// Its class, once it was classified.
     pub class: Option<&'static str>,
+    /// The dialect that it is of.
+    pub dialect: Option<String>,
     /// The operation of the dialect.
     pub operation: Option<String>,
     /// The key that it is sticky on.
@@ -71,6 +73,7 @@ impl Explanation {
     fn new(group: Option<&Group>) -> Explanation {
         Explanation {
             class: None,
+            dialect: group.map(|group| group.dialect.name().to_owned()),
             operation: None,
             key: None,
             outcome: Outcome::Unplaced,
@@ -122,7 +125,8 @@ impl Pipeline {
         let recognised = match recognised {
             Ok(recognised) => recognised,
             Err(problem) => {
-                let group = topology.group_of(question.uri.path());
+                let host = context::host(&question.uri, question.headers.get(header::HOST));
+                let group = topology.group_of(host, question.uri.path());
                 return Explanation::new(group.map(|(group, _)| group)).refused(problem);
             }
         };
@@ -139,7 +143,7 @@ impl Pipeline {
         let asking_addressed = recognise::addressed(&question.headers, question.trust);
         let asking = Asking {
             addressed: asking_addressed.as_deref(),
-            user: self.user(&question.headers),
+            user: self.user(group, &question.headers),
             purpose: Purpose::Explain,
         };
         let routed = self
@@ -292,7 +296,15 @@ impl Pipeline {
                 .home_or_stored(key, Purpose::Explain)
                 .await
                 .is_some();
-        let Some(group) = topology.groups.first().filter(|_| known) else {
+        // Its home says which sites it is a key of.
+        let home = resolver.known.home(key);
+        let has_home = |group: &&Group| {
+            let id = home.as_ref().map(|home| home.site);
+            group.sites.iter().any(|site| Some(site.id) == id)
+        };
+        let groups = &topology.groups;
+        let group = groups.iter().find(has_home).or_else(|| groups.first());
+        let Some(group) = group.filter(|_| known) else {
             return Ok(Outcome::Unplaced);
         };
         let keyed = Keyed {

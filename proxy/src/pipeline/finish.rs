@@ -5,7 +5,7 @@
 use super::Pipeline;
 use crate::classify::Class;
 use crate::clock;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::forward::body::{Body, Ended, Whole};
 use crate::forward::headers::{HOMING_INSTALLATION, HOMING_SITE, X_REQUEST_ID, strip_hop_by_hop};
 use crate::forward::{rescue, upgrade};
@@ -55,7 +55,10 @@ impl Pipeline {
                 context.reason = Some(problem.reason);
                 context.site = problem.site.or(context.site);
                 let extra = topology
-                    .group_of(context.uri.path())
+                    .group_of(
+                        context::host(&context.uri, context.host.as_ref()),
+                        context.uri.path(),
+                    )
                     .map(|(group, _)| group.dialect.error_members(&problem.detail));
                 rescue::answer(
                     &problem,

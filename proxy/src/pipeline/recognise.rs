@@ -5,12 +5,15 @@
 
 use super::Pipeline;
 use crate::classify::{self, credentials};
+use crate::context;
 use crate::dialect::{Found, Head, Matched};
 use crate::forward::headers::{HOMING_SITE, Trust};
 use crate::problem::{Problem, Reason};
-use crate::topology::{Group, Topology};
-use homing_mapping_store::{Kind, RoutingKey};
+use crate::topology::{Group, Site, Topology};
+use homing_mapping_store::{Engine, Kind, RoutingKey};
+use http::header::HOST;
 use http::{HeaderMap, Method, Uri};
+use std::sync::Arc;
 
 /// A request that an operation was found for.
 pub(super) struct Recognised<'t, 'r> {
@@ -29,7 +32,8 @@ pub(super) fn recognise<'t, 'r>(
     uri: &'r Uri,
     headers: &'r HeaderMap,
 ) -> Result<Recognised<'t, 'r>, Problem> {
-    let Some((group, path)) = topology.group_of(uri.path()) else {
+    let Some((group, path)) = topology.group_of(context::host(uri, headers.get(HOST)), uri.path())
+    else {
         return Err(Problem::new(
             Reason::NotRoutable,
             format!("no site is published below {}", uri.path()),
@@ -61,10 +65,20 @@ pub(super) fn addressed(headers: &HeaderMap, trust: Trust) -> Option<String> {
 }
 
 impl Pipeline {
-    /// The user as a key, where placement is sticky by user.
-    pub(super) fn user(&self, headers: &HeaderMap) -> Option<RoutingKey> {
+    /// The user as a key, where placement is sticky by user. Who has a home among other sites than these, because another
+    /// dialect of this router has placed him, has a second one here, under the dialect's name.
+    pub(super) fn user(&self, group: &Group, headers: &HeaderMap) -> Option<RoutingKey> {
         let settings = self.settings.load();
         let user = credentials::user_of(settings.sticky_user.as_ref()?, headers)?;
-        Some(RoutingKey::new(Kind::USER, &user))
+        let key = RoutingKey::new(Kind::USER, &user);
+        let is_elsewhere = self.resolver.known.home(&key).is_some_and(|home| {
+            let is_it = |site: &Arc<Site>| site.id == home.site;
+            !group.sites.iter().any(is_it)
+        });
+        if is_elsewhere {
+            let engine = Engine::named(group.dialect.name());
+            return Some(RoutingKey::of(engine, Kind::USER, &user));
+        }
+        Some(key)
     }
 }

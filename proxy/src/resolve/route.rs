@@ -132,7 +132,10 @@ impl Resolver {
         if let Some(home) = home.filter(|_| self.known.is_moving(key)) {
             return Err(left::moving(key, home.site));
         }
-        home.map(|home| self.at(topology, key, home)).transpose()
+        // Whoever it belongs to, these sites have nothing of it, and say so themselves.
+        let here = home.filter(|home| group.sites.iter().any(|site| site.id == home.site));
+        here.map(|home| self.at(topology, group, key, home))
+            .transpose()
     }
 
     fn addressed(&self, topology: &Topology, name: &str) -> Result<Target, Problem> {
@@ -167,7 +170,7 @@ impl Resolver {
             return Err(lost::lost(key, operation, self.known.home(key)));
         }
         if let Some(home) = self.known.home(key) {
-            let target = self.at(topology, key, home);
+            let target = self.at(topology, group, key, home);
             return match target {
                 Err(problem) if self.may_have_left(topology, home) => {
                     Box::pin(self.followed(topology, group, key, purpose, problem)).await
@@ -181,30 +184,16 @@ impl Resolver {
             .broader(key)
             .and_then(|broader| self.known.home(&broader))
         {
-            return self.at(topology, key, home);
+            return self.at(topology, group, key, home);
         }
         // From here on it is rare, and boxed: every request pays for the size of what it may become.
         if let Some(home) = Box::pin(self.stored(key, purpose)).await? {
-            return self.at(topology, key, home);
+            return self.at(topology, group, key, home);
         }
         match keyed.unknown {
             Unknown::Locate => Box::pin(self.located(topology, group, key, purpose)).await,
             Unknown::Place => Box::pin(self.placed(topology, group, key, purpose)).await,
         }
-    }
-
-    fn at(&self, topology: &Topology, key: &RoutingKey, home: Home) -> Result<Target, Problem> {
-        let Some(site) = topology.site(home.site) else {
-            let detail = format!(
-                "{key} lives at site {}, which this router does not know yet",
-                home.site
-            );
-            return Err(Problem::new(Reason::SiteUnreachable, detail)
-                .at(home.site)
-                .about(key)
-                .retry_after(Duration::from_secs(1)));
-        };
-        Target::of(site, home.source, home.generation).map_err(|problem| problem.about(key))
     }
 
     /// The store by primary key, for kinds that have rows.
@@ -247,6 +236,7 @@ impl Resolver {
         match self.locator.locate(key, group, &self.known, keep).await {
             Located::At { site, source, .. } => self.at(
                 topology,
+                group,
                 key,
                 Home {
                     site,
@@ -254,7 +244,7 @@ impl Resolver {
                     source,
                 },
             ),
-            Located::Known(home) => self.at(topology, key, home),
+            Located::Known(home) => self.at(topology, group, key, home),
             Located::Absent if self.learner.registry_is_fresh() => {
                 Err(Problem::new(Reason::UnknownId, format!("no site knows {key}")).about(key))
             }
@@ -309,6 +299,7 @@ impl Resolver {
         };
         self.at(
             topology,
+            group,
             key,
             Home {
                 site: home,
