@@ -18,4 +18,5 @@ pub mod send;
 pub mod tls;
 pub mod upgrade;
 pub mod verify;
+pub mod web;
 pub mod worker_fetch;

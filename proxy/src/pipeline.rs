@@ -21,6 +21,7 @@ mod signal;
 mod split;
 mod standby;
 mod start;
+mod web;
 
 use crate::classify::credentials::UserSource;
 use crate::classify::{Broadcast, Class};
@@ -191,6 +192,9 @@ impl Pipeline {
         )?;
         self.rates.take(&context.origin, &parts.headers)?;
         let wish = upgrade::Wish::of(&mut parts);
+        if let Some(visit) = web::Visit::of(topology, &parts.uri) {
+            return Box::pin(self.visit(context, visit, parts, body, wish)).await;
+        }
         let mut asked = self.classify(topology, context, parts, body).await?;
         let asking = Asking {
             addressed: asked.addressed.as_deref(),

@@ -46,6 +46,8 @@ pub struct Site {
     pub installations: Vec<Arc<Installation>>,
     /// Whether its engine may hand live instances to other sites: the configuration says `recovery = { mode = "evacuate" }`.
     pub hands_over: bool,
+    /// Where its web applications are at its nodes, without a trailing slash; `None`: they are not published.
+    pub web: Option<String>,
     /// Credentials for health, identity and locate probes: a whole `Authorization` value.
     pub service_account: Option<HeaderValue>,
     /// How it is probed.

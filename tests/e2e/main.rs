@@ -45,4 +45,5 @@ mod store_moves;
 mod stranded;
 mod streaming;
 mod tidy;
+mod web;
 mod workers;

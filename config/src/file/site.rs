@@ -42,6 +42,9 @@ pub(crate) struct SiteFile {
     /// What may be done when the serving installation fails.
     #[serde(default)]
     pub(crate) recovery: RecoveryFile,
+    /// Publishes the web applications that stand beside the engine at the same nodes (Cockpit, Tasklist, Admin) below
+    /// `/sites/NAME/`. Default: not published.
+    pub(crate) web: Option<WebFile>,
     /// TLS towards all endpoints of the site.
     pub(crate) tls: Option<ClientTlsFile>,
     /// How requests are spread over the endpoints of the serving installation: `least-requests`, or
@@ -91,6 +94,14 @@ pub(crate) struct ReadsFile {
     /// `Homing-Stale: true`. Lists that are merged over several sites are always asked of who serves. Only with
     /// `shared-data` and `replica`. Default: false.
     pub(crate) standby: Option<At<bool>>,
+}
+
+/// Web applications of a site.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebFile {
+    /// Where they are at the site's nodes, from the root of the host: `"/operaton"`, `"/camunda"`.
+    pub(crate) path: At<String>,
 }
 
 /// How the identity of a site's database is checked.

@@ -22,6 +22,8 @@ pub struct Site {
     pub identity: Identity,
     /// How it is probed.
     pub health: SiteHealth,
+    /// Path of its web applications at its nodes, without a `/` at the end; `None`: they are not published.
+    pub web: Option<String>,
     /// What may be done when the serving installation fails.
     pub recovery: Recovery,
     /// What may happen of it without a person.

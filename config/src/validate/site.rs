@@ -7,7 +7,7 @@ use super::dialect::BUILT_IN;
 use super::installation::Seen;
 use crate::diagnostic::Diagnostic;
 use crate::file::File;
-use crate::file::site::{AutomaticFile, IdentityFile, RecoveryModeFile, SiteFile};
+use crate::file::site::{AutomaticFile, BalanceFile, IdentityFile, RecoveryModeFile, SiteFile};
 use crate::settings::{Automatic, DialectName, Identity, Recovery, Site};
 use crate::source::Span;
 use crate::suggest;
@@ -32,6 +32,7 @@ impl Validate<'_> {
             .filter_map(|site| self.site(site, file, &mut seen))
             .collect();
         self.base_paths(file, &sites);
+        self.sites_paths(file, &sites);
         sites
     }
 
@@ -76,6 +77,37 @@ impl Validate<'_> {
         }
     }
 
+    /// What is below `/sites/` belongs to web applications, as soon as one is published.
+    fn sites_paths(&mut self, file: &File, sites: &[Site]) {
+        let Some(web) = sites.iter().find(|site| site.web.is_some()) else {
+            return;
+        };
+        for site in sites {
+            let endpoints = site.installations.iter().flat_map(|at| &at.endpoints);
+            let is_there = |base: &str| base == "/sites" || base.starts_with("/sites/");
+            if !endpoints
+                .into_iter()
+                .any(|endpoint| is_there(&endpoint.base_path))
+            {
+                continue;
+            }
+            let declared = file
+                .site
+                .iter()
+                .find(|declared| *declared.name.get() == site.name);
+            let span = declared.map_or(0..0, |declared| declared.name.span());
+            let message = format!("the endpoints of `{}` are below /sites", site.name);
+            self.report(
+                Diagnostic::error("web", message)
+                    .at(
+                        &span,
+                        format!("there are the web applications of `{}`", web.name),
+                    )
+                    .help("give the endpoints another base path, or leave `web` out"),
+            );
+        }
+    }
+
     fn weights(&mut self, file: &File) {
         if let Some(first) = file.site.first()
             && file.site.iter().all(|site| *site.weight.get() == 0)
@@ -110,6 +142,7 @@ impl Validate<'_> {
                 IdentityFile::Off => Identity::Off,
             },
             health,
+            web: self.web(file),
             recovery,
             automatic: self.automatic(file),
             standby_reads: self.standby_reads(file),
@@ -164,6 +197,45 @@ impl Validate<'_> {
             );
         }
         has_data
+    }
+
+    /// Where the web applications are. Their sessions live in the memory of one node.
+    fn web(&mut self, file: &SiteFile) -> Option<String> {
+        let path = &file.web.as_ref()?.path;
+        let text = path.get().trim_end_matches('/');
+        let is_sound = |segment: &str| {
+            let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+            !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(is_fit)
+        };
+        let below = text.strip_prefix('/');
+        let parsed = if below.is_some_and(|below| below.split('/').all(is_sound)) {
+            Ok(text.to_owned())
+        } else {
+            Err("the path of the web applications at the site's nodes: \"/operaton\"".into())
+        };
+        let spread = |balance: Option<BalanceFile>, endpoints: usize| {
+            endpoints > 1 && balance.unwrap_or(file.balance) == BalanceFile::LeastRequests
+        };
+        if spread(None, file.endpoints.len())
+            || file
+                .installation
+                .iter()
+                .any(|at| spread(at.balance, at.endpoints.len()))
+        {
+            let problem = Diagnostic::warning(
+                "web",
+                format!(
+                    "sessions of the web applications of `{}` are lost now and then",
+                    file.name.get()
+                ),
+            );
+            self.report(
+                problem
+                    .at(&path.span(), "requests are spread over several nodes")
+                    .help("balance = \"active-backup\", or nodes that share their sessions"),
+            );
+        }
+        self.read("web", path, "a path of web applications", parsed)
     }
 
     fn automatic(&mut self, file: &SiteFile) -> Automatic {

@@ -69,7 +69,7 @@ fn is_dots(mut name: &[u8]) -> bool {
 }
 
 /// Whether any segment is a step aside or up, matrix parameters not counted.
-pub(super) fn has_dots(path: &str) -> bool {
+pub(crate) fn has_dots(path: &str) -> bool {
     path.split('/')
         .any(|segment| is_dots(segment.split(';').next().unwrap_or_default().as_bytes()))
 }

@@ -4,6 +4,7 @@
 //! sites may be asked by GET about a key that nobody knows, as they would be for the request.
 
 use super::merge::{self, Merging};
+use super::web::Visit;
 use super::{Pipeline, correlate, not_built, recognise, signal};
 use crate::classify::{Class, Keyed, Unknown};
 use crate::context;
@@ -115,6 +116,12 @@ impl Pipeline {
         );
         if let Err(problem) = admitted {
             return Explanation::new(None).refused(problem);
+        }
+        if let Some(visit) = Visit::of(&topology, &question.uri) {
+            let mut explanation = Explanation::new(None);
+            explanation.class = Some("web");
+            explanation.sites = vec![Arc::clone(visit.site)];
+            return explanation.ended(visit.target().map(Outcome::To));
         }
         let recognised = recognise::recognise(
             &topology,
