@@ -28,6 +28,7 @@ pub mod proof;
 pub mod routers;
 pub mod settings;
 pub mod sites;
+mod tail;
 mod text;
 
 use crate::app::reload::Reloader;

@@ -11,3 +11,4 @@ pub mod probers;
 pub mod reconcile;
 pub mod registrar;
 pub mod standbys;
+pub mod tails;

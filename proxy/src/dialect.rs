@@ -28,6 +28,7 @@ pub mod spelling;
 pub mod split;
 mod table;
 pub mod timers;
+pub mod trace;
 
 pub use engine_rest::EngineRest;
 pub use facts::{Durability, FACTS_MAX, Fact};
@@ -348,6 +349,12 @@ pub trait Dialect: Send + Sync {
     /// How start timers are found, held and let go. `None`: this API has none.
     fn timers(&self) -> Option<&dyn timers::Timers> {
         None
+    }
+
+    /// Questions that tell whether a site has what this write did, in order. Empty: no GET can tell.
+    fn traces(&self, found: &Matched<'_>, path: &str) -> Vec<trace::Question> {
+        let _ = (found, path);
+        Vec::new()
     }
 
     /// The keys in the answer to [`Dialect::holdings`]; `None` if the answer proves nothing.

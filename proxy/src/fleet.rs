@@ -5,13 +5,14 @@
 
 pub mod dialects;
 
+use crate::clock;
 use crate::dialect::flowable::Layout;
 use crate::dialect::generic::RuleError;
 use crate::dialect::{Dialect, EngineRest, Flowable, TableError};
 use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
 use crate::forward::tls;
-use crate::observe::Inventory;
+use crate::observe::{Inventory, Live};
 use crate::topology::{
     Balance, Endpoint, Group, HealthProbe, IdentityProbe, Installation, ProbeSettings, Site,
     Topology,
@@ -217,9 +218,21 @@ impl Fleet {
             probe: probe(site),
             budget: Arc::new(Budget::new(config.limits.retries_budget)),
             bulkhead: bulkhead(config, old),
-            live: self.inventory.of(id),
+            live: self.live(id, site.recovery),
             header: header(&site.name),
         }))
+    }
+
+    /// The site's cell, with a journal of its writes where a standby has a replica.
+    fn live(&self, id: SiteId, recovery: config::Recovery) -> Arc<Live> {
+        let live = self.inventory.of(id);
+        match recovery {
+            config::Recovery::Replica { .. } => live.tail.keep(clock::wall()),
+            config::Recovery::SharedData | config::Recovery::Park | config::Recovery::Evacuate => {
+                live.tail.forget()
+            }
+        }
+        live
     }
 
     fn registered(

@@ -9,6 +9,7 @@ pub mod inventory;
 pub mod judge;
 pub mod probe;
 pub mod standby;
+pub mod tail;
 
 pub use inventory::{Inventory, Live, SiteView};
 pub use judge::{Evidence, Observed, Why};

@@ -375,9 +375,17 @@ impl Pipeline {
         if matches!(class, Class::WorkerFetch) {
             times.head = settings.long_poll;
         }
+        // What a worker fetches is locked for it, and changes nothing else.
+        let line = match (class, outgoing.repeat) {
+            (Class::WorkerFetch, _) | (_, Repeat::Safe) => None,
+            _ => target.notable(&outgoing.method, &outgoing.target),
+        };
         let began = crate::clock::now();
         let answer = send::exchange(target, outgoing, times).await;
         context.site_time += crate::clock::now().duration_since(began);
+        if let Ok(answer) = &answer {
+            target.note(line, answer.status());
+        }
         answer
     }
 

@@ -152,7 +152,7 @@ async fn router(manner: Manner<'_>, store: &str, doors: &[FaultProxy; 2]) -> Res
     let [one, two] = [&doors[0], &doors[1]].map(FaultProxy::port);
     let tables = format!(
         "{}{}[[site]]\nname = \"b\"\ndialect = \"engine-rest\"\n\
-         recovery = {{ mode = \"replica\", max_lag = \"30s\", automatic = \"{}\" }}\n\
+         recovery = {{ mode = \"replica\", max_lag = \"300s\", automatic = \"{}\" }}\n\
          [[site.installation]]\nname = \"b-one\"\nzone = \"eu-1\"\nendpoints = [\"http://127.0.0.1:{one}/engine-rest\"]\n\
          [[site.installation]]\nname = \"b-two\"\nzone = \"eu-2\"\nendpoints = [\"http://127.0.0.1:{two}/engine-rest\"]\n",
         manner.leases, manner.safety, manner.automatic

@@ -124,7 +124,9 @@ pub(super) async fn key(
 fn lost(operation: uuid::Uuid) -> Verdict {
     Verdict {
         fate: Fate::Lost,
-        why: format!("what its site was restored from does not have it (operation {operation})"),
+        why: format!(
+            "the copy from which its site goes on does not have it (operation {operation})"
+        ),
         lost_writes_ms: None,
     }
 }

@@ -5,7 +5,7 @@
 use super::error::Error;
 use super::{
     State, armed, assignments, audit, deployments, drift, drills, explain, fate, health, instances,
-    mappings, operations, pins, plans, routers, settings, sites,
+    mappings, operations, pins, plans, routers, settings, sites, tail,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -52,6 +52,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(sites::release::look))
         .routes(routes!(sites::release::release))
         .routes(routes!(sites::restored::restored))
+        .routes(routes!(tail::of_site))
         .routes(routes!(fate::site))
         .routes(routes!(fate::list::list))
         .routes(routes!(fate::key))
@@ -155,6 +156,7 @@ mod tests {
                 "/v1/sites/{site}",
                 "/v1/sites/{site}/fate",
                 "/v1/sites/{site}/fate/list",
+                "/v1/sites/{site}/lost-tail",
                 "/v1/sites/{site}/quarantine",
                 "/v1/sites/{site}/quiesce",
                 "/v1/sites/{site}/release",

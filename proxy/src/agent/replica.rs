@@ -39,7 +39,11 @@ pub enum Role {
     /// It did not answer.
     Unknown(String),
     /// It takes writes.
-    Primary { position: Option<String> },
+    Primary {
+        position: Option<String>,
+        /// When the last transaction was committed that it has replayed from another one, by that one's clock, in milliseconds.
+        last_replayed_ms: Option<i64>,
+    },
     /// It follows another one.
     Replica(Position),
 }
@@ -79,7 +83,12 @@ impl Replica {
         match &self.role {
             Role::NotAsked => json!({ "role": "not-asked" }),
             Role::Unknown(why) => json!({ "role": "unknown", "why": why, "lag_ms": null }),
-            Role::Primary { position } => json!({ "role": "primary", "position": position }),
+            Role::Primary {
+                position,
+                last_replayed_ms,
+            } => {
+                json!({ "role": "primary", "position": position, "last_replayed_ms": last_replayed_ms })
+            }
             Role::Replica(found) => json!({
                 "role": "replica",
                 "position": found.received.as_ref().or(found.replayed.as_ref()),
@@ -209,12 +218,18 @@ impl Watcher {
                    CAST(pg_last_wal_replay_lsn() - '0/0' AS BIGINT), \
                    coalesce(r.status = 'streaming', false), \
                    CAST(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) * 1000 AS BIGINT), \
-                   CASE WHEN pg_is_in_recovery() THEN NULL ELSE CAST(pg_current_wal_lsn() AS TEXT) END \
+                   CASE WHEN pg_is_in_recovery() THEN NULL ELSE CAST(pg_current_wal_lsn() AS TEXT) END, \
+                   CAST(floor(extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000) AS BIGINT) \
                    FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver r ON true";
         let row = sqlx::query(sql).fetch_one(self.connected().await?).await?;
         if !row.try_get::<bool, _>(0)? {
             let position = row.try_get(7)?;
-            return Ok((Role::Primary { position }, Ends::default()));
+            let last_replayed_ms = row.try_get(8)?;
+            let role = Role::Primary {
+                position,
+                last_replayed_ms,
+            };
+            return Ok((role, Ends::default()));
         }
         let age: Option<i64> = row.try_get(6)?;
         let ends = Ends {
@@ -287,7 +302,10 @@ mod tests {
     #[test]
     fn what_takes_writes_is_not_read_only() {
         let primary = Replica {
-            role: Role::Primary { position: None },
+            role: Role::Primary {
+                position: None,
+                last_replayed_ms: None,
+            },
             ..replica(None)
         };
         assert_eq!(primary.read_only_until(), None);

@@ -10,6 +10,7 @@ use super::parts::{Parts, Wanted};
 use super::split::{Answers, Split};
 use super::table::class::{self, Member};
 use super::table::{Table, TableError, Texts, rule};
+use super::trace::Question;
 use super::{
     Answer, Ask, Dialect, Fact, Found, Head, Health, Learns, Made, Matched, Operation, Presence,
     Undo, Window, facts, path, query,
@@ -32,6 +33,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trace;
 mod undo;
 
 const TEXTS: Texts<'_> = Texts {
@@ -268,6 +270,19 @@ impl Dialect for EngineRest {
 
     fn error_members(&self, detail: &str) -> Map<String, Value> {
         answers::error_members(detail)
+    }
+
+    fn traces(&self, found: &Matched<'_>, path: &str) -> Vec<Question> {
+        let Some(id) = found.params.raw(path, 0) else {
+            return Vec::new();
+        };
+        let (operation, engine) = (found.operation, found.engine.name());
+        let prefix = engine.map(|name| format!("/engine/{}", path::encode(name)));
+        let at = (prefix.as_deref().unwrap_or_default(), id);
+        match &operation.method {
+            Some(method) => trace::questions(method, &operation.path, at),
+            None => Vec::new(),
+        }
     }
 
     fn undo(&self, operation: &Operation, engine: &Engine, body: &[u8]) -> Undo {

@@ -4,6 +4,7 @@
 
 use super::accrual::Accrual;
 use super::judge::{Evidence, Observed};
+use super::tail::Tail;
 use crate::clock;
 use crate::dialect::merge::Nulls;
 use arc_swap::ArcSwap;
@@ -99,6 +100,8 @@ pub struct Live {
     wake: Notify,
     /// What traffic says.
     pub accrual: Accrual,
+    /// The newest writes, where a standby has a replica.
+    pub tail: Tail,
     write: Mutex<()>,
     /// Monotonic milliseconds until which this router may believe the assignment without asking the store.
     sure_until_ms: AtomicU64,
@@ -115,6 +118,7 @@ impl Default for Live {
             changed: watch::Sender::new(()),
             wake: Notify::new(),
             accrual: Accrual::default(),
+            tail: Tail::default(),
             write: Mutex::new(()),
             sure_until_ms: AtomicU64::new(u64::MAX),
             has_low_nulls: AtomicBool::new(false),

@@ -328,7 +328,9 @@ async fn marked(ask: &mut Asker<'_>, question: &Ask) -> Result<String, Why> {
 /// A site whose ids others have too would be taken for them. Asked until an id has been seen that no other engine makes.
 async fn ids(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<(), Why> {
     let site = ask.site;
-    if site.live.has_own_ids() || !identities.has_others(site.id) {
+    // A promoted replica would give the ids again that were lost with the tail.
+    let alone = !identities.has_others(site.id) && !site.live.tail.is_kept();
+    if site.live.has_own_ids() || alone {
         return Ok(());
     }
     let Some(question) = site.dialect.made() else {

@@ -145,11 +145,10 @@ impl Every {
         };
         self.swap.at(target.site.id, &mut copy);
         self.swap.in_body(target.site.id, &mut copy);
-        let (head, body) = whole(
-            send::exchange(target, copy, self.pipeline.settings.load().times).await?,
-            target,
-        )
-        .await?;
+        let line = target.notable(&copy.method, &copy.target);
+        let answer = send::exchange(target, copy, self.pipeline.settings.load().times).await?;
+        target.note(line, answer.status());
+        let (head, body) = whole(answer, target).await?;
         if head.status.is_success() {
             let told = dialect::Answer {
                 engine: &self.engine,

@@ -103,8 +103,14 @@ impl Pipeline {
         // The answer is read here.
         part.outgoing.headers.remove(ACCEPT_ENCODING);
         let times = self.settings.load().times;
+        let line = part
+            .target
+            .notable(&part.outgoing.method, &part.outgoing.target);
         let answered = match send::exchange(&part.target, part.outgoing, times).await {
-            Ok(answer) => whole(answer, &part.target).await,
+            Ok(answer) => {
+                part.target.note(line, answer.status());
+                whole(answer, &part.target).await
+            }
             Err(problem) => Err(problem),
         };
         if let Ok((head, body)) = &answered

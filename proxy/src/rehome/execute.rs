@@ -32,7 +32,7 @@ pub const LEADER: &str = "leader";
 /// Between two looks at an operation that is under way.
 const WORKING_EVERY: Duration = Duration::from_millis(200);
 /// Operations looked at in a round; open ones are among the newest.
-pub(super) const OPERATIONS_MAX: usize = 100;
+pub const OPERATIONS_MAX: usize = 100;
 
 /// Carries plans out.
 pub struct Executor {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// `410 lost-in-failover`, with the operation that lost it.
 pub(super) fn lost(key: &RoutingKey, operation: Uuid, home: Option<Home>) -> Problem {
     let detail = format!(
-        "{key} is lost: what its site was restored from does not have it (operation {operation})"
+        "{key} is lost: the copy from which its site goes on does not have it (operation {operation})"
     );
     let problem = Problem::new(Reason::LostInFailover, detail).about(key);
     match home {

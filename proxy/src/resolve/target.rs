@@ -2,13 +2,16 @@
 //!
 //! Owns the closed list of reasons and the check that a site may be used at all. Must not choose.
 
+use crate::clock;
 use crate::observe::inventory::Service;
 use crate::observe::standby::Standby;
+use crate::observe::tail::Write;
 use crate::observe::{Evidence, Observed, SiteView, Why};
 use crate::problem::{Problem, Reason};
 use crate::topology::{Installation, Site};
 use homing_mapping_store::Generation;
 use homing_mapping_store::assignment::SiteState;
+use http::{Method, StatusCode, Uri};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +156,24 @@ impl Target {
                 .retry_after(Duration::from_secs(1))
                 .proxy_error("destination_unavailable"))
         })
+    }
+
+    /// The line of a write that is noted once it is acknowledged; `None`, at once, for sites without a replica.
+    pub fn notable(&self, method: &Method, target: &Uri) -> Option<(Method, Box<str>)> {
+        let noted = self.site.live.tail.is_kept() && !method.is_safe();
+        noted.then(|| (method.clone(), target.path().into()))
+    }
+
+    /// The site has said what became of a write, and nobody else has heard it yet.
+    pub fn note(&self, line: Option<(Method, Box<str>)>, status: StatusCode) {
+        if let Some((method, path)) = line.filter(|_| status.is_success()) {
+            self.site.live.tail.note(Write {
+                at: clock::wall(),
+                assignment: self.assignment,
+                method,
+                path,
+            });
+        }
     }
 
     /// Passes evidence from traffic on to the observer.

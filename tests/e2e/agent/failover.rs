@@ -1,16 +1,16 @@
 //! A whole place is lost, database and all: one verb, and the other one serves the same instances.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, Result, ensure};
 use homing_harness::{
     clock::eventually,
     outcome::Promise,
     places::{Fleet, Manner},
     router::Router,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::world::{PATIENCE, session};
-use crate::life::start_order;
+use crate::life::{open_task, start_order};
 use crate::operate::{homing, said};
 
 const ORDERS: usize = 5;
@@ -33,6 +33,91 @@ async fn not_trusted_again(router: &Router) -> Promise {
     assert!(refused.contains("rebuild it"), "{refused}");
     let back = said(router, &["plan", "failback", "b"], 3).await?;
     assert!(back.contains("--override quarantine"), "{back}");
+    Ok(())
+}
+
+/// What was acknowledged while the replica got nothing any more.
+struct Late {
+    starts: Vec<String>,
+    task: String,
+}
+
+fn started_late() -> String {
+    "SELECT proc_inst_id_ FROM act_hi_procinst WHERE business_key_ LIKE 'late-%'".to_owned()
+}
+
+fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort();
+    ids
+}
+
+/// The stream to the replica is cut; starts and a completion go on.
+async fn lose_the_tail(fleet: &Fleet, order: &str) -> Result<Late> {
+    let (standby, client) = (&fleet.places.standby, fleet.router.client("/engine-rest"));
+    standby.admin("ALTER SYSTEM SET primary_conninfo = ''")?;
+    standby.admin("SELECT pg_reload_conf()")?;
+    eventually("the stream has ended", PATIENCE, async || {
+        let receivers = standby.admin("SELECT count(*) FROM pg_stat_wal_receiver")?;
+        Ok((receivers.trim() == "0").then_some(()))
+    })
+    .await?;
+    let mut starts = Vec::new();
+    for number in 0..3 {
+        starts.push(start_order(&client, &format!("late-{number}")).await?.id);
+    }
+    let task = open_task(&client, order).await?;
+    let path = format!("/task/{task}/complete");
+    client.post(&path, &json!({})).await?.expect(204)?;
+    Ok(Late { starts, task })
+}
+
+/// Exactly that is named, as the promoted database says, and its keys are gone.
+async fn names_what_is_lost(fleet: &Fleet, lost: &Late) -> Promise {
+    let told = eventually("the lost tail is told", PATIENCE, async || {
+        let path = "/v1/sites/b/lost-tail";
+        let answer = fleet.router.admin().get(path).await?.expect(200)?.json()?;
+        let first = answer["items"][0].clone();
+        Ok(first.is_object().then_some(first))
+    })
+    .await?;
+    let named = |what: &str| -> Vec<String> {
+        let items = told[what]["named"].as_array().into_iter().flatten();
+        items
+            .map(|one| {
+                one["path"]
+                    .as_str()
+                    .or(one.as_str())
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect()
+    };
+    let key = |id: &String| format!("process-instance:{id}");
+    let starts = lost.starts.iter().map(key).collect();
+    assert_eq!(sorted(named("starts_lost")), sorted(starts), "{told}");
+    let completed = format!("/engine-rest/task/{}/complete", lost.task);
+    assert_eq!(named("writes_lost"), [completed], "{told}");
+    for nothing in ["starts_may_be_lost", "writes_may_be_lost"] {
+        assert_eq!(told[nothing]["count"], 0, "{told}");
+    }
+    assert_eq!(told["complete"], true, "{told}");
+    let promoted = fleet.places.database.at(fleet.places.standby.port());
+    assert_eq!(
+        promoted.column(&started_late()).await?,
+        Vec::<String>::new()
+    );
+    let task = format!("SELECT id_ FROM act_ru_task WHERE id_ = '{}'", lost.task);
+    assert_eq!(
+        promoted.column(&task).await?,
+        std::slice::from_ref(&lost.task)
+    );
+    let client = fleet.router.client("/engine-rest");
+    for id in &lost.starts {
+        let answer = client.get(&format!("/process-instance/{id}")).await?;
+        assert_eq!(answer.status, 410, "{}", answer.text());
+        let fate = said(&fleet.router, &["fate", &key(id)], 0).await?;
+        assert!(fate.contains("lost"), "{fate}");
+    }
     Ok(())
 }
 
@@ -61,6 +146,7 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
         Ok(rows.is_ok().then_some(()))
     })
     .await?;
+    let lost = lose_the_tail(&fleet, &orders[0].id).await?;
     fleet.lose_the_first_place()?;
     let words = ["failover", "b", "--reason", "the place is lost", "--yes"];
     let told = eventually("the failover is done", PATIENCE, async || {
@@ -87,8 +173,14 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
         assert_eq!(answer.header("homing-installation"), Some("b-two"));
     }
     start_order(&client, "after the failover").await?;
+    names_what_is_lost(&fleet, &lost).await?;
     // The lost place comes back by itself, database first: nobody gets in.
     places.primary.start_server()?;
+    eventually("the old database says what it had", PATIENCE, async || {
+        let known = places.database.column(&started_late()).await?;
+        Ok((sorted(known) == sorted(lost.starts.clone())).then_some(()))
+    })
+    .await?;
     places.one.start_again().await?;
     eventually("it knows who serves", PATIENCE, async || {
         Ok((places.one.is("fenced").await?["entitled"] == "b-two").then_some(()))

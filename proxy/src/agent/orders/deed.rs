@@ -136,7 +136,7 @@ impl Deeds {
         let asking = async {
             loop {
                 match self.role().await {
-                    Some(Role::Primary { position }) => return position,
+                    Some(Role::Primary { position, .. }) => return position,
                     Some(Role::Unknown(why)) => last = why,
                     Some(Role::Replica(_)) => last = "still a replica".into(),
                     Some(Role::NotAsked) | None => last = "not asked".into(),
