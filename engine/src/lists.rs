@@ -82,6 +82,18 @@ pub enum Error {
     Store(#[from] Failure),
 }
 
+/// The engines' own words.
+const ONLY_ONE: &str = "Only a single sorting parameter specified. sortBy and sortOrder required";
+
+/// The entries of a member that is a list, if it is there.
+fn list<'p>(parameters: &'p Parameters, name: &str) -> Result<&'p [Json], Problem> {
+    match parameters.values.get(name) {
+        None | Some(Json::Null) => Ok(&[]),
+        Some(Json::Array(entries)) => Ok(entries),
+        Some(other) => Err(Problem::Invalid(format!("'{name}' is a list, not {other}"))),
+    }
+}
+
 impl List {
     /// The query of these parameters.
     pub fn query(&self, parameters: &Parameters, now: Millis) -> Result<Query, Problem> {
@@ -91,10 +103,8 @@ impl List {
                 conditions.extend(filter.condition(name, value, parameters)?);
             }
         }
-        if let Some(parts) = parameters.values.get("orQueries").and_then(Json::as_array) {
-            for part in parts {
-                conditions.extend(self.any_of(part)?);
-            }
+        for part in list(parameters, "orQueries")? {
+            conditions.extend(self.any_of(part)?);
         }
         for condition in &mut conditions {
             // The few conditions that depend on the time say so.
@@ -112,7 +122,9 @@ impl List {
 
     /// The conditions of one `orQueries` entry, any of which suffices.
     fn any_of(&self, part: &Json) -> Result<Option<Condition>, Problem> {
-        let values = part.as_object().cloned().unwrap_or_default();
+        let values = part.as_object().cloned().ok_or_else(|| {
+            Problem::Invalid(format!("an entry of 'orQueries' is an object, not {part}"))
+        })?;
         let parameters = Parameters {
             values,
             from_query: false,
@@ -145,22 +157,16 @@ impl List {
             (Some(by), Some(order)) => wanted.push((by, order)),
             (None, None) => {}
             _ => {
-                return Err(Problem::Invalid(
-                    "Only a single sorting parameter specified. sortBy and sortOrder required"
-                        .to_owned(),
-                ));
+                return Err(Problem::Invalid(ONLY_ONE.to_owned()));
             }
         }
-        for sorting in parameters
-            .values
-            .get("sorting")
-            .and_then(Json::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for sorting in list(parameters, "sorting")? {
             let by = text(sorting.get("sortBy"));
-            let order = text(sorting.get("sortOrder")).unwrap_or_else(|| "asc".to_owned());
-            wanted.extend(by.map(|by| (by, order)));
+            let order = text(sorting.get("sortOrder"));
+            let both = by
+                .zip(order)
+                .ok_or_else(|| Problem::Invalid(ONLY_ONE.to_owned()))?;
+            wanted.push(both);
         }
         let mut out = Vec::new();
         for (by, order) in wanted {

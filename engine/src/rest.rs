@@ -9,6 +9,7 @@ mod deployment;
 mod error;
 mod execution;
 mod external_task;
+mod guard;
 mod handover;
 mod history;
 mod homing;
@@ -66,6 +67,7 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
             handle.clone(),
             homing::gate,
         ))
+        .layer(axum::middleware::from_fn(guard::guard))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(handle)
 }

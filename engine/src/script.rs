@@ -21,8 +21,22 @@ pub(crate) const TIME_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct QuickJs;
 
+/// Most values in what a script gives back, or makes text of.
+const VALUES_MAX: usize = 1_000_000;
+
+// Natives of the interpreter are not interrupted. The one that takes an unbounded time of little input is `stringify`, on what
+// refers to the same values again and again: so they are counted first, by code that can be interrupted.
 const PRELUDE: &str = r"
-(function (given) {
+(function (given, most) {
+  const stringify = JSON.stringify;
+  const count = (value) => {
+    for (let todo = [value], left = most; todo.length > 0; left--) {
+      if (left <= 0) throw new RangeError('more than ' + most + ' values in one JSON text');
+      const one = todo.pop();
+      if (one !== null && typeof one === 'object') { for (const k in one) todo.push(one[k]); }
+    }
+  };
+  JSON.stringify = function (value, ...how) { count(value); return stringify(value, ...how); };
   const vars = given.variables, local = given.dates, out = [];
   for (const name of local) { vars[name] = new Date(vars[name]); }
   const plain = (v) => v instanceof Date ? { date: v.getTime() } : { json: v === undefined ? null : v };
@@ -53,7 +67,7 @@ impl QuickJs {
         runtime.set_interrupt_handler(Some(Box::new(move || begun.elapsed() > TIME_MAX)));
         let context = Context::full(&runtime).map_err(|e| e.to_string())?;
         context.with(|ctx| {
-            let prelude = format!("{PRELUDE}({given})");
+            let prelude = format!("{PRELUDE}({given}, {VALUES_MAX})");
             ctx.eval::<(), _>(prelude)
                 .catch(&ctx)
                 .map_err(|e| e.to_string())?;
@@ -63,13 +77,14 @@ impl QuickJs {
             // Indirect evaluation: the script's own names do not meet those of the host.
             let body =
                 "JSON.stringify({ result: __plain((0, eval)(__source)), changes: __changes })";
-            let text: String = ctx.eval(body).catch(&ctx).map_err(|e| {
-                if begun.elapsed() > TIME_MAX {
-                    format!("the script ran longer than {} ms", TIME_MAX.as_millis())
-                } else {
-                    e.to_string()
-                }
-            })?;
+            let done: Result<String, String> =
+                ctx.eval(body).catch(&ctx).map_err(|e| e.to_string());
+            // Also if it got to its end in a native that was not interrupted.
+            if begun.elapsed() > TIME_MAX {
+                let limit = TIME_MAX.as_millis();
+                return Err(format!("the script ran longer than {limit} ms"));
+            }
+            let text = done?;
             serde_json::from_str(&text).map_err(|e| e.to_string())
         })
     }
@@ -165,5 +180,17 @@ mod tests {
         assert!(run("while (true) {}").unwrap_err().contains("longer"));
         assert!(run("var a = []; while (true) { a.push('x'.repeat(100000)); }").is_err());
         assert!(run("(function f() { f(); })()").is_err());
+        let again =
+            "var x = []; for (var i = 0; i < 200; i++) { x = [x, x]; } JSON.stringify(x).length";
+        let refused = run(again).unwrap_err();
+        assert!(
+            refused.contains("values") || refused.contains("longer"),
+            "{refused}"
+        );
+        assert!(run("var y = []; for (var i = 0; i < 200; i++) { y = [y, y]; } y").is_err());
+        assert_eq!(
+            run("JSON.stringify({ a: [1, null], b: 'c' })").unwrap().0,
+            Value::from(r#"{"a":[1,null],"b":"c"}"#)
+        );
     }
 }

@@ -184,7 +184,24 @@ async fn broken_models_leave_nothing_behind() {
         flows("s>e")
     ));
     let bad = good.replace("<endEvent id=\"e\"/>", "<complexGateway id=\"e\"/>");
-    for text in ["", "not xml", bomb, bad.as_str()] {
+    // An id that is used twice, also where flows begin and end.
+    let twice = good.replace(
+        "<endEvent id=\"e\"/>",
+        "<endEvent id=\"e\"/><task id=\"e\"/>",
+    );
+    let flow_twice = model(&format!(
+        "<startEvent id=\"s\"/><task id=\"t\"/><endEvent id=\"e\"/>{0}{0}",
+        "<sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"t\"/>"
+    ));
+    let all = [
+        "",
+        "not xml",
+        bomb,
+        bad.as_str(),
+        twice.as_str(),
+        flow_twice.as_str(),
+    ];
+    for text in all {
         let answer = engine
             .upload(
                 &[("deployment-name", "x")],
@@ -303,4 +320,56 @@ async fn variables_keep_their_types() {
         )
         .await;
     assert_eq!(found.json().as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_question_does_not_mean_is_refused_and_not_ignored() {
+    let engine = Engine::without_executor().await;
+    let user = model(&format!(
+        "<startEvent id=\"s\"/><userTask id=\"u\"/>{}",
+        flows("s>u")
+    ));
+    engine.deploy(&user).await;
+    for (path, body, status) in [
+        ("/task", json!({ "orQueries": "x" }), 400),
+        ("/task", json!({ "orQueries": [5] }), 400),
+        ("/task", json!({ "sorting": "x" }), 400),
+        ("/task", json!({ "sorting": [5] }), 400),
+        (
+            "/task/count",
+            json!({ "sorting": [{ "sortBy": "name" }] }),
+            400,
+        ),
+        (
+            "/task",
+            json!({ "sorting": [{ "sortBy": "name", "sortOrder": "asc" }] }),
+            200,
+        ),
+        (
+            "/process-definition/key/p/start",
+            json!({ "variables": { "pw": { "value": "s", "valueInfo": { "transient": true } } } }),
+            501,
+        ),
+        (
+            "/process-definition/key/p/start",
+            json!({ "variables": { "x": { "value": "<broken", "type": "Xml" } } }),
+            400,
+        ),
+        ("/deployment/create", json!({}), 400),
+    ] {
+        let answer = engine
+            .send(Method::POST, &format!("/engine-rest{path}"), body.clone())
+            .await;
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.json());
+        assert!(status == 200 || shape(&answer).2, "{path} {body}");
+    }
+    let id = engine.begin("p", json!({ "a": { "value": 1 } })).await;
+    let gone = format!("/engine-rest/process-instance/{id}/variables/a");
+    engine.call(Method::DELETE, &gone, None).await;
+    let history = |more: &str| format!("/engine-rest/history/variable-instance/count{more}");
+    assert_eq!(engine.get(&history("")).await["count"], 0);
+    assert_eq!(
+        engine.get(&history("?includeDeleted=true")).await["count"],
+        1
+    );
 }

@@ -210,10 +210,11 @@ impl<'a, 'i> Builder<'a, 'i> {
             return None;
         };
         let index = ElementIndex(u32::try_from(self.process.elements.len()).ok()?);
-        if self.process.by_id.insert(id.to_owned(), index).is_some() {
+        if self.process.find(id).is_some() {
             reader.problem(node, format!("the id '{id}' is used twice"));
             return None;
         }
+        self.process.by_id.insert(id.to_owned(), index);
         extension::refuse(reader, node);
         let (inputs, outputs) = extension::input_output(reader, node);
         let multi = activity::multi(reader, node);
@@ -311,6 +312,16 @@ impl<'a, 'i> Builder<'a, 'i> {
             return;
         };
         let id = node.attribute("id").unwrap_or_default().to_owned();
+        let flows = self.process.flows.iter().map(|flow| flow.id.as_str());
+        if !id.is_empty()
+            && flows
+                .clone()
+                .chain(self.process.by_id.keys().map(String::as_str))
+                .any(|known| known == id)
+        {
+            reader.problem(node, format!("the id '{id}' is used twice"));
+            return;
+        }
         self.process.flows.push(Flow {
             id,
             source,

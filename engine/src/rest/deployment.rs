@@ -6,6 +6,7 @@ use super::error::Refused;
 use crate::lists::{DEFINITIONS, DEPLOYMENTS};
 use crate::runtime::{Deployed, Handle, Upload};
 use axum::Router;
+use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, Path, State};
 use axum::routing::{get, post};
 use http::HeaderMap;
@@ -35,7 +36,11 @@ async fn count(State(handle): State<Handle>, asked: Asked) -> Answer {
     ))
 }
 
-async fn create(State(handle): State<Handle>, headers: HeaderMap, multipart: Multipart) -> Answer {
+async fn create(
+    State(handle): State<Handle>,
+    headers: HeaderMap,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Answer {
     let mut upload = Upload::default();
     for part in super::multipart::parts(multipart).await? {
         let text = || String::from_utf8_lossy(&part.bytes).trim().to_owned();

@@ -9,7 +9,7 @@ use crate::lists::{
     VARIABLE_HISTORY, variable_row,
 };
 use crate::runtime::Handle;
-use crate::store::Page;
+use crate::store::{Page, Query};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{MethodRouter, get};
@@ -45,7 +45,7 @@ pub(super) fn routes() -> Router<Handle> {
         )
         .route(
             "/history/variable-instance/count",
-            counted(&VARIABLE_HISTORY),
+            get(count_by_query).post(count_by_body),
         )
         .route("/history/variable-instance/{id}", get(variable))
         .route("/history/variable-instance/{id}/data", get(variable_data))
@@ -104,12 +104,38 @@ async fn variables_by_body(State(handle): State<Handle>, asked: Asked, body: Bod
     .await
 }
 
+async fn count_by_query(State(handle): State<Handle>, asked: Asked) -> Answer {
+    variable_count(&handle, asked.parameters()).await
+}
+
+async fn count_by_body(State(handle): State<Handle>, body: Body) -> Answer {
+    variable_count(&handle, body.parameters()).await
+}
+
+async fn variable_count(handle: &Handle, parameters: Parameters) -> Answer {
+    let query = variable_query(handle, parameters)?;
+    Ok(json(
+        json!({ "count": handle.store().count(&query).await? }),
+    ))
+}
+
 async fn variable_page(
     handle: &Handle,
-    mut parameters: Parameters,
+    parameters: Parameters,
     page: Page,
     deserialize: bool,
 ) -> Answer {
+    let query = variable_query(handle, parameters)?;
+    let rows = handle.store().list(&query, page).await?;
+    Ok(json(
+        rows.iter()
+            .map(|row| shown(row, deserialize))
+            .collect::<Vec<Json>>(),
+    ))
+}
+
+/// Without those that were removed, unless they are asked for.
+fn variable_query(handle: &Handle, mut parameters: Parameters) -> Result<Query, Refused> {
     let with_deleted = parameters.values.remove("includeDeleted");
     let with_deleted =
         matches!(with_deleted, Some(Json::Bool(true))) || with_deleted == Some("true".into());
@@ -122,12 +148,7 @@ async fn variable_page(
             cells: Vec::new(),
         });
     }
-    let rows = handle.store().list(&query, page).await?;
-    Ok(json(
-        rows.iter()
-            .map(|row| shown(row, deserialize))
-            .collect::<Vec<Json>>(),
-    ))
+    Ok(query)
 }
 
 fn shown(row: &crate::store::Row, deserialize: bool) -> Json {

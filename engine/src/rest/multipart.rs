@@ -2,6 +2,7 @@
 
 use super::error::Refused;
 use axum::extract::Multipart;
+use axum::extract::multipart::MultipartRejection;
 
 /// One part.
 pub(super) struct Part {
@@ -15,7 +16,11 @@ pub(super) struct Part {
 const PARTS_MAX: usize = 1_000;
 
 /// Reads all parts; of parts with equal names the last one counts.
-pub(super) async fn parts(mut multipart: Multipart) -> Result<Vec<Part>, Refused> {
+pub(super) async fn parts(
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Vec<Part>, Refused> {
+    let mut multipart =
+        multipart.map_err(|e| Refused::invalid(e.body_text()).status(e.status()))?;
     let mut out: Vec<Part> = Vec::new();
     let broken = |e: axum::extract::multipart::MultipartError| {
         Refused::invalid(e.body_text()).status(e.status())

@@ -11,6 +11,9 @@ use serde_json::{Map, Value as Json, json};
 /// type is taken.
 pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
     let value = dto.get("value").unwrap_or(&Json::Null);
+    if dto.pointer("/valueInfo/transient") == Some(&Json::Bool(true)) {
+        return Err(Refused::not_built("a transient variable"));
+    }
     let Some(kind) = dto
         .get("type")
         .and_then(Json::as_str)
@@ -67,14 +70,20 @@ pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
             file(dto, bytes)?
         }
         "Object" => object(dto, text()?)?,
-        "Json" => {
-            let text = text()?;
-            serde_json::from_str::<Json>(&text).map_err(|_| cannot())?;
-            Value::Json(text)
-        }
-        "Xml" => Value::Xml(text()?),
+        "Json" => json_text(text()?).ok_or_else(cannot)?,
+        "Xml" => xml_text(text()?).ok_or_else(cannot)?,
         _ => return Err(Refused::invalid(format!("Unsupported value type '{kind}'"))),
     })
+}
+
+fn json_text(text: String) -> Option<Value> {
+    serde_json::from_str::<Json>(&text).ok()?;
+    Some(Value::Json(text))
+}
+
+fn xml_text(text: String) -> Option<Value> {
+    roxmltree::Document::parse(&text).ok()?;
+    Some(Value::Xml(text))
 }
 
 fn info(dto: &Json, name: &str) -> Option<String> {

@@ -11,6 +11,7 @@ use crate::runtime::Handle;
 use crate::store::{Loaded, Page, Row};
 use crate::value::{File, Value};
 use axum::Router;
+use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, Path, State};
 use axum::routing::{MethodRouter, get};
 use serde_json::{Value as Json, json};
@@ -225,7 +226,7 @@ fn data_of(owner: Owner) -> MethodRouter<Handle> {
     };
     let write = move |State(handle): State<Handle>,
                       Path((id, name)): Path<(String, String)>,
-                      multipart: Multipart| async move {
+                      multipart: Result<Multipart, MultipartRejection>| async move {
         let value = uploaded(super::multipart::parts(multipart).await?)?;
         let scope = Scope::find(&handle, owner, &id).await?;
         scope

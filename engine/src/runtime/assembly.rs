@@ -14,6 +14,10 @@ use crate::store::{InstanceChange, SubscriptionRow, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Longest time of one step with scripts; each of them has its own limit.
+const STEP_MAX: Duration = Duration::from_secs(30);
 
 /// An instance in the unit.
 struct Held {
@@ -225,7 +229,14 @@ impl<'h> Assembly<'h> {
         };
         let stepped = if definition.process.scripts {
             // A script may take seconds; other requests must not wait for it.
-            let joined = tokio::task::spawn_blocking(step).await;
+            // One that a native of the interpreter holds up is left behind.
+            let joined = tokio::time::timeout(STEP_MAX, tokio::task::spawn_blocking(step)).await;
+            let joined = joined.map_err(|_| {
+                Error::Engine(format!(
+                    "the scripts of one step ran longer than {} s",
+                    STEP_MAX.as_secs()
+                ))
+            })?;
             joined.map_err(|_| Error::Engine("the step was stopped".to_owned()))?
         } else {
             step()

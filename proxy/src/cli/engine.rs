@@ -11,8 +11,12 @@ use crate::telemetry::chain;
 use homing_config::settings::{Config, StoreUrl};
 use homing_config::{Loaded, Purpose};
 use homing_engine::{Executor, Node, Options};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+
+/// How long threads that do not end are waited for when the node has stopped.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 /// Run one node of Homing's own engine.
 #[derive(clap::Args)]
@@ -52,7 +56,10 @@ impl Engine {
         } else {
             None
         };
-        runtime.block_on(node(options, starter))
+        let exit = runtime.block_on(node(options, starter));
+        // What was under way has had its time; a script that does not end is not waited for.
+        runtime.shutdown_timeout(SHUTDOWN_MAX);
+        exit
     }
 }
 

@@ -1,0 +1,33 @@
+//! What holds for every request: a handler that panics answers, and so does a form of answer that is not built.
+//!
+//! Must not know operations.
+
+use super::error::Refused;
+use crate::error::Error;
+use axum::extract::Request;
+use axum::http::header::ACCEPT;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+
+const HAL: &str = "application/hal+json";
+
+/// Runs the request. A panic is a fault of ours that changed nothing: what was not committed is gone with it.
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    let accepts = request.headers().get_all(ACCEPT);
+    let accepts: Vec<&str> = accepts.iter().filter_map(|one| one.to_str().ok()).collect();
+    let accepted = |form: &str| accepts.iter().any(|one| one.contains(form));
+    if accepted(HAL) && !accepted("application/json") && !accepted("*/*") {
+        return Refused::not_built(HAL).into_response();
+    }
+    let path = request.uri().path().to_owned();
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(_) => {
+            tracing::error!(path, "a request panicked; see the message above");
+            let fault = Error::Engine("the engine has a fault; its log has more".to_owned());
+            Refused::failed("The request failed", &fault).into_response()
+        }
+    }
+}
