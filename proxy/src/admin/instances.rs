@@ -11,6 +11,7 @@ use super::mappings::{self, MappingShape};
 use crate::dialect::Presence;
 use axum::Json;
 use axum::extract::{Path, State as Shared};
+use axum::http::StatusCode;
 use futures_util::future::join_all;
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
@@ -80,10 +81,13 @@ pub(super) async fn one(
             }));
         }
     }
-    Err(Error::absent(match silent {
-        true => format!("{id} was not found, but not every site could be asked"),
-        false => format!("no site has a process or case instance {id}, and the store knows none"),
-    }))
+    if silent {
+        let detail = format!("{id} was not found, but not every site could be asked");
+        let busy = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(Error::new(busy, "locate-incomplete", detail));
+    }
+    let detail = format!("no site has a process or case instance {id}, and the store knows none");
+    Err(Error::absent(detail))
 }
 
 const PRESENT: &str = "present";

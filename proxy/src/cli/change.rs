@@ -42,6 +42,11 @@ impl Change {
         }
     }
 
+    /// Whether nothing is changed.
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry_run
+    }
+
     /// The query of the call.
     pub(super) fn query(&self) -> &'static str {
         if self.dry_run { "?dry_run=true" } else { "" }

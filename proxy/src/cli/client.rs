@@ -36,6 +36,9 @@ pub(super) struct Remote {
     timeout: u64,
 }
 
+/// How much of a refusal is read.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
 /// A request body.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -114,12 +117,7 @@ impl Remote {
         if reply.status.is_success() {
             return Ok(reply);
         }
-        let detail = reply
-            .json
-            .get("detail")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        let text = detail.unwrap_or_else(|| format!("the router answered {}", reply.status));
+        let text = told(reply.status, &reply.json);
         Err(output::complain(exit_of(reply.status), &text))
     }
 
@@ -149,26 +147,29 @@ impl Remote {
         call: Call,
         mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), Exit> {
-        let status = self.run(async {
+        let (status, refusal) = self.run(async {
             let answer = self.send(call).await?;
             let status = answer.status();
             let mut body = answer.into_body();
+            let mut refusal = Vec::new();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
-                if let (true, Some(data)) = (status.is_success(), frame.data_ref()) {
+                let Some(data) = frame.data_ref() else {
+                    continue;
+                };
+                if status.is_success() {
                     take(data).map_err(|error| error.to_string())?;
+                } else if refusal.len() < REFUSAL_BYTES_MAX {
+                    refusal.extend_from_slice(data);
                 }
             }
-            Ok(status)
+            Ok((status, refusal))
         })?;
         if status.is_success() {
-            Ok(())
-        } else {
-            Err(output::complain(
-                exit_of(status),
-                &format!("the router answered {status}"),
-            ))
+            return Ok(());
         }
+        let refusal = serde_json::from_slice(&refusal).unwrap_or(Value::Null);
+        Err(output::complain(exit_of(status), &told(status, &refusal)))
     }
 
     fn run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, Exit> {
@@ -234,7 +235,13 @@ where
         .map_err(|error| error.to_string())
 }
 
-fn exit_of(status: StatusCode) -> Exit {
+/// Why the router refuses, in its words.
+pub(super) fn told(status: StatusCode, refusal: &Value) -> String {
+    let detail = refusal.get("detail").and_then(Value::as_str);
+    detail.map_or_else(|| format!("the router answered {status}"), str::to_owned)
+}
+
+pub(super) fn exit_of(status: StatusCode) -> Exit {
     match status.as_u16() {
         400 | 404 | 422 => Exit::Failed,
         403 | 409 => Exit::Refused,

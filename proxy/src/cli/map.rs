@@ -5,7 +5,7 @@
 
 use super::Exit;
 use super::change::Change;
-use super::client::{Body, Call, Remote, segment};
+use super::client::{Body, Call, Remote, exit_of, segment, told};
 use super::output;
 use bytes::Bytes;
 use clap::Subcommand;
@@ -309,7 +309,17 @@ impl Map {
             headers: vec![content_type],
             body,
         };
-        let reply = self.remote.call(change.apply(call)?)?;
+        let reply = self.remote.ask(change.apply(call)?)?;
+        if !reply.status.is_success() {
+            let exit = exit_of(reply.status);
+            let done = reply.json.get("imported").and_then(Value::as_u64);
+            let done = done.filter(|done| *done > 0 && !change.is_dry());
+            let mut text = told(reply.status, &reply.json);
+            if let Some(done) = done {
+                text = format!("{text}; {done} lines before it were imported");
+            }
+            return Err(output::complain(done.map_or(exit, |_| Exit::Partly), &text));
+        }
         if self.remote.json {
             output::machine("mapping-import", &reply.json);
         } else {

@@ -143,7 +143,11 @@ impl Act {
             if self.remote.json {
                 output::machine("plan", &made);
             }
-            return Ok(verdict);
+            return Ok(match verdict {
+                // It is as it should be, or nothing of it can be done.
+                Exit::Ok if !is_as_wanted(&made) => Exit::Refused,
+                verdict => verdict,
+            });
         }
         let hash = made["hash"].as_str().unwrap_or_default();
         apply(&self.remote, hash, &self.word)
@@ -180,6 +184,13 @@ pub(super) fn verdict(made: &Value) -> Exit {
     let objections = items(&made["report"], "objections");
     let standing = objections.iter().any(|one| one["overridden"] == false);
     if standing { Exit::Refused } else { Exit::Ok }
+}
+
+/// Nothing had to be done at any site that was considered, or its instances wait for it as they should.
+fn is_as_wanted(made: &Value) -> bool {
+    let sites = items(&made["report"], "sites");
+    let wanted = |one: &Value| one["verdict"] == "nothing-to-do" || one["fate"] == "parked";
+    !sites.is_empty() && sites.iter().all(wanted)
 }
 
 pub(super) fn show(made: &Value) {

@@ -8,6 +8,7 @@ use super::{
     Window, merge::Plan, path,
 };
 use crate::classify::Class;
+use crate::dialect::Resend;
 use homing_mapping_store::{Engine, RoutingKey};
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -30,6 +31,8 @@ pub struct Generic {
     name: String,
     rules: Vec<rule::Rule>,
     operations: Vec<Arc<Operation>>,
+    /// The same for requests that only read. A rule without a method is both.
+    reads: Vec<Arc<Operation>>,
 }
 
 impl Generic {
@@ -39,13 +42,22 @@ impl Generic {
             name: name.to_owned(),
             rules: Vec::new(),
             operations: Vec::new(),
+            reads: Vec::new(),
         };
         let mut errors = Vec::new();
         for (number, spec) in specs.iter().enumerate() {
             match rule::compile(number, spec) {
                 Ok((rule, operation)) => {
                     dialect.rules.push(rule);
-                    dialect.operations.push(Arc::new(operation));
+                    let operation = Arc::new(operation);
+                    dialect.operations.push(Arc::clone(&operation));
+                    dialect.reads.push(match rule::compile(number, spec) {
+                        Ok((_, read)) if read.method.is_none() => Arc::new(Operation {
+                            resend: Resend::Safe,
+                            ..read
+                        }),
+                        Ok(_) | Err(_) => operation,
+                    });
                 }
                 Err(error) => errors.push(error),
             }
@@ -68,7 +80,11 @@ impl Dialect for Generic {
         if path::has_dots(head.path) {
             return Found::NoRoute;
         }
-        for (rule, operation) in self.rules.iter().zip(&self.operations) {
+        let operations = match head.method.is_safe() {
+            true => &self.reads,
+            false => &self.operations,
+        };
+        for (rule, operation) in self.rules.iter().zip(operations) {
             let Some(params) = rule.pattern.find(head.path) else {
                 continue;
             };

@@ -34,6 +34,9 @@ const NAMED_MAX: usize = 100;
 /// What became of the lines.
 #[derive(Default, Serialize, ToSchema)]
 pub struct ImportResult {
+    /// Nothing was written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// Rows that are new.
     pub imported: u64,
     /// Rows that were there with the same home.
@@ -97,7 +100,10 @@ pub(in crate::admin) async fn import(
         dry: dry.dry_run,
         lines: 0,
         batch: Vec::with_capacity(BATCH),
-        result: ImportResult::default(),
+        result: ImportResult {
+            dry_run: dry.dry_run,
+            ..ImportResult::default()
+        },
     };
     if !import.dry {
         let begin = call.audit("mapping.import.begin", "mappings", &json!({}));
@@ -148,7 +154,7 @@ impl Import<'_> {
             }
             rest.extend_from_slice(piece);
             if rest.len() > LINE_BYTES_MAX {
-                return Err(self.too_long());
+                return Err(self.too_long(self.lines + 1));
             }
         }
         self.line(&rest).await?;
@@ -156,12 +162,12 @@ impl Import<'_> {
     }
 
     async fn line(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.lines += 1;
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
-        self.lines += 1;
         if line.len() > LINE_BYTES_MAX {
-            return Err(self.too_long());
+            return Err(self.too_long(self.lines));
         }
         match self.read(line) {
             Ok(row) => self.batch.push(row),
@@ -178,11 +184,8 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn too_long(&self) -> Error {
-        let detail = format!(
-            "line {} is longer than {LINE_BYTES_MAX} bytes",
-            self.lines + 1
-        );
+    fn too_long(&self, line: u64) -> Error {
+        let detail = format!("line {line} is longer than {LINE_BYTES_MAX} bytes");
         Error::new(StatusCode::PAYLOAD_TOO_LARGE, "limit-exceeded", detail)
     }
 

@@ -9,6 +9,7 @@ use crate::admin::call::Call;
 use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
 use crate::admin::{mappings, text};
+use crate::clock;
 use crate::control::reconcile::comparison::{self, Adds, SiteResult};
 use crate::observe::inspect::Inspector;
 use crate::topology::Site;
@@ -78,6 +79,10 @@ pub(in crate::admin) async fn restored(
     call.needs_reason()?;
     let site = text::site(&state, &name)?;
     let taken_at = wanted.taken_at.as_deref().map(instant).transpose()?;
+    if taken_at.is_some_and(|taken_at| taken_at > clock::wall()) {
+        let detail = "taken_at lies in the future: every loss would count as older than the backup";
+        return Err(Error::bad(detail));
+    }
     let operation = Uuid::now_v7();
     let record = super::release::record(&state, &site).await?;
     let mut assignment = assignment(&state, &site).await?;

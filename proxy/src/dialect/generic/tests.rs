@@ -358,3 +358,28 @@ fn a_new_thing_with_a_business_key_is_placed_beside_the_others() {
         Class::Refuse(Refusal::BadKey(_))
     ));
 }
+
+#[test]
+fn a_rule_without_a_method_is_a_read_for_requests_that_read() {
+    let dialect = Generic::new(
+        "orders",
+        &[keyed(
+            "/orders/{id}/**",
+            ClassName::Keyed,
+            KeySpec::Path("id".into()),
+        )],
+    )
+    .unwrap();
+    let resend = |method: &http::Method| match dialect.find(&Head {
+        method,
+        path: "/orders/7/state",
+        query: None,
+        headers: &HeaderMap::new(),
+    }) {
+        Found::Route(found) => found.operation.resend,
+        Found::MethodNotAllowed | Found::NoRoute => panic!("{method} finds its rule"),
+    };
+    assert_eq!(resend(&http::Method::GET), Resend::Safe);
+    assert_eq!(resend(&http::Method::HEAD), Resend::Safe);
+    assert_eq!(resend(&http::Method::POST), Resend::Never);
+}
