@@ -143,11 +143,9 @@ impl Act {
             if self.remote.json {
                 output::machine("plan", &made);
             }
-            return Ok(match verdict {
-                // It is as it should be, or nothing of it can be done.
-                Exit::Ok if !is_as_wanted(&made) => Exit::Refused,
-                verdict => verdict,
-            });
+            // It is as it should be, or nothing of it can be done.
+            let refused = verdict == Exit::Ok && !is_as_wanted(&made);
+            return Ok(if refused { Exit::Refused } else { verdict });
         }
         let hash = made["hash"].as_str().unwrap_or_default();
         apply(&self.remote, hash, &self.word)
