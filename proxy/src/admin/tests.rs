@@ -278,7 +278,7 @@ async fn a_bad_line_is_named_and_what_stood_before_it_is_counted() {
         let refused = admin.call("POST /v1/mappings/import", &[WHY], lines).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
         let body = refused.json();
-        assert_eq!(body["line"], 2, "{bad}");
+        assert_eq!(body["line"], 3, "as the file counts: {bad}");
         assert_eq!(
             body["imported"].as_u64().unwrap() + body["unchanged"].as_u64().unwrap(),
             1
