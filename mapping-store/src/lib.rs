@@ -24,6 +24,7 @@ mod open;
 pub mod operation;
 mod postgres;
 pub mod promote;
+pub mod shared;
 mod site;
 mod sql;
 mod sqlite;

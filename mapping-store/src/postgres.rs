@@ -87,6 +87,7 @@ fn migrations() -> Migrator {
     let seventh = include_str!("sql/migrations/0007_drills.sql").into_sql_str();
     let eighth = include_str!("sql/migrations/0008_armed.sql").into_sql_str();
     let ninth = include_str!("sql/migrations/0009_drift.sql").into_sql_str();
+    let tenth = include_str!("sql/migrations/0010_shared.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -106,6 +107,7 @@ fn migrations() -> Migrator {
         migration(7, "drills", seventh),
         migration(8, "armed", eighth),
         migration(9, "drift", ninth),
+        migration(10, "shared", tenth),
     ])
 }
 

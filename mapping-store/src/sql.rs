@@ -28,6 +28,7 @@ mod registry;
 mod routers;
 mod safety;
 pub(crate) mod session;
+mod shared;
 mod ship;
 mod sites;
 mod suffixes;

@@ -17,6 +17,7 @@ use crate::loss::Loss;
 use crate::operation::{
     NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
+use crate::shared::SharedStore;
 use crate::switch::{Begun, Override, Switch};
 use crate::{Generation, Mapping, RoutingKey, SiteId, Source, State, Timestamp};
 use async_trait::async_trait;
@@ -174,7 +175,7 @@ pub struct Shipment {
 
 /// The store. Every method is one transaction; every change of an existing row is a compare-and-set.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: SharedStore + Send + Sync + 'static {
     // -- mappings
     async fn get(&self, key: &RoutingKey) -> Result<Option<Mapping>, Error>;
     async fn get_many(&self, keys: &[RoutingKey]) -> Result<Vec<Option<Mapping>>, Error>;

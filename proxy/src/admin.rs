@@ -27,6 +27,7 @@ pub mod plans;
 pub mod proof;
 pub mod routers;
 pub mod settings;
+pub mod shared;
 pub mod sites;
 mod tail;
 mod text;

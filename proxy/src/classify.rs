@@ -3,6 +3,7 @@
 //! Owns the vocabulary of classes. Must not do I/O, read the clock, or know which sites exist. Relies on a dialect's
 //! compiled route table.
 
+use crate::dialect::shares::Shared;
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId};
 
 pub mod credentials;
@@ -27,8 +28,8 @@ pub enum Class {
     Correlate,
     /// A worker asks for work.
     WorkerFetch,
-    /// Identity data, replicated to every site.
-    Shared,
+    /// Identity data and the like, the same at every site.
+    Shared(Engine, Shared),
     /// About one engine process only, not about the fleet (metrics, cleanup, schema log).
     Local,
     /// Refused by rule.
@@ -47,7 +48,7 @@ impl Class {
             Class::Broadcast(_) => "broadcast",
             Class::Correlate => "correlate",
             Class::WorkerFetch => "worker-fetch",
-            Class::Shared => "shared",
+            Class::Shared(..) => "shared",
             Class::Local => "local",
             Class::Refuse(_) => "refuse",
         }

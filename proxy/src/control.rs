@@ -10,5 +10,6 @@ pub mod intents;
 pub mod probers;
 pub mod reconcile;
 pub mod registrar;
+mod shared;
 pub mod standbys;
 pub mod tails;

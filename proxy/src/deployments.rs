@@ -11,6 +11,7 @@ pub mod picture;
 pub mod swap;
 pub mod turn;
 
+use crate::shared::SharedData;
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use arc_swap::ArcSwap;
@@ -30,7 +31,9 @@ pub struct Deployments {
     holder: String,
     picture: ArcSwap<Picture>,
     reading: Mutex<()>,
-    line: Arc<Mutex<()>>,
+    lines: [Arc<Mutex<()>>; 2],
+    /// Users and their like, which are read whenever this is.
+    pub shared: SharedData,
     /// Rung when a site may have something to catch up with.
     pub bell: Notify,
     /// Rung when start timers may go off at two sites.
@@ -47,7 +50,8 @@ impl Deployments {
             holder: format!("{router} {}", uuid::Uuid::new_v4()),
             picture: ArcSwap::default(),
             reading: Mutex::new(()),
-            line: Arc::default(),
+            lines: Default::default(),
+            shared: SharedData::default(),
             bell: Notify::new(),
             alarm: Notify::new(),
             changed: Notify::new(),
@@ -81,10 +85,17 @@ impl Deployments {
         }
     }
 
+    /// Reads shared data again.
+    pub async fn refresh_shared(&self) -> Result<Arc<crate::shared::Picture>, store::Error> {
+        let _reading = self.reading.lock().await;
+        self.shared.refresh(&self.store).await
+    }
+
     /// Reads all of it again.
     pub async fn refresh(&self) -> Result<Arc<Picture>, store::Error> {
         // One after the other, so that what was read earlier never replaces what was read later.
         let _reading = self.reading.lock().await;
+        self.shared.refresh(&self.store).await?;
         let picture = Picture::of(self.store.deployments().await?);
         let picture = Arc::new(picture.with_armed(self.store.armed().await?));
         let before = self.picture.swap(Arc::clone(&picture));

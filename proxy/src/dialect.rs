@@ -24,6 +24,7 @@ pub mod parts;
 pub(crate) mod path;
 mod pointers;
 mod query;
+pub mod shares;
 pub mod spelling;
 pub mod split;
 mod table;
@@ -343,6 +344,11 @@ pub trait Dialect: Send + Sync {
 
     /// How deployments are made and found. `None`: this API has none.
     fn deploys(&self) -> Option<&dyn deploys::Deploys> {
+        None
+    }
+
+    /// How shared data is written and found. `None`: this API has none.
+    fn shares(&self) -> Option<&dyn shares::Shares> {
         None
     }
 

@@ -24,6 +24,7 @@ pub mod pipeline;
 pub mod problem;
 pub mod rehome;
 pub mod resolve;
+pub mod shared;
 pub mod telemetry;
 mod timer;
 pub mod topology;

@@ -17,6 +17,7 @@ pub mod rate;
 mod recognise;
 mod remove;
 mod several;
+mod share;
 mod signal;
 mod split;
 mod standby;
@@ -215,7 +216,7 @@ impl Pipeline {
                 Box::pin(self.start(topology, context, asked, Some(target))).await
             }
             Route::New => Box::pin(self.start(topology, context, asked, None)).await,
-            Route::Every => Box::pin(self.everywhere(context, asked)).await,
+            Route::Every => Box::pin(self.everywhere(topology, context, asked)).await,
             Route::Merge => Box::pin(self.merge(topology, context, asked)).await,
             Route::One(target) => self.one(topology, context, asked, wish, target).await,
         };
@@ -228,9 +229,13 @@ impl Pipeline {
     /// To every site.
     async fn everywhere(
         self: &Arc<Self>,
+        topology: &Arc<Topology>,
         context: &mut Context,
         asked: Asked<'_>,
     ) -> Result<Response<Body>, Problem> {
+        if let Class::Shared(engine, shared) = asked.class.clone() {
+            return Box::pin(self.share(topology, context, asked, (engine, shared))).await;
+        }
         let Class::Broadcast(broadcast) = asked.class.clone() else {
             return self.every(context, asked).await;
         };
@@ -260,6 +265,7 @@ impl Pipeline {
             let swap = Swap::of(&picture, std::slice::from_ref(&keyed.key));
             swap.at(target.site.id, &mut asked.outgoing);
         }
+        self.own_of_shared(&mut asked, target.site.id);
         if let Some(offered) = self.offered(&asked, &target)
             && let Some((target, answer)) =
                 Box::pin(self.ask_offered(context, &mut asked, offered)).await
@@ -338,7 +344,7 @@ impl Pipeline {
         // What goes to every site is kept whole, so that each gets the same.
         let everywhere = matches!(
             found.operation.class,
-            "broadcast" | "gather" | "correlate" | "split"
+            "broadcast" | "gather" | "correlate" | "split" | "shared"
         );
         if !found.wants_body() && found.operation.class != "broadcast" {
             use hyper::body::Body as _;

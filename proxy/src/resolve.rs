@@ -13,6 +13,7 @@ mod lost;
 pub mod models;
 pub mod place;
 pub mod route;
+mod shared;
 pub mod target;
 pub mod withheld;
 

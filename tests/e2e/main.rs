@@ -33,6 +33,7 @@ mod rehome;
 mod reload;
 mod restart;
 mod restored;
+mod shared_data;
 mod signals;
 mod site_down;
 mod split;

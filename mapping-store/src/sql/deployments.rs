@@ -91,7 +91,7 @@ impl Sql {
         write.end(result).await
     }
 
-    async fn numbered(&self, sites: &[SiteId]) -> Result<Arc<Known>, Error> {
+    pub(super) async fn numbered(&self, sites: &[SiteId]) -> Result<Arc<Known>, Error> {
         let mut wanted = Wanted::default();
         for site in sites {
             wanted.site(*site);
@@ -106,7 +106,7 @@ fn unknown(number: u64) -> Error {
     }
 }
 
-fn numbered(known: &Known, site: SiteId) -> Result<i64, Error> {
+pub(super) fn numbered(known: &Known, site: SiteId) -> Result<i64, Error> {
     known.site(site).ok_or_else(|| Error::Unknown {
         what: format!("site {site}"),
     })
@@ -263,7 +263,7 @@ async fn enlist_in(
     Ok(added)
 }
 
-fn at_site(row: &Row, known: &Known) -> Result<AtSite, Error> {
+pub(super) fn at_site(row: &Row, known: &Known) -> Result<AtSite, Error> {
     let standing = row.text(2)?;
     Ok(AtSite {
         site: known.site_at(row.int(1)?)?,

@@ -292,7 +292,8 @@ async fn remove(
     if mappings > 0 {
         return Err(Error::InUse { site, mappings });
     }
-    let deployments = only_there(write, number).await?;
+    let deployments =
+        only_there(write, number).await? + super::shared::only_there(write, number).await?;
     if deployments > 0 {
         return Err(Error::OnlyThere { site, deployments });
     }
@@ -320,11 +321,13 @@ async fn remove(
         "DELETE FROM quarantines WHERE site = $1",
         "DELETE FROM observations WHERE site = $1",
         "DELETE FROM deployment_sites WHERE site = $1",
+        "DELETE FROM shared_sites WHERE site = $1",
         "DELETE FROM sites WHERE site = $1",
     ] {
         write.session.run(sql, args![number]).await?;
     }
     settle_all(write).await?;
+    super::shared::settle_all(write).await?;
     write.next_registry();
     write.event_of_name(What::Site, site.name()).await?;
     write.audit(audit).await?;

@@ -21,6 +21,7 @@ mod promote;
 mod quarantine;
 mod registry;
 mod sequence;
+mod shared;
 mod switch;
 
 /// Makes each async function a test on SQLite and one on PostgreSQL.

@@ -5,7 +5,7 @@
 use super::error::Error;
 use super::{
     State, armed, assignments, audit, deployments, drift, drills, explain, fate, health, instances,
-    mappings, operations, pins, plans, routers, settings, sites, tail,
+    mappings, operations, pins, plans, routers, settings, shared, sites, tail,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::get;
@@ -72,6 +72,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(deployments::list))
         .routes(routes!(deployments::drift))
         .routes(routes!(armed::list))
+        .routes(routes!(shared::list))
         .routes(routes!(plans::list, plans::make))
         .routes(routes!(plans::one))
         .routes(routes!(plans::apply))
@@ -152,6 +153,7 @@ mod tests {
                 "/v1/plans/{hash}",
                 "/v1/plans/{hash}/apply",
                 "/v1/routers",
+                "/v1/shared",
                 "/v1/sites",
                 "/v1/sites/{site}",
                 "/v1/sites/{site}/fate",

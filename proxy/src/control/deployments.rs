@@ -40,7 +40,7 @@ pub struct Settings {
 }
 
 /// What a turn lasts longer than the wait for one answer.
-const TURN_MARGIN: Duration = Duration::from_secs(30);
+pub(super) const TURN_MARGIN: Duration = Duration::from_secs(30);
 
 /// Something that a site is to get now.
 struct Due<'p> {
@@ -57,6 +57,7 @@ pub async fn run(
     loop {
         let _ = tokio::time::timeout(settings.every, deployments.bell.notified()).await;
         while round(&topology.load_full(), &deployments, &settings).await == Progress::Made {}
+        super::shared::round(&topology.load_full(), &deployments, &settings).await;
         // A site that cannot take anything now is not asked without a pause.
         tokio::time::sleep(settings.every / 5).await;
     }
@@ -118,7 +119,7 @@ async fn round(topology: &Topology, deployments: &Deployments, settings: &Settin
     })
 }
 
-fn is_of(group: &Group, scope: &str) -> bool {
+pub(super) fn is_of(group: &Group, scope: &str) -> bool {
     let scopes = format!("{} {} ", group.dialect.name(), group.base_path);
     scope.starts_with(&scopes)
 }

@@ -26,6 +26,11 @@ impl Swap {
         Swap(known.collect())
     }
 
+    /// Of one thing.
+    pub fn between(id: &str, copies: Copies) -> Swap {
+        Swap(vec![(id.to_owned(), copies)])
+    }
+
     /// Whether there is nothing to translate.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

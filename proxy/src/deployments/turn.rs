@@ -10,8 +10,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
-/// The lease's name.
-const LEASE: &str = "deployments";
+/// What waits for the same turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Deployments and removals.
+    Deployments,
+    /// Writes of users and their like.
+    Shared,
+}
+
+impl Queue {
+    /// The lease's name.
+    fn lease(self) -> &'static str {
+        match self {
+            Queue::Deployments => "deployments",
+            Queue::Shared => "shared",
+        }
+    }
+}
+
 /// Between two tries for the lease.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -22,7 +39,7 @@ pub enum Error {
     #[error("the store does not say whose turn it is")]
     Store(#[from] store::Error),
     /// Somebody else deploys for longer than we wait.
-    #[error("another deployment is under way")]
+    #[error("another one is under way")]
     Busy,
 }
 
@@ -30,18 +47,30 @@ pub enum Error {
 pub struct Turn {
     store: Handle,
     holder: String,
+    queue: Queue,
     _line: OwnedMutexGuard<()>,
 }
 
 impl Deployments {
     /// Waits for the turn at most `within`; it lasts for `ttl` if it is not renewed.
     pub async fn turn(&self, ttl: Duration, within: Duration) -> Result<Turn, Error> {
+        self.turn_of(Queue::Deployments, ttl, within).await
+    }
+
+    /// The same for what waits in this queue.
+    pub async fn turn_of(
+        &self,
+        queue: Queue,
+        ttl: Duration,
+        within: Duration,
+    ) -> Result<Turn, Error> {
         let until = clock::now() + within;
-        let line = Arc::clone(&self.line).lock_owned();
+        let line = Arc::clone(&self.lines[queue as usize]).lock_owned();
         let line = tokio::time::timeout(within, line).await;
         let turn = Turn {
             store: Arc::clone(&self.store),
             holder: self.holder.clone(),
+            queue,
             _line: line.map_err(|_| Error::Busy)?,
         };
         loop {
@@ -58,7 +87,10 @@ impl Turn {
     /// Keeps the turn for `ttl` from now on; answers the store's clock.
     pub async fn renew(&self, ttl: Duration) -> Result<Timestamp, Error> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let lease = self.store.lease(LEASE, &self.holder, ttl_ms).await?;
+        let lease = self
+            .store
+            .lease(self.queue.lease(), &self.holder, ttl_ms)
+            .await?;
         let lease = lease.ok_or(Error::Busy)?;
         let ttl_ms = i64::try_from(ttl_ms).unwrap_or(i64::MAX);
         Ok(Timestamp(lease.expires_at.0.saturating_sub(ttl_ms)))
@@ -66,6 +98,6 @@ impl Turn {
 
     /// Lets the next one go on. A turn that is not ended runs out.
     pub async fn end(self) {
-        let _ = self.store.release(LEASE, &self.holder).await;
+        let _ = self.store.release(self.queue.lease(), &self.holder).await;
     }
 }

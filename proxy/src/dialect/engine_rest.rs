@@ -29,6 +29,7 @@ mod holdings;
 mod intent;
 mod merge;
 mod probe;
+mod shares;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -100,6 +101,10 @@ impl Dialect for EngineRest {
     }
 
     fn deploys(&self) -> Option<&dyn super::deploys::Deploys> {
+        Some(self)
+    }
+
+    fn shares(&self) -> Option<&dyn super::shares::Shares> {
         Some(self)
     }
 

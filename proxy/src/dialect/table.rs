@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(super) mod class;
 pub(super) mod members;
 pub(super) mod rule;
+pub(super) mod shared;
 pub(super) mod tree;
 
 use members::Dictionary;

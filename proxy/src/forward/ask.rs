@@ -53,6 +53,22 @@ pub async fn ask(
     Ok((head.status, body))
 }
 
+/// Tells one site to change something, once.
+pub async fn tell(
+    target: &Target,
+    order: &Ask,
+    via: &HeaderValue,
+    times: Times,
+) -> Result<(Parts, Bytes), Problem> {
+    let content = order.body.as_ref().map(|body| Content {
+        media_type: HeaderValue::from_static("application/json"),
+        bytes: Bytes::from(body.to_string()),
+    });
+    let (method, path) = (order.method.clone(), order.path.as_str());
+    let outgoing = request(target, method, path, content, via, Repeat::Never)?;
+    whole(target, outgoing, times).await
+}
+
 /// What a site said.
 pub enum Told {
     /// All of it.

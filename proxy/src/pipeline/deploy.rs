@@ -400,7 +400,7 @@ pub(super) fn nobody(away: Vec<(SiteId, Problem)>) -> Problem {
         (Some(only), None) => only,
         _ => Problem::new(
             Reason::NoSiteAvailable,
-            format!("no site can be deployed to now: {}", why.join("; ")),
+            format!("no site can take it now: {}", why.join("; ")),
         )
         .retry_after(Duration::from_secs(2))
         .proxy_error("destination_unavailable"),

@@ -31,7 +31,7 @@ pub(super) struct Every {
     operation: Arc<Operation>,
     engine: Engine,
     outgoing: Outgoing,
-    swap: Swap,
+    pub(super) swap: Swap,
 }
 
 impl Pipeline {

@@ -369,7 +369,7 @@ fn key_of(class: &Class) -> Option<RoutingKey> {
         | Class::Broadcast(_)
         | Class::Correlate
         | Class::WorkerFetch
-        | Class::Shared
+        | Class::Shared(..)
         | Class::Local
         | Class::Refuse(_) => None,
     }

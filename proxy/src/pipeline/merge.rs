@@ -95,7 +95,7 @@ impl Merging {
             | Class::Split
             | Class::Broadcast(_)
             | Class::Correlate
-            | Class::Shared
+            | Class::Shared(..)
             | Class::Local
             | Class::Refuse(_) => Merging::Not,
         }

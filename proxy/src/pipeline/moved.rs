@@ -65,7 +65,7 @@ impl Pipeline {
             | Class::Broadcast(_)
             | Class::Correlate
             | Class::WorkerFetch
-            | Class::Shared
+            | Class::Shared(..)
             | Class::Local
             | Class::Refuse(_) => None,
         };

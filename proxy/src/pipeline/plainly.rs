@@ -25,9 +25,7 @@ pub(super) async fn plainly(every: &Every, sites: &[Arc<Site>]) -> Answered {
         .map(|site| Target::of(site, RouteSource::Default, Generation::default()));
     match targets.collect::<Result<Vec<Target>, _>>() {
         Ok(targets) => {
-            tracing::warn!(
-                "a deployment or a removal reaches its only site without being recorded"
-            );
+            tracing::warn!("what is to be recorded reaches its only site without being recorded");
             every.run(&targets).await
         }
         Err(problem) => (Err(problem), None),

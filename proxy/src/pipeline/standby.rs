@@ -161,7 +161,7 @@ fn is_read(asked: &Asked<'_>) -> bool {
         | Class::Split
         | Class::Correlate
         | Class::WorkerFetch
-        | Class::Shared
+        | Class::Shared(..)
         | Class::Local
         | Class::Refuse(_) => false,
     };

@@ -95,9 +95,8 @@ impl Resolver {
             }
             Class::Any(any) => self.any(group, any, asking).map(Route::One),
             Class::Broadcast(_) => Ok(Route::Every),
-            Class::Shared | Class::Local => {
-                self.any(group, &Any::default(), asking).map(Route::One)
-            }
+            Class::Shared(engine, shared) => self.shared(group, engine, shared),
+            Class::Local => self.any(group, &Any::default(), asking).map(Route::One),
             Class::Gather(gather) => {
                 match Box::pin(self.owner(topology, group, gather, asking.purpose)).await? {
                     Some(target) => Ok(Route::One(target)),

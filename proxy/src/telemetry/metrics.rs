@@ -24,6 +24,7 @@ pub struct Metrics {
     pub site_available: IntGaugeVec,
     pub site_state: IntGaugeVec,
     pub deployments_missing: IntGaugeVec,
+    pub shared_missing: IntGaugeVec,
     pub mappings: IntGaugeVec,
     pub mapping_writes: IntCounterVec,
     pub store_seconds: HistogramVec,
@@ -169,6 +170,11 @@ impl Metrics {
                 "Recorded deployments and removals that the site does not have behind it",
                 &["site"],
             ),
+            shared_missing: gauges(
+                "shared_missing",
+                "Recorded writes of users, groups, tenants, filters and authorizations that the site does not have behind it",
+                &["site"],
+            ),
             failover_advised: gauges(
                 "failover_advised",
                 "1 if the site is down and may be failed over without a person's word",
@@ -212,6 +218,7 @@ impl Metrics {
             Box::new(made.site_available.clone()),
             Box::new(made.site_state.clone()),
             Box::new(made.deployments_missing.clone()),
+            Box::new(made.shared_missing.clone()),
             Box::new(made.mappings.clone()),
             Box::new(made.mapping_writes.clone()),
             Box::new(made.store_seconds.clone()),

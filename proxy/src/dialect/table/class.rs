@@ -4,8 +4,10 @@
 
 use super::members::{Members, Named, is_copied};
 use super::rule::{Definition, Rule};
+use super::shared::{SharedRule, named};
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
 use crate::dialect::pointers::{Pointers, Seen};
+use crate::dialect::shares::{Shared, Write};
 use crate::dialect::{Head, Matched, batch, path};
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
@@ -113,7 +115,9 @@ pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>
         }),
         Rule::Correlate(members) => Ok(request.correlate(members)),
         Rule::WorkerFetch => Ok(Class::WorkerFetch),
-        Rule::Shared => Ok(Class::Shared),
+        Rule::Shared(shared) => request
+            .shared(*shared)
+            .map(|shared| Class::Shared(request.engine(), shared)),
         Rule::Local => Ok(Class::Local),
     };
     decided.unwrap_or_else(Class::Refuse)
@@ -346,6 +350,28 @@ impl Request<'_> {
             }
             None => Class::Broadcast(Broadcast::Same),
         }
+    }
+
+    fn shared(&self, rule: SharedRule) -> Result<Shared, Refusal> {
+        Ok(match rule {
+            SharedRule::Read => Shared::Read(None),
+            SharedRule::Get(thing, id) => Shared::Read(Some((thing, self.text(id)?))),
+            SharedRule::Password(user) => Shared::Password(self.text(user)?),
+            SharedRule::Once => Shared::Once,
+            SharedRule::Write(verb, thing, id, other) => Shared::Write(Write {
+                engine: self.found.engine.name().map(str::to_owned),
+                verb,
+                thing,
+                id: match id {
+                    Some(id) => Some(self.text(id)?),
+                    None => named(thing, self.body.unwrap_or_default()),
+                },
+                other: match other {
+                    Some((thing, id)) => Some((thing, self.text(id)?)),
+                    None => None,
+                },
+            }),
+        })
     }
 
     fn correlate(&self, members: &Members) -> Class {

@@ -3,6 +3,7 @@
 //! Owns the rule column of the route table. Must not see a request.
 
 use super::members::{Dictionary, Members};
+use super::shared::SharedRule;
 use crate::dialect::{Body, Resend};
 use homing_mapping_store::Kind;
 use http::Method;
@@ -36,8 +37,8 @@ pub(in crate::dialect) enum Rule {
     Correlate(Members),
     /// A worker asks for work.
     WorkerFetch,
-    /// Identity data.
-    Shared,
+    /// Identity data and the like.
+    Shared(SharedRule),
     /// One engine's own business.
     Local,
 }
@@ -95,7 +96,7 @@ impl Rule {
             ("broadcast", names) => Rule::Broadcast(members(names)?),
             ("correlate", names) => Rule::Correlate(members(names)?),
             ("worker-fetch", []) => Rule::WorkerFetch,
-            ("shared", []) => Rule::Shared,
+            ("shared", words) => Rule::Shared(SharedRule::parse(words, param)?),
             ("local", []) => Rule::Local,
             _ => return None,
         })
@@ -112,7 +113,7 @@ impl Rule {
             Rule::Deploy | Rule::Broadcast(_) | Rule::Aliased(..) => "broadcast",
             Rule::Correlate(_) => "correlate",
             Rule::WorkerFetch => "worker-fetch",
-            Rule::Shared => "shared",
+            Rule::Shared(_) => "shared",
             Rule::Local => "local",
         }
     }
@@ -127,7 +128,8 @@ impl Rule {
             }
             Rule::KeyedPath(..) | Rule::Any(_) | Rule::Deploy | Rule::Aliased(..) => false,
             Rule::WorkerFetch => true,
-            Rule::Shared | Rule::Local => false,
+            Rule::Shared(shared) => shared.is_write(),
+            Rule::Local => false,
         };
         if sniff { Body::Sniff } else { Body::Ignore }
     }

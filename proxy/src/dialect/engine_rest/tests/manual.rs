@@ -55,7 +55,8 @@ fn does(operation: &Operation) -> String {
         "keyed" => "sent to the home of the key".into(),
         "create" => "a site is chosen; the new id is durable before the answer".into(),
         "any" => "any site answers".into(),
-        "shared" | "local" => "one site answers; nothing is copied to the others".into(),
+        "shared" => shared(operation),
+        "local" => "one site answers; nothing is copied to the others".into(),
         "worker-fetch" => "work of all sites, at most `maxTasks`; long polls included".into(),
         "split" => split(operation),
         "correlate" if &*operation.name == "deliverMessage" => {
@@ -76,6 +77,24 @@ fn does(operation: &Operation) -> String {
         }
         "gather" => gathered(operation),
         other => format!("refused: {other}"),
+    }
+}
+
+fn shared(operation: &Operation) -> String {
+    let has = |part: &str| operation.path.contains(part);
+    let is_copied = has("/filter/{id}") || has("/authorization/{id}");
+    match (&operation.merge, operation.path.ends_with("/credentials")) {
+        (Merge::Each, true) => "every site, or none: a password is never kept".into(),
+        (Merge::Each, false) if has("/unlock") => "every site".into(),
+        (Merge::Each, false) if &*operation.path == "/user/create" => {
+            "recorded without the password, for sites that join; every site, or none".into()
+        }
+        (Merge::Each, false) if is_copied => {
+            "recorded; every site, now or later, each under its own id for it, if it was made through Homing, else its own site".into()
+        }
+        (Merge::Each, false) => "recorded; every site, now or later".into(),
+        _ if is_copied => "the first site that has all of it answers, under its own id for it".into(),
+        _ => "the first site that has all of it answers".into(),
     }
 }
 
