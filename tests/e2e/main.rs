@@ -12,6 +12,7 @@ mod dialects;
 mod disk_full;
 mod drift;
 mod evacuate;
+mod flowable;
 mod gate;
 mod gather;
 mod generic;

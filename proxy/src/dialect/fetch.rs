@@ -34,6 +34,8 @@ pub struct Fetch {
     order: Rows,
     /// The member that says how many tasks at most.
     max_member: &'static str,
+    /// Whether a task that nobody takes can be given back.
+    returns: bool,
 }
 
 impl Fetch {
@@ -71,6 +73,7 @@ impl Fetch {
             members,
             order,
             max_member: "maxTasks",
+            returns: true,
         })
     }
 
@@ -100,6 +103,7 @@ impl Fetch {
             order: order(&Value::Null, &Value::Null),
             members,
             max_member: "numberOfTasks",
+            returns: false,
         })
     }
 
@@ -122,6 +126,11 @@ impl Fetch {
             members.insert("asyncResponseTimeout", wait);
         }
         serde_json::to_vec(&members).unwrap_or_default().into()
+    }
+
+    /// Whether a task that nobody takes can be given back.
+    pub fn returns(&self) -> bool {
+        self.returns
     }
 
     /// The tasks in one site's answer.

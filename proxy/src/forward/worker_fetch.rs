@@ -260,7 +260,12 @@ impl Worker<'_> {
                 continue;
             }
             let mut asked = call::start(&self.job, &site, Arc::clone(&desk), left, Waiting::Not);
-            let patience = PATIENCE.min(self.job.within);
+            // What a slow site locks for nobody, and what cannot be given back, would wait until its lock is over.
+            let patience = if self.job.fetch.returns() {
+                PATIENCE.min(self.job.within)
+            } else {
+                self.job.within
+            };
             let Ok(answered) = tokio::time::timeout(patience, &mut asked).await else {
                 self.under_way.push(site.id);
                 let within = self.job.within.saturating_sub(patience);
