@@ -31,6 +31,7 @@ mod sqlite;
 pub mod store;
 pub mod switch;
 pub mod table;
+pub mod timing;
 
 pub use key::{Engine, Id, Kind, RoutingKey};
 pub use mapping::{Generation, Mapping, Source, State, Timestamp};

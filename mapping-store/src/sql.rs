@@ -33,6 +33,7 @@ mod ship;
 mod sites;
 mod suffixes;
 mod switch;
+mod timed;
 mod trail;
 mod write;
 

@@ -483,6 +483,7 @@ async fn open_store(config: &Config) -> Result<Handle, Error> {
         config::StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
         config::StoreUrl::Postgres(url) => url.expose().to_owned(),
     };
+    crate::telemetry::metrics::time_the_store();
     loop {
         match homing_mapping_store::open_as(&url, &config.router.name).await {
             Ok(store) => {

@@ -4,16 +4,26 @@
 
 use super::Sql;
 use super::session::{Access, Session};
+use super::timed;
 use super::write::Write;
 use crate::store::Error;
 
 impl Sql {
     pub(super) async fn read(&self, doing: &'static str) -> Result<Box<dyn Session>, Error> {
-        self.backend.session(Access::Read, doing).await
+        self.session(Access::Read, doing).await
+    }
+
+    /// A session of its own, without the store's lock.
+    pub(super) async fn session(
+        &self,
+        access: Access,
+        doing: &'static str,
+    ) -> Result<Box<dyn Session>, Error> {
+        timed::session(self.backend.as_ref(), access, doing).await
     }
 
     pub(super) async fn write(&self, doing: &'static str) -> Result<Write, Error> {
-        let write = Write::begin(self.backend.session(Access::Write, doing).await?).await?;
+        let write = Write::begin(self.session(Access::Write, doing).await?).await?;
         match self.floor.take(write.found_incarnation()) {
             Ok(()) => Ok(write),
             Err(behind) => {

@@ -41,7 +41,6 @@ impl Sql {
         let number = self.site_number(report.site).await?;
         // Mostly nothing changes but the counter; only news is worth the store's lock and a change.
         let mut session = self
-            .backend
             .session(Access::Write, "take an agent's report")
             .await?;
         let before = one(session.as_mut(), number, report).await?;

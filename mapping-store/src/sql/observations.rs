@@ -20,10 +20,7 @@ impl Sql {
         let mut wanted = Wanted::default();
         seen.iter().for_each(|one| wanted.site(one.site));
         let known = self.names.ensure(self.backend.as_ref(), &wanted).await?;
-        let mut session = self
-            .backend
-            .session(Access::Write, "share what is seen")
-            .await?;
+        let mut session = self.session(Access::Write, "share what is seen").await?;
         let now = session.now().await?;
         let sql = "DELETE FROM observations WHERE router = $1";
         session.run(sql, args![router]).await?;

@@ -16,10 +16,7 @@ impl Sql {
         router: &RouterRecord,
         lease_ms: u64,
     ) -> Result<(), Error> {
-        let mut session = self
-            .backend
-            .session(Access::Write, "send a heartbeat")
-            .await?;
+        let mut session = self.session(Access::Write, "send a heartbeat").await?;
         let now = session.now().await?;
         let sql = "INSERT INTO routers (name, registry_acknowledged, applied, address, version, config_hash, seen_at, \
                    expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO UPDATE SET \

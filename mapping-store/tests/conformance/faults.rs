@@ -101,3 +101,21 @@ async fn what_is_not_a_store_is_said() {
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }
+
+static LEASES_TIMED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[tokio::test]
+async fn the_time_of_what_a_store_does_is_told() {
+    use std::sync::atomic::Ordering::SeqCst;
+    homing_mapping_store::timing::observe_with(|doing, _| {
+        if doing == "take a lease" {
+            LEASES_TIMED.fetch_add(1, SeqCst);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    let store = open(&url).await.unwrap();
+    let before = LEASES_TIMED.load(SeqCst);
+    store.lease("timed", "r1", 1_000).await.unwrap();
+    assert!(LEASES_TIMED.load(SeqCst) > before);
+}

@@ -67,6 +67,16 @@ pub fn metrics() -> &'static Metrics {
     METRICS.get_or_init(Metrics::new)
 }
 
+/// Takes the time of the store's transactions from now on.
+pub fn time_the_store() {
+    homing_mapping_store::timing::observe_with(|doing, took| {
+        let seconds = &metrics().store_seconds;
+        seconds
+            .with_label_values(&[doing])
+            .observe(took.as_secs_f64());
+    });
+}
+
 /// Counts that a named limit was reached.
 pub fn limit_hit(limit: &'static str) {
     metrics().limit_hits.with_label_values(&[limit]).inc();
@@ -111,7 +121,11 @@ impl Metrics {
                 "Mappings written to the store by result",
                 &["result"],
             ),
-            store_seconds: histograms("store_seconds", "Time of store operations", &["op"]),
+            store_seconds: histograms(
+                "store_seconds",
+                "Time of the store's transactions, with the wait for a connection",
+                &["op"],
+            ),
             store_up: one(IntGauge::new(
                 "store_up",
                 "1 if the store answered last time",

@@ -95,6 +95,10 @@ pub(super) fn judge(key: &RoutingKey, status: StatusCode, body: &[u8]) -> Presen
     if status == StatusCode::GONE {
         return Presence::Absent;
     }
+    // An engine that has no such things at all cannot have this one.
+    if status == StatusCode::NOT_IMPLEMENTED && is_not_built(body) {
+        return Presence::Absent;
+    }
     if status != StatusCode::OK {
         return Presence::Unclear;
     }
@@ -109,6 +113,13 @@ pub(super) fn judge(key: &RoutingKey, status: StatusCode, body: &[u8]) -> Presen
         None if rows.is_empty() => Presence::Absent,
         None => Presence::Unclear,
     }
+}
+
+/// Homing's own engine, which names what is not built in it; a proxy that says 501 does not speak so.
+fn is_not_built(body: &[u8]) -> bool {
+    let told: Option<Value> = serde_json::from_slice(body).ok();
+    told.and_then(|told| told.get("type")?.as_str().map(str::to_owned))
+        .is_some_and(|kind| kind == "NotImplementedException")
 }
 
 fn names(entity: &Value, key: &RoutingKey) -> bool {

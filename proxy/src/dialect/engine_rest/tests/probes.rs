@@ -242,3 +242,12 @@ fn lists_teach_in_both_of_their_forms() {
         "external-task:x process-instance:p!"
     );
 }
+
+#[test]
+fn an_engine_without_such_things_does_not_have_this_one() {
+    let own = r#"{"type":"NotImplementedException","message":"getBatch is not built in Homing's engine","code":null}"#;
+    assert_eq!(judged("batch:1", 501, own), Presence::Absent);
+    for other in ["", "Not Implemented", r#"{"type":"RestException"}"#] {
+        assert_eq!(judged("batch:1", 501, other), Presence::Unclear, "{other}");
+    }
+}
