@@ -65,12 +65,17 @@ impl Kind {
 
     fn flags(self) -> Vec<String> {
         let prefix = match self {
-            Self::Operaton | Self::Orders => "operaton",
+            Self::Operaton => "operaton",
             Self::Camunda => "camunda",
+            // Its process has no jobs.
+            Self::Orders => return vec!["--operaton.bpm.job-execution.enabled=false".to_owned()],
             Self::Flowable => return Vec::new(),
         };
-        // Due timers fire at once instead of after a back-off of up to a minute.
-        vec![format!("--{prefix}.bpm.job-execution.max-wait=1000")]
+        // Due timers fire soon instead of after a back-off of up to a minute. A longest wait below the first one would be
+        // no wait at all: the engine would ask its database without a pause.
+        [("wait-time-in-millis", 250), ("max-wait", 1000)]
+            .map(|(name, value)| format!("--{prefix}.bpm.job-execution.{name}={value}"))
+            .to_vec()
     }
 }
 
