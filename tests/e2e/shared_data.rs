@@ -179,7 +179,7 @@ async fn users_and_groups_are_the_same_at_every_site_also_after_one_was_away() -
     let told = verified(&client, "wrong").await?;
     assert_eq!(told.header("homing-site"), Some("a"));
     assert_eq!(told.json()?["authenticated"], false);
-    let attempts = "SELECT coalesce(attempts_, 0) FROM act_id_user WHERE id_ = 'sdann'";
+    let attempts = "SELECT coalesce(attempts_, 0)::bigint FROM act_id_user WHERE id_ = 'sdann'";
     assert_eq!(pair.a.database().count(attempts).await?, 1);
     assert_eq!(pair.b.database().count(attempts).await?, 0);
 
