@@ -25,7 +25,7 @@ pub struct Broken {
 }
 
 /// Rows that name a row which is not there: what they are, their table, its id, when it counts, and what has to exist.
-const ROWS: [(&str, &str, &str, &str, &str); 24] = [
+const ROWS: [(&str, &str, &str, &str, &str); 25] = [
     (
         "jobs without their instance",
         "job",
@@ -69,11 +69,19 @@ const ROWS: [(&str, &str, &str, &str, &str); 24] = [
         "SELECT 1 FROM inst y WHERE y.id = x.inst",
     ),
     (
-        "incidents without their job or external task",
+        "incidents without their job, external task or message",
         "incident",
         "id",
         "1 = 1",
-        "SELECT 1 FROM job y WHERE y.id = x.ref UNION ALL SELECT 1 FROM work y WHERE y.id = x.ref",
+        "SELECT 1 FROM job y WHERE y.id = x.ref UNION ALL SELECT 1 FROM work y WHERE y.id = x.ref \
+         UNION ALL SELECT 1 FROM message y WHERE y.id = x.ref",
+    ),
+    (
+        "messages without their queue",
+        "message",
+        "id",
+        "1 = 1",
+        "SELECT 1 FROM queue y WHERE y.name = x.queue",
     ),
     (
         "instances without their root",

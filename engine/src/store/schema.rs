@@ -5,7 +5,7 @@ use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER];
+const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES];
 
 /// The version of the tables that this program works with.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;
@@ -96,6 +96,25 @@ const HANDOVER: &[&str] = &[
     "CREATE INDEX handed_handover ON handed (handover)",
     "CREATE INDEX h_inst_root ON h_inst (root)",
     "CREATE INDEX inst_root ON inst (root)",
+];
+
+/// Work queues: their settings, their messages (also those that are done, for as long as their keys are remembered), and
+/// how far a bridge has read what counts its messages itself.
+const QUEUES: &[&str] = &[
+    "CREATE TABLE queue (name TEXT PRIMARY KEY, concurrency BIGINT, rate DOUBLE PRECISION, burst DOUBLE PRECISION NOT NULL, \
+     attempts BIGINT NOT NULL, backoff_ms BIGINT NOT NULL, backoff_max_ms BIGINT NOT NULL, lease_ms BIGINT NOT NULL, \
+     remember_ms BIGINT NOT NULL, paused BIGINT NOT NULL, deliver TEXT, tokens DOUBLE PRECISION NOT NULL, tokens_at BIGINT NOT NULL)",
+    "CREATE TABLE message (id TEXT PRIMARY KEY, queue TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, prio BIGINT NOT NULL, \
+     created BIGINT NOT NULL, visible BIGINT NOT NULL, attempts BIGINT NOT NULL, owner TEXT, lease TEXT, fence BIGINT NOT NULL, \
+     media TEXT NOT NULL, body {blob}, origin TEXT, err TEXT, trace TEXT, ended BIGINT, effect TEXT)",
+    "CREATE UNIQUE INDEX message_key ON message (queue, key)",
+    "CREATE INDEX message_ready ON message (queue, prio DESC, visible, id) WHERE state = 'ready'",
+    "CREATE INDEX message_leased ON message (queue, visible) WHERE state = 'ready' AND lease IS NOT NULL",
+    "CREATE INDEX message_dead ON message (queue, id) WHERE state = 'dead'",
+    "CREATE INDEX message_done ON message (visible) WHERE state = 'done'",
+    "CREATE TABLE bridge (name TEXT PRIMARY KEY, owner TEXT NOT NULL, until BIGINT NOT NULL)",
+    "CREATE TABLE bridge_position (bridge TEXT NOT NULL, topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
+     PRIMARY KEY (bridge, topic, part))",
 ];
 
 /// Brings the schema to this version.
