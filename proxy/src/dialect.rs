@@ -252,6 +252,12 @@ pub trait Dialect: Send + Sync {
     /// A harmless write that proves that the database takes writes. Any 2xx is good.
     fn write_health(&self) -> Option<Ask>;
 
+    /// A question that costs little and is answered only to a caller whom the engine knows, by its own credentials. `None`:
+    /// there is none, or the dialect does not say who checks callers.
+    fn door(&self, _engine: &Engine) -> Option<Ask> {
+        None
+    }
+
     /// Where the database's own identity is told.
     fn identity(&self) -> Option<Ask>;
 

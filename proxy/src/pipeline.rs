@@ -9,6 +9,7 @@ mod every;
 pub mod explain;
 mod finish;
 mod hold;
+mod knock;
 mod merge;
 mod moved;
 mod parts;
@@ -77,6 +78,7 @@ pub struct Pipeline {
     pub standbys: Arc<Standbys>,
     /// Requests of each client.
     pub rates: rate::Rates,
+    callers: knock::Callers,
     budget: Arc<Budget>,
     workers: Workers,
     /// What the definitions at each site do with messages and signals.
@@ -146,6 +148,7 @@ impl Pipeline {
             learner,
             standbys: Arc::default(),
             rates: rate::Rates::default(),
+            callers: knock::Callers::default(),
             budget: Arc::default(),
             workers: Workers::new(settings.in_flight_per_site),
             models: Models::default(),
@@ -211,6 +214,11 @@ impl Pipeline {
                 return stale.await.map(|(_, answer)| answer).ok_or(problem);
             }
         };
+        if matches!(route, Route::Every | Route::Merge)
+            && let Some(refused) = Box::pin(self.knock(context, &asked)).await
+        {
+            return Ok(refused);
+        }
         let answered = match route {
             Route::One(target) if matches!(asked.class, Class::Create(_)) => {
                 Box::pin(self.start(topology, context, asked, Some(target))).await

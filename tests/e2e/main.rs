@@ -26,6 +26,7 @@ mod messages;
 mod operate;
 mod orders;
 mod parked;
+mod passwords;
 mod protocols;
 mod quarantine;
 mod reconcile;

@@ -253,6 +253,10 @@ impl Dialect for EngineRest {
         Some(answers::write_health())
     }
 
+    fn door(&self, engine: &Engine) -> Option<Ask> {
+        Some(answers::door(engine))
+    }
+
     fn identity(&self) -> Option<Ask> {
         Some(answers::identity())
     }

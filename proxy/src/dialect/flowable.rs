@@ -200,6 +200,10 @@ impl Dialect for Flowable {
         None
     }
 
+    fn door(&self, _: &Engine) -> Option<Ask> {
+        self.get(answers::PROPERTIES)
+    }
+
     fn identity(&self) -> Option<Ask> {
         self.get(answers::PROPERTIES)
     }

@@ -3,7 +3,9 @@
 //! Owns health, identity, and reading the engines' errors. A body that cannot be read proves nothing.
 
 use crate::dialect::merge::Nulls;
+use crate::dialect::names::prefix;
 use crate::dialect::{Ask, Health, Made};
+use homing_mapping_store::Engine;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -106,6 +108,15 @@ pub(super) fn read_made(status: StatusCode, body: &[u8]) -> Made {
             Made::Unlike
         }
         None => Made::Nothing,
+    }
+}
+
+/// Asked below the engine that the path names; `/engine` itself is open to all.
+pub(super) fn door(engine: &Engine) -> Ask {
+    Ask {
+        method: Method::GET,
+        path: format!("{}/version", prefix(engine)),
+        body: None,
     }
 }
 
