@@ -126,27 +126,47 @@ impl Handle {
         Ok(())
     }
 
-    /// One try less, later again, or an incident.
+    /// One try less, later again, or an incident: counted from what the job has when that is written.
     async fn record_failure(&self, job: &JobRow, error: &Error) -> Result<(), Error> {
-        let now = self.inner.clock.now();
-        let lane = Statement::new("DELETE FROM lane WHERE job = ?", vec![(&job.id).into()]);
         if matches!(error, Error::Store(_)) {
-            // The state was changed by someone else, or the database was away: not the job's fault.
-            let sql = "UPDATE job SET owner = NULL, due = ? WHERE id = ? AND fence = ?";
-            let cells = vec![
-                now.saturating_add(AFTER_CONFLICT_MS).into(),
-                (&job.id).into(),
-                job.fence.into(),
-            ];
-            let ours = Statement::new(sql, cells).expecting(Expect::One);
-            self.inner.store.once(vec![ours, lane]).await?;
-            return Ok(());
+            return self.hand_back(job).await;
         }
+        let mut job = job.clone();
+        while !self
+            .inner
+            .store
+            .once(self.failure_of(&job, error).await)
+            .await?
+        {
+            match self.inner.store.job(&job.id).await? {
+                // Someone has set its tries meanwhile, or counted a failure of theirs.
+                Some(now) if now.fence == job.fence && now.retries != job.retries => job = now,
+                // Another engine has taken the job over: its lane and its tries are no longer ours.
+                Some(_) | None => return Ok(()),
+            }
+        }
+        self.inner.job_bell.notify_one();
+        Ok(())
+    }
+
+    /// The state was changed by someone else, or the database was away: not the job's fault.
+    async fn hand_back(&self, job: &JobRow) -> Result<(), Error> {
+        let sql = "UPDATE job SET owner = NULL, due = ? WHERE id = ? AND fence = ?";
+        let due = self.inner.clock.now().saturating_add(AFTER_CONFLICT_MS);
+        let cells = vec![due.into(), (&job.id).into(), job.fence.into()];
+        let ours = Statement::new(sql, cells).expecting(Expect::One);
+        let lane = Statement::new("DELETE FROM lane WHERE job = ?", vec![(&job.id).into()]);
+        self.inner.store.once(vec![ours, lane]).await?;
+        Ok(())
+    }
+
+    async fn failure_of(&self, job: &JobRow, error: &Error) -> Vec<Statement> {
+        let now = self.inner.clock.now();
         let (retries, due) = self.next_try(job, now).await;
         let message: String = error.to_string();
         let trace: String = message.chars().take(TRACE_MAX).collect();
         let sql = "UPDATE job SET owner = NULL, retries = ?, tried = 1, due = COALESCE(?, due), has_due = CASE WHEN ? = 1 THEN 1 ELSE has_due END, \
-                   err = ?, trace = ? WHERE id = ? AND fence = ?";
+                   err = ?, trace = ? WHERE id = ? AND fence = ? AND retries = ?";
         let cells = vec![
             retries.into(),
             due.into(),
@@ -155,30 +175,33 @@ impl Handle {
             trace.into(),
             (&job.id).into(),
             job.fence.into(),
+            job.retries.into(),
         ];
-        // Without it another engine has taken the job over: its lane and its tries are no longer ours.
-        let ours = Statement::new(sql, cells).expecting(Expect::One);
-        let mut out = vec![ours, lane];
-        if retries <= 0
-            && job.retries > 0
-            && let Some(instance) = &job.instance
-        {
-            let incident = Incident {
-                id: self.new_id(),
-                instance: instance.clone(),
-                execution: job.execution.clone().unwrap_or_default(),
-                definition: job.definition.clone(),
-                element: job.element.clone(),
-                kind: "failedJob",
-                message: Some(message),
-                about: job.id.clone(),
-                tenant: job.tenant.clone(),
-            };
-            out.extend(incident.open(now));
+        let lane = Statement::new("DELETE FROM lane WHERE job = ?", vec![(&job.id).into()]);
+        let mut out = vec![Statement::new(sql, cells).expecting(Expect::One), lane];
+        if retries <= 0 {
+            out.extend(self.without_tries(job, Some(message), now));
         }
-        self.inner.store.once(out).await?;
-        self.inner.job_bell.notify_one();
-        Ok(())
+        out
+    }
+
+    /// A job that loses its last try waits for a person, who is told so.
+    fn without_tries(&self, job: &JobRow, message: Option<String>, now: Millis) -> Vec<Statement> {
+        let Some(instance) = job.instance.as_ref().filter(|_| job.retries > 0) else {
+            return Vec::new();
+        };
+        let incident = Incident {
+            id: self.new_id(),
+            instance: instance.clone(),
+            execution: job.execution.clone().unwrap_or_default(),
+            definition: job.definition.clone(),
+            element: job.element.clone(),
+            kind: "failedJob",
+            message,
+            about: job.id.clone(),
+            tenant: job.tenant.clone(),
+        };
+        incident.open(now)
     }
 
     /// Tries left after a failure, and when the next one is; `None`: at once.
@@ -221,20 +244,26 @@ impl Handle {
         .ok()
     }
 
-    /// Sets the retries of a job.
+    /// Sets the retries of a job: its incident goes with the first new one, and comes with the last that is taken.
     pub async fn set_job_retries(&self, id: &str, retries: i64) -> Result<(), Error> {
-        let job = self.inner.store.job(id).await?;
-        let job = job.ok_or_else(|| Error::Engine(format!("No job found with id '{id}'.")))?;
-        let now = self.inner.clock.now();
-        let sql = "UPDATE job SET retries = ? WHERE id = ?";
-        let mut out =
-            vec![Statement::new(sql, vec![retries.into(), id.into()]).expecting(Expect::One)];
-        if retries > 0 && job.retries <= 0 {
-            out.extend(Incident::resolve(id, now));
+        loop {
+            let job = self.inner.store.job(id).await?;
+            let job = job.ok_or_else(|| Error::Engine(format!("No job found with id '{id}'.")))?;
+            let now = self.inner.clock.now();
+            // What a failure has written since then is seen by the next look.
+            let sql = "UPDATE job SET retries = ? WHERE id = ? AND retries = ?";
+            let cells = vec![retries.into(), id.into(), job.retries.into()];
+            let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
+            if retries > 0 && job.retries <= 0 {
+                out.extend(Incident::resolve(id, now));
+            } else if retries <= 0 {
+                out.extend(self.without_tries(&job, None, now));
+            }
+            if self.inner.store.once(out).await? {
+                self.inner.job_bell.notify_one();
+                return Ok(());
+            }
         }
-        self.inner.store.apply(out).await?;
-        self.inner.job_bell.notify_one();
-        Ok(())
     }
 
     /// Sets when a job is due; `None`: at once.

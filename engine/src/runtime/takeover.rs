@@ -9,10 +9,10 @@ impl Handle {
     pub(crate) async fn take_over(&self, dead: &Peer) -> Result<bool, Failure> {
         let (mut poisoned, mut incidents) = (Vec::new(), Vec::new());
         for (job, failovers) in self.inner.store.held_by(&dead.id).await? {
-            if failovers + 1 < FAILOVERS_MAX {
+            if failovers + 1 < FAILOVERS_MAX || job.retries <= 0 {
                 continue;
             }
-            poisoned.push(job.id.clone());
+            poisoned.push((job.id.clone(), job.retries));
             let Some(instance) = job.instance.filter(|_| job.retries <= 1) else {
                 continue;
             };

@@ -112,11 +112,11 @@ impl Store {
     }
 
     /// Declares an engine dead and gives its work back, if its beat still stands where it was seen; `false` if not, or if
-    /// another member was faster. Jobs of `poisoned` lose a try; the incidents open with them.
+    /// another member was faster, or one of the jobs has changed. Jobs of `poisoned` lose a try of so many; the incidents open with them.
     pub async fn bury(
         &self,
         dead: &Peer,
-        poisoned: &[String],
+        poisoned: &[(String, i64)],
         incidents: &[Incident],
         now: i64,
     ) -> Result<bool, Failure> {
@@ -124,11 +124,17 @@ impl Store {
             "DELETE FROM engine WHERE id = ? AND epoch = ? AND beat = ? AND status = 'active'";
         let cells: Vec<Cell> = vec![(&dead.id).into(), dead.epoch.into(), dead.beat.into()];
         let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
-        for id in poisoned {
-            let sql =
-                "UPDATE job SET retries = retries - 1, tried = 1, err = ?, trace = ? WHERE id = ?";
+        for (id, retries) in poisoned {
+            let sql = "UPDATE job SET retries = retries - 1, tried = 1, err = ?, trace = ? WHERE id = ? AND retries = ? AND owner = ?";
             let why = "the engines that ran this job died";
-            out.push(Statement::new(sql, vec![why.into(), why.into(), id.into()]));
+            let cells: Vec<Cell> = vec![
+                why.into(),
+                why.into(),
+                id.into(),
+                (*retries).into(),
+                (&dead.id).into(),
+            ];
+            out.push(Statement::new(sql, cells).expecting(Expect::One));
         }
         out.extend(incidents.iter().flat_map(|incident| incident.open(now)));
         out.extend(give_back(&dead.id, GoneBecause::Died));

@@ -124,16 +124,19 @@ impl Unit {
             }
             write::ending(change, now, days, reason.as_deref(), &mut changes);
         }
+        let mut lanes: Vec<Cell> = changes.jobs.gone.iter().map(Cell::from).collect();
         if let Some((job, fence)) = self.job {
-            self.taken.insert(job.clone());
+            lanes.push(job.as_str().into());
             let sql = "DELETE FROM job WHERE id = ? AND fence = ?";
             out.push(
                 Statement::new(sql, vec![job.as_str().into(), fence.into()]).expecting(Expect::One),
             );
-            out.push(Statement::new(
-                "DELETE FROM lane WHERE job = ?",
-                vec![job.into()],
-            ));
+            self.taken.insert(job);
+        }
+        if !lanes.is_empty() {
+            // Also of jobs that an engine holds and that others end: the instance's next job may go at once.
+            let sql = format!("DELETE FROM lane WHERE job IN {}", marks(lanes.len()));
+            out.push(Statement::new(sql, lanes));
         }
         let refs: Vec<&String> = changes.jobs.gone.iter().chain(&changes.work.gone).collect();
         let refs: Vec<String> = refs
@@ -142,6 +145,7 @@ impl Unit {
             .cloned()
             .collect();
         write::resolve_incidents(&refs, now, &mut out);
+        changes.unlink(&mut out);
         for gone in [
             &mut changes.jobs.gone,
             &mut changes.work.gone,
@@ -155,17 +159,17 @@ impl Unit {
 }
 
 impl Changes {
-    fn flush(self, out: &mut Vec<Statement>) {
+    /// What hangs on tasks that go, whoever removes their rows.
+    fn unlink(&self, out: &mut Vec<Statement>) {
         if !self.tasks.gone.is_empty() {
             let ids = self.tasks.gone.iter().map(Cell::from).collect();
-            out.push(Statement::new(
-                format!(
-                    "DELETE FROM link WHERE task IN {}",
-                    marks(self.tasks.gone.len())
-                ),
-                ids,
-            ));
+            let marks = marks(self.tasks.gone.len());
+            let sql = format!("DELETE FROM link WHERE task IN {marks}");
+            out.push(Statement::new(sql, ids));
         }
+    }
+
+    fn flush(self, out: &mut Vec<Statement>) {
         self.jobs.flush("job", write::JOB, "", out);
         self.work.flush("work", write::WORK, "", out);
         self.tasks.flush("task", write::TASK, "", out);

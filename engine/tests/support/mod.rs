@@ -257,10 +257,20 @@ pub(crate) async fn request(
     path: &str,
     body: Option<(&str, Vec<u8>)>,
 ) -> Answer {
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    try_request(address, method, path, body).await.unwrap()
+}
+
+/// The same where the engine may die meanwhile: then there is no answer.
+pub(crate) async fn try_request(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    body: Option<(&str, Vec<u8>)>,
+) -> Option<Answer> {
+    let stream = tokio::net::TcpStream::connect(address).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .unwrap();
+        .ok()?;
     tokio::spawn(async move { drop(connection.await) });
     let mut builder = Request::builder()
         .method(method)
@@ -271,27 +281,19 @@ pub(crate) async fn request(
         builder = builder.header("content-type", media);
         bytes = content;
     }
-    let response = sender
-        .send_request(builder.body(Full::new(Bytes::from(bytes))).unwrap())
-        .await
-        .unwrap();
+    let request = builder.body(Full::new(Bytes::from(bytes))).unwrap();
+    let response = sender.send_request(request).await.ok()?;
     let status = response.status().as_u16();
     let content_type = response
         .headers()
         .get("content-type")
         .map(|v| v.to_str().unwrap().to_owned());
-    let bytes = response
-        .into_body()
-        .collect()
-        .await
-        .unwrap()
-        .to_bytes()
-        .to_vec();
-    Answer {
+    let bytes = response.into_body().collect().await.ok()?;
+    Some(Answer {
         status,
         content_type,
-        bytes,
-    }
+        bytes: bytes.to_bytes().to_vec(),
+    })
 }
 
 /// A model around the elements of one process `p`.
