@@ -20,6 +20,7 @@ pub mod lists;
 pub mod machine;
 pub mod model;
 mod node;
+mod queue;
 mod rest;
 pub mod runtime;
 mod script;

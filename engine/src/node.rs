@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::model::Delegates;
 use crate::runtime::{Handle, Identity, Place};
 use crate::store::{Executor, Failure, Store};
-use crate::{cluster, jobs, rest};
+use crate::{cluster, jobs, queue, rest};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -128,6 +128,10 @@ impl Node {
             cluster::run(handle.clone(), name, options.failover_window, member, left);
         let look_task = cluster::look::run(handle.clone(), stopped.clone());
         let mut tasks = vec![tokio::spawn(executor_task), tokio::spawn(look_task)];
+        tasks.push(tokio::spawn(queue::run::run(
+            handle.clone(),
+            stopped.clone(),
+        )));
         if !options.resource_command.is_empty() {
             let (command, every) = (options.resource_command.clone(), options.resource_interval);
             let measure = cluster::resource::run(handle.clone(), command, every, stopped.clone());

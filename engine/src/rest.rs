@@ -23,6 +23,7 @@ mod not_built;
 mod openapi;
 pub mod operations;
 mod process_definition;
+mod queue;
 mod system;
 mod task;
 mod tree;
@@ -62,6 +63,7 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
     }
     app.merge(homing::routes())
         .merge(handover::routes())
+        .merge(queue::routes())
         .fallback(error::no_route)
         .layer(axum::middleware::from_fn_with_state(
             handle.clone(),

@@ -10,6 +10,7 @@ mod handover;
 mod instances;
 mod jobs;
 mod messages;
+mod queues;
 mod site;
 mod takeover;
 mod tasks;
@@ -18,6 +19,7 @@ mod work;
 pub use deploy::{Deployed, Upload};
 pub use instances::{Start, Started};
 pub use messages::{Correlated, Correlation};
+pub use queues::FailedTry;
 pub(crate) use site::Place;
 pub use site::{Identity, View};
 
@@ -53,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) place: site::Place,
     /// Rung when external tasks may be there for workers that wait.
     pub(crate) work_bell: watch::Sender<u64>,
+    /// Rung when messages of work queues may be there.
+    pub(crate) queue_bell: watch::Sender<u64>,
     /// Rung when jobs may be due.
     pub(crate) job_bell: Notify,
     /// What this engine measures that it has to give; `None`: like any other.
@@ -95,6 +99,7 @@ impl Handle {
             definitions: definitions::Cache::default(),
             place,
             work_bell: watch::channel(0).0,
+            queue_bell: watch::channel(0).0,
             job_bell: Notify::new(),
             weight: watch::channel(None).0,
             counters: Counters::default(),

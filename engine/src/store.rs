@@ -14,7 +14,9 @@ mod handover;
 mod incident;
 mod list;
 mod members;
+mod message;
 mod postgres;
+mod queue;
 mod read;
 mod schema;
 mod site;
@@ -38,7 +40,12 @@ pub use handover::{HandOver, Stage};
 pub use incident::Incident;
 pub use list::{Condition, Page, Query, Sort};
 pub use members::Peer;
+pub use message::{
+    LeaseWish, Message, NewMessage, message_died, message_done, message_extended, message_failed,
+    message_released, message_removed, message_revived,
+};
 pub(crate) use postgres::LOCK_SITE_SESSION;
+pub use queue::{QueueCounts, QueueSettings};
 pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};
 pub(crate) use schema::LATEST as SCHEMA;
 pub(crate) use site::Seen;

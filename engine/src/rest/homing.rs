@@ -1,6 +1,7 @@
 //! `/homing`: what is Homing's own, for agents, routers and operators: the site's generation, its executor, quarantine.
 //!
-//! Owns the shapes. Answers also while this engine may not serve; everything below `/engine-rest` then answers 503.
+//! Owns the shapes. Answers also while this engine may not serve; queues and everything below `/engine-rest` then
+//! answer 503.
 
 use super::answer::{self, Answer, json};
 use super::body::Body;
@@ -34,8 +35,12 @@ pub(super) fn routes() -> Router<Handle> {
 
 /// Lets a request through only while this engine may serve.
 pub(super) async fn gate(State(handle): State<Handle>, request: Request, next: Next) -> Response {
-    let below = request.uri().path().strip_prefix(super::BASE);
-    if below.is_none_or(|below| ALWAYS.contains(&below)) {
+    let path = request.uri().path();
+    let open = match path.strip_prefix(super::BASE) {
+        Some(below) => ALWAYS.contains(&below),
+        None => !path.starts_with(super::queue::PATH),
+    };
+    if open {
         return next.run(request).await;
     }
     match handle.view().map(|view| view.standing) {

@@ -103,6 +103,13 @@ pub(super) fn document() -> Json {
         let shown = shown(name, "homing", parameters, Some(what));
         add(&mut paths, path.to_owned(), method.to_owned(), shown);
     }
+    for (below, method, name, what) in super::queue::OPERATIONS {
+        let path = format!("{}{below}", super::queue::PATH);
+        let parts = below.split('/').filter(|part| part.starts_with('{'));
+        let names = parts.map(|part| part.trim_matches(['{', '}']));
+        let shown = shown(name, "queues", names.map(in_path).collect(), Some(what));
+        add(&mut paths, path, method.to_owned(), shown);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {

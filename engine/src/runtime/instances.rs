@@ -29,16 +29,27 @@ pub struct Started {
 impl Handle {
     /// Starts an instance of a definition.
     pub async fn start(&self, definition: &DefinitionRow, start: &Start) -> Result<Started, Error> {
+        self.start_as(self.new_id(), definition, start, &[]).await
+    }
+
+    /// The same with an id and with statements of the caller in the transaction.
+    pub(super) async fn start_as(
+        &self,
+        id: String,
+        definition: &DefinitionRow,
+        start: &Start,
+        with: &[Statement],
+    ) -> Result<Started, Error> {
         if definition.suspended {
             return Err(suspended(&definition.id));
         }
         let parsed = self.parsed(definition).await?;
-        let id = self.new_id();
         let finished = self
             .unit(|handle| {
                 let (parsed, id) = (parsed.clone(), id.clone());
                 async move {
                     let mut assembly = Assembly::new(&handle);
+                    assembly.unit.before.extend_from_slice(with);
                     let mut document = Document::new(&id, &definition.id);
                     document.business_key.clone_from(&start.business_key);
                     document.tenant.clone_from(&definition.tenant);

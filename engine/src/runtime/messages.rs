@@ -4,7 +4,7 @@ use super::Handle;
 use super::assembly::Assembly;
 use crate::error::Error;
 use crate::machine::{Command, Document, Values};
-use crate::store::SubscriptionRow;
+use crate::store::{Statement, SubscriptionRow};
 use crate::value::Value;
 
 /// A message and whom it is for.
@@ -47,11 +47,21 @@ pub enum Correlated {
 impl Handle {
     /// Delivers a message.
     pub async fn correlate(&self, message: &Correlation) -> Result<Vec<Correlated>, Error> {
+        self.correlate_with(message, &[]).await
+    }
+
+    /// The same with statements of the caller in the transaction.
+    pub(super) async fn correlate_with(
+        &self,
+        message: &Correlation,
+        with: &[Statement],
+    ) -> Result<Vec<Correlated>, Error> {
         let chosen = self.choose(message).await?;
         let chosen = &chosen;
         let finished = self
             .unit(|handle| async move {
                 let mut assembly = Assembly::new(&handle);
+                assembly.unit.before.extend_from_slice(with);
                 for row in chosen {
                     match &row.instance {
                         Some(instance) => {
