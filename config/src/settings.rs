@@ -23,7 +23,7 @@ mod timeouts;
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
-pub use engine::Engine;
+pub use engine::{Engine, HistoryCleanup, HistoryLevel, HistoryRemoval};
 pub use gather::{Gather, OnMissing};
 pub use health::Health;
 pub use lease::Lease;

@@ -7,6 +7,7 @@
 mod account;
 mod agent;
 mod dialect;
+mod engine;
 mod installation;
 mod listen;
 mod placement;

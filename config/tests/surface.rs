@@ -1,7 +1,8 @@
 //! The configuration file as users write it.
 
 use homing_config::settings::{
-    Class, DialectName, Fence, Learn, Probe, Promotion, Recovery, StoreUrl, UserSource,
+    Class, DialectName, Fence, HistoryCleanup, HistoryLevel, Learn, Probe, Promotion, Recovery,
+    StoreUrl, UserSource,
 };
 use homing_config::{Config, Inputs, Loaded, Purpose, load};
 use std::time::Duration;
@@ -183,6 +184,8 @@ fn an_engine_and_an_agent_need_no_sites() {
         .unwrap();
     assert_eq!(engine.bind.to_string(), "127.0.0.1:18081");
     assert_eq!(engine.failover_window, Duration::from_secs(180));
+    assert_eq!(engine.history_level, Some(HistoryLevel::Full));
+    assert_eq!(engine.history_cleanup, HistoryCleanup::Always);
     let agent = config(
         r#"
 [agent]

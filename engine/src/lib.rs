@@ -31,4 +31,5 @@ pub mod value;
 pub use error::Error;
 pub use node::{Node, Options, StartError};
 pub use rest::{operations, router};
-pub use store::Executor;
+pub use runtime::{Cleaning, Window};
+pub use store::{Executor, Level, Removal};

@@ -16,7 +16,7 @@ use crate::runtime::Handle;
 use crate::store::{Cell, Condition, Failure, Page, Query, Row, Sort};
 use serde_json::{Map, Value as Json, json};
 
-pub use deployed::{DEFINITIONS, DEPLOYMENTS};
+pub use deployed::{CLEANABLE, DEFINITIONS, DEPLOYMENTS};
 pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY, TASK_HISTORY};
 pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, JOBS, TASKS};
 pub use variables::{VARIABLE_HISTORY, VARIABLES, variable_row};

@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use crate::model::Delegates;
-use crate::runtime::{Handle, Identity, Place};
-use crate::store::{Executor, Failure, Store};
+use crate::runtime::{Cleaning, Handle, Identity, Place, cleanup};
+use crate::store::{Executor, Failure, Keeping, Level, Removal, Store};
 use crate::{cluster, jobs, queue, rest};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,6 +40,12 @@ pub struct Options {
     pub connections: u32,
     /// A node that shows no life for this long is dead, and others take over its work.
     pub failover_window: Duration,
+    /// How much history is written; `None`: as the database has it, and everything in a new one.
+    pub history_level: Option<Level>,
+    /// When it is settled how long an instance's history stays.
+    pub history_removal: Removal,
+    /// When this node removes old history.
+    pub cleaning: Cleaning,
     /// This node's name, for people.
     pub name: String,
     /// What Java names in models stand for.
@@ -62,6 +68,9 @@ impl Default for Options {
             resource_interval: Duration::from_secs(30),
             connections: CONNECTIONS,
             failover_window: Duration::from_secs(180),
+            history_level: None,
+            history_removal: Removal::End,
+            cleaning: Cleaning::Always,
             name: "engine".to_owned(),
             delegates: Delegates::default(),
             clock: Clock::default(),
@@ -76,6 +85,17 @@ pub enum StartError {
     /// The store could not be opened.
     #[error("the store could not be opened: {0}")]
     Store(#[from] Failure),
+    /// The engines of one database write the same history.
+    #[error(
+        "historyLevel mismatch: this engine is told to write history at the level '{}', and the database has '{}'; \
+         set `history_level` to \"{}\" or \"auto\"", .wanted.name(), .has.name(), .has.name()
+    )]
+    Level {
+        /// What this engine is to write.
+        wanted: Level,
+        /// What the database has.
+        has: Level,
+    },
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
@@ -95,7 +115,7 @@ pub struct Node {
 impl Node {
     /// Starts a node; when this returns it answers requests.
     pub async fn start(options: Options) -> Result<Node, StartError> {
-        let store = Store::open(&options.store_url, options.connections).await?;
+        let store = opened(&options).await?;
         let identity = Identity {
             name: options.name.clone(),
             installation: options.installation.clone(),
@@ -106,6 +126,7 @@ impl Node {
             options.clock.clone(),
             options.delegates.clone(),
             place,
+            options.cleaning,
         );
         handle.look().await?;
         let listener = TcpListener::bind(options.bind)
@@ -127,11 +148,14 @@ impl Node {
         let cluster_task =
             cluster::run(handle.clone(), name, options.failover_window, member, left);
         let look_task = cluster::look::run(handle.clone(), stopped.clone());
-        let mut tasks = vec![tokio::spawn(executor_task), tokio::spawn(look_task)];
-        tasks.push(tokio::spawn(queue::run::run(
-            handle.clone(),
-            stopped.clone(),
-        )));
+        let cleanup_task = cleanup::run(handle.clone(), stopped.clone());
+        let queue_task = queue::run::run(handle.clone(), stopped.clone());
+        let mut tasks = vec![
+            tokio::spawn(executor_task),
+            tokio::spawn(look_task),
+            tokio::spawn(cleanup_task),
+            tokio::spawn(queue_task),
+        ];
         if !options.resource_command.is_empty() {
             let (command, every) = (options.resource_command.clone(), options.resource_interval);
             let measure = cluster::resource::run(handle.clone(), command, every, stopped.clone());
@@ -188,6 +212,33 @@ impl Node {
         self.leave.send_replace(true);
         drop(tokio::time::timeout(DRAIN_MAX, self.membership).await);
         self.handle.store().close().await;
+    }
+}
+
+/// The store, with what history keeps in it.
+async fn opened(options: &Options) -> Result<Store, StartError> {
+    let mut store = Store::open(&options.store_url, options.connections).await?;
+    match keeping(&store, options).await {
+        Ok(keeping) => {
+            store.keeping = keeping;
+            Ok(store)
+        }
+        Err(error) => {
+            store.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// What history keeps: as this node is told, if the database has no other word.
+async fn keeping(store: &Store, options: &Options) -> Result<Keeping, StartError> {
+    let has = store.settle_level(options.history_level).await?;
+    match options.history_level {
+        Some(wanted) if wanted != has => Err(StartError::Level { wanted, has }),
+        Some(_) | None => Ok(Keeping {
+            level: has,
+            removal: options.history_removal,
+        }),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod cleanup;
 mod deployment;
 mod error;
 mod execution;
@@ -88,6 +89,7 @@ fn operations() -> Router<Handle> {
         .merge(incident::routes())
         .merge(variables::routes())
         .merge(history::routes())
+        .merge(cleanup::routes())
         .merge(not_built::routes())
         .method_not_allowed_fallback(error::wrong_method)
 }

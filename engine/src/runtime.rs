@@ -4,6 +4,7 @@
 //! machine decided, and decides nothing about processes itself. Must not know HTTP.
 
 mod assembly;
+pub(crate) mod cleanup;
 mod definitions;
 mod deploy;
 mod handover;
@@ -16,6 +17,7 @@ mod takeover;
 mod tasks;
 mod work;
 
+pub use cleanup::{AtOnce, Cleaning, Window};
 pub use deploy::{Deployed, Upload};
 pub use instances::{Start, Started};
 pub use messages::{Correlated, Correlation};
@@ -63,6 +65,10 @@ pub(crate) struct Inner {
     pub(crate) weight: watch::Sender<Option<f64>>,
     /// What this engine has done so far.
     pub(crate) counters: Counters,
+    /// When history is cleaned up.
+    pub(crate) cleaning: Cleaning,
+    /// Rung when somebody wants it cleaned up.
+    pub(crate) cleanup_bell: Notify,
 }
 
 /// Counts since this engine started.
@@ -89,6 +95,7 @@ impl Handle {
         clock: Clock,
         delegates: Delegates,
         place: site::Place,
+        cleaning: Cleaning,
     ) -> Handle {
         let inner = Inner {
             store,
@@ -103,6 +110,8 @@ impl Handle {
             job_bell: Notify::new(),
             weight: watch::channel(None).0,
             counters: Counters::default(),
+            cleaning,
+            cleanup_bell: Notify::new(),
         };
         Handle {
             inner: Arc::new(inner),

@@ -7,17 +7,20 @@ mod bundle;
 mod carried;
 mod cell;
 mod claim;
+mod cleanup;
 mod database;
 mod departures;
 mod deployments;
 mod handover;
 mod incident;
+mod keeping;
 mod list;
 mod members;
 mod message;
 mod postgres;
 mod queue;
 mod read;
+mod removal;
 mod schema;
 mod site;
 mod sqlite;
@@ -31,6 +34,7 @@ mod write;
 pub use bundle::{Bundle, Model};
 pub use cell::{Cell, Row};
 pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
+pub use cleanup::{CleanupJob, removable};
 pub use database::{Database, Failure, Mark, Under};
 pub use departures::Root;
 pub use deployments::{
@@ -38,6 +42,7 @@ pub use deployments::{
 };
 pub use handover::{HandOver, Stage};
 pub use incident::Incident;
+pub use keeping::{Keeping, Level, Removal};
 pub use list::{Condition, Page, Query, Sort};
 pub use members::Peer;
 pub use message::{
@@ -62,6 +67,7 @@ use std::sync::Arc;
 pub struct Store {
     pub(crate) db: Arc<Database>,
     pub(crate) known: Arc<Known>,
+    pub(crate) keeping: Keeping,
 }
 
 impl Store {
@@ -74,6 +80,7 @@ impl Store {
         let store = Store {
             db: Arc::new(db),
             known: Arc::default(),
+            keeping: Keeping::default(),
         };
         store.known.set(Some(store.site().await?.mark()));
         if matches!(&*store.db, Database::Sqlite(_)) {
@@ -96,7 +103,7 @@ impl Store {
 
     /// Commits a unit, or nothing of it.
     pub async fn commit(&self, unit: Unit) -> Result<(), Failure> {
-        self.fenced(unit.statements()).await.map(|_| ())
+        self.fenced(unit.statements(self.keeping)).await.map(|_| ())
     }
 
     /// Carries out statements in one transaction.

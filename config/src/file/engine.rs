@@ -32,6 +32,41 @@ pub(crate) struct EngineFile {
     /// How often the command is run, and how long it may take.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1d"))]
     pub(crate) resource_interval: Period,
+    /// How much history is written. `none`: nothing. `activity`: instances, activities and user tasks. `audit`: variables
+    /// too. `full`: everything, also incidents. A database keeps the level that it began with: an engine that is told
+    /// another one does not start. `auto`: as the database has it, `full` in a new one.
+    pub(crate) history_level: HistoryLevelFile,
+    /// When it is settled how long an instance's history stays: so many days (the `historyTimeToLive` of the topmost
+    /// instance's definition) after its `end`, or after its `start`, though never before it has ended. `none`: not at all,
+    /// the days are counted from the end of each instance, as its definition has them when history is cleaned up. All
+    /// engines of a site should have the same.
+    pub(crate) history_removal: HistoryRemovalFile,
+    /// Remove history here whose time has come: one engine of the site at a time does it, in small transactions.
+    pub(crate) history_cleanup: bool,
+    /// The time of day, in UTC, that is set aside for it: `"22:00-05:00"`. Without it: any time.
+    pub(crate) history_cleanup_window: Option<At<String>>,
+}
+
+/// How much history is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HistoryLevelFile {
+    None,
+    Activity,
+    Audit,
+    #[default]
+    Full,
+    Auto,
+}
+
+/// When the removal of history is settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum HistoryRemovalFile {
+    #[default]
+    End,
+    Start,
+    None,
 }
 
 impl Default for EngineFile {
@@ -45,6 +80,10 @@ impl Default for EngineFile {
             installation: None,
             resource_command: None,
             resource_interval: Period::seconds(30),
+            history_level: HistoryLevelFile::default(),
+            history_removal: HistoryRemovalFile::default(),
+            history_cleanup: true,
+            history_cleanup_window: None,
         }
     }
 }

@@ -23,4 +23,45 @@ pub struct Engine {
     pub resource_command: Vec<String>,
     /// How often it is run.
     pub resource_interval: Duration,
+    /// How much history is written; `None`: as the database has it.
+    pub history_level: Option<HistoryLevel>,
+    /// When its removal is settled.
+    pub history_removal: HistoryRemoval,
+    /// When old history is removed here.
+    pub history_cleanup: HistoryCleanup,
+}
+
+/// How much history is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryLevel {
+    /// Nothing.
+    None,
+    /// Instances, activities, user tasks.
+    Activity,
+    /// Variables too.
+    Audit,
+    /// Everything.
+    Full,
+}
+
+/// When the removal of history is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryRemoval {
+    /// When the topmost instance ends.
+    End,
+    /// When it starts.
+    Start,
+    /// Never: the days are counted from each instance's end.
+    None,
+}
+
+/// When old history is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryCleanup {
+    /// Not here.
+    Off,
+    /// At any time.
+    Always,
+    /// From and to a minute of the day, in UTC.
+    Daily(u16, u16),
 }

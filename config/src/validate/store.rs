@@ -4,16 +4,10 @@
 
 use super::Validate;
 use crate::diagnostic::Diagnostic;
-use crate::file::engine::EngineFile;
 use crate::file::store::StoreFile;
-use crate::settings::{Engine, Store, StoreUrl};
+use crate::settings::{Store, StoreUrl};
 use crate::text::At;
-use crate::window;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Shortest failover window: below it a busy machine looks like a dead one.
-const WINDOW_MIN: Duration = Duration::from_millis(300);
 
 impl Validate<'_> {
     pub(super) fn store(&mut self, file: &StoreFile, router: &str) -> Store {
@@ -84,56 +78,5 @@ impl Validate<'_> {
                 None
             }
         }
-    }
-
-    pub(super) fn engine(&mut self, file: &EngineFile) -> Option<Engine> {
-        let bind = self.tcp(&file.bind);
-        let store = self.store_url(
-            Some(&file.store),
-            file.store_file.as_ref(),
-            ["store", "store_file"],
-        );
-        let resource_command = self.measure(file.resource_command.as_deref());
-        let failover_window = self.window(&file.failover_window);
-        Some(Engine {
-            bind: bind?,
-            store: store?,
-            executor: file.executor,
-            failover_window: failover_window?,
-            installation: file.installation.as_ref().map(|name| name.get().clone()),
-            resource_command: resource_command?,
-            resource_interval: file.resource_interval.0,
-        })
-    }
-
-    fn measure(&mut self, words: Option<&[At<String>]>) -> Option<Vec<String>> {
-        let words = words.unwrap_or_default();
-        let empty = words.first().filter(|program| program.get().is_empty());
-        if let Some(program) = empty {
-            let problem = Diagnostic::error("command", "the command `resource_command` is empty");
-            self.report(problem.at(&program.span(), "no program is named").help(
-                "name a program and its arguments: resource_command = [\"/usr/local/bin/free-share\"]",
-            ));
-            return None;
-        }
-        Some(words.iter().map(|word| word.get().clone()).collect())
-    }
-
-    fn window(&mut self, text: &At<String>) -> Option<Duration> {
-        let why = match window::parse(text.get()) {
-            Ok(window) if window >= WINDOW_MIN => return Some(window),
-            Ok(_) => format!("is shorter than {}ms", WINDOW_MIN.as_millis()),
-            Err(why) => why.told().to_owned(),
-        };
-        let problem = Diagnostic::error(
-            "failover-window",
-            format!("`failover_window = \"{}\"` {why}", text.get()),
-        );
-        self.report(
-            problem
-                .at(&text.span(), "no window")
-                .help("write a duration such as `\"3m\"`, `\"+3m\"` or `\"PT3M\"`; for no failover a very long one"),
-        );
-        None
     }
 }

@@ -101,7 +101,7 @@ const ROWS: [(&str, &str, &str, &str, &str); 25] = [
         "instances without their history",
         "inst",
         "id",
-        "1 = 1",
+        "NOT EXISTS (SELECT 1 FROM property p WHERE p.name = 'history-level' AND p.value = 'none')",
         "SELECT 1 FROM h_inst y WHERE y.id = x.id AND y.ended IS NULL",
     ),
     (
@@ -179,7 +179,7 @@ const ROWS: [(&str, &str, &str, &str, &str); 25] = [
         "comment",
         "id",
         "1 = 1",
-        "SELECT 1 FROM h_task y WHERE y.id = x.task",
+        "SELECT 1 FROM h_task y WHERE y.id = x.task UNION ALL SELECT 1 FROM task y WHERE y.id = x.task",
     ),
     (
         "lanes without their job",

@@ -122,3 +122,37 @@ pub static DEFINITIONS: List = List {
     ],
     default_order: "d.id",
 };
+
+/// `/history/process-definition/cleanable-process-instance-report`
+pub static CLEANABLE: List = List {
+    from: "definition d LEFT JOIN (SELECT e.def, COUNT(*) AS finished FROM h_inst e WHERE e.ended IS NOT NULL GROUP BY e.def) f \
+           ON f.def = d.id",
+    fields: &[
+        ("processDefinitionId", "d.id", Kind::Text),
+        ("processDefinitionKey", "d.key", Kind::Text),
+        ("processDefinitionName", "d.name", Kind::Text),
+        ("processDefinitionVersion", "d.version", Kind::Int),
+        ("historyTimeToLive", "d.ttl", Kind::Int),
+        (
+            "finishedProcessInstanceCount",
+            "COALESCE(f.finished, 0)",
+            Kind::Int,
+        ),
+        (
+            "cleanableProcessInstanceCount",
+            "(SELECT COUNT(*) FROM h_inst h WHERE h.def = d.id AND {removable})",
+            Kind::Int,
+        ),
+        ("tenantId", "d.tenant", Kind::Text),
+    ],
+    constants: &[],
+    filters: &[
+        ("processDefinitionIdIn", OneOf("d.id")),
+        ("processDefinitionKeyIn", OneOf("d.key")),
+        ("tenantIdIn", OneOf("d.tenant")),
+        ("withoutTenantId", When("d.tenant IS NULL")),
+        ("compact", When("COALESCE(f.finished, 0) > 0")),
+    ],
+    sorts: &[("finished", "COALESCE(f.finished, 0)")],
+    default_order: "d.id",
+};

@@ -145,12 +145,20 @@ pub static ACTIVITY_HISTORY: List = List {
         ("durationInMillis", "h.ended - h.started", Int),
         ("canceled", "h.canceled", Bool),
         ("tenantId", "h.tenant", Kind::Text),
+        (
+            "removalTime",
+            "(SELECT p.removal FROM h_inst p WHERE p.id = h.inst)",
+            Date,
+        ),
+        (
+            "rootProcessInstanceId",
+            "(SELECT p.root FROM h_inst p WHERE p.id = h.inst)",
+            Kind::Text,
+        ),
     ],
     constants: &[
         ("calledCaseInstanceId", Constant::Null),
         ("completeScope", Constant::False),
-        ("removalTime", Constant::Null),
-        ("rootProcessInstanceId", Constant::Null),
     ],
     filters: &[
         ("activityInstanceId", Text("h.id")),
@@ -218,6 +226,16 @@ pub static TASK_HISTORY: List = List {
         ("due", "h.due", Date),
         ("followUp", "h.follow_up", Date),
         ("tenantId", "h.tenant", Kind::Text),
+        (
+            "removalTime",
+            "(SELECT p.removal FROM h_inst p WHERE p.id = h.inst)",
+            Date,
+        ),
+        (
+            "rootProcessInstanceId",
+            "(SELECT p.root FROM h_inst p WHERE p.id = h.inst)",
+            Kind::Text,
+        ),
     ],
     constants: &[
         ("caseDefinitionKey", Constant::Null),
@@ -225,8 +243,6 @@ pub static TASK_HISTORY: List = List {
         ("caseInstanceId", Constant::Null),
         ("caseExecutionId", Constant::Null),
         ("parentTaskId", Constant::Null),
-        ("removalTime", Constant::Null),
-        ("rootProcessInstanceId", Constant::Null),
     ],
     filters: &[
         ("taskId", Text("h.id")),
@@ -328,13 +344,21 @@ pub static INCIDENT_HISTORY: List = List {
             "CASE WHEN x.state = 'resolved' THEN 1 ELSE 0 END",
             Bool,
         ),
+        (
+            "removalTime",
+            "(SELECT p.removal FROM h_inst p WHERE p.id = x.inst)",
+            Date,
+        ),
+        (
+            "rootProcessInstanceId",
+            "(SELECT p.root FROM h_inst p WHERE p.id = x.inst)",
+            Kind::Text,
+        ),
     ],
     constants: &[
         ("jobDefinitionId", Constant::Null),
         ("historyConfiguration", Constant::Null),
-        ("removalTime", Constant::Null),
         ("annotation", Constant::Null),
-        ("rootProcessInstanceId", Constant::Null),
     ],
     filters: &[
         ("incidentId", Text("x.id")),

@@ -327,11 +327,15 @@ pub static JOBS: List = List {
         ("priority", "j.prio", Kind::Int),
         ("tenantId", "j.tenant", Kind::Text),
         ("createTime", "j.created", Date),
+        (
+            "rootProcessInstanceId",
+            "(SELECT i.root FROM inst i WHERE i.id = j.inst)",
+            Kind::Text,
+        ),
     ],
     constants: &[
         ("jobDefinitionId", Constant::Null),
         ("batchId", Constant::Null),
-        ("rootProcessInstanceId", Constant::Null),
     ],
     filters: &[
         ("jobId", Text("j.id")),

@@ -17,7 +17,7 @@ pub static VARIABLES: List = List {
         ("executionId", "v.scope", Kind::Text),
         (
             "activityInstanceId",
-            "(SELECT h.ai FROM h_var h WHERE h.id = v.id)",
+            "COALESCE(v.ai, (SELECT h.ai FROM h_var h WHERE h.id = v.id))",
             Kind::Text,
         ),
         ("tenantId", "i.tenant", Kind::Text),
@@ -47,7 +47,7 @@ pub static VARIABLES: List = List {
         ),
         (
             "activityInstanceIdIn",
-            OneOf("(SELECT h.ai FROM h_var h WHERE h.id = v.id)"),
+            OneOf("COALESCE(v.ai, (SELECT h.ai FROM h_var h WHERE h.id = v.id))"),
         ),
         ("variableScopeIdIn", OneOf("v.scope")),
         ("tenantIdIn", OneOf("i.tenant")),
@@ -61,7 +61,7 @@ pub static VARIABLES: List = List {
         ("variableType", "v.type"),
         (
             "activityInstanceId",
-            "(SELECT h.ai FROM h_var h WHERE h.id = v.id)",
+            "COALESCE(v.ai, (SELECT h.ai FROM h_var h WHERE h.id = v.id))",
         ),
         ("tenantId", "i.tenant"),
     ],
@@ -82,6 +82,16 @@ pub static VARIABLE_HISTORY: List = List {
         ("tenantId", "v.tenant", Kind::Text),
         ("state", "v.state", Kind::Text),
         ("createTime", "v.created", Kind::Date),
+        (
+            "removalTime",
+            "(SELECT p.removal FROM h_inst p WHERE p.id = v.inst)",
+            Kind::Date,
+        ),
+        (
+            "rootProcessInstanceId",
+            "(SELECT p.root FROM h_inst p WHERE p.id = v.inst)",
+            Kind::Text,
+        ),
         ("", "v.type", Kind::Text),
         ("", "v.num", Kind::Text),
         ("", "v.txt", Kind::Text),
@@ -95,8 +105,6 @@ pub static VARIABLE_HISTORY: List = List {
         ("caseExecutionId", Constant::Null),
         ("taskId", Constant::Null),
         ("errorMessage", Constant::Null),
-        ("removalTime", Constant::Null),
-        ("rootProcessInstanceId", Constant::Null),
     ],
     filters: &[
         ("variableName", Text("v.name")),

@@ -37,6 +37,8 @@ pub struct Process {
     pub warnings: Vec<Problem>,
     /// Does a step of it run scripts, which may take a while?
     pub scripts: bool,
+    /// Does it call others?
+    pub calls: bool,
     pub(super) by_id: HashMap<String, ElementIndex>,
 }
 

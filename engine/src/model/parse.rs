@@ -104,6 +104,7 @@ fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
             flows: Vec::new(),
             warnings: Vec::new(),
             scripts: false,
+            calls: false,
             by_id: HashMap::new(),
         },
         pending_flows: Vec::new(),
@@ -114,6 +115,8 @@ fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
     builder.connect(reader);
     super::check::check(reader, node, &builder.process);
     builder.process.warnings = std::mem::take(&mut reader.warnings);
+    let called = |element: &Element| matches!(element.kind, Kind::Call(_));
+    builder.process.calls = builder.process.elements.iter().any(called);
     builder.process.scripts = std::mem::take(&mut reader.scripts);
     Some(builder.process)
 }

@@ -63,6 +63,26 @@ impl Refused {
         )
     }
 
+    /// The engine does not take such a value.
+    pub(super) fn bad_user(message: impl Into<String>) -> Refused {
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            "BadUserRequestException",
+            message,
+            Some(0),
+        )
+    }
+
+    /// The engine is told not to do this.
+    pub(super) fn not_allowed(message: impl Into<String>) -> Refused {
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            "NotAllowedException",
+            message,
+            Some(0),
+        )
+    }
+
     /// The engine found nothing of that id.
     pub(super) fn unknown(message: impl Into<String>) -> Refused {
         Refused::new(StatusCode::NOT_FOUND, "RestException", message, Some(0))

@@ -107,11 +107,18 @@ async fn start_form(State(handle): State<Handle>, names: Named) -> Answer {
 
 async fn time_to_live(State(handle): State<Handle>, names: Named, body: Body) -> Answer {
     let row = named(&handle, &names).await?;
-    let days = body.int("historyTimeToLive")?;
-    if days.is_some_and(|days| days < 0) {
-        return Err(Refused::invalid("historyTimeToLive may not be negative"));
+    // An instance that never ends its stay has to be meant: the real engine refuses null too.
+    let Some(days) = body.int("historyTimeToLive")? else {
+        return Err(Refused::not_allowed(
+            "Null historyTimeToLive values are not allowed",
+        ));
+    };
+    if !(0..=i64::from(i32::MAX)).contains(&days) {
+        return Err(Refused::bad_user(
+            "historyTimeToLive is not greater than or equal to 0",
+        ));
     }
-    handle.store().set_time_to_live(&row.id, days).await?;
+    handle.store().set_time_to_live(&row.id, Some(days)).await?;
     Ok(no_content())
 }
 

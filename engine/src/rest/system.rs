@@ -66,6 +66,9 @@ async fn metric(State(handle): State<Handle>, Path(name): Path<String>) -> Answe
         "activity-instance-start" | "flow-node-instances" => {
             handle.store().count_started(false).await?
         }
+        "history-cleanup-removed-process-instances" => {
+            u64::try_from(handle.store().cleanup().await?.removed).unwrap_or(0)
+        }
         other => return Err(Refused::not_built(format!("the metric '{other}'"))),
     };
     Ok(json(json!({ "result": sum })))

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::lists::TASKS;
 use crate::machine::Raised;
 use crate::runtime::Handle;
-use crate::store::TaskFields;
+use crate::store::{Level, TaskFields};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
@@ -336,6 +336,9 @@ async fn comments(State(handle): State<Handle>, Path(id): Path<String>) -> Answe
 }
 
 async fn add_comment(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    if handle.store().keeping().level == Level::None {
+        return Err(Refused::invalid("History is not enabled").status(StatusCode::FORBIDDEN));
+    }
     let row = handle
         .existing_task(&id)
         .await

@@ -10,7 +10,7 @@ use crate::ids::At;
 use crate::machine::{
     self, Command, Context, Definition, Document, Effect, Parent, Step, Values, Variables,
 };
-use crate::store::{InstanceChange, SubscriptionRow, Unit};
+use crate::store::{DefinitionRow, InstanceChange, SubscriptionRow, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -127,13 +127,16 @@ impl<'h> Assembly<'h> {
     pub(super) fn begin(
         &mut self,
         document: Document,
-        definition: Arc<Definition>,
+        (row, definition): (&DefinitionRow, Arc<Definition>),
         command: Command,
     ) -> Result<(), Error> {
         if self.order.len() >= MAX_UNIT_INSTANCES {
             return Err(Error::Engine(format!(
                 "one transaction would touch more than {MAX_UNIT_INSTANCES} instances; do processes call each other in a circle?"
             )));
+        }
+        if let Some(days) = row.ttl {
+            self.unit.history_days.insert(row.id.clone(), days);
         }
         let id = document.id.clone();
         let held = Held {
@@ -191,10 +194,8 @@ impl<'h> Assembly<'h> {
             let Some(held) = self.held.remove(id) else {
                 continue;
             };
-            if let Some(days) = held.definition.process.history_days {
-                self.unit
-                    .history_days
-                    .insert(held.definition.id.clone(), i64::from(days));
+            if held.definition.process.calls {
+                self.unit.callers.insert(held.definition.id.clone());
             }
             out.push(InstanceChange {
                 document: held.document,
@@ -348,7 +349,7 @@ impl<'h> Assembly<'h> {
             variables,
             instructions: Vec::new(),
         };
-        self.begin(document, definition, start)
+        self.begin(document, (&row, definition), start)
     }
 
     /// A signal for everyone who listens by now.
@@ -398,7 +399,7 @@ impl<'h> Assembly<'h> {
             variables,
             instructions: Vec::new(),
         };
-        self.begin(document, definition, start)
+        self.begin(document, (&stored, definition), start)
     }
 
     /// Who listens: what is stored, as this unit has changed it so far.

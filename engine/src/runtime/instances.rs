@@ -58,7 +58,7 @@ impl Handle {
                         variables: start.variables.clone(),
                         instructions: start.instructions.clone(),
                     };
-                    assembly.begin(document, parsed, command)?;
+                    assembly.begin(document, (definition, parsed), command)?;
                     assembly.finish().await
                 }
             })

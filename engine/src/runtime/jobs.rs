@@ -102,7 +102,7 @@ impl Handle {
             variables: Vec::new(),
             instructions: Vec::new(),
         };
-        assembly.begin(document, definition, start)?;
+        assembly.begin(document, (&row, definition), start)?;
         // A timer that comes again leaves its successor behind. The row's text carries the moment it is counted from.
         let again = job.repeat.as_deref().and_then(|text| text.split_once('@'));
         let next = again.and_then(|(from, text)| {
@@ -201,7 +201,7 @@ impl Handle {
             about: job.id.clone(),
             tenant: job.tenant.clone(),
         };
-        incident.open(now)
+        incident.open(now, self.inner.store.keeping().level)
     }
 
     /// Tries left after a failure, and when the next one is; `None`: at once.

@@ -179,7 +179,7 @@ impl Handle {
                 about: row.id.clone(),
                 tenant: row.tenant.clone(),
             };
-            incident.open(now)
+            incident.open(now, self.inner.store.keeping().level)
         } else if retries > 0 && had {
             crate::store::Incident::resolve(&row.id, now)
         } else {

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const FORM: u32 = 1;
 
 /// Ids that clients hold, by kind, with their table and column: a later call with one of them is told where it went.
-const HELD: [(&str, &str, &str); 10] = [
+const HELD: [(&str, &str, &str); 11] = [
+    ("process-instance", "inst", "id"),
     ("process-instance", "h_inst", "id"),
     ("task", "task", "id"),
     ("external-task", "work", "id"),
@@ -123,9 +124,9 @@ impl Bundle {
 
     /// What placement asks of the instance: key of its definition, tenant, business key.
     pub fn about(&self) -> Json {
-        let ids = self.column("h_inst", "id");
+        let ids = self.column("inst", "id");
         let at = ids.into_iter().position(|id| id == &self.root);
-        let of = |name| at.and_then(|at| self.column("h_inst", name).nth(at));
+        let of = |name| at.and_then(|at| self.column("inst", name).nth(at));
         let model = of("def").and_then(Json::as_str);
         let model = model.and_then(|id| self.models.get(id));
         json!({

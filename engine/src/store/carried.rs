@@ -27,33 +27,15 @@ pub(super) struct Table {
 
 use Holds::{Blob, Deadline, Definition, Document, Int, Real, Text};
 
-/// All instances of a root, also those that have ended.
+/// All instances of a root: those that run, and those that history knows.
 macro_rules! of_instances {
     () => {
-        "inst IN (SELECT id FROM h_inst WHERE root = ?)"
+        "inst IN (SELECT r.id FROM (SELECT id, root FROM inst UNION ALL SELECT id, root FROM h_inst) r WHERE r.root = ?)"
     };
 }
 
 /// All tables, in the order in which they are emptied.
 pub(super) const TABLES: [Table; 13] = [
-    Table {
-        name: "inst",
-        of_root: "root = ?",
-        columns: &[
-            ("id", Text),
-            ("def", Definition),
-            ("root", Text),
-            ("super_inst", Text),
-            ("super_exec", Text),
-            ("bkey", Text),
-            ("tenant", Text),
-            ("suspended", Int),
-            ("rev", Int),
-            ("home_gen", Int),
-            ("doc", Document),
-            ("started", Int),
-        ],
-    },
     Table {
         name: "var",
         of_root: of_instances!(),
@@ -122,7 +104,7 @@ pub(super) const TABLES: [Table; 13] = [
     },
     Table {
         name: "link",
-        of_root: "task IN (SELECT t.id FROM task t JOIN h_inst h ON h.id = t.inst WHERE h.root = ?)",
+        of_root: "task IN (SELECT t.id FROM task t JOIN inst i ON i.id = t.inst WHERE i.root = ?)",
         columns: &[
             ("task", Text),
             ("type", Text),
@@ -286,9 +268,27 @@ pub(super) const TABLES: [Table; 13] = [
             ("tenant", Text),
         ],
     },
+    Table {
+        name: "inst",
+        of_root: "root = ?",
+        columns: &[
+            ("id", Text),
+            ("def", Definition),
+            ("root", Text),
+            ("super_inst", Text),
+            ("super_exec", Text),
+            ("bkey", Text),
+            ("tenant", Text),
+            ("suspended", Int),
+            ("rev", Int),
+            ("home_gen", Int),
+            ("doc", Document),
+            ("started", Int),
+        ],
+    },
 ];
 
-/// What says which instances are of a root: emptied last.
+/// What says which instances are of a root, with the table before it: emptied last.
 pub(super) const INSTANCES: Table = Table {
     name: "h_inst",
     of_root: "root = ?",

@@ -120,7 +120,7 @@ impl Store {
             Statement::new(hold, vec![root.into()]),
             Statement::new(tasks, vec![root.into()]),
             Statement::new(
-                "DELETE FROM lane WHERE inst IN (SELECT id FROM h_inst WHERE root = ?) \
+                "DELETE FROM lane WHERE inst IN (SELECT id FROM inst WHERE root = ?) \
                  AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = lane.job AND j.owner = lane.owner)",
                 vec![root.into()],
             ),
@@ -201,7 +201,8 @@ impl Store {
 
     /// The definitions that the instances of a root run on.
     async fn models_of(&self, root: &str) -> Result<BTreeMap<String, Model>, Failure> {
-        let sql = "SELECT id, key, tenant, sha FROM definition WHERE id IN (SELECT def FROM h_inst WHERE root = ?)";
+        let sql = "SELECT id, key, tenant, sha FROM definition WHERE id IN (SELECT r.def FROM \
+                   (SELECT def, root FROM inst UNION ALL SELECT def, root FROM h_inst) r WHERE r.root = ?)";
         let rows = self.rows(sql, vec![root.into()]).await?;
         let model = |row: &super::Row| Model {
             key: row.text(1),

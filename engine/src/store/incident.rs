@@ -1,6 +1,7 @@
 //! Incidents: something failed and waits for a person.
 
 use super::cell::Cell;
+use super::keeping::Level;
 use super::statement::Statement;
 use crate::clock::Millis;
 
@@ -29,7 +30,7 @@ pub struct Incident {
 
 impl Incident {
     /// The statements that open it.
-    pub fn open(&self, now: Millis) -> Vec<Statement> {
+    pub fn open(&self, now: Millis, level: Level) -> Vec<Statement> {
         let columns = "id, inst, exec, def, act, type, message, ref, cause, root_cause, at, tenant";
         let cells = || -> Vec<Cell> {
             vec![
@@ -52,7 +53,11 @@ impl Incident {
         let kept = format!(
             "INSERT INTO h_incident ({columns}, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')"
         );
-        vec![Statement::new(live, cells()), Statement::new(kept, cells())]
+        let mut out = vec![Statement::new(live, cells())];
+        if level == Level::Full {
+            out.push(Statement::new(kept, cells()));
+        }
+        out
     }
 
     /// The statements that resolve what is open about a job or external task.

@@ -136,7 +136,11 @@ impl Store {
             ];
             out.push(Statement::new(sql, cells).expecting(Expect::One));
         }
-        out.extend(incidents.iter().flat_map(|incident| incident.open(now)));
+        out.extend(
+            incidents
+                .iter()
+                .flat_map(|incident| incident.open(now, self.keeping.level)),
+        );
         out.extend(give_back(&dead.id, GoneBecause::Died));
         self.once(out).await
     }

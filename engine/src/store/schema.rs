@@ -5,7 +5,7 @@ use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES];
+const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES, RETENTION];
 
 /// The version of the tables that this program works with.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;
@@ -115,6 +115,15 @@ const QUEUES: &[&str] = &[
     "CREATE TABLE bridge (name TEXT PRIMARY KEY, owner TEXT NOT NULL, until BIGINT NOT NULL)",
     "CREATE TABLE bridge_position (bridge TEXT NOT NULL, topic TEXT NOT NULL, part BIGINT NOT NULL, next BIGINT NOT NULL, \
      PRIMARY KEY (bridge, topic, part))",
+];
+
+/// The job that removes old history, and how much is gone.
+const RETENTION: &[&str] = &[
+    "CREATE TABLE cleanup (one BIGINT PRIMARY KEY, created BIGINT, due BIGINT, asked BIGINT NOT NULL, owner TEXT, until BIGINT NOT NULL, \
+     removed BIGINT NOT NULL, instances BIGINT NOT NULL, activities BIGINT NOT NULL)",
+    "INSERT INTO cleanup (one, asked, until, removed, instances, activities) VALUES (1, 0, 0, 0, 0, 0)",
+    "CREATE INDEX h_inst_removal ON h_inst (removal) WHERE removal IS NOT NULL",
+    "CREATE INDEX comment_task ON comment (task)",
 ];
 
 /// Brings the schema to this version.

@@ -6,6 +6,7 @@
 use super::Store;
 use super::cell::Cell;
 use super::database::Failure;
+use super::keeping::Level;
 use super::statement::{Expect, Statement};
 use crate::clock::Millis;
 
@@ -83,13 +84,11 @@ impl Store {
         let kept = format!(
             "INSERT INTO h_task ({columns}, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         );
-        let out = vec![
-            Statement::new(
-                live,
-                common(vec![(&fields.parent).into(), (&fields.delegation).into()]),
-            ),
-            Statement::new(kept, common(Vec::new())),
-        ];
+        let tail = vec![(&fields.parent).into(), (&fields.delegation).into()];
+        let mut out = vec![Statement::new(live, common(tail))];
+        if self.keeping.level > Level::None {
+            out.push(Statement::new(kept, common(Vec::new())));
+        }
         self.apply(out).await
     }
 

@@ -4,8 +4,9 @@
 //! computed from are checked in the same transaction.
 
 use super::cell::Cell;
+use super::keeping::{Keeping, Level};
 use super::statement::{Expect, Statement, insert, marks};
-use super::write;
+use super::{removal, write};
 use crate::clock::Millis;
 use crate::machine::{Document, Effect, Variables};
 use std::collections::{HashMap, HashSet};
@@ -38,8 +39,10 @@ pub struct Unit {
     pub taken: HashSet<String>,
     /// Jobs and external tasks that are known to have no incident.
     pub without_incident: HashSet<String>,
-    /// Days that history is kept, by definition.
+    /// Days that history is kept, by definition, of instances that begin in it.
     pub history_days: HashMap<String, i64>,
+    /// Definitions that call others.
+    pub callers: HashSet<String>,
     /// The user who did it, where one did.
     pub delete_reason: Option<String>,
     /// The moment.
@@ -107,23 +110,31 @@ pub struct Changes {
     pub(super) instance_history: Pending,
     pub(super) updates: Vec<Statement>,
     pub(super) position: i64,
+    pub(super) keeping: Keeping,
 }
 
 impl Unit {
     /// The statements, checks first.
-    pub fn statements(mut self) -> Vec<Statement> {
+    pub fn statements(mut self, keeping: Keeping) -> Vec<Statement> {
         let mut out = std::mem::take(&mut self.before);
-        let mut changes = Changes::default();
-        let (now, days, reason) = (self.now, &self.history_days, &self.delete_reason);
+        let mut changes = Changes {
+            keeping,
+            ..Changes::default()
+        };
+        let now = self.now;
         for change in &self.instances {
-            write::instance(change, now, &mut out);
+            write::instance(change, keeping.level, now, &mut out);
         }
         for change in &self.instances {
             for effect in &change.effects {
                 write::effect(effect, change, now, &mut changes);
             }
-            write::ending(change, now, days, reason.as_deref(), &mut changes);
+            if keeping.level > Level::None {
+                let reason = self.delete_reason.as_deref();
+                write::ending(change, now, reason, &mut changes);
+            }
         }
+        removal::settle(&self, &mut changes);
         let mut lanes: Vec<Cell> = changes.jobs.gone.iter().map(Cell::from).collect();
         if let Some((job, fence)) = self.job {
             lanes.push(job.as_str().into());

@@ -33,12 +33,12 @@ impl Store {
         Ok(rows.first().map(|row| row.text(0)).unwrap_or_default())
     }
 
-    /// Instances, or activities, that history knows.
+    /// Instances, or activities, that history knows or knew.
     pub async fn count_started(&self, instances: bool) -> Result<u64, Failure> {
         let sql = if instances {
-            "SELECT COUNT(*) FROM h_inst"
+            "SELECT (SELECT COUNT(*) FROM h_inst) + instances FROM cleanup WHERE one = 1"
         } else {
-            "SELECT COUNT(*) FROM h_act"
+            "SELECT (SELECT COUNT(*) FROM h_act) + activities FROM cleanup WHERE one = 1"
         };
         Ok(self
             .rows(sql, Vec::new())

@@ -1,6 +1,7 @@
 //! Effects as rows.
 
 use super::cell::Cell;
+use super::keeping::Level;
 use super::statement::{Expect, Statement, insert, marks};
 use super::unit::{Changes, InstanceChange};
 use super::variable;
@@ -32,10 +33,15 @@ const ACTIVITY_ENDED: usize = 12;
 const TASK_ENDED: usize = 13;
 const VARIABLE_STATE: usize = 12;
 const INSTANCE_END: usize = 7;
-const DAY_MS: i64 = 86_400_000;
+pub(super) const INSTANCE_REMOVAL: usize = 12;
 
 /// The instance's own row and its variables.
-pub(super) fn instance(change: &InstanceChange, now: Millis, out: &mut Vec<Statement>) {
+pub(super) fn instance(
+    change: &InstanceChange,
+    level: Level,
+    now: Millis,
+    out: &mut Vec<Statement>,
+) {
     let doc = &change.document;
     let id = || Cell::from(&doc.id);
     match (change.revision, doc.ended) {
@@ -83,15 +89,16 @@ pub(super) fn instance(change: &InstanceChange, now: Millis, out: &mut Vec<State
             return;
         }
     }
-    variables(change, out);
+    variables(change, level, out);
 }
 
 fn text(doc: &crate::machine::Document) -> String {
     serde_json::to_string(doc).unwrap_or_default()
 }
 
-fn variables(change: &InstanceChange, out: &mut Vec<Statement>) {
+fn variables(change: &InstanceChange, level: Level, out: &mut Vec<Statement>) {
     let inst = &change.document.id;
+    let activities = activities_of_variables(change, level);
     let mut rows = Vec::new();
     for ((scope, name), variable) in change.variables.touched() {
         match variable {
@@ -110,14 +117,32 @@ fn variables(change: &InstanceChange, out: &mut Vec<Statement>) {
                     name.into(),
                 ];
                 cells.extend(variable::columns(&variable.value));
+                cells.push(
+                    activities
+                        .get(variable.id.as_str())
+                        .map(|id| (*id).to_owned())
+                        .into(),
+                );
                 rows.push(cells);
             }
         }
     }
-    let columns = "id, inst, scope, name, type, num, txt, bytes, meta";
+    let columns = "id, inst, scope, name, type, num, txt, bytes, meta, ai";
     let conflict = "ON CONFLICT (inst, scope, name) DO UPDATE SET id = excluded.id, type = excluded.type, num = excluded.num, \
-                    txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta";
+                    txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta, ai = COALESCE(excluded.ai, var.ai)";
     out.extend(insert("var", columns, rows, conflict));
+}
+
+/// The activity instances of variables. Where history knows them, it is asked.
+fn activities_of_variables(change: &InstanceChange, level: Level) -> HashMap<&str, &str> {
+    if level >= Level::Audit {
+        return HashMap::new();
+    }
+    let set = change.effects.iter().filter_map(|effect| match effect {
+        Effect::Record(Record::Set { id, activity, .. }) => Some((id.as_str(), activity.as_str())),
+        _ => None,
+    });
+    set.collect()
 }
 
 /// One effect.
@@ -231,10 +256,10 @@ fn task(task: &Task, change: &InstanceChange, now: Millis, changes: &mut Changes
         change.document.suspended.into(),
     ];
     changes.tasks.make(&task.id, common(live));
-    changes.task_history.make(
-        &task.id,
-        common(vec![now.into(), Cell::Int(None), Cell::Text(None)]),
-    );
+    if changes.keeping.level > Level::None {
+        let kept = vec![now.into(), Cell::Int(None), Cell::Text(None)];
+        changes.task_history.make(&task.id, common(kept));
+    }
     for user in &task.candidate_users {
         changes.links.push(vec![
             (&task.id).into(),
@@ -261,6 +286,9 @@ fn remove_task(id: &str, outcome: Outcome, now: Millis, changes: &mut Changes) {
     };
     changes.tasks.remove(id.to_owned());
     changes.links.retain(|link| link[0] != Cell::from(id));
+    if changes.keeping.level == Level::None {
+        return;
+    }
     if let Some(row) = changes.task_history.row(id) {
         row[TASK_ENDED] = now.into();
         row[TASK_ENDED + 1] = reason.into();
@@ -273,7 +301,21 @@ fn remove_task(id: &str, outcome: Outcome, now: Millis, changes: &mut Changes) {
     }
 }
 
+/// The level from which on a line of history is written.
+fn level_of(record: &Record) -> Level {
+    match record {
+        Record::Started { .. }
+        | Record::Ended { .. }
+        | Record::Entered(_)
+        | Record::Left { .. } => Level::Activity,
+        Record::Set { .. } | Record::Removed { .. } => Level::Audit,
+    }
+}
+
 fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut Changes) {
+    if changes.keeping.level < level_of(record) {
+        return;
+    }
     let doc = &change.document;
     match record {
         Record::Started { element } => {
@@ -315,25 +357,7 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
                 ));
             }
         }
-        Record::Set {
-            id,
-            execution,
-            name,
-            value,
-            activity,
-        } => {
-            let mut row: Vec<Cell> = vec![
-                id.into(),
-                (&doc.id).into(),
-                execution.into(),
-                (&change.definition).into(),
-                activity.into(),
-                name.into(),
-            ];
-            row.extend(variable::columns(value));
-            row.extend([now.into(), "CREATED".into(), (&doc.tenant).into()]);
-            changes.variable_history.make(id, row);
-        }
+        Record::Set { .. } => variable_history(record, change, now, changes),
         Record::Removed { id } => {
             if let Some(row) = changes.variable_history.row(id) {
                 row[VARIABLE_STATE] = "DELETED".into();
@@ -343,6 +367,31 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
             }
         }
     }
+}
+
+fn variable_history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut Changes) {
+    let Record::Set {
+        id,
+        execution,
+        name,
+        value,
+        activity,
+    } = record
+    else {
+        return;
+    };
+    let mut row: Vec<Cell> = vec![
+        id.into(),
+        (&change.document.id).into(),
+        execution.into(),
+        (&change.definition).into(),
+        activity.into(),
+        name.into(),
+    ];
+    row.extend(variable::columns(value));
+    let tenant = &change.document.tenant;
+    row.extend([now.into(), "CREATED".into(), tenant.into()]);
+    changes.variable_history.make(id, row);
 }
 
 fn activity(
@@ -372,19 +421,22 @@ fn activity(
     ]
 }
 
+/// How and where it ended, if it did.
+pub(super) fn ended(change: &InstanceChange) -> Option<(Outcome, Option<String>)> {
+    change.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Record(Record::Ended { outcome, element }) => Some((*outcome, element.clone())),
+        _ => None,
+    })
+}
+
 /// The end of an instance in history.
 pub(super) fn ending(
     change: &InstanceChange,
     now: Millis,
-    days: &HashMap<String, i64>,
     reason: Option<&str>,
     changes: &mut Changes,
 ) {
-    let ended = change.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Record(Record::Ended { outcome, element }) => Some((*outcome, element.clone())),
-        _ => None,
-    });
-    let Some((outcome, element)) = ended else {
+    let Some((outcome, element)) = ended(change) else {
         return;
     };
     let state = match outcome {
@@ -397,24 +449,19 @@ pub(super) fn ending(
     } else {
         reason.map(str::to_owned)
     };
-    let removal = days
-        .get(&change.definition)
-        .map(|days| now.saturating_add(days.saturating_mul(DAY_MS)));
     let id = &change.document.id;
     if let Some(row) = changes.instance_history.row(id) {
         row[INSTANCE_END] = element.into();
         row[INSTANCE_END + 2] = now.into();
         row[INSTANCE_END + 3] = state.into();
         row[INSTANCE_END + 4] = reason.into();
-        row[INSTANCE_END + 5] = removal.into();
     } else {
-        let sql = "UPDATE h_inst SET end_act = ?, ended = ?, state = ?, reason = ?, removal = ? WHERE id = ?";
+        let sql = "UPDATE h_inst SET end_act = ?, ended = ?, state = ?, reason = ? WHERE id = ?";
         let cells = vec![
             element.into(),
             now.into(),
             state.into(),
             reason.into(),
-            removal.into(),
             id.into(),
         ];
         changes.updates.push(Statement::new(sql, cells));

@@ -8,9 +8,9 @@ use super::Exit;
 use super::input::{self, ConfigArgs};
 use super::serve::logging;
 use crate::telemetry::chain;
-use homing_config::settings::{Config, StoreUrl};
+use homing_config::settings::{Config, HistoryCleanup, HistoryLevel, HistoryRemoval, StoreUrl};
 use homing_config::{Loaded, Purpose};
-use homing_engine::{Executor, Node, Options};
+use homing_engine::{Cleaning, Executor, Level, Node, Options, Removal, Window};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -85,9 +85,29 @@ fn options(config: &Config) -> Option<Options> {
         installation: engine.installation.clone(),
         resource_command: engine.resource_command.clone(),
         resource_interval: engine.resource_interval,
+        history_level: engine.history_level.map(level),
+        history_removal: match engine.history_removal {
+            HistoryRemoval::End => Removal::End,
+            HistoryRemoval::Start => Removal::Start,
+            HistoryRemoval::None => Removal::None,
+        },
+        cleaning: match engine.history_cleanup {
+            HistoryCleanup::Off => Cleaning::Off,
+            HistoryCleanup::Always => Cleaning::Always,
+            HistoryCleanup::Daily(from, to) => Cleaning::Daily(Window { from, to }),
+        },
         name: config.router.name.clone(),
         ..Options::default()
     })
+}
+
+fn level(level: HistoryLevel) -> Level {
+    match level {
+        HistoryLevel::None => Level::None,
+        HistoryLevel::Activity => Level::Activity,
+        HistoryLevel::Audit => Level::Audit,
+        HistoryLevel::Full => Level::Full,
+    }
 }
 
 /// A thread that reads standard input to its end, which comes when the process that holds the other side is gone.
