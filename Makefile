@@ -17,7 +17,7 @@ help:
 	@echo "make test    every test, with real engines and real databases"
 	@echo "make lint    formatting, clippy, tidy rules"
 	@echo "make fuzz    what reads foreign bytes, on mutated inputs; FUZZ_SECONDS=60 for each of seven targets"
-	@echo "make campaign  attacks, crowds, hand-overs, reloads and fuzz targets at full length, with figures"
+	@echo "make campaign  attacks, crowds, hand-overs, reloads, deaths of engines and fuzz targets at full length, with figures"
 	@echo "make deny    licences and advisories of all dependencies (needs cargo-deny)"
 	@echo "make bench   the numbers in the documentation"
 
@@ -58,12 +58,13 @@ lint:
 fuzz:
 	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --test fuzz -- --test-threads=7
 
-# Attacks, crowds, hand-overs, reloads and fuzz targets at full length; prints what was measured.
+# Attacks, crowds, hand-overs, reloads, deaths of engines and fuzz targets at full length; prints what was measured.
 campaign:
 	@scripts/prerequisites test
 	@$(BUILD)
 	@rm -f "$(HOMING_CACHE)/campaign.txt"
 	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover:: gather::generated
+	HOMING_ENGINE_KILLS=200 HOMING_ENGINE_PROCESSES=50 cargo test --workspace --test swarm --test interleave -- --test-threads=1
 	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" $(MAKE) fuzz
 	@cat "$(HOMING_CACHE)/campaign.txt"
 

@@ -6,7 +6,7 @@
 use crate::expr::Operand;
 use crate::machine::{Change, Scripts};
 use crate::value::Value;
-use rquickjs::{CatchResultExt, Context, Runtime};
+use rquickjs::{CatchResultExt, CaughtError, Context, Runtime};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -77,8 +77,7 @@ impl QuickJs {
             // Indirect evaluation: the script's own names do not meet those of the host.
             let body =
                 "JSON.stringify({ result: __plain((0, eval)(__source)), changes: __changes })";
-            let done: Result<String, String> =
-                ctx.eval(body).catch(&ctx).map_err(|e| e.to_string());
+            let done: Result<String, String> = ctx.eval(body).catch(&ctx).map_err(|e| told(&e));
             // Also if it got to its end in a native that was not interrupted.
             if begun.elapsed() > TIME_MAX {
                 let limit = TIME_MAX.as_millis();
@@ -87,6 +86,17 @@ impl QuickJs {
             let text = done?;
             serde_json::from_str(&text).map_err(|e| e.to_string())
         })
+    }
+}
+
+/// The interpreter throws null when it has no memory left for an error.
+fn told(error: &CaughtError<'_>) -> String {
+    match error {
+        CaughtError::Value(thrown) if thrown.is_null() => {
+            let limit = MEMORY_MAX / 1024 / 1024;
+            format!("it threw null, as it does when its memory of {limit} MiB is used up")
+        }
+        other => other.to_string(),
     }
 }
 

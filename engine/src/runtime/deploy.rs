@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 /// Longest definition id that carries key and version.
 const DEFINITION_ID_MAX: usize = 64;
 /// Tries when another engine deploys the same key at the same time.
-const TRIES: usize = 5;
+const TRIES: usize = 50;
 
 /// What is uploaded.
 #[derive(Clone, Debug, Default)]
@@ -86,24 +86,10 @@ impl Handle {
                     });
                 }
                 // Two deployments of one key at once: the version is taken; count again.
-                Err(_) if tries < TRIES && self.version_taken(&definitions).await? => {}
+                Err(failure) if tries < TRIES && failure.lost_race() => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
-    }
-
-    async fn version_taken(&self, definitions: &[DefinitionRow]) -> Result<bool, Error> {
-        for row in definitions {
-            let latest = self
-                .inner
-                .store
-                .latest(&row.key, row.tenant.as_deref())
-                .await?;
-            if latest.is_some_and(|latest| latest.version >= row.version) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     async fn assemble(

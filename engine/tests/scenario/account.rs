@@ -102,6 +102,13 @@ impl<'s> Account<'s> {
             .map_or_else(|| "none".to_owned(), |j| text(&j["id"]))
     }
 
+    /// The job by which a timer starts instances of a process.
+    pub(super) async fn start_job(&self, element: &str, key: &str) -> String {
+        let path = format!("/job?activityId={element}&processDefinitionKey={key}");
+        let rows = self.site.get(&path).await;
+        rows[0]["id"].as_str().unwrap_or("none").to_owned()
+    }
+
     /// The account.
     pub(super) async fn now(&self) -> String {
         let mut blocks = Vec::new();

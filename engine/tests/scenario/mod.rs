@@ -211,14 +211,16 @@ impl Scenario {
                 let id = account.job(&arg(0)).await;
                 site.post(&format!("/job/{id}/execute"), json!({})).await
             }
-            "retries" => {
+            "start-job" => {
+                let id = account.start_job(&arg(0), &self.keys[0]).await;
+                site.post(&format!("/job/{id}/execute"), json!({})).await
+            }
+            "retries" | "no-retries" => {
                 let id = account.job(&arg(0)).await;
-                site.call(
-                    Method::PUT,
-                    &format!("/job/{id}/retries"),
-                    Some(json!({ "retries": 3 })),
-                )
-                .await
+                let retries = if verb == "retries" { 3 } else { 0 };
+                let body = Some(json!({ "retries": retries }));
+                site.call(Method::PUT, &format!("/job/{id}/retries"), body)
+                    .await
             }
             "receive" => {
                 let id = account.root().await;
