@@ -74,5 +74,6 @@ deny:
 
 bench:
 	@scripts/prerequisites bench
+	@scripts/engines operaton
 	cargo build --quiet --release --package homing-proxy
 	cargo bench --package homing-benches
