@@ -13,7 +13,7 @@ pub use filter::{Filter, Problem};
 
 use crate::clock::Millis;
 use crate::runtime::Handle;
-use crate::store::{Cell, Condition, Failure, Page, Query, Row, Sort};
+use crate::store::{Condition, Failure, Page, Query, Row, Sort};
 use serde_json::{Map, Value as Json, json};
 
 pub use deployed::{CLEANABLE, DEFINITIONS, DEPLOYMENTS};
@@ -253,21 +253,10 @@ impl Handle {
         column: &str,
         id: &str,
     ) -> Result<Option<Map<String, Json>>, Error> {
-        let mut query = list.query(&Parameters::default(), self.clock().now())?;
-        query.conditions.push(Condition {
-            sql: format!("{column} = ?"),
-            cells: vec![Cell::from(id)],
-        });
-        let rows = self
-            .store()
-            .list(
-                &query,
-                Page {
-                    first: 0,
-                    most: Some(1),
-                },
-            )
-            .await?;
-        Ok(rows.first().map(|row| list.row(row)))
+        let columns: Vec<&str> = list.fields.iter().map(|(_, column, _)| *column).collect();
+        let (columns, from) = (columns.join(", "), list.from);
+        let sql = format!("SELECT {column}, {columns} FROM {from} WHERE {column} IN {{keys}}");
+        let rows = self.store().look_up(&sql, id).await?;
+        Ok(rows.first().map(|row| list.row(&row.from(1))))
     }
 }

@@ -11,11 +11,15 @@ mod cleanup;
 mod database;
 mod departures;
 mod deployments;
+mod fetch;
+mod group;
 mod handover;
 mod incident;
 mod keeping;
 mod list;
+mod lookup;
 mod members;
+mod merge;
 mod message;
 mod postgres;
 mod queue;
@@ -33,13 +37,14 @@ mod write;
 
 pub use bundle::{Bundle, Model};
 pub use cell::{Cell, Row};
-pub use claim::{ClaimedJob, Fetch, Fetched, Topic};
+pub use claim::ClaimedJob;
 pub use cleanup::{CleanupJob, removable};
 pub use database::{Database, Failure, Mark, Under};
 pub use departures::Root;
 pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };
+pub use fetch::{Fetch, Topic, Wanted};
 pub use handover::{HandOver, Stage};
 pub use incident::Incident;
 pub use keeping::{Keeping, Level, Removal};
@@ -68,6 +73,7 @@ pub struct Store {
     pub(crate) db: Arc<Database>,
     pub(crate) known: Arc<Known>,
     pub(crate) keeping: Keeping,
+    pub(crate) fetches: Arc<fetch::Fetches>,
 }
 
 impl Store {
@@ -81,6 +87,7 @@ impl Store {
             db: Arc::new(db),
             known: Arc::default(),
             keeping: Keeping::default(),
+            fetches: Arc::default(),
         };
         store.known.set(Some(store.site().await?.mark()));
         if matches!(&*store.db, Database::Sqlite(_)) {

@@ -138,12 +138,16 @@ async fn fetch_and_lock(State(handle): State<Handle>, body: Body) -> Answer {
                 .find(|s| s.get("sortBy").and_then(Json::as_str) == Some("createTime"))?;
             Some(by_time.get("sortOrder").and_then(Json::as_str) == Some("desc"))
         });
+    let topics: Vec<Topic> = wanted.iter().map(|w| w.topic.clone()).collect();
+    let nothing = topics.is_empty();
     let fetch = Fetch {
         worker,
         max: body.int("maxTasks")?.unwrap_or(0),
-        by_priority: body.flag("usePriority")?,
-        by_age,
-        topics: wanted.iter().map(|w| w.topic.clone()).collect(),
+        wanted: crate::store::Wanted {
+            by_priority: body.flag("usePriority")?,
+            by_age,
+            topics,
+        },
     };
     let begun = monotonic();
     let until = Duration::from_millis(u64::try_from(park).unwrap_or(0));
@@ -153,12 +157,11 @@ async fn fetch_and_lock(State(handle): State<Handle>, body: Body) -> Answer {
         bell.mark_unchanged();
         let fetched = handle.fetch_and_lock(&fetch).await?;
         let left = until.saturating_sub(begun.elapsed());
-        if !fetched.is_empty() || left.is_zero() || fetch.topics.is_empty() || fetch.max <= 0 {
-            let mut out = Vec::with_capacity(fetched.len());
-            for task in fetched {
-                out.extend(locked(&handle, &task.id, &wanted).await?);
-            }
-            return Ok(json(out));
+        if !fetched.is_empty() || left.is_zero() || nothing || fetch.max <= 0 {
+            // Asked for at once, so that they are read together.
+            let tasks = fetched.iter().map(|id| locked(&handle, id, &wanted));
+            let out = futures_util::future::try_join_all(tasks).await?;
+            return Ok(json(out.into_iter().flatten().collect::<Vec<Json>>()));
         }
         drop(tokio::time::timeout(left.min(LOOK_AGAIN), bell.changed()).await);
     }

@@ -56,8 +56,8 @@ impl Handle {
             match fence {
                 Some(fence) => assembly.unit.job = Some((job.id.clone(), fence)),
                 None => {
-                    let gone =
-                        Statement::new("DELETE FROM job WHERE id = ?", vec![(&job.id).into()]);
+                    let sql = "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows})";
+                    let gone = Statement::each(sql, vec![vec![(&job.id).into()]]);
                     assembly.unit.before.push(gone.expecting(Expect::One));
                     assembly.unit.taken.insert(job.id.clone());
                 }

@@ -151,7 +151,8 @@ impl Handle {
 }
 
 fn gone(id: &str) -> Statement {
-    Statement::new("DELETE FROM task WHERE id = ?", vec![id.into()]).expecting(Expect::One)
+    let sql = "DELETE FROM task WHERE id IN (SELECT column1 FROM {rows})";
+    Statement::each(sql, vec![vec![id.into()]]).expecting(Expect::One)
 }
 
 fn history_assignee(id: &str, user: Option<&str>) -> Statement {

@@ -4,14 +4,14 @@ use super::Handle;
 use super::assembly::Assembly;
 use crate::error::Error;
 use crate::machine::{Command, Place, Raised, Values};
-use crate::store::{Expect, Fetch, Fetched, Statement, WorkRow};
+use crate::store::{Expect, Fetch, Statement, WorkRow};
 
 /// Longest error message that is kept, in characters, as clients know it.
 const ERROR_MAX: usize = 666;
 
 impl Handle {
-    /// Locks external tasks for a worker.
-    pub async fn fetch_and_lock(&self, fetch: &Fetch) -> Result<Vec<Fetched>, Error> {
+    /// Locks external tasks for a worker; gives their ids.
+    pub async fn fetch_and_lock(&self, fetch: &Fetch) -> Result<Vec<String>, Error> {
         Ok(self
             .inner
             .store
@@ -46,8 +46,10 @@ impl Handle {
         let id = row.id.as_str();
         self.unit(|handle| async move {
             let mut assembly = Assembly::new(&handle);
-            let sql = "DELETE FROM work WHERE id = ? AND worker = ?";
-            let guard = Statement::new(sql, vec![id.into(), worker.into()]).expecting(Expect::One);
+            let sql =
+                "DELETE FROM work WHERE (id, worker) IN (SELECT column1, column2 FROM {rows})";
+            let held = vec![id.into(), worker.into()];
+            let guard = Statement::each(sql, vec![held]).expecting(Expect::One);
             assembly.unit.before.push(guard);
             assembly.unit.taken.insert(id.to_owned());
             if row.retries.is_none_or(|retries| retries > 0) {

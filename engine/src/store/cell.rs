@@ -69,6 +69,11 @@ impl From<Option<Vec<u8>>> for Cell {
 pub struct Row(pub(super) Vec<Cell>);
 
 impl Row {
+    /// The columns from here on.
+    pub(crate) fn from(&self, at: usize) -> Row {
+        Row(self.0.iter().skip(at).cloned().collect())
+    }
+
     /// Text, or nothing.
     pub fn maybe_text(&self, at: usize) -> Option<String> {
         match self.0.get(at) {

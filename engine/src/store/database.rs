@@ -67,6 +67,40 @@ impl Failure {
             | Failure::Record { .. } => false,
         }
     }
+
+    /// Does the database not answer, so that others who ask at the same time would learn the same?
+    pub(super) fn away(&self) -> bool {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        let gone = |error: &sqlx::Error| {
+            matches!(
+                error,
+                Io(_) | PoolClosed | PoolTimedOut | Protocol(_) | Tls(_) | WorkerCrashed
+            )
+        };
+        matches!(self, Failure::Database(error) if gone(error))
+    }
+
+    /// The same for another one who waits for it.
+    pub(super) fn again(&self) -> Failure {
+        match self {
+            Failure::Conflict => Failure::Conflict,
+            Failure::Closed => Failure::Closed,
+            Failure::Fenced { known, site } => Failure::Fenced {
+                known: *known,
+                site: *site,
+            },
+            Failure::Url(_)
+            | Failure::Database(_)
+            | Failure::Held(_)
+            | Failure::Busy(_)
+            | Failure::Record { .. } => unanswered(self.to_string()),
+        }
+    }
+}
+
+/// Nobody knows what the database did, or would say.
+pub(super) fn unanswered(why: String) -> Failure {
+    Failure::Database(sqlx::Error::Io(std::io::Error::other(why)))
 }
 
 /// What a transaction is for: the generation of the site, in one life of its database.
@@ -138,6 +172,20 @@ impl Database {
         match self {
             Database::Sqlite(db) => db.query(sql.into(), parameters).await,
             Database::Postgres(db) => db.query(sql.into(), parameters).await,
+        }
+    }
+
+    /// The rows of one key: a statement with `{keys}` for a list of keys, whose first column is the key. Those that wait
+    /// at the same time are read together.
+    pub(super) async fn look_up(
+        &self,
+        sql: impl Into<String>,
+        key: &str,
+    ) -> Result<Vec<Row>, Failure> {
+        let (sql, key) = (sql.into(), key.to_owned());
+        match self {
+            Database::Sqlite(db) => db.look_up(sql, key).await,
+            Database::Postgres(db) => db.look_up(sql, key).await,
         }
     }
 

@@ -91,6 +91,10 @@ pub struct NewDeployment {
 }
 
 const DEFINITION: &str = "SELECT id, key, version, name, tag, tenant, deployment, resource, sha, suspended, ttl, startable FROM definition";
+/// The latest versions of keys that belong to no tenant.
+const LATEST: &str = "SELECT key, id, key, version, name, tag, tenant, deployment, resource, sha, suspended, ttl, startable \
+     FROM definition d WHERE key IN {keys} AND COALESCE(tenant, '') = '' AND version = \
+     (SELECT MAX(n.version) FROM definition n WHERE n.key = d.key AND COALESCE(n.tenant, '') = '')";
 const SAME: &str = "key = ? AND COALESCE(tenant, '') = ?";
 
 impl Store {
@@ -204,7 +208,7 @@ impl Store {
     pub async fn definition(&self, id: &str) -> Result<Option<DefinitionRow>, Failure> {
         let rows = self
             .db
-            .query(format!("{DEFINITION} WHERE id = ?"), vec![id.into()])
+            .look_up(format!("{DEFINITION} WHERE id IN {{keys}}"), id)
             .await?;
         Ok(rows.first().map(definition))
     }
@@ -215,11 +219,12 @@ impl Store {
         key: &str,
         tenant: Option<&str>,
     ) -> Result<Option<DefinitionRow>, Failure> {
+        let Some(tenant) = tenant else {
+            let rows = self.db.look_up(LATEST, key).await?;
+            return Ok(rows.first().map(|row| definition(&row.from(1))));
+        };
         let sql = format!("{DEFINITION} WHERE {SAME} ORDER BY version DESC LIMIT 1");
-        let rows = self
-            .db
-            .query(sql, vec![key.into(), tenant.unwrap_or_default().into()])
-            .await?;
+        let rows = self.db.query(sql, vec![key.into(), tenant.into()]).await?;
         Ok(rows.first().map(definition))
     }
 

@@ -1,12 +1,22 @@
-//! PostgreSQL: a pool; each unit is one transaction.
+//! PostgreSQL: a pool; units that wait at the same time are one transaction, others are one each.
+
+mod bind;
+mod reader;
+mod writer;
 
 use super::cell::{Cell, Row};
 use super::database::{Failure, GENERATION, Mark, Then, Under};
+use super::group::{Queue, Unit};
+use super::lookup::Lookup;
+use super::merge::{self, Merged};
 use super::statement::{Expect, Statement};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, Transaction, TypeInfo, ValueRef};
+use bind::{bound, row};
+use reader::Reader;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, Transaction};
 use std::str::FromStr;
 use std::time::Duration;
+use writer::Writer;
 
 /// Begins a transaction that no change of the site may overtake. The lock is shared and in memory: it costs no row.
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(7451210985)";
@@ -22,11 +32,17 @@ const END_HOLDERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE 
 const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
 /// How long a unit waits for a connection.
 const WAIT: Duration = Duration::from_secs(5);
+/// Transactions of groups at a time: while one waits for the disk, another one is filled.
+const WRITERS: u32 = 2;
+/// Reads of groups at a time.
+const READERS: u32 = 2;
 
 /// A server.
 #[derive(Debug)]
 pub struct Postgres {
     pool: PgPool,
+    units: Queue<Unit>,
+    lookups: Queue<Lookup>,
 }
 
 impl Postgres {
@@ -36,11 +52,17 @@ impl Postgres {
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(connections)
+            .max_connections(connections.saturating_add(WRITERS + READERS))
             .acquire_timeout(WAIT)
             .connect_with(options)
             .await?;
-        Ok(Postgres { pool })
+        let units = Queue::new((0..WRITERS).map(|_| Writer::new(pool.clone())));
+        let lookups = Queue::new((0..READERS).map(|_| Reader::new(pool.clone())));
+        Ok(Postgres {
+            pool,
+            units,
+            lookups,
+        })
     }
 
     pub(super) async fn query(
@@ -48,10 +70,16 @@ impl Postgres {
         sql: String,
         parameters: Vec<Cell>,
     ) -> Result<Vec<Row>, Failure> {
-        let sql = numbered(&sql);
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments(parameters)?);
+        let (sql, arguments) = bound(&sql, &merge::What::Values(&parameters))?;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
         let rows = self.pool.fetch_all(query).await?;
         rows.iter().map(row).collect()
+    }
+
+    /// The rows of one key, read together with others.
+    pub(super) async fn look_up(&self, sql: String, key: String) -> Result<Vec<Row>, Failure> {
+        let make = |answer| Lookup { sql, key, answer };
+        self.lookups.ask(make).await
     }
 
     pub(super) async fn apply(
@@ -59,8 +87,16 @@ impl Postgres {
         statements: Vec<Statement>,
         under: Under,
     ) -> Result<Vec<Vec<Row>>, Failure> {
+        if matches!(under, Under::Generation(_)) && merge::groups(&statements) {
+            let make = |answer| Unit {
+                statements,
+                under,
+                answer,
+            };
+            return self.units.ask(make).await;
+        }
         let mut transaction = self.begin(under).await?;
-        let out = run(&mut transaction, statements).await?;
+        let out = run(&mut transaction, &merge::apart(&statements)).await?;
         transaction.commit().await?;
         Ok(out)
     }
@@ -72,8 +108,8 @@ impl Postgres {
         then: Then,
     ) -> Result<(), Failure> {
         let mut transaction = self.begin(under).await?;
-        let rows = run(&mut transaction, statements).await?;
-        run(&mut transaction, then(rows)?).await?;
+        let rows = run(&mut transaction, &merge::apart(&statements)).await?;
+        run(&mut transaction, &merge::apart(&then(rows)?)).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -114,79 +150,29 @@ impl Postgres {
     }
 
     pub(super) async fn close(&self) {
+        self.units.close().await;
+        self.lookups.close().await;
         self.pool.close().await;
     }
 }
 
 async fn run(
     connection: &mut PgConnection,
-    statements: Vec<Statement>,
+    statements: &[Merged<'_>],
 ) -> Result<Vec<Vec<Row>>, Failure> {
     let mut out = Vec::new();
     for statement in statements {
-        let sql = numbered(&statement.sql);
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments(statement.parameters)?);
+        let (sql, arguments) = bound(statement.sql, &statement.what)?;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
         if statement.expect == Expect::Rows {
             let rows = connection.fetch_all(query).await?;
             out.push(rows.iter().map(row).collect::<Result<Vec<_>, _>>()?);
-        } else {
-            let touched = connection.execute(query).await?.rows_affected();
-            if statement.expect == Expect::One && touched != 1 {
-                return Err(Failure::Conflict);
-            }
+            continue;
+        }
+        let touched = connection.execute(query).await?.rows_affected();
+        if statement.must_touch().is_some_and(|must| must != touched) {
+            return Err(Failure::Conflict);
         }
     }
     Ok(out)
-}
-
-/// `?` to `$1`, `$2` ...; the statements of this store have no `?` in texts.
-fn numbered(sql: &str) -> String {
-    let mut out = String::with_capacity(sql.len() + 16);
-    let mut next = 1;
-    for part in sql.split_inclusive('?') {
-        match part.strip_suffix('?') {
-            Some(before) => {
-                out.push_str(before);
-                out.push('$');
-                out.push_str(&next.to_string());
-                next += 1;
-            }
-            None => out.push_str(part),
-        }
-    }
-    out
-}
-
-fn arguments(parameters: Vec<Cell>) -> Result<PgArguments, Failure> {
-    let mut arguments = PgArguments::default();
-    for cell in parameters {
-        let added = match cell {
-            // PostgreSQL's text cannot hold a zero byte.
-            Cell::Text(v) => {
-                sqlx::Arguments::add(&mut arguments, v.map(|text| text.replace('\0', "\u{fffd}")))
-            }
-            Cell::Int(v) => sqlx::Arguments::add(&mut arguments, v),
-            Cell::Real(v) => sqlx::Arguments::add(&mut arguments, v),
-            Cell::Blob(v) => sqlx::Arguments::add(&mut arguments, v),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-fn row(row: &PgRow) -> Result<Row, Failure> {
-    let mut cells = Vec::with_capacity(row.len());
-    for at in 0..row.len() {
-        let value = row.try_get_raw(at)?;
-        let kind = value.type_info().name().to_owned();
-        cells.push(match kind.as_str() {
-            "INT8" => Cell::Int(row.try_get(at)?),
-            "INT4" => Cell::Int(row.try_get::<Option<i32>, _>(at)?.map(i64::from)),
-            "FLOAT8" => Cell::Real(row.try_get(at)?),
-            "BYTEA" => Cell::Blob(row.try_get(at)?),
-            "BOOL" => Cell::Int(row.try_get::<Option<bool>, _>(at)?.map(i64::from)),
-            _ => Cell::Text(row.try_get(at)?),
-        });
-    }
-    Ok(Row(cells))
 }

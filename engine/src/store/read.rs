@@ -6,7 +6,6 @@ use super::database::Failure;
 use super::variable;
 use crate::clock::Millis;
 use crate::machine::{Document, Variable, Variables};
-use std::collections::BTreeMap;
 
 /// An instance as it is stored.
 #[derive(Debug)]
@@ -117,6 +116,9 @@ pub struct SubscriptionRow {
     pub tenant: Option<String>,
 }
 
+/// An instance and its variables, as they are at one moment: a row with its document, and one for each variable.
+const INSTANCE: &str = "SELECT id, doc, rev, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM inst WHERE id IN {keys} \
+     UNION ALL SELECT inst, NULL, NULL, id, scope, name, type, num, txt, bytes, meta FROM var WHERE inst IN {keys}";
 const JOB: &str = "SELECT id, inst, exec, def, act, kind, retries, tried, fence, due, repeat, suspended, tenant FROM job";
 pub(super) const SUBSCRIPTION: &str =
     "SELECT s.id, s.inst, s.exec, s.def, s.act, s.tenant FROM sub s";
@@ -124,30 +126,25 @@ pub(super) const SUBSCRIPTION: &str =
 impl Store {
     /// An instance with its variables.
     pub async fn load(&self, id: &str) -> Result<Option<Loaded>, Failure> {
-        let rows = self
-            .db
-            .query("SELECT doc, rev FROM inst WHERE id = ?", vec![id.into()])
-            .await?;
-        let Some(row) = rows.first() else {
+        let rows = self.db.look_up(INSTANCE, id).await?;
+        let Some((row, variables)) = split(&rows) else {
             return Ok(None);
         };
-        let document = serde_json::from_str(&row.text(0)).map_err(|e| Failure::Record {
+        let document = serde_json::from_str(&row.text(1)).map_err(|e| Failure::Record {
             what: format!("instance {id}"),
             reason: e.to_string(),
         })?;
-        let sql = "SELECT id, scope, name, type, num, txt, bytes, meta FROM var WHERE inst = ?";
-        let mut all = BTreeMap::new();
-        for row in self.db.query(sql, vec![id.into()]).await? {
+        let variables = variables.map(|row| {
             let variable = Variable {
-                id: row.text(0),
-                value: variable::value(&row, 3),
+                id: row.text(3),
+                value: variable::value(row, 6),
             };
-            all.insert((row.text(1), row.text(2)), variable);
-        }
+            ((row.text(4), row.text(5)), variable)
+        });
         Ok(Some(Loaded {
             document,
-            variables: Variables::stored(all),
-            revision: row.int(1),
+            variables: Variables::stored(variables.collect()),
+            revision: row.int(2),
         }))
     }
 
@@ -162,8 +159,8 @@ impl Store {
 
     /// An external task.
     pub async fn work(&self, id: &str) -> Result<Option<WorkRow>, Failure> {
-        let sql = "SELECT id, inst, exec, def, act, worker, lock_until, retries, suspended, err, details, tenant FROM work WHERE id = ?";
-        let rows = self.db.query(sql, vec![id.into()]).await?;
+        let sql = "SELECT id, inst, exec, def, act, worker, lock_until, retries, suspended, err, details, tenant FROM work WHERE id IN {keys}";
+        let rows = self.db.look_up(sql, id).await?;
         Ok(rows.first().map(|row| WorkRow {
             id: row.text(0),
             instance: row.text(1),
@@ -182,8 +179,8 @@ impl Store {
 
     /// A user task.
     pub async fn task(&self, id: &str) -> Result<Option<TaskRow>, Failure> {
-        let sql = "SELECT id, inst, exec, def, assignee, owner, delegation, suspended FROM task WHERE id = ?";
-        let rows = self.db.query(sql, vec![id.into()]).await?;
+        let sql = "SELECT id, inst, exec, def, assignee, owner, delegation, suspended FROM task WHERE id IN {keys}";
+        let rows = self.db.look_up(sql, id).await?;
         Ok(rows.first().map(|row| TaskRow {
             id: row.text(0),
             instance: row.maybe_text(1),
@@ -208,6 +205,11 @@ impl Store {
         Ok(rows.iter().map(subscription).collect())
     }
 
+    /// The rows of one key, by a statement of the caller's with `{keys}`; its first column is the key.
+    pub(crate) async fn look_up(&self, sql: &str, key: &str) -> Result<Vec<Row>, Failure> {
+        self.db.look_up(sql, key).await
+    }
+
     /// Rows of a statement that the caller made.
     pub(crate) async fn rows(
         &self,
@@ -216,6 +218,13 @@ impl Store {
     ) -> Result<Vec<Row>, Failure> {
         self.db.query(sql, parameters).await
     }
+}
+
+/// The row with the document, and those of variables.
+fn split(rows: &[Row]) -> Option<(&Row, impl Iterator<Item = &Row>)> {
+    let is_variable = |row: &&Row| row.maybe_text(3).is_some();
+    let instance = rows.iter().find(|row| !is_variable(row))?;
+    Some((instance, rows.iter().filter(is_variable)))
 }
 
 pub(super) fn job(row: &Row) -> JobRow {

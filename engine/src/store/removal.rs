@@ -49,9 +49,10 @@ fn at_start(unit: &Unit, changes: &mut Changes) {
         match roots.get(doc.root.as_str()) {
             Some(removal) => settled(&doc.id, *removal, changes),
             None => {
-                let sql = "UPDATE h_inst SET removal = (SELECT r.removal FROM h_inst r WHERE r.id = ?) WHERE id = ?";
-                let cells = vec![Cell::from(&doc.root), Cell::from(&doc.id)];
-                changes.updates.push(Statement::new(sql, cells));
+                let sql = "UPDATE h_inst SET removal = (SELECT r.removal FROM h_inst r WHERE r.id = x.column2) \
+                           FROM {rows} WHERE h_inst.id = x.column1";
+                let row = vec![Cell::from(&doc.id), Cell::from(&doc.root)];
+                changes.updates.push(Statement::each(sql, vec![row]));
             }
         }
     }
@@ -73,15 +74,16 @@ fn at_end(unit: &Unit, changes: &mut Changes) {
         }
         // What counts is what the definition says now, not what its model said.
         let whose = if unit.callers.contains(&root.definition) {
-            "root = ?"
+            "root"
         } else {
-            "id = ?"
+            "id"
         };
         let sql = format!(
-            "UPDATE h_inst SET removal = CAST(? AS BIGINT) + {DAY_MS} * (SELECT d.ttl FROM definition d WHERE d.id = ?) WHERE {whose}"
+            "UPDATE h_inst SET removal = x.column2 + {DAY_MS} * (SELECT d.ttl FROM definition d WHERE d.id = x.column3) \
+             FROM {{rows}} WHERE h_inst.{whose} = x.column1"
         );
-        let cells = vec![unit.now.into(), (&root.definition).into(), id.into()];
-        changes.updates.push(Statement::new(sql, cells));
+        let row = vec![id.into(), unit.now.into(), (&root.definition).into()];
+        changes.updates.push(Statement::each(sql, vec![row]));
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::cell::Cell;
 use super::keeping::{Keeping, Level};
-use super::statement::{Expect, Statement, insert, marks};
+use super::statement::{Expect, Statement};
 use super::{removal, write};
 use crate::clock::Millis;
 use crate::machine::{Document, Effect, Variables};
@@ -80,19 +80,9 @@ impl Pending {
     }
 
     fn flush(self, table: &str, columns: &str, conflict: &str, out: &mut Vec<Statement>) {
-        if !self.gone.is_empty() {
-            let ids = self.gone.iter().map(Cell::from).collect();
-            out.push(Statement::new(
-                format!("DELETE FROM {table} WHERE id IN {}", marks(self.gone.len())),
-                ids,
-            ));
-        }
-        out.extend(insert(
-            table,
-            columns,
-            self.rows.into_iter().flatten().collect(),
-            conflict,
-        ));
+        out.extend(Statement::deleting(table, "id", &self.gone));
+        let rows = self.rows.into_iter().flatten().collect();
+        out.extend(Statement::inserting(table, columns, rows, conflict));
     }
 }
 
@@ -135,20 +125,16 @@ impl Unit {
             }
         }
         removal::settle(&self, &mut changes);
-        let mut lanes: Vec<Cell> = changes.jobs.gone.iter().map(Cell::from).collect();
+        let mut lanes: Vec<String> = changes.jobs.gone.clone();
         if let Some((job, fence)) = self.job {
-            lanes.push(job.as_str().into());
-            let sql = "DELETE FROM job WHERE id = ? AND fence = ?";
-            out.push(
-                Statement::new(sql, vec![job.as_str().into(), fence.into()]).expecting(Expect::One),
-            );
+            let sql = "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows})";
+            let row = vec![(&job).into(), fence.into()];
+            out.push(Statement::each(sql, vec![row]).expecting(Expect::One));
+            lanes.push(job.clone());
             self.taken.insert(job);
         }
-        if !lanes.is_empty() {
-            // Also of jobs that an engine holds and that others end: the instance's next job may go at once.
-            let sql = format!("DELETE FROM lane WHERE job IN {}", marks(lanes.len()));
-            out.push(Statement::new(sql, lanes));
-        }
+        // Also of jobs that an engine holds and that others end: the instance's next job may go at once.
+        out.extend(Statement::deleting("lane", "job", &lanes));
         let refs: Vec<&String> = changes.jobs.gone.iter().chain(&changes.work.gone).collect();
         let refs: Vec<String> = refs
             .into_iter()
@@ -172,24 +158,15 @@ impl Unit {
 impl Changes {
     /// What hangs on tasks that go, whoever removes their rows.
     fn unlink(&self, out: &mut Vec<Statement>) {
-        if !self.tasks.gone.is_empty() {
-            let ids = self.tasks.gone.iter().map(Cell::from).collect();
-            let marks = marks(self.tasks.gone.len());
-            let sql = format!("DELETE FROM link WHERE task IN {marks}");
-            out.push(Statement::new(sql, ids));
-        }
+        out.extend(Statement::deleting("link", "task", &self.tasks.gone));
     }
 
     fn flush(self, out: &mut Vec<Statement>) {
         self.jobs.flush("job", write::JOB, "", out);
         self.work.flush("work", write::WORK, "", out);
         self.tasks.flush("task", write::TASK, "", out);
-        out.extend(insert(
-            "link",
-            "task, type, user_id, group_id",
-            self.links,
-            "",
-        ));
+        let link = "task, type, user_id, group_id";
+        out.extend(Statement::inserting("link", link, self.links, ""));
         self.subscriptions
             .flush("sub", write::SUBSCRIPTION, "", out);
         self.instance_history

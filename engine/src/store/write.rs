@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::keeping::Level;
-use super::statement::{Expect, Statement, insert, marks};
+use super::statement::{Expect, Statement};
 use super::unit::{Changes, InstanceChange};
 use super::variable;
 use crate::clock::Millis;
@@ -47,10 +47,10 @@ pub(super) fn instance(
     match (change.revision, doc.ended) {
         (None, true) => return,
         (None, false) => {
-            let sql = "INSERT INTO inst (id, def, root, super_inst, super_exec, bkey, tenant, suspended, rev, home_gen, doc, started) \
-                       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)";
+            let sql = "INSERT INTO inst (id, def, root, super_inst, super_exec, bkey, tenant, suspended, doc, started, rev, home_gen) \
+                       SELECT x.*, 1, 0 FROM {rows} WHERE true";
             let parent = doc.parent.as_ref();
-            let cells = vec![
+            let row = vec![
                 id(),
                 (&change.definition).into(),
                 (&doc.root).into(),
@@ -62,30 +62,29 @@ pub(super) fn instance(
                 text(doc).into(),
                 now.into(),
             ];
-            out.push(Statement::new(sql, cells));
+            out.push(Statement::each(sql, vec![row]));
         }
         (Some(revision), false) => {
-            let sql = "UPDATE inst SET doc = ?, bkey = ?, suspended = ?, rev = rev + 1 WHERE id = ? AND rev = ?";
-            let cells = vec![
+            let sql = "UPDATE inst SET doc = x.column3, bkey = x.column4, suspended = x.column5, rev = inst.rev + 1 \
+                       FROM {rows} WHERE inst.id = x.column1 AND inst.rev = x.column2";
+            let row = vec![
+                id(),
+                revision.into(),
                 text(doc).into(),
                 (&doc.business_key).into(),
                 doc.suspended.into(),
-                id(),
-                revision.into(),
             ];
-            out.push(Statement::new(sql, cells).expecting(Expect::One));
+            out.push(Statement::each(sql, vec![row]).expecting(Expect::One));
         }
         (Some(revision), true) => {
-            let sql = "DELETE FROM inst WHERE id = ? AND rev = ?";
-            out.push(Statement::new(sql, vec![id(), revision.into()]).expecting(Expect::One));
-            for sql in [
-                "DELETE FROM var WHERE inst = ?",
-                "DELETE FROM incident WHERE inst = ?",
-            ] {
-                out.push(Statement::new(sql, vec![id()]));
-            }
-            let sql = "UPDATE h_incident SET ended = ?, state = 'deleted' WHERE inst = ? AND ended IS NULL";
-            out.push(Statement::new(sql, vec![now.into(), id()]));
+            let sql = "DELETE FROM inst WHERE (id, rev) IN (SELECT column1, column2 FROM {rows})";
+            let row = vec![id(), revision.into()];
+            out.push(Statement::each(sql, vec![row]).expecting(Expect::One));
+            out.extend(Statement::deleting("var", "inst", [&doc.id]));
+            out.extend(Statement::deleting("incident", "inst", [&doc.id]));
+            let sql = "UPDATE h_incident SET ended = x.column2, state = 'deleted' FROM {rows} \
+                       WHERE h_incident.inst = x.column1 AND h_incident.ended IS NULL";
+            out.push(Statement::each(sql, vec![vec![id(), now.into()]]));
             return;
         }
     }
@@ -103,11 +102,9 @@ fn variables(change: &InstanceChange, level: Level, out: &mut Vec<Statement>) {
     for ((scope, name), variable) in change.variables.touched() {
         match variable {
             None => {
-                let sql = "DELETE FROM var WHERE inst = ? AND scope = ? AND name = ?";
-                out.push(Statement::new(
-                    sql,
-                    vec![inst.into(), scope.into(), name.into()],
-                ));
+                let sql = "DELETE FROM var WHERE (inst, scope, name) IN (SELECT column1, column2, column3 FROM {rows})";
+                let row = vec![inst.into(), scope.into(), name.into()];
+                out.push(Statement::each(sql, vec![row]));
             }
             Some(variable) => {
                 let mut cells: Vec<Cell> = vec![
@@ -130,7 +127,7 @@ fn variables(change: &InstanceChange, level: Level, out: &mut Vec<Statement>) {
     let columns = "id, inst, scope, name, type, num, txt, bytes, meta, ai";
     let conflict = "ON CONFLICT (inst, scope, name) DO UPDATE SET id = excluded.id, type = excluded.type, num = excluded.num, \
                     txt = excluded.txt, bytes = excluded.bytes, meta = excluded.meta, ai = COALESCE(excluded.ai, var.ai)";
-    out.extend(insert("var", columns, rows, conflict));
+    out.extend(Statement::inserting("var", columns, rows, conflict));
 }
 
 /// The activity instances of variables. Where history knows them, it is asked.
@@ -293,11 +290,9 @@ fn remove_task(id: &str, outcome: Outcome, now: Millis, changes: &mut Changes) {
         row[TASK_ENDED] = now.into();
         row[TASK_ENDED + 1] = reason.into();
     } else {
-        let sql = "UPDATE h_task SET ended = ?, reason = ? WHERE id = ?";
-        changes.updates.push(Statement::new(
-            sql,
-            vec![now.into(), reason.into(), id.into()],
-        ));
+        let sql = "UPDATE h_task SET ended = x.column2, reason = x.column3 FROM {rows} WHERE h_task.id = x.column1";
+        let row = vec![id.into(), now.into(), reason.into()];
+        changes.updates.push(Statement::each(sql, vec![row]));
     }
 }
 
@@ -350,11 +345,9 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
                 row[ACTIVITY_ENDED] = now.into();
                 row[ACTIVITY_ENDED + 1] = canceled.into();
             } else {
-                let sql = "UPDATE h_act SET ended = ?, canceled = ? WHERE id = ?";
-                changes.updates.push(Statement::new(
-                    sql,
-                    vec![now.into(), canceled.into(), activity.into()],
-                ));
+                let sql = "UPDATE h_act SET ended = x.column2, canceled = x.column3 FROM {rows} WHERE h_act.id = x.column1";
+                let row = vec![activity.into(), now.into(), canceled.into()];
+                changes.updates.push(Statement::each(sql, vec![row]));
             }
         }
         Record::Set { .. } => variable_history(record, change, now, changes),
@@ -362,8 +355,11 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
             if let Some(row) = changes.variable_history.row(id) {
                 row[VARIABLE_STATE] = "DELETED".into();
             } else {
-                let sql = "UPDATE h_var SET state = 'DELETED' WHERE id = ?";
-                changes.updates.push(Statement::new(sql, vec![id.into()]));
+                let sql =
+                    "UPDATE h_var SET state = 'DELETED' WHERE id IN (SELECT column1 FROM {rows})";
+                changes
+                    .updates
+                    .push(Statement::each(sql, vec![vec![id.into()]]));
             }
         }
     }
@@ -456,15 +452,16 @@ pub(super) fn ending(
         row[INSTANCE_END + 3] = state.into();
         row[INSTANCE_END + 4] = reason.into();
     } else {
-        let sql = "UPDATE h_inst SET end_act = ?, ended = ?, state = ?, reason = ? WHERE id = ?";
-        let cells = vec![
+        let sql = "UPDATE h_inst SET end_act = x.column2, ended = x.column3, state = x.column4, reason = x.column5 \
+                   FROM {rows} WHERE h_inst.id = x.column1";
+        let row = vec![
+            id.into(),
             element.into(),
             now.into(),
             state.into(),
             reason.into(),
-            id.into(),
         ];
-        changes.updates.push(Statement::new(sql, cells));
+        changes.updates.push(Statement::each(sql, vec![row]));
     }
 }
 
@@ -473,16 +470,9 @@ pub(super) fn resolve_incidents(refs: &[String], now: Millis, out: &mut Vec<Stat
     if refs.is_empty() {
         return;
     }
-    let list = marks(refs.len());
-    let ids = || refs.iter().map(Cell::from);
-    out.push(Statement::new(
-        format!("DELETE FROM incident WHERE ref IN {list}"),
-        ids().collect(),
-    ));
-    let mut cells = vec![now.into()];
-    cells.extend(ids());
-    let sql = format!(
-        "UPDATE h_incident SET ended = ?, state = 'resolved' WHERE ended IS NULL AND ref IN {list}"
-    );
-    out.push(Statement::new(sql, cells));
+    out.extend(Statement::deleting("incident", "ref", refs));
+    let sql = "UPDATE h_incident SET ended = x.column2, state = 'resolved' FROM {rows} \
+               WHERE h_incident.ended IS NULL AND h_incident.ref = x.column1";
+    let rows = refs.iter().map(|id| vec![id.into(), now.into()]);
+    out.push(Statement::each(sql, rows.collect()));
 }
