@@ -133,6 +133,72 @@ async fn a_fleet_that_wants_all_or_nothing_gets_no_part() -> Promise {
     Ok(())
 }
 
+/// All pages of five, and which sites each of them says are missing. `after`: what happens between two pages.
+async fn pages(
+    client: &Client,
+    list: &str,
+    mut after: impl AsyncFnMut(usize) -> Result<()>,
+) -> Result<(Vec<String>, BTreeSet<Option<String>>)> {
+    let (mut joined, mut missing) = (Vec::new(), BTreeSet::new());
+    for page in 0.. {
+        let path = format!("{list}&firstResult={}&maxResults=5", joined.len());
+        let answer = client.get(&path).await?.expect(200)?;
+        missing.insert(answer.header("homing-missing-sites").map(str::to_owned));
+        let rows = ids(&answer.json()?)?;
+        if rows.is_empty() {
+            break;
+        }
+        ensure!(rows.len() <= 5, "{} rows in a page of five", rows.len());
+        joined.extend(rows);
+        after(page).await?;
+    }
+    Ok((joined, missing))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_are_read_while_rows_are_added_lose_and_repeat_nothing() -> Promise {
+    let pair = Pair::shared().await?;
+    let topic = "incomplete-growing";
+    let [a, b] = work(pair, topic).await?;
+    let (proxy, router) = behind(topic, pair, "[timeouts]\ngather = \"2s\"").await?;
+    let client = router.client("/engine-rest");
+    // What is added stands behind everything that was there.
+    let list = format!("/external-task?topicName={topic}&sortBy=createTime&sortOrder=asc");
+    let start = format!("/process-definition/key/{topic}/start");
+    let sites = [&pair.a, &pair.b].map(|site| Client::new(loopback(site.port()), "/engine-rest"));
+    let add = async |page: usize| -> Result<()> {
+        if page < 6 {
+            sites[page % 2]
+                .post(&start, &json!({}))
+                .await?
+                .expect(200)?;
+        }
+        Ok(())
+    };
+    let (joined, missing) = pages(&client, &list, add).await?;
+    assert_eq!(missing, BTreeSet::from([None]));
+    let distinct = BTreeSet::from_iter(joined.clone());
+    assert_eq!(distinct.len(), joined.len(), "a row came twice");
+    assert!(
+        a.union(&b).all(|id| distinct.contains(id)),
+        "a row was lost"
+    );
+    let quiet = async |_| Ok(());
+    let (whole, _) = pages(&client, &list, quiet).await?;
+    assert_eq!(whole.len(), a.len() + b.len() + 6);
+    assert_eq!(whole[..joined.len()], joined, "rows changed their places");
+    // Without a site every page says so, and the others' rows still come once each.
+    proxy.set(Fault::Refuse);
+    proxy.cut_all();
+    let (partial, missing) = pages(&client, &list, quiet).await?;
+    assert_eq!(missing, BTreeSet::from([Some("b".to_owned())]));
+    assert_eq!(partial.len(), a.len() + 3);
+    assert_eq!(BTreeSet::from_iter(partial.clone()).len(), partial.len());
+    let still: Vec<&String> = whole.iter().filter(|id| partial.contains(id)).collect();
+    assert_eq!(still, partial.iter().collect::<Vec<_>>());
+    Ok(())
+}
+
 /// A site that gives ten rows at a time to whoever asks; its rows are numbered from `first` in steps of two.
 fn sparing(seen: &Seen, first: usize) -> Reply {
     if !seen.target.starts_with("/engine-rest/task?") {

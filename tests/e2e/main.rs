@@ -24,6 +24,7 @@ mod limits;
 mod locate;
 mod messages;
 mod operate;
+mod oracle;
 mod orders;
 mod parked;
 mod passwords;

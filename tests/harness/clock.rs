@@ -28,6 +28,16 @@ impl Stopwatch {
     }
 }
 
+/// Milliseconds since the Unix epoch, by this machine's clock, which is the engines' as well.
+#[expect(clippy::disallowed_methods, reason = "this is the clock module")]
+pub fn wall_millis() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |passed| {
+            i64::try_from(passed.as_millis()).unwrap_or(i64::MAX)
+        })
+}
+
 /// Asks until the predicate says `Ok(Some(value))`. The last error (or "not yet") is told when the deadline passes.
 pub async fn eventually<T, F, Fut>(what: &str, deadline: Duration, mut predicate: F) -> Result<T>
 where

@@ -425,6 +425,10 @@ impl Worker<'_> {
                 missing.push(site.id);
             }
         }
+        if refused.is_some() {
+            // One site's words stand for all of them; nothing was put together that somebody could be missing from.
+            missing.clear();
+        }
         let answer = self
             .job
             .fetch
