@@ -9,11 +9,19 @@ use http::HeaderName;
 
 static HOMING_REASON: HeaderName = HeaderName::from_static("homing-reason");
 
+/// A reason says something.
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("say why: it is kept in the audit trail".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// Why, and whether for real.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Change {
     /// Why; kept in the audit trail.
-    #[arg(long, value_name = "TEXT", required = true)]
+    #[arg(long, value_name = "TEXT", required = true, value_parser = super::change::reason)]
     reason: String,
     /// Do not ask.
     #[arg(long)]

@@ -25,6 +25,7 @@ pub(super) struct Remote {
         long,
         env = "HOMING_ADMIN",
         default_value = "http://127.0.0.1:8081",
+        value_parser = place,
         global = true
     )]
     admin: String,
@@ -32,8 +33,23 @@ pub(super) struct Remote {
     #[arg(long, global = true)]
     pub(super) json: bool,
     /// Longest wait for an answer, in seconds.
-    #[arg(long, default_value_t = 30, global = true)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), global = true)]
     timeout: u64,
+}
+
+/// An address of an admin listener; anything else is a mistake of whoever types it.
+fn place(text: &str) -> Result<String, String> {
+    let sound = match (text.strip_prefix("unix:"), text.strip_prefix("http://")) {
+        (Some(path), _) => path.starts_with('/'),
+        (None, Some(place)) => {
+            homing_config::settings::HostPort::parse(place.trim_end_matches('/')).is_ok()
+        }
+        (None, None) => false,
+    };
+    match sound {
+        true => Ok(text.to_owned()),
+        false => Err("write http://HOST:PORT or unix:/PATH".to_owned()),
+    }
 }
 
 /// How much of a refusal is read.
@@ -253,4 +269,30 @@ pub(super) fn exit_of(status: StatusCode) -> Exit {
 /// A key or name as one path segment.
 pub(super) fn segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_a_mistake_of_usage() {
+        for good in [
+            "http://127.0.0.1:8081",
+            "http://router.example:8081/",
+            "http://[::1]:8081",
+            "unix:/run/homing/admin.sock",
+        ] {
+            assert!(place(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "127.0.0.1:8081",
+            "https://r:1",
+            "http://r",
+            "unix:admin.sock",
+        ] {
+            assert!(place(bad).is_err(), "{bad}");
+        }
+    }
 }

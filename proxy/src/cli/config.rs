@@ -5,6 +5,7 @@
 use super::input;
 use clap::Subcommand;
 use homing_config::{Purpose, verbs};
+use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,13 @@ impl Config {
     pub(super) fn run(self) -> ExitCode {
         let style = input::style();
         let one = |file: PathBuf| input::inputs(&[file], &[]);
+        let name = match &self.verb {
+            Verb::Check { .. } => "config-check",
+            Verb::Show(_) => "config-show",
+            Verb::Schema => "config-schema",
+            Verb::Init => "config-init",
+            Verb::Diff { .. } => "config-diff",
+        };
         let outcome = match self.verb {
             Verb::Check { files } => verbs::check(&input::inputs(&files, &[]), style),
             Verb::Show(from) => verbs::show(
@@ -52,7 +60,8 @@ impl Config {
             Verb::Diff { before, after } => verbs::diff(&one(before), &one(after), style),
         };
         let text = if self.json {
-            format!("{:#}\n", outcome.json)
+            let told = json!({ "schema": format!("homing/{name}/v1"), "data": outcome.json });
+            format!("{told:#}\n")
         } else {
             outcome.text
         };

@@ -45,7 +45,7 @@ enum Verb {
         /// The drill's id.
         drill: String,
         /// Why; kept in the audit trail.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = super::change::reason)]
         reason: String,
         /// Check everything and change nothing.
         #[arg(long)]
@@ -106,7 +106,7 @@ struct Run {
     #[arg(long)]
     old_place_rejoins: bool,
     /// Why; kept in the audit trail with every step.
-    #[arg(long, value_name = "TEXT", required = true)]
+    #[arg(long, value_name = "TEXT", required = true, value_parser = super::change::reason)]
     reason: String,
     /// Do not ask.
     #[arg(long)]

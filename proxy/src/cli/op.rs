@@ -35,7 +35,7 @@ enum Verb {
     Resume {
         operation: String,
         /// Why; kept in the audit trail.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = super::change::reason)]
         reason: String,
         #[command(flatten)]
         really: Really,
@@ -44,7 +44,7 @@ enum Verb {
     Abort {
         operation: String,
         /// Why; kept in the audit trail.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = super::change::reason)]
         reason: String,
         /// Your word that the new place can change nothing any more, and how; needed once it may have begun to serve.
         #[arg(long, value_name = "HOW")]

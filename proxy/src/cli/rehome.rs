@@ -94,7 +94,7 @@ pub(super) struct Act {
 #[derive(clap::Args, Clone, Debug)]
 struct Word {
     /// Why; kept in the audit trail.
-    #[arg(long, value_name = "TEXT", required = true)]
+    #[arg(long, value_name = "TEXT", required = true, value_parser = super::change::reason)]
     reason: String,
     /// Do not ask.
     #[arg(long)]

@@ -32,7 +32,7 @@ enum Verb {
     Ready {
         site: String,
         /// Why; kept in the audit trail.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = super::change::reason)]
         reason: Option<String>,
         /// Check everything and change nothing.
         #[arg(long)]

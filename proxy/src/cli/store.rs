@@ -41,7 +41,7 @@ struct Promote {
     #[arg(long = "override", value_name = "RULE", value_parser = ["live-routers"])]
     overrides: Vec<String>,
     /// Why; kept in the audit trail.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = super::change::reason)]
     reason: String,
     /// Do not ask.
     #[arg(long)]

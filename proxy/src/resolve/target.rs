@@ -203,7 +203,7 @@ fn refusal(site: &Site, view: &SiteView) -> Problem {
     let (reason, detail, after) = match (view.service, view.state, observed) {
         (_, SiteState::Quarantined, _) => (
             Reason::SiteQuarantined,
-            format!("site {name} is back from a failure and not released"),
+            format!("site {name} is in quarantine and not released"),
             30,
         ),
         (_, SiteState::Maintenance, _) => (
