@@ -216,16 +216,21 @@ impl Play {
         Ok(())
     }
 
-    /// A batch runs by itself, at each side at its own pace.
+    /// A batch runs by itself, at each side at its own pace, until it ends or all that is left of it has failed.
     async fn finish_batch(&mut self, seen: &Seen) -> Result<()> {
         let symbol = seen.plain["id"].as_str().context("a batch without an id")?;
         for side in &mut self.sides {
             let id = side.names.fill(&format!("{{{{{symbol}}}}}"))?;
-            let path = format!("/history/batch/{id}");
             let client = side.client.clone();
             eventually("the batch ends", BATCH_WITHIN, async || {
-                let answer = client.get(&path).await?.expect(200)?.json()?;
-                Ok((answer["endTime"] != Value::Null).then_some(()))
+                let path = format!("/history/batch/{id}");
+                let batch = client.get(&path).await?.expect(200)?.json()?;
+                let path = format!("/batch/statistics?batchId={id}");
+                let running = client.get(&path).await?.expect(200)?.json()?;
+                let jobs = |member: &str| running[0][member].as_u64().unwrap_or_default();
+                // What is refused for good stays as it is, at every side.
+                let stuck = jobs("failedJobs") > 0 && jobs("failedJobs") == jobs("remainingJobs");
+                Ok((stuck || batch["endTime"] != Value::Null).then_some(()))
             })
             .await?;
         }
