@@ -28,6 +28,7 @@ pub mod store;
 pub mod time;
 pub mod value;
 
+pub use cluster::resource::Resource;
 pub use error::Error;
 pub use node::{Node, Options, StartError};
 pub use rest::{operations, router};

@@ -1,6 +1,7 @@
 //! One node of the engine as a program runs it: store, executor and REST face, started and stopped together.
 
 use crate::clock::Clock;
+use crate::cluster::resource::Resource;
 use crate::model::Delegates;
 use crate::runtime::{Cleaning, Handle, Identity, Place, cleanup};
 use crate::store::{Executor, Failure, Keeping, Level, Removal, Store};
@@ -32,9 +33,9 @@ pub struct Options {
     pub installation: Option<String>,
     /// Jobs that run at once.
     pub capacity: u16,
-    /// A command that prints how much this node has to give; none: as much as any other.
-    pub resource_command: Vec<String>,
-    /// How often it is run.
+    /// How much this node has to give.
+    pub resource: Resource,
+    /// How often that is measured.
     pub resource_interval: Duration,
     /// Connections to PostgreSQL.
     pub connections: u32,
@@ -64,7 +65,7 @@ impl Default for Options {
             executor: Executor::Enabled,
             installation: None,
             capacity: CAPACITY,
-            resource_command: Vec::new(),
+            resource: Resource::Jobs,
             resource_interval: Duration::from_secs(30),
             connections: CONNECTIONS,
             failover_window: Duration::from_secs(180),
@@ -156,9 +157,9 @@ impl Node {
             tokio::spawn(cleanup_task),
             tokio::spawn(queue_task),
         ];
-        if !options.resource_command.is_empty() {
-            let (command, every) = (options.resource_command.clone(), options.resource_interval);
-            let measure = cluster::resource::run(handle.clone(), command, every, stopped.clone());
+        if options.resource != Resource::Jobs {
+            let (resource, every) = (options.resource.clone(), options.resource_interval);
+            let measure = cluster::resource::run(handle.clone(), resource, every, stopped.clone());
             tasks.push(tokio::spawn(measure));
         }
         let app = rest::router_with(

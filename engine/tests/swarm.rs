@@ -7,8 +7,8 @@
 
 mod support;
 
-use homing_engine::Executor;
 use homing_engine::clock::Clock;
+use homing_engine::{Executor, Resource};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 use support::postgres::Server;
@@ -180,7 +180,8 @@ async fn the_engine_with_more_to_give_gets_more_of_the_work() {
         let with = Engine::with(|options| {
             options.store_url = url.clone();
             options.name = name.to_owned();
-            options.resource_command = vec!["cat".to_owned(), file.display().to_string()];
+            options.resource =
+                Resource::Command(vec!["cat".to_owned(), file.display().to_string()]);
             options.resource_interval = Duration::from_millis(200);
         });
         engines.push(with.await);

@@ -26,10 +26,14 @@ pub(crate) struct EngineFile {
     /// the site's generation, this node commits nothing.
     #[schemars(extend("format" = "name"))]
     pub(crate) installation: Option<At<String>>,
-    /// Command that prints one number, of 0 or more: what this node has to give, compared with the others of its
-    /// cluster, which use the same command. Work is divided by it. Without it by the number of running jobs alone.
+    /// By what work is divided over the nodes of a cluster. `jobs`: the next job goes to the node that runs the fewest.
+    /// `machine`: to the one that runs the fewest for what its machine has free, of the processors' time or of memory,
+    /// whichever is less. All nodes of a cluster use the same.
+    pub(crate) resource: ResourceFile,
+    /// Command that prints one number, of 0 or more: what this node has to give, in place of `resource`. All nodes of a
+    /// cluster use the same command.
     pub(crate) resource_command: Option<Vec<At<String>>>,
-    /// How often the command is run, and how long it may take.
+    /// How often it is measured, and how long the command may take.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1d"))]
     pub(crate) resource_interval: Period,
     /// How much history is written. `none`: nothing. `activity`: instances, activities and user tasks. `audit`: variables
@@ -78,6 +82,7 @@ impl Default for EngineFile {
             executor: true,
             failover_window: "3m".into(),
             installation: None,
+            resource: ResourceFile::default(),
             resource_command: None,
             resource_interval: Period::seconds(30),
             history_level: HistoryLevelFile::default(),
@@ -86,4 +91,13 @@ impl Default for EngineFile {
             history_cleanup_window: None,
         }
     }
+}
+
+/// By what work is divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ResourceFile {
+    #[default]
+    Jobs,
+    Machine,
 }

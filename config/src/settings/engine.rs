@@ -19,9 +19,9 @@ pub struct Engine {
     pub failover_window: Duration,
     /// The installation that it belongs to.
     pub installation: Option<String>,
-    /// The command that measures what it has to give; empty: none.
-    pub resource_command: Vec<String>,
-    /// How often it is run.
+    /// What it has to give.
+    pub resource: Resource,
+    /// How often that is measured.
     pub resource_interval: Duration,
     /// How much history is written; `None`: as the database has it.
     pub history_level: Option<HistoryLevel>,
@@ -64,4 +64,15 @@ pub enum HistoryCleanup {
     Always,
     /// From and to a minute of the day, in UTC.
     Daily(u16, u16),
+}
+
+/// By what work is divided over the nodes of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// By running jobs alone.
+    Jobs,
+    /// By what the machine has free, too.
+    Machine,
+    /// By the number that a command prints, too.
+    Command(Vec<String>),
 }

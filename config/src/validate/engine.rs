@@ -4,8 +4,8 @@
 
 use super::Validate;
 use crate::diagnostic::Diagnostic;
-use crate::file::engine::{EngineFile, HistoryLevelFile, HistoryRemovalFile};
-use crate::settings::{Engine, HistoryCleanup, HistoryLevel, HistoryRemoval};
+use crate::file::engine::{EngineFile, HistoryLevelFile, HistoryRemovalFile, ResourceFile};
+use crate::settings::{Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
 use crate::text::At;
 use crate::window;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Validate<'_> {
             file.store_file.as_ref(),
             ["store", "store_file"],
         );
-        let resource_command = self.measure(file.resource_command.as_deref());
+        let resource = self.measure(file.resource, file.resource_command.as_deref());
         let failover_window = self.window(&file.failover_window);
         let history_cleanup = self.cleanup(file);
         Some(Engine {
@@ -30,7 +30,7 @@ impl Validate<'_> {
             executor: file.executor,
             failover_window: failover_window?,
             installation: file.installation.as_ref().map(|name| name.get().clone()),
-            resource_command: resource_command?,
+            resource: resource?,
             resource_interval: file.resource_interval.0,
             history_level: level(file.history_level),
             history_removal: removal(file.history_removal),
@@ -38,17 +38,30 @@ impl Validate<'_> {
         })
     }
 
-    fn measure(&mut self, words: Option<&[At<String>]>) -> Option<Vec<String>> {
+    fn measure(&mut self, by: ResourceFile, words: Option<&[At<String>]>) -> Option<Resource> {
         let words = words.unwrap_or_default();
-        let empty = words.first().filter(|program| program.get().is_empty());
-        if let Some(program) = empty {
-            let problem = Diagnostic::error("command", "the command `resource_command` is empty");
-            self.report(problem.at(&program.span(), "no program is named").help(
-                "name a program and its arguments: resource_command = [\"/usr/local/bin/free-share\"]",
-            ));
-            return None;
-        }
-        Some(words.iter().map(|word| word.get().clone()).collect())
+        let Some(program) = words.first() else {
+            return Some(match by {
+                ResourceFile::Jobs => Resource::Jobs,
+                ResourceFile::Machine => Resource::Machine,
+            });
+        };
+        let problem = if program.get().is_empty() {
+            Diagnostic::error("command", "the command `resource_command` is empty")
+                .at(&program.span(), "no program is named")
+                .help("name a program and its arguments: resource_command = [\"/usr/local/bin/free-share\"]")
+        } else if by == ResourceFile::Machine {
+            let twice =
+                "`resource = \"machine\"` and `resource_command` both say what a node has to give";
+            Diagnostic::error("command", twice)
+                .at(&program.span(), "measures it as well")
+                .help("remove one of the two")
+        } else {
+            let words = words.iter().map(|word| word.get().clone());
+            return Some(Resource::Command(words.collect()));
+        };
+        self.report(problem);
+        None
     }
 
     fn window(&mut self, text: &At<String>) -> Option<Duration> {

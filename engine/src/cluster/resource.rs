@@ -1,16 +1,28 @@
-//! What this engine has to give, measured by a command of the operator's.
+//! What this engine has to give: measured on its machine, or by a command of the operator's.
 //!
-//! The command prints one number: the more, the freer. Engines of a cluster are compared by it, so all of them use the
-//! same command. Without a command all engines are alike.
+//! Owns one number, the more, the freer. Engines of a cluster are compared by it, so all of them measure the same. Must not
+//! balance. Relies on `sysinfo` for what the machine has.
 
 use crate::runtime::Handle;
 use std::process::Stdio;
 use std::time::Duration;
+use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, System};
 use tokio::process::Command;
 use tokio::sync::watch;
 
 /// Answers in a row that may fail before the last number counts no more.
 const FAILURES_MAX: u32 = 3;
+
+/// How an engine is compared with the others of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// By the number of running jobs alone.
+    Jobs,
+    /// By the share of the processors' time, or of memory, that is free on its machine, whichever is less.
+    Machine,
+    /// By the number that a program with its arguments prints.
+    Command(Vec<String>),
+}
 
 /// Why there is no number.
 #[derive(thiserror::Error, Debug)]
@@ -21,6 +33,8 @@ enum Unmeasured {
     Slow,
     #[error("it ended with {0}")]
     Failed(std::process::ExitStatus),
+    #[error("the machine could not be measured: {0}")]
+    Machine(#[from] sysinfo::Error),
     #[error("it printed no number of 0 or more: '{0}'")]
     NoNumber(String),
 }
@@ -28,20 +42,25 @@ enum Unmeasured {
 /// Measures until `stop`.
 pub(crate) async fn run(
     handle: Handle,
-    command: Vec<String>,
+    resource: Resource,
     every: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut failures = 0;
     while !*stop.borrow() {
-        match measure(&command, every).await {
+        let measured = match &resource {
+            Resource::Jobs => return,
+            Resource::Machine => machine().await,
+            Resource::Command(command) => measure(command, every).await,
+        };
+        match measured {
             Ok(free) => {
                 failures = 0;
                 handle.inner.weight.send_replace(Some(free));
             }
             Err(why) => {
                 failures += 1;
-                tracing::warn!(%why, command = command.first(), "the resource command gave nothing");
+                tracing::warn!(%why, ?resource, "what this engine has to give could not be measured");
                 if failures >= FAILURES_MAX {
                     // An engine that cannot tell what it has is asked last.
                     handle.inner.weight.send_replace(Some(0.0));
@@ -53,6 +72,27 @@ pub(crate) async fn run(
             _ = stop.changed() => {}
         }
     }
+}
+
+/// The free share, 0 to 1. The processors' time is measured over a fifth of a second.
+async fn machine() -> Result<f64, Unmeasured> {
+    let mut system = System::new()?;
+    system.refresh_cpu_usage();
+    tokio::time::sleep(MINIMUM_CPU_UPDATE_INTERVAL).await;
+    system.refresh_cpu_usage();
+    system.refresh_memory();
+    let idle = 1.0 - f64::from(system.global_cpu_usage()) / 100.0;
+    Ok(free(idle, system.available_memory(), system.total_memory()))
+}
+
+fn free(idle: f64, available: u64, total: u64) -> f64 {
+    let memory = if total == 0 {
+        1.0
+    } else {
+        available as f64 / total as f64
+    };
+    // Never quite nothing: an engine on a busy machine comes last, but it comes.
+    idle.min(memory).clamp(0.01, 1.0)
 }
 
 async fn measure(command: &[String], within: Duration) -> Result<f64, Unmeasured> {
@@ -88,6 +128,20 @@ mod tests {
 
     fn words(command: &str) -> Vec<String> {
         ["sh", "-c", command].map(str::to_owned).into()
+    }
+
+    #[tokio::test]
+    async fn a_machine_has_some_share_of_itself_free() {
+        let share = machine().await.unwrap();
+        assert!((0.01..=1.0).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn what_is_scarcer_counts() {
+        assert_eq!(free(0.5, 3, 4), 0.5);
+        assert_eq!(free(0.9, 1, 4), 0.25);
+        assert_eq!(free(-0.1, 1, 4), 0.01);
+        assert_eq!(free(0.5, 0, 0), 0.5);
     }
 
     #[tokio::test]

@@ -8,9 +8,11 @@ use super::Exit;
 use super::input::{self, ConfigArgs};
 use super::serve::logging;
 use crate::telemetry::chain;
-use homing_config::settings::{Config, HistoryCleanup, HistoryLevel, HistoryRemoval, StoreUrl};
+use homing_config::settings::{
+    self, Config, HistoryCleanup, HistoryLevel, HistoryRemoval, StoreUrl,
+};
 use homing_config::{Loaded, Purpose};
-use homing_engine::{Cleaning, Executor, Level, Node, Options, Removal, Window};
+use homing_engine::{Cleaning, Executor, Level, Node, Options, Removal, Resource, Window};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -83,7 +85,11 @@ fn options(config: &Config) -> Option<Options> {
         },
         failover_window: engine.failover_window,
         installation: engine.installation.clone(),
-        resource_command: engine.resource_command.clone(),
+        resource: match &engine.resource {
+            settings::Resource::Jobs => Resource::Jobs,
+            settings::Resource::Machine => Resource::Machine,
+            settings::Resource::Command(words) => Resource::Command(words.clone()),
+        },
         resource_interval: engine.resource_interval,
         history_level: engine.history_level.map(level),
         history_removal: match engine.history_removal {
