@@ -30,6 +30,7 @@ pub mod split;
 mod table;
 pub mod timers;
 pub mod trace;
+pub mod virtual_ids;
 
 pub use engine_rest::EngineRest;
 pub use facts::{Durability, FACTS_MAX, Fact};
@@ -360,6 +361,11 @@ pub trait Dialect: Send + Sync {
 
     /// How start timers are found, held and let go. `None`: this API has none.
     fn timers(&self) -> Option<&dyn timers::Timers> {
+        None
+    }
+
+    /// Where ids stand, so that those of an engine that counts them can be told apart. `None`: it is not known.
+    fn virtual_ids(&self) -> Option<&dyn virtual_ids::VirtualIds> {
         None
     }
 

@@ -8,6 +8,7 @@ pub mod dialects;
 use crate::clock;
 use crate::dialect::flowable::Layout;
 use crate::dialect::generic::RuleError;
+use crate::dialect::virtual_ids::Own;
 use crate::dialect::{Dialect, EngineRest, Flowable, TableError};
 use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
@@ -209,11 +210,14 @@ impl Fleet {
         Ok(Arc::new(Site {
             id,
             dialect: Arc::clone(dialect),
-            base_path,
+            base_path: base_path.clone(),
             weight: site.weight,
             installations,
             hands_over: site.recovery == config::Recovery::Evacuate,
             web: site.web.clone(),
+            own_ids: site
+                .virtual_ids
+                .then(|| Arc::new(Own::of(&site.name, &base_path))),
             service_account: site.service_account.as_ref().and_then(basic),
             probe: probe(site),
             budget: Arc::new(Budget::new(config.limits.retries_budget)),
@@ -297,6 +301,7 @@ impl Fleet {
             installations,
             hands_over: false,
             web: None,
+            own_ids: None,
             service_account: None,
             probe: ProbeSettings::default(),
             budget: Arc::new(Budget::new(config.limits.retries_budget)),

@@ -18,5 +18,6 @@ pub mod send;
 pub mod tls;
 pub mod upgrade;
 pub mod verify;
+pub mod virtual_ids;
 pub mod web;
 pub mod worker_fetch;

@@ -4,6 +4,7 @@
 //! builds a new picture; live parts of sites that stay are carried over.
 
 use crate::dialect::Dialect;
+use crate::dialect::virtual_ids::Own;
 use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
 use crate::observe::inventory::Service;
@@ -48,6 +49,8 @@ pub struct Site {
     pub hands_over: bool,
     /// Where its web applications are at its nodes, without a trailing slash; `None`: they are not published.
     pub web: Option<String>,
+    /// Its ids as they are on this side, if its engine counts them and the configuration says `virtual_ids = true`.
+    pub own_ids: Option<Arc<Own>>,
     /// Credentials for health, identity and locate probes: a whole `Authorization` value.
     pub service_account: Option<HeaderValue>,
     /// How it is probed.

@@ -45,6 +45,10 @@ pub(crate) struct SiteFile {
     /// Publishes the web applications that stand beside the engine at the same nodes (Cockpit, Tasklist, Admin) below
     /// `/sites/NAME/`. Default: not published.
     pub(crate) web: Option<WebFile>,
+    /// For an engine that counts its ids, as other engines do: on the clients' side each id of the site is `NAME.ID`, and the
+    /// name is taken off again on the way to the site. Every router needs it. To be set before the site's first mapping is
+    /// made, for ever. Only with `engine-rest`, and with the modes `park` and `shared-data`. Default: false.
+    pub(crate) virtual_ids: Option<At<bool>>,
     /// TLS towards all endpoints of the site.
     pub(crate) tls: Option<ClientTlsFile>,
     /// How requests are spread over the endpoints of the serving installation: `least-requests`, or

@@ -24,6 +24,8 @@ pub struct Site {
     pub health: SiteHealth,
     /// Path of its web applications at its nodes, without a `/` at the end; `None`: they are not published.
     pub web: Option<String>,
+    /// Whether its ids carry its name on the clients' side.
+    pub virtual_ids: bool,
     /// What may be done when the serving installation fails.
     pub recovery: Recovery,
     /// What may happen of it without a person.

@@ -131,6 +131,7 @@ impl Validate<'_> {
             .and_then(|account| self.service_account(account));
         let health = self.site_health(file, root, dialect.as_ref());
         let installations = self.installations(file, seen);
+        let virtual_ids = self.virtual_ids(file, dialect.as_ref(), recovery);
         Some(Site {
             name: file.name.get().clone(),
             dialect: dialect?,
@@ -143,6 +144,7 @@ impl Validate<'_> {
             },
             health,
             web: self.web(file),
+            virtual_ids,
             recovery,
             automatic: self.automatic(file),
             standby_reads: self.standby_reads(file),
@@ -175,6 +177,34 @@ impl Validate<'_> {
                 .help(help),
         );
         None
+    }
+
+    /// A copy of the database that is promoted, or an engine that takes instances over, may have given the same ids.
+    fn virtual_ids(
+        &mut self,
+        file: &SiteFile,
+        dialect: Option<&DialectName>,
+        recovery: Recovery,
+    ) -> bool {
+        let Some(at) = file.virtual_ids.as_ref().filter(|at| *at.get()) else {
+            return false;
+        };
+        let problem = |why: &str| Diagnostic::error("virtual-ids", why.to_owned());
+        if dialect.is_some_and(|dialect| *dialect != DialectName::EngineRest) {
+            self.report(
+                problem("`virtual_ids` is known for the dialect `engine-rest` only")
+                    .at(&at.span(), "the places of ids are not known here")
+                    .help("let the engine make UUIDs, and leave it out"),
+            );
+        }
+        if matches!(recovery, Recovery::Replica { .. } | Recovery::Evacuate) {
+            self.report(
+                problem("`virtual_ids` does not go with the modes `replica` and `evacuate`")
+                    .at(&at.span(), "an id would be given twice")
+                    .help("let the engine make UUIDs, or use mode = \"park\" or \"shared-data\""),
+            );
+        }
+        true
     }
 
     fn standby_reads(&mut self, file: &SiteFile) -> bool {

@@ -36,6 +36,7 @@ mod tests;
 mod timers;
 mod trace;
 mod undo;
+mod virtual_ids;
 
 const TEXTS: Texts<'_> = Texts {
     routes: include_str!("engine_rest/routes.tsv"),
@@ -59,6 +60,7 @@ pub struct EngineRest {
     table: Table,
     bodies: class::Bodies,
     sorts: merge::Sorts,
+    ids: virtual_ids::Names,
 }
 
 impl EngineRest {
@@ -68,6 +70,7 @@ impl EngineRest {
             table: Table::read(&TEXTS)?,
             bodies: class::Bodies::new(&BODIES),
             sorts: merge::Sorts::read()?,
+            ids: virtual_ids::Names::read(TEXTS.members),
         })
     }
 
@@ -109,6 +112,10 @@ impl Dialect for EngineRest {
     }
 
     fn timers(&self) -> Option<&dyn super::timers::Timers> {
+        Some(self)
+    }
+
+    fn virtual_ids(&self) -> Option<&dyn super::virtual_ids::VirtualIds> {
         Some(self)
     }
 

@@ -18,8 +18,13 @@ pub struct Params {
 impl Params {
     /// The raw text of a parameter.
     pub fn raw<'p>(&self, path: &'p str, index: usize) -> Option<&'p str> {
+        path.get(self.place(index)?)
+    }
+
+    /// Where a parameter stands in its path.
+    pub fn place(&self, index: usize) -> Option<Range<usize>> {
         let (start, end) = *self.ranges[..self.length].get(index)?;
-        path.get(start..end)
+        Some(start..end)
     }
 
     /// Adds one; `false` if there is no room.

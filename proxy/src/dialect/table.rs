@@ -144,6 +144,11 @@ impl Table {
         self.rules.push(Rule::Any(None));
     }
 
+    /// Any operation of this pattern.
+    pub(super) fn of_pattern(&self, end: usize) -> Option<&Arc<Operation>> {
+        self.operations.get(*self.ends.get(end)?.first()?)
+    }
+
     /// The operation of this pattern for the method. HEAD is a GET without its body.
     pub(super) fn pick(&self, end: usize, head: &Head<'_>) -> Option<&Arc<Operation>> {
         let method = if head.method == Method::HEAD {

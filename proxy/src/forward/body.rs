@@ -8,6 +8,7 @@ pub use owed::{Debt, Owed, Receipt};
 
 use super::pool::Lease;
 use crate::clock;
+use crate::dialect::virtual_ids::Rewriter;
 use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -97,6 +98,7 @@ pub struct Streaming {
     lease: Option<Lease>,
     tee: Option<Tee>,
     watch: Option<Box<dyn FnOnce(Ended) + Send + Sync>>,
+    rewriter: Option<Box<Rewriter>>,
     bytes: u64,
 }
 
@@ -137,6 +139,7 @@ impl Streaming {
             lease: Some(lease),
             tee: None,
             watch: None,
+            rewriter: None,
             bytes: 0,
         }
     }
@@ -148,6 +151,11 @@ impl Streaming {
             limit,
             done: Some(Box::new(done)),
         });
+    }
+
+    /// Ids in it are rewritten before anybody sees them.
+    pub fn rewritten_by(&mut self, rewriter: Box<Rewriter>) {
+        self.rewriter = Some(rewriter);
     }
 
     /// Calls back once, however the body ends.
@@ -179,6 +187,10 @@ impl Streaming {
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.still_since = None;
+                let frame = match &mut this.rewriter {
+                    Some(rewriter) => rewritten(rewriter, frame, this.body.is_end_stream()),
+                    None => frame,
+                };
                 if let Some(data) = frame.data_ref() {
                     this.bytes += data.len() as u64;
                     if let Some(tee) = &mut this.tee {
@@ -200,8 +212,10 @@ impl Streaming {
                 Poll::Ready(Some(Err(Error::from(error))))
             }
             Poll::Ready(None) => {
+                let left = this.rewriter.take().map(|mut rewriter| rewriter.end());
                 this.end(Whole::Yes);
-                Poll::Ready(None)
+                let left = left.filter(|left| !left.is_empty()).map(Bytes::from);
+                Poll::Ready(left.map(|left| Ok(Frame::data(left))))
             }
             Poll::Pending => {
                 ready!(this.poll_still(cx));
@@ -242,6 +256,17 @@ impl Streaming {
             });
         }
     }
+}
+
+/// A piece as it goes on; after the last one nothing is held back.
+pub(super) fn rewritten(rewriter: &mut Rewriter, frame: Frame<Bytes>, last: bool) -> Frame<Bytes> {
+    frame.map_data(|data| {
+        let mut out = rewriter.feed(&data);
+        if last {
+            out.extend(rewriter.end());
+        }
+        Bytes::from(out)
+    })
 }
 
 /// Why an answer could not be read wholly.
@@ -333,6 +358,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Body::Owed(owed) => SizeHint::with_exact(owed.left() as u64),
+            Body::Streaming(streaming) if streaming.rewriter.is_some() => SizeHint::default(),
             Body::Streaming(streaming) => streaming.body.size_hint(),
         }
     }

@@ -3,9 +3,10 @@
 //! Owns reading ahead, streaming, and how slow a client may be while its request holds a site's place. Must not route
 //! or decide.
 
-use super::body::{Error, Idle};
+use super::body::{self, Error, Idle};
 use super::bulkhead::Wanted;
 use crate::clock;
+use crate::dialect::virtual_ids::Rewriter;
 use crate::problem::{Problem, Reason};
 use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
@@ -51,6 +52,7 @@ pub struct Coming {
     rest: Incoming,
     idle: Idle,
     pace: Pace,
+    rewriter: Option<Box<Rewriter>>,
 }
 
 impl From<Bytes> for Payload {
@@ -78,6 +80,13 @@ impl Payload {
             Payload::Empty => Some(Bytes::new()),
             Payload::Whole(whole) => Some(whole.bytes.clone().unwrap_or_default()),
             Payload::Streaming(_) => None,
+        }
+    }
+
+    /// Ids in what still comes are rewritten on their way to the site.
+    pub fn rewritten_by(&mut self, rewriter: Box<Rewriter>) {
+        if let Payload::Streaming(coming) = self {
+            coming.rewriter = Some(rewriter);
         }
     }
 
@@ -210,6 +219,7 @@ impl Reading {
             prefix: Some(self.read.freeze()).filter(|read| !read.is_empty()),
             rest: self.rest,
             idle: Idle::new(idle),
+            rewriter: None,
         }))
     }
 }
@@ -266,6 +276,25 @@ impl Pace {
 
 impl Coming {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = ready!(self.poll_read(cx));
+        let Some(rewriter) = &mut self.rewriter else {
+            return Poll::Ready(polled);
+        };
+        Poll::Ready(match polled {
+            Some(Ok(frame)) => Some(Ok(body::rewritten(
+                rewriter,
+                frame,
+                self.prefix.is_none() && self.rest.is_end_stream(),
+            ))),
+            Some(Err(error)) => Some(Err(error)),
+            None => {
+                let left = Bytes::from(rewriter.end());
+                (!left.is_empty()).then(|| Ok(Frame::data(left)))
+            }
+        })
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(prefix) = self.prefix.take() {
             return Poll::Ready(Some(Ok(Frame::data(prefix))));
         }
@@ -288,6 +317,9 @@ impl Coming {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.rewriter.is_some() {
+            return SizeHint::default();
+        }
         let read = self.prefix.as_ref().map_or(0, |prefix| prefix.len() as u64);
         let mut hint = self.rest.size_hint();
         if let Some(upper) = hint.upper() {

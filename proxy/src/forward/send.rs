@@ -7,6 +7,7 @@ use super::body::{self, Body, Streaming};
 use super::bulkhead::{Full, Permit};
 use super::payload::{self, Payload};
 use super::pool::{self, Late, Lease};
+use super::virtual_ids::Crossing;
 use super::{connect, headers, verify};
 use crate::clock;
 use crate::observe::Evidence;
@@ -103,6 +104,20 @@ const AVOID_MS: u64 = 2_000;
 
 /// Sends to the target's serving installation.
 pub async fn exchange(
+    target: &Target,
+    mut outgoing: Outgoing,
+    times: Times,
+) -> Result<Answer, Problem> {
+    if target.site.own_ids.is_some()
+        && let Some(crossing) = Crossing::of(&target.site, &mut outgoing)
+    {
+        let answer = Box::pin(exchange_plainly(target, outgoing, times)).await?;
+        return Ok(crossing.answer(answer));
+    }
+    exchange_plainly(target, outgoing, times).await
+}
+
+async fn exchange_plainly(
     target: &Target,
     outgoing: Outgoing,
     times: Times,

@@ -41,7 +41,7 @@ whys! {
     /// The same database is registered as another site.
     SharedIdentity = "identity of another site";
     /// Its engine counts its ids: every other engine that counts makes the same ones.
-    CountedIds = "counted ids, which other sites have too: let its engine make UUIDs (id generator \"strong\") and deploy once more";
+    CountedIds = "counted ids, which other sites have too: let its engine make UUIDs (id generator \"strong\") and deploy once more, or set virtual_ids = true";
     /// Live traffic broke off.
     Traffic = "traffic breaks off";
 }

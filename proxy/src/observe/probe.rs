@@ -329,7 +329,8 @@ async fn marked(ask: &mut Asker<'_>, question: &Ask) -> Result<String, Why> {
 async fn ids(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<(), Why> {
     let site = ask.site;
     // A promoted replica would give the ids again that were lost with the tail.
-    let alone = !identities.has_others(site.id) && !site.live.tail.is_kept();
+    let told_apart = site.own_ids.is_some() || !identities.has_others(site.id);
+    let alone = told_apart && !site.live.tail.is_kept();
     if site.live.has_own_ids() || alone {
         return Ok(());
     }

@@ -153,10 +153,14 @@ impl Locator {
 
     async fn search(&self, key: &RoutingKey, group: &Group, known: &Known) -> Located {
         let hinted = known.hint(key).unwrap_or_default();
-        let (likely, others): (Vec<_>, Vec<_>) = group
-            .sites
-            .iter()
-            .partition(|site| hinted.contains(&site.id));
+        let (likely, others): (Vec<_>, Vec<_>) = match named(key, group) {
+            // No other site can have it.
+            Some(site) => (vec![site], Vec::new()),
+            None => group
+                .sites
+                .iter()
+                .partition(|site| hinted.contains(&site.id)),
+        };
         let mut silent = Vec::new();
         match self.ask_all(key, &likely, &mut silent).await {
             Some(Located::At { site, facts, .. }) => {
@@ -271,6 +275,13 @@ impl Located {
             Located::TooMany => "too many",
         }
     }
+}
+
+/// The site whose name the id carries, because its engine counts its ids.
+fn named<'g>(key: &RoutingKey, group: &'g Group) -> Option<&'g Arc<Site>> {
+    let id = key.id.to_string();
+    let is_own = |site: &&Arc<Site>| site.own_ids.as_ref().is_some_and(|own| own.has(&id));
+    group.sites.iter().find(is_own)
 }
 
 /// Ends the flight, also when the caller that flew it went away.
