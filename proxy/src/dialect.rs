@@ -175,6 +175,18 @@ pub trait Dialect: Send + Sync {
     /// How the answers of several sites to a read over all of them become one. `body` as in [`Dialect::classify`].
     fn merging(&self, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> merge::Plan;
 
+    /// How the answers of several sites to one saved query become one. `content`: the saved query as a site tells it.
+    fn saved(
+        &self,
+        found: &Matched<'_>,
+        head: &Head<'_>,
+        body: &[u8],
+        content: &[u8],
+    ) -> merge::Plan {
+        let _ = (found, head, body, content);
+        merge::Plan::default()
+    }
+
     /// A worker's request for work. `path`: the whole path; `None`: there is no such request, or it is not understood.
     fn fetch(&self, path: &str, body: &[u8]) -> Option<fetch::Fetch> {
         let _ = (path, body);

@@ -17,6 +17,7 @@ mod plainly;
 pub mod rate;
 mod recognise;
 mod remove;
+mod saved;
 mod several;
 mod share;
 mod signal;

@@ -307,3 +307,82 @@ async fn what_only_one_site_has_is_found_there(
     client.get(&format!("/filter/{own}")).await?.expect(404)?;
     Ok(())
 }
+
+/// Open tasks of the runs of a test, newest first, as the databases have them.
+async fn newest_first(pair: &Pair, keys: &str) -> Result<Vec<String>> {
+    let select = format!(
+        "SELECT to_char(t.create_time_, 'YYYYMMDDHH24MISSMS') || ' ' || t.id_ FROM act_ru_task t \
+         JOIN act_ru_execution e ON e.id_ = t.proc_inst_id_ WHERE e.business_key_ LIKE '{keys}'"
+    );
+    let mut all = pair.a.database().column(&select).await?;
+    all.extend(pair.b.database().column(&select).await?);
+    all.sort_unstable_by(|one, two| two.cmp(one));
+    let id = |row: String| row.split(' ').nth(1).map(str::to_owned);
+    Ok(all.into_iter().filter_map(id).collect())
+}
+
+fn listed(answer: &Answer) -> Result<Vec<String>> {
+    let rows = answer.json()?;
+    let rows = rows.as_array().context("no list")?;
+    let id = |row: &Value| row["id"].as_str().map(str::to_owned).context("no id");
+    rows.iter().map(id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_filter_runs_over_all_sites_in_its_own_order() -> Promise {
+    let pair = Pair::shared().await?;
+    let router = pair.router("shared-saved").start().await?;
+    let client = router.client("/engine-rest");
+    for number in 0..6 {
+        let engine = if number % 2 == 0 { &pair.a } else { &pair.b };
+        let direct = Client::new(loopback(engine.port()), "/engine-rest");
+        let body = json!({ "businessKey": format!("svrun-{number}") });
+        let path = "/process-definition/key/order/start";
+        direct.post(path, &body).await?.expect(200)?;
+    }
+    let sorting = json!([{ "sortBy": "created", "sortOrder": "desc" }]);
+    let query = json!({ "processInstanceBusinessKeyLike": "svrun-%", "sorting": sorting });
+    let content = json!({ "resourceType": "Task", "name": "sv-newest", "query": query });
+    let made = client.post("/filter/create", &content).await?;
+    let id = made.expect(200)?.member("id")?;
+    let at_b = "SELECT id_ FROM act_ru_filter WHERE name_ = 'sv-newest'";
+    let at_b = pair
+        .b
+        .database()
+        .column(at_b)
+        .await?
+        .pop()
+        .context("no copy")?;
+    assert_ne!(at_b, id);
+
+    let wanted = newest_first(pair, "svrun-%").await?;
+    assert_eq!(wanted.len(), 6);
+    for named in [&id, &at_b] {
+        let all = client.get(&format!("/filter/{named}/list")).await?;
+        assert_eq!(listed(&all.expect(200)?)?, wanted);
+        let page = format!("/filter/{named}/list?firstResult=1&maxResults=3");
+        let page = client.get(&page).await?.expect(200)?;
+        assert_eq!(listed(&page)?, wanted[1..4]);
+        let count = client.get(&format!("/filter/{named}/count")).await?;
+        assert_eq!(count.expect(200)?.json()?["count"], 6);
+    }
+    // The request narrows what the filter has, and its order comes after the filter's.
+    let narrower = json!({ "processInstanceBusinessKey": "svrun-3" });
+    let narrower = client
+        .post(&format!("/filter/{id}/list"), &narrower)
+        .await?;
+    let only = newest_first(pair, "svrun-3").await?;
+    assert_eq!(listed(&narrower.expect(200)?)?, only);
+
+    // What was made past Homing is known to one site only.
+    let direct = Client::new(loopback(pair.b.port()), "/engine-rest");
+    let own = direct.post("/filter/create", &content).await?;
+    let own = own.expect(200)?.member("id")?;
+    client
+        .get(&format!("/filter/{own}/list"))
+        .await?
+        .expect(501)?;
+    bare(&direct, Method::DELETE, &format!("/filter/{own}")).await?;
+    bare(&client, Method::DELETE, &format!("/filter/{id}")).await?;
+    Ok(())
+}

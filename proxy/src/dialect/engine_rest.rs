@@ -147,6 +147,10 @@ impl Dialect for EngineRest {
         self.sorts.plan(found, head, body)
     }
 
+    fn saved(&self, found: &Matched<'_>, head: &Head<'_>, body: &[u8], content: &[u8]) -> Plan {
+        self.sorts.saved(found, head, body, content)
+    }
+
     fn fetch(&self, path: &str, body: &[u8]) -> Option<Fetch> {
         Fetch::read(path, body)
     }

@@ -40,6 +40,8 @@ pub enum Plan {
     Add,
     /// Every site has the same: the first that answers stands for all.
     Copies,
+    /// A saved query is run: each site runs its copy, and how their answers become one is known when it has been read.
+    Saved,
     /// The engine is expected to refuse this: one site says so in its own words. If it takes it, this says why the
     /// answers cannot be merged.
     Words(String),

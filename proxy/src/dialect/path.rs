@@ -80,7 +80,7 @@ pub(crate) fn has_dots(path: &str) -> bool {
 }
 
 /// Percent-decodes one segment strictly: `None` on a broken escape or on bytes that are not UTF-8.
-pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'%', raw.as_bytes()).is_none() {
         return Some(Cow::Borrowed(raw));
     }

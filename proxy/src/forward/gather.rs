@@ -202,7 +202,7 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
         Plan::Union => merge::union(&bodies()),
         Plan::Concat => merge::concat(&bodies()),
         Plan::Add => merge::added(&bodies()),
-        Plan::Copies | Plan::Words(_) | Plan::Refused(_) => Err(merge::Malformed),
+        Plan::Copies | Plan::Saved | Plan::Words(_) | Plan::Refused(_) => Err(merge::Malformed),
     }
 }
 

@@ -157,6 +157,7 @@ impl Pipeline {
     ) -> Result<Response<Body>, Problem> {
         match plan {
             Plan::Refused(why) => return Err(refused(why)),
+            Plan::Saved => return Box::pin(self.saved(context, asked)).await,
             Plan::Copies if class.aliases.is_empty() => return self.first(context, asked).await,
             Plan::Words(why) => {
                 let answer = self.first(context, asked).await?;
@@ -176,10 +177,24 @@ impl Pipeline {
             | Plan::Concat
             | Plan::Add => {}
         }
-        let settings = self.settings.load().gather;
         let swap = Swap::of(&self.resolver.deployments.picture(), &class.aliases);
+        self.gathered(context, asked, plan, &swap).await
+    }
+
+    /// Every site asked under its own ids, the answers made one.
+    pub(super) async fn gathered(
+        self: &Arc<Self>,
+        context: &mut Context,
+        asked: Asked<'_>,
+        plan: &Plan,
+        swap: &Swap,
+    ) -> Result<Response<Body>, Problem> {
+        if let Plan::Refused(why) = plan {
+            return Err(refused(why));
+        }
+        let settings = self.settings.load().gather;
         let read = Read {
-            swap: &swap,
+            swap,
             plan,
             outgoing: &asked.outgoing,
             sites: &asked.group.sites,
@@ -198,6 +213,7 @@ impl Pipeline {
             | Plan::Concat
             | Plan::Add
             | Plan::Words(_)
+            | Plan::Saved
             | Plan::Refused(_) => gather::gather(&read).await,
         };
         context.site_time += crate::clock::now().duration_since(began);

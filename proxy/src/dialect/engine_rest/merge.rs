@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 
 mod form;
 mod reports;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -24,9 +25,6 @@ const KEPT: &[&str] = &["historyTimeToLive"];
 
 /// Most parts of an order. Over it: the engine's own list of sort keys is far shorter.
 const SORTS_MAX: usize = 16;
-
-/// Filters are kept at one site, and what it tells of them is not all that they hold.
-const FILTERS: &str = "running a saved filter over several sites (an engine does not tell the whole of its query: send the query to POST /task)";
 
 /// Different people are counted, and only their number is told.
 const WORKERS: &str = "counting different task workers over several sites (who works at two of them would count twice)";
@@ -97,7 +95,7 @@ impl Sorts {
             return Plan::Refused(Refused::TooLong);
         };
         if operation.path.starts_with("/filter/") {
-            return not_built(FILTERS);
+            return saved::before(operation);
         }
         if reports::is_distinct(found, head) {
             return not_built(WORKERS);
@@ -146,7 +144,8 @@ impl Sorts {
     }
 
     fn known(&self, operation: &Operation) -> &[Sort] {
-        self.0.get(&operation.path).map_or(&[][..], Vec::as_slice)
+        let path = saved::sorted_as(&operation.path);
+        self.0.get(path).map_or(&[][..], Vec::as_slice)
     }
 
     /// What these sort keys are in the rows. `Err`: what is done instead.

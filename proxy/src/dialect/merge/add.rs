@@ -67,6 +67,7 @@ pub fn promised(plan: &Plan, body: &[u8]) -> bool {
         | Plan::Union
         | Plan::Copies
         | Plan::Words(_)
+        | Plan::Saved
         | Plan::Refused(_) => serde_json::from_slice::<IgnoredAny>(body).is_ok(),
     }
 }

@@ -183,7 +183,7 @@ fn request(read: &Read<'_>, site: SiteId, rows: Option<Piece>) -> Result<Outgoin
             outgoing.target = beside(&outgoing.target, Some(&durations.query))?;
         }
         Plan::Count | Plan::Union | Plan::Concat | Plan::Add => {}
-        Plan::Copies | Plan::Words(_) | Plan::Refused(_) => {}
+        Plan::Copies | Plan::Saved | Plan::Words(_) | Plan::Refused(_) => {}
     }
     if !read.swap.is_empty() {
         read.swap.at(site, &mut outgoing);

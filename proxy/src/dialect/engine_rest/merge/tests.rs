@@ -275,6 +275,50 @@ fn numbers_of_different_people_are_not_added() {
 }
 
 #[test]
+fn a_saved_filters_rows_come_in_its_order_and_then_in_the_requests() {
+    let content = json!({"id": "f", "resourceType": "Task", "query":
+        {"assignee": "x", "sorting": [{"sortBy": "name", "sortOrder": "desc"}]}});
+    let saved = |method: &str, target: &str, body: &str| {
+        let headers = HeaderMap::new();
+        let (path, query) = target.split_once('?').unwrap();
+        let head = Head {
+            method: &method.parse().unwrap(),
+            path,
+            query: Some(query),
+            headers: &headers,
+        };
+        let Found::Route(found) = DIALECT.find(&head) else {
+            panic!("no route {target}")
+        };
+        DIALECT.saved(
+            &found,
+            &head,
+            body.as_bytes(),
+            content.to_string().as_bytes(),
+        )
+    };
+    let get = rows(saved(
+        "GET",
+        "/filter/f/list?maxResults=5&sortBy=priority",
+        "",
+    ));
+    assert_eq!(order(&get), ["name Text Descending"]);
+    assert_eq!((get.ties, get.page.max), (Ties::Loose, Some(5)));
+    let body = r#"{"sorting":[{"sortBy":"priority","sortOrder":"asc"}]}"#;
+    let post = rows(saved("POST", "/filter/f/list?maxResults=5", body));
+    assert_eq!(
+        order(&post),
+        [
+            "name Text Descending",
+            "priority Number Ascending",
+            "id Text Ascending"
+        ]
+    );
+    assert_eq!(saved("GET", "/filter/f/count?x=1", ""), Plan::Count);
+    assert_eq!(plan("GET", "/filter/f/list", ""), Plan::Saved);
+}
+
+#[test]
 fn every_read_over_all_sites_has_a_plan() {
     let mut built = 0;
     let mut refused = Vec::new();
@@ -295,6 +339,7 @@ fn every_read_over_all_sites_has_a_plan() {
             | Plan::SumCount(_)
             | Plan::Union
             | Plan::Add
+            | Plan::Saved
             | Plan::Copies => built += 1,
             Plan::Words(_) if operation.merge == Merge::Report => built += 1,
             other @ (Plan::Concat | Plan::Durations(_) | Plan::Words(_) | Plan::Refused(_)) => {

@@ -156,11 +156,20 @@ fn gathered(operation: &Operation) -> String {
         Plan::Durations(_) => panic!("{method} {path}: not without a report type"),
         Plan::Words(_) if operation.merge == Merge::Report => reported(operation),
         Plan::Union => "the distinct values of all sites".into(),
+        Plan::Saved => saved(operation).into(),
         Plan::Copies => "copies: the first site that has it answers".into(),
         Plan::Refused(Refused::NotBuilt(what)) => format!("501: {what} is not built"),
         other @ (Plan::Concat | Plan::Words(_) | Plan::Refused(_)) => {
             panic!("{method} {path}: {other:?}")
         }
+    }
+}
+
+fn saved(operation: &Operation) -> &'static str {
+    if operation.merge == Merge::Count {
+        "every site runs its own copy of a filter that was made through Homing, counts summed; else 501"
+    } else {
+        "every site runs its own copy of a filter that was made through Homing, rows merged in its order; else 501"
     }
 }
 

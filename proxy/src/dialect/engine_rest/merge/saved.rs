@@ -1,0 +1,94 @@
+//! Running a saved filter over several sites.
+//!
+//! Owns in which order its rows come: the filter's own order, then the request's. What else the filter holds is the sites'
+//! business, because each runs its own copy: of the query an engine does not tell the whole. Pure.
+
+use super::{Asked, Form, Sorting, Sorts, form, not_built};
+use crate::dialect::merge::{Plan, Refused};
+use crate::dialect::{Head, Matched, Merge, Operation};
+use http::Method;
+use serde::Deserialize;
+
+/// A filter, as far as it is read.
+#[derive(Deserialize)]
+struct Filter<'r> {
+    #[serde(rename = "resourceType", default)]
+    of: Option<&'r str>,
+    #[serde(borrow, default)]
+    query: Option<Query<'r>>,
+}
+
+#[derive(Deserialize)]
+struct Query<'r> {
+    #[serde(borrow, default)]
+    sorting: Option<Vec<Sorting<'r>>>,
+}
+
+/// What is done before the filter has been read.
+pub(super) fn before(operation: &Operation) -> Plan {
+    if operation.merge == Merge::Single {
+        not_built("one row out of several sites' runs of a filter")
+    } else {
+        Plan::Saved
+    }
+}
+
+/// The list whose sort keys these rows have.
+pub(super) fn sorted_as(path: &str) -> &str {
+    if path.starts_with("/filter/") {
+        "/task"
+    } else {
+        path
+    }
+}
+
+impl Sorts {
+    /// What is done with this run of a filter that has this content.
+    pub(in crate::dialect::engine_rest) fn saved(
+        &self,
+        found: &Matched<'_>,
+        head: &Head<'_>,
+        body: &[u8],
+        content: &[u8],
+    ) -> Plan {
+        let operation = found.operation;
+        if form::of(found, head) != Some(Form::Json) {
+            return not_built("running a filter over several sites in a form other than JSON");
+        }
+        let Ok(filter) = serde_json::from_slice::<Filter<'_>>(content) else {
+            return not_built("running a filter whose order cannot be read");
+        };
+        if filter.of.is_some_and(|of| of != "Task") {
+            return not_built("running a filter over several sites that is not one of tasks");
+        }
+        let unread = |why: String| Plan::Refused(Refused::Unread(why));
+        let is_post = head.method == Method::POST;
+        let body = if is_post && body.is_empty() {
+            b"{}"
+        } else {
+            body
+        };
+        let mut asked = match Asked::read(head, if is_post { body } else { b"" }) {
+            Ok(asked) => asked,
+            Err(why) => return unread(why),
+        };
+        // Of a GET these engines read the page only.
+        let further = std::mem::take(&mut asked.sorting);
+        let of_filter = filter.query.and_then(|query| query.sorting);
+        for element in of_filter.unwrap_or_default() {
+            if let Err(why) = asked.sort(element.by, element.order) {
+                return unread(why);
+            }
+        }
+        if is_post {
+            asked.sorting.extend(further);
+        }
+        if operation.merge == Merge::Count {
+            return Plan::Count;
+        }
+        if let Merge::Rows(default) = &operation.merge {
+            return self.rows(operation, default, asked);
+        }
+        before(operation)
+    }
+}
