@@ -299,7 +299,7 @@ fn a_saved_filters_rows_come_in_its_order_and_then_in_the_requests() {
     };
     let get = rows(saved(
         "GET",
-        "/filter/f/list?maxResults=5&sortBy=priority",
+        "/filter/f/list?maxResults=5&sortBy=priority&sortOrder=asc",
         "",
     ));
     assert_eq!(order(&get), ["name Text Descending"]);
