@@ -82,6 +82,13 @@ pub enum Error {
     Store(#[from] Failure),
 }
 
+/// In place of a column: the real engine knows the order, and it is not built.
+const UNBUILT: &str = "";
+/// Most values that one question may name: what both databases take in one statement.
+const VALUES_MAX: usize = 30_000;
+/// Most `orQueries`, and most conditions on variables, of one question.
+pub(crate) const CONDITIONS_MAX: usize = 250;
+
 /// The engines' own words.
 const ONLY_ONE: &str = "Only a single sorting parameter specified. sortBy and sortOrder required";
 
@@ -94,6 +101,16 @@ fn list<'p>(parameters: &'p Parameters, name: &str) -> Result<&'p [Json], Proble
     }
 }
 
+/// Refuses a question that is larger than the databases can answer.
+pub(crate) fn within(what: &str, have: usize, most: usize) -> Result<(), Problem> {
+    if have <= most {
+        return Ok(());
+    }
+    Err(Problem::Invalid(format!(
+        "the question has {have} {what}, more than {most}; ask in parts"
+    )))
+}
+
 impl List {
     /// The query of these parameters.
     pub fn query(&self, parameters: &Parameters, now: Millis) -> Result<Query, Problem> {
@@ -103,9 +120,13 @@ impl List {
                 conditions.extend(filter.condition(name, value, parameters)?);
             }
         }
-        for part in list(parameters, "orQueries")? {
+        let any = list(parameters, "orQueries")?;
+        within("orQueries", any.len(), CONDITIONS_MAX)?;
+        for part in any {
             conditions.extend(self.any_of(part)?);
         }
+        let values = conditions.iter().map(|condition| condition.cells.len());
+        within("values", values.sum(), VALUES_MAX)?;
         for condition in &mut conditions {
             // The few conditions that depend on the time say so.
             condition.sql = condition.sql.replace("{now}", &now.to_string());
@@ -176,6 +197,9 @@ impl List {
                     "Cannot set query parameter 'sortBy' to value '{by}'"
                 ))
             })?;
+            if known.1 == UNBUILT {
+                return Err(Problem::NotBuilt(format!("order '{by}'")));
+            }
             let descending = match order.as_str() {
                 "asc" => false,
                 "desc" => true,

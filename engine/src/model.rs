@@ -9,6 +9,7 @@ mod element;
 mod event;
 mod extension;
 mod flow;
+mod form;
 mod graph;
 mod names;
 mod namespace;
@@ -21,6 +22,7 @@ pub use element::{
     SubProcess, Throw, Trigger, UserTask, Variables, Work,
 };
 pub use element::{Condition, ErrorCatch};
+pub use form::{Field, FieldKind, Rule};
 pub use graph::{ElementIndex, FlowIndex, Process};
 pub use parse::{Delegate, Delegates, parse};
 pub use problem::{Failure, Problem};

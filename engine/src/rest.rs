@@ -10,6 +10,7 @@ mod deployment;
 mod error;
 mod execution;
 mod external_task;
+mod form;
 mod guard;
 mod handover;
 mod history;
@@ -83,6 +84,7 @@ fn operations() -> Router<Handle> {
         .merge(instance::routes())
         .merge(execution::routes())
         .merge(task::routes())
+        .merge(form::routes())
         .merge(external_task::routes())
         .merge(message::routes())
         .merge(job::routes())

@@ -7,7 +7,9 @@ mod assembly;
 pub(crate) mod cleanup;
 mod definitions;
 mod deploy;
+mod forms;
 mod handover;
+mod incidents;
 mod instances;
 mod jobs;
 mod messages;
@@ -19,6 +21,7 @@ mod work;
 
 pub use cleanup::{AtOnce, Cleaning, Window};
 pub use deploy::{Deployed, Upload};
+pub use forms::Form;
 pub use instances::{Start, Started};
 pub use messages::{Correlated, Correlation};
 pub use queues::FailedTry;

@@ -4,6 +4,7 @@
 //! read the clock.
 
 pub mod cycle;
+pub mod pattern;
 pub mod retry;
 
 use crate::clock::Millis;
@@ -102,6 +103,14 @@ fn fixed(form: &str, text: &str) -> Result<Zoned, jiff::Error> {
     let broken = jiff::fmt::strtime::parse(form, text)?;
     let offset = broken.offset().unwrap_or(Offset::UTC);
     Ok(broken.to_timestamp()?.to_zoned(offset.to_time_zone()))
+}
+
+/// A date in the REST API's form, and no other: `2026-11-21T06:28:26.000+0000`.
+pub fn rest_date(text: &str) -> Option<Millis> {
+    let (_, zone) = text.split_at_checked(text.len().checked_sub(5)?)?;
+    let digits = zone.strip_prefix(['+', '-'])?;
+    let exact = digits.bytes().all(|b| b.is_ascii_digit()) && text.contains('.');
+    if exact { date(text) } else { None }
 }
 
 /// The REST API's form: `2026-11-21T06:28:26.000+0000`.

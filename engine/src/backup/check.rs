@@ -25,7 +25,7 @@ pub struct Broken {
 }
 
 /// Rows that name a row which is not there: what they are, their table, its id, when it counts, and what has to exist.
-const ROWS: [(&str, &str, &str, &str, &str); 25] = [
+const ROWS: [(&str, &str, &str, &str, &str); 26] = [
     (
         "jobs without their instance",
         "job",
@@ -72,7 +72,7 @@ const ROWS: [(&str, &str, &str, &str, &str); 25] = [
         "incidents without their job, external task or message",
         "incident",
         "id",
-        "1 = 1",
+        "x.ref <> ''",
         "SELECT 1 FROM job y WHERE y.id = x.ref UNION ALL SELECT 1 FROM work y WHERE y.id = x.ref \
          UNION ALL SELECT 1 FROM message y WHERE y.id = x.ref",
     ),
@@ -82,6 +82,13 @@ const ROWS: [(&str, &str, &str, &str, &str); 25] = [
         "id",
         "1 = 1",
         "SELECT 1 FROM queue y WHERE y.name = x.queue",
+    ),
+    (
+        "incidents without what caused them",
+        "incident",
+        "id",
+        "1 = 1",
+        "SELECT 1 FROM incident y WHERE y.id = x.root_cause",
     ),
     (
         "instances without their root",

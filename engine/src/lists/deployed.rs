@@ -1,6 +1,6 @@
 //! Lists of what is deployed.
 
-use super::{Constant, Filter, Kind, List};
+use super::{Constant, Filter, Kind, List, UNBUILT};
 use Filter::{Holds, Int, Like, Moment, NotBuilt, OneOf, Text, When};
 use Kind::{Bool, Date};
 
@@ -119,6 +119,7 @@ pub static DEFINITIONS: List = List {
         ),
         ("tenantId", "d.tenant"),
         ("versionTag", "d.tag"),
+        ("category", UNBUILT),
     ],
     default_order: "d.id",
 };

@@ -40,7 +40,7 @@ pub enum Problem {
     #[error("{0}")]
     Invalid(String),
     /// It is not built.
-    #[error("the filter '{0}' is not built")]
+    #[error("the {0} is not built")]
     NotBuilt(String),
 }
 
@@ -52,11 +52,17 @@ impl Filter {
         value: &Json,
         all: &Parameters,
     ) -> Result<Option<Condition>, Problem> {
-        let invalid = |what: &str| {
+        let wrong = |java: &str| {
+            let shown = text(value);
             Problem::Invalid(format!(
-                "Cannot set query parameter '{name}' to value '{value}': {what}"
+                "Cannot set query parameter '{name}' to value '{shown}': Cannot convert value {shown} to java type {java}"
             ))
         };
+        let scalar = || match value {
+            Json::Array(_) | Json::Object(_) => Err(wrong("java.lang.String")),
+            _ => Ok(text(value)),
+        };
+        let items = || texts(value, all.from_query).ok_or_else(|| wrong("java.util.List"));
         let one = |sql: String, cell: Cell| {
             Ok(Some(Condition {
                 sql,
@@ -64,35 +70,40 @@ impl Filter {
             }))
         };
         match self {
-            Filter::Text(column) => one(format!("{column} = ?"), text(value).into()),
-            Filter::Like(column) => one(format!("{column} LIKE ?"), text(value).into()),
-            Filter::OneOf(column) => Ok(Some(one_of(column, texts(value, all.from_query), true))),
-            Filter::NoneOf(column) => Ok(Some(one_of(column, texts(value, all.from_query), false))),
+            Filter::Text(column) => one(format!("{column} = ?"), scalar()?.into()),
+            Filter::Like(column) => one(format!("{column} LIKE ?"), scalar()?.into()),
+            Filter::OneOf(column) => Ok(Some(one_of(column, items()?, true))),
+            Filter::NoneOf(column) => Ok(Some(one_of(column, items()?, false))),
             Filter::Int(column) => one(
                 format!("{column} = ?"),
-                number(value).ok_or_else(|| invalid("not a number"))?.into(),
+                number(value)
+                    .ok_or_else(|| wrong("java.lang.Integer"))?
+                    .into(),
             ),
             Filter::Compare(column, operator) => one(
                 format!("{column} {operator} ?"),
-                number(value).ok_or_else(|| invalid("not a number"))?.into(),
+                number(value)
+                    .ok_or_else(|| wrong("java.lang.Integer"))?
+                    .into(),
             ),
             Filter::Moment(column, operator) => {
                 let moment = value
                     .as_str()
                     .and_then(crate::time::date)
-                    .ok_or_else(|| invalid("not a date"))?;
+                    .or_else(|| value.as_i64())
+                    .ok_or_else(|| wrong("java.util.Date"))?;
                 one(format!("{column} {operator} ?"), moment.into())
             }
             Filter::When(sql) => {
-                let wanted = flag(value).ok_or_else(|| invalid("not a boolean"))?;
+                let wanted = flag(value).ok_or_else(|| wrong("java.lang.Boolean"))?;
                 Ok(wanted.then(|| plain(sql)))
             }
             Filter::Either(yes, no) => {
-                let wanted = flag(value).ok_or_else(|| invalid("not a boolean"))?;
+                let wanted = flag(value).ok_or_else(|| wrong("java.lang.Boolean"))?;
                 Ok(Some(plain(if wanted { yes } else { no })))
             }
             Filter::Holds(sql) => {
-                let cells = vec![Cell::from(text(value)); sql.matches('?').count()];
+                let cells = vec![Cell::from(scalar()?); sql.matches('?').count()];
                 Ok(Some(Condition {
                     cells,
                     ..plain(sql)
@@ -101,7 +112,7 @@ impl Filter {
             Filter::Variables(column) => {
                 super::variables::condition(column, value, all.from_query).map(Some)
             }
-            Filter::NotBuilt => Err(Problem::NotBuilt(name.to_owned())),
+            Filter::NotBuilt => Err(Problem::NotBuilt(format!("filter '{name}'"))),
         }
     }
 }
@@ -133,28 +144,40 @@ pub(super) fn text(value: &Json) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn texts(value: &Json, from_query: bool) -> Vec<String> {
+/// The texts of a list; a query string has them separated by commas.
+fn texts(value: &Json, from_query: bool) -> Option<Vec<String>> {
     match value {
-        Json::Array(items) => items.iter().map(text).collect(),
-        Json::String(list) if from_query => list
-            .split(',')
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        other => vec![text(other)],
+        Json::Array(items) => {
+            let scalar = |item: &Json| !item.is_array() && !item.is_object();
+            items
+                .iter()
+                .map(|item| scalar(item).then(|| text(item)))
+                .collect()
+        }
+        Json::String(list) if from_query => Some(
+            list.split(',')
+                .filter(|t| !t.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ),
+        _ => None,
     }
 }
 
+/// A whole number of 32 bits, as all numbers are that lists are asked by.
 fn number(value: &Json) -> Option<i64> {
-    value
+    let number = value
         .as_i64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
+        .or_else(|| value.as_str()?.trim().parse().ok());
+    number.filter(|n| i32::try_from(*n).is_ok())
 }
 
 /// Texts count as the engine's clients send them: anything but `true` is false, and what is no boolean at all is wrong.
 fn flag(value: &Json) -> Option<bool> {
     match value {
         Json::Bool(b) => Some(*b),
+        // A number is true unless it is zero, as the real engine reads it.
+        Json::Number(n) => n.as_i64().map(|n| n != 0),
         Json::String(s) if s == "true" || s.is_empty() => Some(true),
         Json::String(s) if s == "false" => Some(false),
         _ => None,

@@ -1,6 +1,6 @@
 //! Lists of what was.
 
-use super::{Constant, Filter, Kind, List};
+use super::{Constant, Filter, Kind, List, UNBUILT};
 use Filter::{Either, Holds, Like, Moment, NoneOf, NotBuilt, OneOf, Text, Variables, When};
 use Kind::{Bool, Date, Int};
 
@@ -85,7 +85,7 @@ pub static INSTANCE_HISTORY: List = List {
         ),
         (
             "withRootIncidents",
-            When("EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id)"),
+            When("EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id AND x.root_cause = x.id)"),
         ),
         (
             "incidentType",
@@ -295,6 +295,7 @@ pub static TASK_HISTORY: List = List {
     sorts: &[
         ("taskId", "h.id"),
         ("activityInstanceID", "h.ai"),
+        ("activityInstanceId", "h.ai"),
         ("processInstanceId", "h.inst"),
         ("processDefinitionId", "h.def"),
         ("executionId", "h.exec"),
@@ -302,6 +303,7 @@ pub static TASK_HISTORY: List = List {
         ("endTime", "h.ended"),
         ("startTime", "h.started"),
         ("taskName", "h.name"),
+        ("taskDescription", "h.description"),
         ("assignee", "h.assignee"),
         ("owner", "h.owner"),
         ("dueDate", "h.due"),
@@ -310,6 +312,9 @@ pub static TASK_HISTORY: List = List {
         ("taskDefinitionKey", "h.act"),
         ("priority", "h.prio"),
         ("tenantId", "h.tenant"),
+        ("caseDefinitionId", UNBUILT),
+        ("caseInstanceId", UNBUILT),
+        ("caseExecutionId", UNBUILT),
     ],
     default_order: "h.id",
 };
@@ -330,7 +335,7 @@ pub static INCIDENT_HISTORY: List = List {
         ("failedActivityId", "x.act", Kind::Text),
         ("causeIncidentId", "x.cause", Kind::Text),
         ("rootCauseIncidentId", "x.root_cause", Kind::Text),
-        ("configuration", "x.ref", Kind::Text),
+        ("configuration", "NULLIF(x.ref, '')", Kind::Text),
         ("incidentMessage", "x.message", Kind::Text),
         ("tenantId", "x.tenant", Kind::Text),
         ("open", "CASE WHEN x.state = 'open' THEN 1 ELSE 0 END", Bool),
@@ -396,6 +401,9 @@ pub static INCIDENT_HISTORY: List = List {
         ("processDefinitionId", "x.def"),
         ("processDefinitionKey", "d.key"),
         ("configuration", "x.ref"),
+        ("causeIncidentId", "x.cause"),
+        ("rootCauseIncidentId", "x.root_cause"),
+        ("historyConfiguration", UNBUILT),
         ("incidentState", "x.state"),
         ("tenantId", "x.tenant"),
     ],

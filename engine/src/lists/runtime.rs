@@ -1,6 +1,6 @@
 //! Lists of what is there now.
 
-use super::{Constant, Filter, Kind, List};
+use super::{Constant, Filter, Kind, List, UNBUILT};
 use Filter::{
     Compare, Either, Holds, Int, Like, Moment, NoneOf, NotBuilt, OneOf, Text, Variables, When,
 };
@@ -129,6 +129,13 @@ pub static TASKS: List = List {
         ("followUpDate", "t.follow_up"),
         ("description", "t.description"),
         ("tenantId", "t.tenant"),
+        ("caseInstanceId", UNBUILT),
+        ("caseExecutionId", UNBUILT),
+        ("processVariable", UNBUILT),
+        ("executionVariable", UNBUILT),
+        ("taskVariable", UNBUILT),
+        ("caseExecutionVariable", UNBUILT),
+        ("caseInstanceVariable", UNBUILT),
     ],
     default_order: "t.id",
 };
@@ -395,7 +402,7 @@ pub static INCIDENTS: List = List {
         ("failedActivityId", "x.act", Kind::Text),
         ("causeIncidentId", "x.cause", Kind::Text),
         ("rootCauseIncidentId", "x.root_cause", Kind::Text),
-        ("configuration", "x.ref", Kind::Text),
+        ("configuration", "NULLIF(x.ref, '')", Kind::Text),
         ("incidentMessage", "x.message", Kind::Text),
         ("tenantId", "x.tenant", Kind::Text),
     ],

@@ -147,7 +147,9 @@ pub(super) fn condition(
         sql: "1 = 1".to_owned(),
         cells: Vec::new(),
     };
-    for (name, operator, value) in expressions(value, from_query)? {
+    let all = expressions(value, from_query)?;
+    super::within("conditions on variables", all.len(), super::CONDITIONS_MAX)?;
+    for (name, operator, value) in all {
         let compare = match operator.as_str() {
             "eq" => "=",
             "neq" => "<>",

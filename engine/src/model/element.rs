@@ -40,6 +40,8 @@ pub struct Element {
     pub multi: Option<Multi>,
     /// Properties of the extension elements, handed to workers that ask for them.
     pub properties: Vec<(String, String)>,
+    /// What people are asked for, at a user task or start event.
+    pub form: Vec<super::form::Field>,
     /// Line in the file.
     pub line: u32,
 }

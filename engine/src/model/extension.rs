@@ -17,7 +17,10 @@ const REFUSED: [(&str, &str); 5] = [
         "field",
         "field injection needs Java classes, which are not built",
     ),
-    ("validation", "form field validation is not built"),
+    (
+        "formProperty",
+        "form properties are not built; use form fields",
+    ),
 ];
 
 /// Reports extension elements that cannot be honoured.

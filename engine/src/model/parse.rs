@@ -248,6 +248,10 @@ impl<'a, 'i> Builder<'a, 'i> {
             outputs,
             multi,
             properties: extension::properties(node),
+            form: match node.tag_name().name() {
+                "userTask" | "startEvent" => super::form::fields(reader, node),
+                _ => Vec::new(),
+            },
             line: reader.document.text_pos_at(node.range().start).row,
         };
         self.process.elements.push(element);

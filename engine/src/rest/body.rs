@@ -58,6 +58,17 @@ impl Body {
             .ok_or_else(|| Refused::invalid(format!("'{name}' is no whole number: {value}")))
     }
 
+    /// A whole number that fits into 32 bits.
+    pub(super) fn int32(&self, name: &str) -> Result<Option<i64>, Refused> {
+        let number = self.int(name)?;
+        match number.filter(|n| i32::try_from(*n).is_err()) {
+            None => Ok(number),
+            Some(far) => Err(Refused::invalid(format!(
+                "'{name}' is beyond 32 bits: {far}"
+            ))),
+        }
+    }
+
     /// True or false, also as text.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Refused> {
         match self.get(name) {

@@ -326,7 +326,7 @@ async fn complete(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 async fn failure(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let variables = values::read_all(body.get("variables"))?;
     let local = values::read_all(body.get("localVariables"))?;
-    let retries = body.int("retries")?.unwrap_or(0);
+    let retries = body.int32("retries")?.unwrap_or(0);
     let after = body.int("retryTimeout")?.unwrap_or(0);
     let said = (body.text("errorMessage"), body.text("errorDetails"));
     handle
@@ -393,7 +393,7 @@ async fn unlock(State(handle): State<Handle>, Path(id): Path<String>) -> Answer 
 
 async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let retries = body
-        .int("retries")?
+        .int32("retries")?
         .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
     handle.set_work_retries(&id, retries).await?;
     Ok(no_content())
@@ -401,7 +401,7 @@ async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
 
 async fn retries_of_many(State(handle): State<Handle>, body: Body) -> Answer {
     let retries = body
-        .int("retries")?
+        .int32("retries")?
         .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
     for unbuilt in [
         "processInstanceIds",
@@ -421,7 +421,7 @@ async fn retries_of_many(State(handle): State<Handle>, body: Body) -> Answer {
 
 async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let priority = body
-        .int("priority")?
+        .int32("priority")?
         .ok_or_else(|| Refused::invalid("The priority cannot be null."))?;
     handle.set_work_priority(&id, priority).await?;
     Ok(no_content())

@@ -72,7 +72,7 @@ async fn execute(State(handle): State<Handle>, Path(id): Path<String>) -> Answer
 
 async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let retries = body
-        .int("retries")?
+        .int32("retries")?
         .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
     if retries < 0 {
         return Err(Refused::invalid(format!(
@@ -96,7 +96,7 @@ async fn due_date(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 
 async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let priority = body
-        .int("priority")?
+        .int32("priority")?
         .ok_or_else(|| Refused::invalid("Priority for job cannot be null."))?;
     if !handle.store().set_job_priority(&id, priority).await? {
         return Err(Refused::unknown(format!("No job found with id '{id}'")));

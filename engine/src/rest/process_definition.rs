@@ -34,7 +34,8 @@ pub(super) fn routes() -> Router<Handle> {
             .route(&at("/diagram"), get(diagram))
             .route(&at("/startForm"), get(start_form))
             .route(&at("/history-time-to-live"), put(time_to_live))
-            .route(&at("/submit-form"), post(start));
+            .route(&at("/form-variables"), get(form_variables))
+            .route(&at("/submit-form"), post(submit));
     }
     all
 }
@@ -99,10 +100,18 @@ async fn diagram(State(handle): State<Handle>, names: Named) -> Answer {
 }
 
 async fn start_form(State(handle): State<Handle>, names: Named) -> Answer {
-    named(&handle, &names).await?;
-    Ok(json(
-        json!({ "key": null, "contextPath": null, "operatonFormRef": null, "camundaFormRef": null }),
-    ))
+    let row = named(&handle, &names).await?;
+    let form = handle.start_form(&row).await?;
+    let rendered = format!("process-definition/{}", row.id);
+    Ok(json(super::form::place(Json::Null, Some(&form), &rendered)))
+}
+
+async fn form_variables(State(handle): State<Handle>, names: Named, asked: Asked) -> Answer {
+    let row = named(&handle, &names).await?;
+    let form = handle.start_form(&row).await?;
+    let wanted = super::form::names(&asked);
+    let all = super::form::fields(&handle, &form, &wanted)?;
+    Ok(json(Json::Object(all)))
 }
 
 async fn time_to_live(State(handle): State<Handle>, names: Named, body: Body) -> Answer {
@@ -128,7 +137,32 @@ async fn start(
     names: Named,
     body: Body,
 ) -> Answer {
-    let row = match named(&handle, &names).await {
+    begin(&handle, &headers, &names, &body, By::Call).await
+}
+
+async fn submit(
+    State(handle): State<Handle>,
+    headers: HeaderMap,
+    names: Named,
+    body: Body,
+) -> Answer {
+    begin(&handle, &headers, &names, &body, By::Form).await
+}
+
+/// How an instance is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// With variables as they are.
+    Call,
+    /// With what a form was filled with.
+    Form,
+}
+
+async fn begin(handle: &Handle, headers: &HeaderMap, names: &Named, body: &Body, by: By) -> Answer {
+    if body.get("caseInstanceId").is_some() {
+        return Err(Refused::not_built("the caseInstanceId of a start"));
+    }
+    let row = match named(handle, names).await {
         Ok(row) => row,
         Err(_) if names.contains_key("id") => {
             let id = names.get("id").cloned().unwrap_or_default();
@@ -145,19 +179,20 @@ async fn start(
     let start = Start {
         business_key: body.text("businessKey"),
         variables: values::read_all(body.get("variables"))?,
-        instructions: super::instance::instructions(&body, "startInstructions")?,
+        instructions: super::instance::instructions(body, "startInstructions")?,
     };
-    let started = handle
-        .start(&row, &start)
-        .await
-        .map_err(|error| match error {
-            parse @ Error::Parse { .. } => parse.into(),
-            error => Refused::failed(
-                &format!("Cannot instantiate process definition {}", row.id),
-                &error,
-            ),
-        })?;
-    let mut out = instance_json(&started.document, &row.key, Some(&headers));
+    let started = match by {
+        By::Call => handle.start(&row, &start).await,
+        By::Form => handle.submit_start_form(&row, start).await,
+    };
+    let started = started.map_err(|error| match error {
+        parse @ Error::Parse { .. } => parse.into(),
+        error => Refused::failed(
+            &format!("Cannot instantiate process definition {}", row.id),
+            &error,
+        ),
+    })?;
+    let mut out = instance_json(&started.document, &row.key, Some(headers));
     if body.flag("withVariablesInReturn")? {
         let id = started.document.id.as_str();
         let all = started

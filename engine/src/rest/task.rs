@@ -27,10 +27,8 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/task/{id}/delegate", post(delegate))
         .route("/task/{id}/resolve", post(resolve))
         .route("/task/{id}/complete", post(complete))
-        .route("/task/{id}/submit-form", post(complete))
         .route("/task/{id}/bpmnError", post(bpmn_error))
         .route("/task/{id}/bpmnEscalation", post(bpmn_escalation))
-        .route("/task/{id}/form", get(form))
         .route("/task/{id}/identity-links", get(links).post(add_link))
         .route("/task/{id}/identity-links/delete", post(remove_link))
         .route("/task/{id}/comment", get(comments))
@@ -97,7 +95,7 @@ fn fields(body: &Body) -> Result<TaskFields, Refused> {
         delegation: body.text("delegationState"),
         due: date("due")?,
         follow_up: date("followUp")?,
-        priority: body.int("priority")?.unwrap_or(50),
+        priority: body.int32("priority")?.unwrap_or(50),
         parent: body.text("parentTaskId"),
         tenant: body.text("tenantId"),
     })
@@ -138,13 +136,11 @@ async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer 
 }
 
 async fn claim(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let user = body.text("userId").ok_or_else(|| {
-        Refused::failed(
-            &format!("Cannot claim task {id}"),
-            &Error::Engine("userId is null".to_owned()),
-        )
-    })?;
-    handle.claim_task(&id, &user).await?;
+    match body.text("userId") {
+        Some(user) => handle.claim_task(&id, &user).await?,
+        // Nobody claims it: it is nobody's then.
+        None => handle.assign_task(&id, None).await?,
+    }
     Ok(no_content())
 }
 
@@ -240,15 +236,6 @@ async fn bpmn_escalation(
         .raise_at_task(&id, &raised, &values::read_all(body.get("variables"))?)
         .await?;
     Ok(no_content())
-}
-
-async fn form(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
-    let found = handle.one(&TASKS, "t.id", &id).await?;
-    let row = found.ok_or_else(|| Refused::invalid(format!("Cannot get form for task {id}")))?;
-    let key = row.get("formKey").cloned().unwrap_or(Json::Null);
-    Ok(json(
-        json!({ "key": key, "contextPath": null, "operatonFormRef": null, "camundaFormRef": null }),
-    ))
 }
 
 async fn links(State(handle): State<Handle>, Path(id): Path<String>, asked: Asked) -> Answer {

@@ -16,10 +16,12 @@ pub(super) async fn activity_instances(
     let missing = || Refused::missing(format!("Process instance with id {id} does not exist"));
     let document = loaded.ok_or_else(missing)?.document;
     let definition = handle.definition(&document.definition).await?;
+    let incidents = handle.store().incidents_of(&id).await?;
     Ok(json(
         Tree {
             document: &document,
             definition: &definition,
+            incidents: &incidents,
         }
         .instance(Document::ROOT),
     ))
@@ -28,6 +30,8 @@ pub(super) async fn activity_instances(
 struct Tree<'a> {
     document: &'a Document,
     definition: &'a Definition,
+    /// Execution, id and element of each.
+    incidents: &'a [(String, String, String)],
 }
 
 impl Tree<'_> {
@@ -67,8 +71,8 @@ impl Tree<'_> {
             "childActivityInstances": inside.collect::<Vec<_>>(),
             "childTransitionInstances": between.collect::<Vec<_>>(),
             "executionIds": [node.id],
-            "incidentIds": [],
-            "incidents": [],
+            "incidentIds": self.incident_ids(node),
+            "incidents": self.incidents(node),
         })
     }
 
@@ -89,9 +93,20 @@ impl Tree<'_> {
             "processInstanceId": self.document.id,
             "processDefinitionId": self.document.definition,
             "targetActivityId": element,
-            "incidentIds": [],
-            "incidents": [],
+            "incidentIds": self.incident_ids(node),
+            "incidents": self.incidents(node),
         })
+    }
+
+    fn incident_ids(&self, node: &Node) -> Vec<&str> {
+        let here = self.incidents.iter().filter(|(at, _, _)| *at == node.id);
+        here.map(|(_, id, _)| id.as_str()).collect()
+    }
+
+    fn incidents(&self, node: &Node) -> Vec<Json> {
+        let here = self.incidents.iter().filter(|(at, _, _)| *at == node.id);
+        here.map(|(_, id, element)| json!({ "id": id, "activityId": element }))
+            .collect()
     }
 
     fn shown(&self, node: &Node) -> (Json, Json, Json) {

@@ -7,6 +7,40 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
+/// Types of values, as clients name them.
+const KINDS: [&str; 14] = [
+    "Null", "Boolean", "Short", "Integer", "Long", "Double", "Number", "String", "Date", "Bytes",
+    "File", "Object", "Json", "Xml",
+];
+
+/// What the real engine says it would have made of it.
+fn java_type(kind: &str) -> String {
+    match kind.to_lowercase().as_str() {
+        "date" => "java.util.Date".to_owned(),
+        "bytes" | "file" => "byte[]".to_owned(),
+        _ => format!("java.lang.{kind}"),
+    }
+}
+
+/// The value is not of its type.
+fn inconvertible(kind: &str, value: &Json) -> Refused {
+    let shown = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    let java = java_type(kind);
+    Refused::invalid(format!(
+        "Cannot convert value '{shown}' of type '{kind}' to java type {java}"
+    ))
+}
+
+/// Refuses a variable without a name.
+pub(super) fn named(name: &str) -> Result<(), Refused> {
+    if name.trim().is_empty() {
+        return Err(Refused::invalid("a variable has no name"));
+    }
+    Ok(())
+}
+
 /// The value of `{"value", "type", "valueInfo"}`. Type names may begin with a small letter; without one the value's own
 /// type is taken.
 pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
@@ -21,11 +55,7 @@ pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
     else {
         return untyped(value);
     };
-    let cannot = || {
-        Refused::invalid(format!(
-            "Cannot instantiate value of type '{kind}' from {value}"
-        ))
-    };
+    let cannot = || inconvertible(kind, value);
     let text = || value.as_str().map(str::to_owned).ok_or_else(cannot);
     let whole = || {
         value
@@ -38,6 +68,9 @@ pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
         .next()
         .map(|first| first.to_uppercase().chain(chars).collect::<String>())
         .unwrap_or_default();
+    if !KINDS.contains(&kind_name.as_str()) {
+        return Err(Refused::invalid(format!("Unsupported value type '{kind}'")));
+    }
     if value.is_null() && !matches!(kind_name.as_str(), "File" | "Bytes") {
         return Ok(Value::Null);
     }
@@ -58,8 +91,9 @@ pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
                 .or_else(|| value.as_str()?.trim().parse().ok())
                 .ok_or_else(cannot)?,
         ),
+        "String" if value.is_number() || value.is_boolean() => Value::String(value.to_string()),
         "String" => Value::String(text()?),
-        "Date" => Value::Date(crate::time::date(&text()?).ok_or_else(cannot)?),
+        "Date" => Value::Date(crate::time::rest_date(&text()?).ok_or_else(cannot)?),
         "Bytes" | "File" => {
             let bytes = STANDARD
                 .decode(value.as_str().unwrap_or_default())
@@ -154,7 +188,14 @@ pub(super) fn read_all(map: Option<&Json>) -> Result<Values, Refused> {
         .as_object()
         .ok_or_else(|| Refused::invalid("variables must be a JSON object"))?;
     map.iter()
-        .map(|(name, dto)| Ok((name.clone(), read(dto)?)))
+        .map(|(name, dto)| {
+            named(name)?;
+            if !dto.is_object() {
+                let message = format!("the variable '{name}' is no object with a value: {dto}");
+                return Err(Refused::invalid(message));
+            }
+            Ok((name.clone(), read(dto)?))
+        })
         .collect()
 }
 

@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Handle> {
             .route(&format!("{path}/{{name}}"), one_of(owner))
             .route(&format!("{path}/{{name}}/data"), data_of(owner));
     }
-    all.route("/task/{id}/form-variables", all_of(Owner::Task))
+    all
 }
 
 /// Whose variables a path names.
@@ -173,6 +173,18 @@ impl Scope {
     }
 }
 
+/// The variables that a task sees.
+pub(super) async fn seen_by_task(
+    handle: &Handle,
+    id: &str,
+) -> Result<Vec<(String, Value)>, Refused> {
+    let scope = Scope::find(handle, Owner::Task, id).await?;
+    let all = scope.all().into_iter();
+    Ok(all
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect())
+}
+
 fn all_of(owner: Owner) -> MethodRouter<Handle> {
     let read = move |State(handle): State<Handle>, Path(id): Path<String>, asked: Asked| async move {
         let scope = Scope::find(&handle, owner, &id).await?;
@@ -205,6 +217,7 @@ fn one_of(owner: Owner) -> MethodRouter<Handle> {
                       Path((id, name)): Path<(String, String)>,
                       body: Body| async move {
         let value = values::read(&Json::Object(body.0))?;
+        values::named(&name)?;
         let scope = Scope::find(&handle, owner, &id).await?;
         scope
             .change(&handle, vec![(name, value)], Vec::new())
@@ -228,6 +241,7 @@ fn data_of(owner: Owner) -> MethodRouter<Handle> {
                       Path((id, name)): Path<(String, String)>,
                       multipart: Result<Multipart, MultipartRejection>| async move {
         let value = uploaded(super::multipart::parts(multipart).await?)?;
+        values::named(&name)?;
         let scope = Scope::find(&handle, owner, &id).await?;
         scope
             .change(&handle, vec![(name, value)], Vec::new())

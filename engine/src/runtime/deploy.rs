@@ -315,7 +315,7 @@ fn is_unbuilt(name: &str) -> bool {
 }
 
 /// What an expression outside of any instance sees: the time.
-struct Outside(Millis);
+pub(super) struct Outside(pub(super) Millis);
 
 impl Environment for Outside {
     fn variable(&self, _name: &str) -> Option<Value> {

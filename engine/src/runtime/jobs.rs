@@ -135,7 +135,7 @@ impl Handle {
         while !self
             .inner
             .store
-            .once(self.failure_of(&job, error).await)
+            .once(self.failure_of(&job, error).await?)
             .await?
         {
             match self.inner.store.job(&job.id).await? {
@@ -160,7 +160,7 @@ impl Handle {
         Ok(())
     }
 
-    async fn failure_of(&self, job: &JobRow, error: &Error) -> Vec<Statement> {
+    async fn failure_of(&self, job: &JobRow, error: &Error) -> Result<Vec<Statement>, Error> {
         let now = self.inner.clock.now();
         let (retries, due) = self.next_try(job, now).await;
         let message: String = error.to_string();
@@ -180,15 +180,20 @@ impl Handle {
         let lane = Statement::new("DELETE FROM lane WHERE job = ?", vec![(&job.id).into()]);
         let mut out = vec![Statement::new(sql, cells).expecting(Expect::One), lane];
         if retries <= 0 {
-            out.extend(self.without_tries(job, Some(message), now));
+            out.extend(self.without_tries(job, Some(message), now).await?);
         }
-        out
+        Ok(out)
     }
 
     /// A job that loses its last try waits for a person, who is told so.
-    fn without_tries(&self, job: &JobRow, message: Option<String>, now: Millis) -> Vec<Statement> {
+    async fn without_tries(
+        &self,
+        job: &JobRow,
+        message: Option<String>,
+        now: Millis,
+    ) -> Result<Vec<Statement>, Error> {
         let Some(instance) = job.instance.as_ref().filter(|_| job.retries > 0) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let incident = Incident {
             id: self.new_id(),
@@ -199,9 +204,13 @@ impl Handle {
             kind: "failedJob",
             message,
             about: job.id.clone(),
+            causes: None,
             tenant: job.tenant.clone(),
         };
-        incident.open(now, self.inner.store.keeping().level)
+        let level = self.inner.store.keeping().level;
+        let all = self.with_callers(incident).await?;
+        let opened = all.iter().flat_map(|incident| incident.open(now, level));
+        Ok(opened.collect())
     }
 
     /// Tries left after a failure, and when the next one is; `None`: at once.
@@ -257,7 +266,7 @@ impl Handle {
             if retries > 0 && job.retries <= 0 {
                 out.extend(Incident::resolve(id, now));
             } else if retries <= 0 {
-                out.extend(self.without_tries(&job, None, now));
+                out.extend(self.without_tries(&job, None, now).await?);
             }
             if self.inner.store.once(out).await? {
                 self.inner.job_bell.notify_one();

@@ -16,7 +16,7 @@ impl Handle {
             let Some(instance) = job.instance.filter(|_| job.retries <= 1) else {
                 continue;
             };
-            incidents.push(Incident {
+            let incident = Incident {
                 id: self.new_id(),
                 instance,
                 execution: job.execution.unwrap_or_default(),
@@ -25,8 +25,10 @@ impl Handle {
                 kind: "failedJob",
                 message: Some("the engines that ran this job died".to_owned()),
                 about: job.id,
+                causes: None,
                 tenant: job.tenant,
-            });
+            };
+            incidents.extend(self.with_callers(incident).await?);
         }
         let now = self.inner.clock.now();
         let taken = self

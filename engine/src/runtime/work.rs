@@ -142,7 +142,7 @@ impl Handle {
             worker.into(),
         ];
         let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
-        out.extend(self.incident_after(&row, retries, message, now));
+        out.extend(self.incident_after(&row, retries, message, now).await?);
         for (values, only_here) in [(variables, false), (local, true)] {
             if !values.is_empty() {
                 let execution = row.execution.clone();
@@ -161,15 +161,15 @@ impl Handle {
     }
 
     /// The incident that appears or goes with a new number of retries.
-    fn incident_after(
+    async fn incident_after(
         &self,
         row: &WorkRow,
         retries: i64,
         message: Option<String>,
         now: i64,
-    ) -> Vec<Statement> {
+    ) -> Result<Vec<Statement>, Error> {
         let had = row.retries.is_some_and(|r| r <= 0);
-        if retries <= 0 && !had {
+        Ok(if retries <= 0 && !had {
             let incident = crate::store::Incident {
                 id: self.new_id(),
                 instance: row.instance.clone(),
@@ -179,14 +179,19 @@ impl Handle {
                 kind: "failedExternalTask",
                 message,
                 about: row.id.clone(),
+                causes: None,
                 tenant: row.tenant.clone(),
             };
-            incident.open(now, self.inner.store.keeping().level)
+            let level = self.inner.store.keeping().level;
+            let all = self.with_callers(incident).await?;
+            all.iter()
+                .flat_map(|incident| incident.open(now, level))
+                .collect()
         } else if retries > 0 && had {
             crate::store::Incident::resolve(&row.id, now)
         } else {
             Vec::new()
-        }
+        })
     }
 
     /// Sets the retries of an external task.
@@ -200,7 +205,9 @@ impl Handle {
         let sql = "UPDATE work SET retries = ? WHERE id = ?";
         let mut out =
             vec![Statement::new(sql, vec![retries.into(), id.into()]).expecting(Expect::One)];
-        out.extend(self.incident_after(&row, retries, row.error.clone(), self.inner.clock.now()));
+        let now = self.inner.clock.now();
+        let error = row.error.clone();
+        out.extend(self.incident_after(&row, retries, error, now).await?);
         self.inner.store.apply(out).await?;
         self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
         Ok(())

@@ -89,6 +89,8 @@ pub struct TaskRow {
     pub execution: Option<String>,
     /// Its definition.
     pub definition: Option<String>,
+    /// Its element.
+    pub element: Option<String>,
     /// Who does it.
     pub assignee: Option<String>,
     /// Who answers for it.
@@ -148,6 +150,13 @@ impl Store {
         }))
     }
 
+    /// The instance and execution that called an instance.
+    pub async fn caller_of(&self, id: &str) -> Result<Option<(String, String)>, Failure> {
+        let sql = "SELECT super_inst, super_exec FROM inst WHERE id = ? AND super_inst IS NOT NULL";
+        let rows = self.rows(sql, vec![id.into()]).await?;
+        Ok(rows.first().map(|row| (row.text(0), row.text(1))))
+    }
+
     /// A job.
     pub async fn job(&self, id: &str) -> Result<Option<JobRow>, Failure> {
         let rows = self
@@ -179,7 +188,7 @@ impl Store {
 
     /// A user task.
     pub async fn task(&self, id: &str) -> Result<Option<TaskRow>, Failure> {
-        let sql = "SELECT id, inst, exec, def, assignee, owner, delegation, suspended FROM task WHERE id IN {keys}";
+        let sql = "SELECT id, inst, exec, def, assignee, owner, delegation, suspended, act FROM task WHERE id IN {keys}";
         let rows = self.db.look_up(sql, id).await?;
         Ok(rows.first().map(|row| TaskRow {
             id: row.text(0),
@@ -190,6 +199,7 @@ impl Store {
             owner: row.maybe_text(5),
             delegation: row.maybe_text(6),
             suspended: row.flag(7),
+            element: row.maybe_text(8),
         }))
     }
 

@@ -5,7 +5,7 @@ use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES, RETENTION];
+const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES, RETENTION, CAUSES];
 
 /// The version of the tables that this program works with.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;
@@ -125,6 +125,9 @@ const RETENTION: &[&str] = &[
     "CREATE INDEX h_inst_removal ON h_inst (removal) WHERE removal IS NOT NULL",
     "CREATE INDEX comment_task ON comment (task)",
 ];
+
+/// Incidents of called instances are found again at their callers by their root cause.
+const CAUSES: &[&str] = &["CREATE INDEX incident_root_cause ON incident (root_cause)"];
 
 /// Brings the schema to this version.
 pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {

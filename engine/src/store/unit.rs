@@ -141,7 +141,7 @@ impl Unit {
             .filter(|id| !self.without_incident.contains(*id))
             .cloned()
             .collect();
-        write::resolve_incidents(&refs, now, &mut out);
+        super::incident::resolve_all(&refs, now, &mut out);
         changes.unlink(&mut out);
         for gone in [
             &mut changes.jobs.gone,

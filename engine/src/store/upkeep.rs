@@ -48,6 +48,17 @@ impl Store {
             .unwrap_or(0))
     }
 
+    /// Execution, id and element of each incident of an instance.
+    pub async fn incidents_of(
+        &self,
+        instance: &str,
+    ) -> Result<Vec<(String, String, String)>, Failure> {
+        let sql = "SELECT exec, id, act FROM incident WHERE inst = ? ORDER BY id";
+        let rows = self.rows(sql, vec![instance.into()]).await?;
+        let read = |row: &super::Row| (row.text(0), row.text(1), row.text(2));
+        Ok(rows.iter().map(read).collect())
+    }
+
     /// Sets how long history of a definition is kept.
     pub async fn set_time_to_live(
         &self,

@@ -81,10 +81,7 @@ pub(super) fn instance(
             let row = vec![id(), revision.into()];
             out.push(Statement::each(sql, vec![row]).expecting(Expect::One));
             out.extend(Statement::deleting("var", "inst", [&doc.id]));
-            out.extend(Statement::deleting("incident", "inst", [&doc.id]));
-            let sql = "UPDATE h_incident SET ended = x.column2, state = 'deleted' FROM {rows} \
-                       WHERE h_incident.inst = x.column1 AND h_incident.ended IS NULL";
-            out.push(Statement::each(sql, vec![vec![id(), now.into()]]));
+            super::incident::end_with(&doc.id, doc.parent.is_some(), now, out);
             return;
         }
     }
@@ -463,16 +460,4 @@ pub(super) fn ending(
         ];
         changes.updates.push(Statement::each(sql, vec![row]));
     }
-}
-
-/// Incidents of jobs and external tasks that are gone.
-pub(super) fn resolve_incidents(refs: &[String], now: Millis, out: &mut Vec<Statement>) {
-    if refs.is_empty() {
-        return;
-    }
-    out.extend(Statement::deleting("incident", "ref", refs));
-    let sql = "UPDATE h_incident SET ended = x.column2, state = 'resolved' FROM {rows} \
-               WHERE h_incident.ended IS NULL AND h_incident.ref = x.column1";
-    let rows = refs.iter().map(|id| vec![id.into(), now.into()]);
-    out.push(Statement::each(sql, rows.collect()));
 }

@@ -170,7 +170,7 @@ impl Judge {
             }
         }
         let of = "FROM incident WHERE inst IS NOT NULL AND (NOT EXISTS (SELECT 1 FROM inst i WHERE i.id = incident.inst) \
-                  OR NOT EXISTS (SELECT 1 FROM job j WHERE j.id = incident.ref AND j.retries = 0 \
+                  OR incident.ref <> '' AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = incident.ref AND j.retries = 0 \
                   UNION ALL SELECT 1 FROM work w WHERE w.id = incident.ref AND w.retries = 0))";
         self.none("incidents about nothing", "id", of, found).await;
         let of = "FROM job WHERE retries = 0 AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.ref = job.id)";
