@@ -131,7 +131,8 @@ impl Run<'_> {
             self.set_in(body, ACTIVE, count(active));
         }
         let enough = match &multi.completion {
-            Some(condition) => self.truth(body, condition)?,
+            // It sees the item and the counter of the instance that is done.
+            Some(condition) => self.truth(inner, condition)?,
             None => false,
         };
         if enough || completed >= total {

@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod postgres;
+pub(crate) mod process;
 
 use homing_engine::{Executor, Node, Options};
 use http_body_util::{BodyExt, Full};
