@@ -54,6 +54,8 @@ pub(super) fn merged<'s>(
                 // Here and not at the end: what other units do later can then still be joined.
                 out.insert(from, statement);
             }
+            // What the unit does next comes behind this.
+            from += 1;
         }
     }
     let clash = |m: &Merged<'_>| m.expect == Expect::One && !m.keys_differ();
