@@ -6,6 +6,7 @@
 mod address;
 mod agent;
 mod attest;
+mod bridge;
 mod dialect;
 mod engine;
 mod gather;
@@ -24,6 +25,7 @@ mod timeouts;
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
 pub use attest::Attest;
+pub use bridge::{Bridge, BridgeKey};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
 pub use engine::{Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
 pub use gather::{Gather, OnMissing};

@@ -6,6 +6,7 @@
 
 mod account;
 mod agent;
+mod bridge;
 mod dialect;
 mod engine;
 mod installation;

@@ -10,6 +10,7 @@
 )]
 
 pub mod backup;
+mod bridge;
 pub mod clock;
 pub mod cluster;
 mod error;
@@ -28,6 +29,7 @@ pub mod store;
 pub mod time;
 pub mod value;
 
+pub use bridge::{Bridge, KeyAt};
 pub use cluster::resource::Resource;
 pub use error::Error;
 pub use node::{Node, Options, StartError};

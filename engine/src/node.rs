@@ -1,5 +1,6 @@
 //! One node of the engine as a program runs it: store, executor and REST face, started and stopped together.
 
+use crate::bridge::{self, Bridge};
 use crate::clock::Clock;
 use crate::cluster::resource::Resource;
 use crate::model::Delegates;
@@ -49,6 +50,8 @@ pub struct Options {
     pub cleaning: Cleaning,
     /// This node's name, for people.
     pub name: String,
+    /// Bridges from brokers to work queues.
+    pub bridges: Vec<Bridge>,
     /// What Java names in models stand for.
     pub delegates: Delegates,
     /// What this node takes for the time until its database tells it, and where no database has a clock.
@@ -73,6 +76,7 @@ impl Default for Options {
             history_removal: Removal::End,
             cleaning: Cleaning::Always,
             name: "engine".to_owned(),
+            bridges: Vec::new(),
             delegates: Delegates::default(),
             clock: Clock::default(),
             test_clock: false,
@@ -157,6 +161,7 @@ impl Node {
             tokio::spawn(cleanup_task),
             tokio::spawn(queue_task),
         ];
+        tasks.extend(bridge::start(&handle, options.bridges, &stopped));
         if options.resource != Resource::Jobs {
             let (resource, every) = (options.resource.clone(), options.resource_interval);
             let measure = cluster::resource::run(handle.clone(), resource, every, stopped.clone());

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod bridge;
 mod cleanup;
 mod deployment;
 mod error;
@@ -66,6 +67,7 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
     app.merge(homing::routes())
         .merge(handover::routes())
         .merge(queue::routes())
+        .merge(bridge::routes())
         .fallback(error::no_route)
         .layer(axum::middleware::from_fn_with_state(
             handle.clone(),

@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) place: site::Place,
     /// Rung when external tasks may be there for workers that wait.
     pub(crate) work_bell: watch::Sender<u64>,
+    /// How its bridges are.
+    pub(crate) bridges: crate::bridge::Board,
     /// Rung when messages of work queues may be there.
     pub(crate) queue_bell: watch::Sender<u64>,
     /// Rung when jobs may be due.
@@ -109,6 +111,7 @@ impl Handle {
             definitions: definitions::Cache::default(),
             place,
             work_bell: watch::channel(0).0,
+            bridges: crate::bridge::Board::default(),
             queue_bell: watch::channel(0).0,
             job_bell: Notify::new(),
             weight: watch::channel(None).0,

@@ -2,6 +2,7 @@
 //!
 //! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
 
+use super::bridge::BridgeFile;
 use crate::text::{At, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,8 @@ pub(crate) struct EngineFile {
     pub(crate) history_cleanup: bool,
     /// The time of day, in UTC, that is set aside for it: `"22:00-05:00"`. Without it: any time.
     pub(crate) history_cleanup_window: Option<At<String>>,
+    /// Bridges from brokers to work queues. Each node with the bridge consumes.
+    pub(crate) bridge: Vec<BridgeFile>,
 }
 
 /// How much history is written.
@@ -89,6 +92,7 @@ impl Default for EngineFile {
             history_removal: HistoryRemovalFile::default(),
             history_cleanup: true,
             history_cleanup_window: None,
+            bridge: Vec::new(),
         }
     }
 }

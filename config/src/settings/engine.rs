@@ -2,6 +2,7 @@
 //!
 //! Owns the typed values. Must not read files or judge.
 
+use super::bridge::Bridge;
 use super::store::StoreUrl;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Engine {
     pub history_removal: HistoryRemoval,
     /// When old history is removed here.
     pub history_cleanup: HistoryCleanup,
+    /// Bridges from brokers to work queues.
+    pub bridges: Vec<Bridge>,
 }
 
 /// How much history is written.

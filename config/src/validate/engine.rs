@@ -24,6 +24,7 @@ impl Validate<'_> {
         let resource = self.measure(file.resource, file.resource_command.as_deref());
         let failover_window = self.window(&file.failover_window);
         let history_cleanup = self.cleanup(file);
+        let bridges = self.bridges(&file.bridge);
         Some(Engine {
             bind: bind?,
             store: store?,
@@ -35,6 +36,7 @@ impl Validate<'_> {
             history_level: level(file.history_level),
             history_removal: removal(file.history_removal),
             history_cleanup: history_cleanup?,
+            bridges: bridges?,
         })
     }
 

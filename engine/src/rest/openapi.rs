@@ -7,7 +7,13 @@ use crate::lists::{self, Filter, List};
 use serde_json::{Map, Value as Json, json};
 
 /// The operations of `/homing`: path, method, name, what it does.
-const OWN: [(&str, &str, &str, &str); 12] = [
+const OWN: [(&str, &str, &str, &str); 13] = [
+    (
+        "/homing/bridges",
+        "get",
+        "getBridges",
+        "The bridges of this node, and what they took",
+    ),
     (
         "/homing/site",
         "get",

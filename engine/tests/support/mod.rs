@@ -7,6 +7,7 @@
 
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod rabbitmq;
 
 use homing_engine::{Executor, Node, Options};
 use http_body_util::{BodyExt, Full};

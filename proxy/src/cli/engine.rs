@@ -9,10 +9,12 @@ use super::input::{self, ConfigArgs};
 use super::serve::logging;
 use crate::telemetry::chain;
 use homing_config::settings::{
-    self, Config, HistoryCleanup, HistoryLevel, HistoryRemoval, StoreUrl,
+    self, BridgeKey, Config, HistoryCleanup, HistoryLevel, HistoryRemoval, StoreUrl,
 };
 use homing_config::{Loaded, Purpose};
-use homing_engine::{Cleaning, Executor, Level, Node, Options, Removal, Resource, Window};
+use homing_engine::{
+    Bridge, Cleaning, Executor, KeyAt, Level, Node, Options, Removal, Resource, Window,
+};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -102,6 +104,7 @@ fn options(config: &Config) -> Option<Options> {
             HistoryCleanup::Always => Cleaning::Always,
             HistoryCleanup::Daily(from, to) => Cleaning::Daily(Window { from, to }),
         },
+        bridges: engine.bridges.iter().map(bridge).collect(),
         name: config.router.name.clone(),
         ..Options::default()
     })
@@ -113,6 +116,21 @@ fn level(level: HistoryLevel) -> Level {
         HistoryLevel::Activity => Level::Activity,
         HistoryLevel::Audit => Level::Audit,
         HistoryLevel::Full => Level::Full,
+    }
+}
+
+fn bridge(of: &settings::Bridge) -> Bridge {
+    Bridge {
+        name: of.name.clone(),
+        url: of.url.expose().to_owned(),
+        from: of.from.clone(),
+        queue: of.queue.clone(),
+        key: match &of.key {
+            BridgeKey::MessageId => KeyAt::MessageId,
+            BridgeKey::Header(name) => KeyAt::Header(name.clone()),
+            BridgeKey::Body(at) => KeyAt::Body(at.clone()),
+        },
+        prefetch: of.prefetch,
     }
 }
 

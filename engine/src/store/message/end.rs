@@ -12,6 +12,9 @@ pub(super) fn dead_letter(incident: &str, message: &str, why: &str, now: Millis)
     let columns = "id, type, message, ref, cause, root_cause, at";
     let values = "?, 'deadLetter', ?, m.id, ?, ?, ?";
     let from = "FROM message m WHERE m.id = ? AND m.state = 'dead'";
+    // History holds incidents at the highest level alone.
+    let kept =
+        "AND EXISTS (SELECT 1 FROM property WHERE name = 'history-level' AND value = 'full')";
     let cells = || -> Vec<Cell> {
         vec![
             incident.into(),
@@ -28,7 +31,9 @@ pub(super) fn dead_letter(incident: &str, message: &str, why: &str, now: Millis)
             cells(),
         ),
         Statement::new(
-            format!("INSERT INTO h_incident ({columns}, state) SELECT {values}, 'open' {from}"),
+            format!(
+                "INSERT INTO h_incident ({columns}, state) SELECT {values}, 'open' {from} {kept}"
+            ),
             cells(),
         ),
     ]
