@@ -1,5 +1,3 @@
-//! What a router attests to, and whose word is needed, as promises.
-
 use super::*;
 use homing_mapping_store::Timestamp;
 
