@@ -22,7 +22,6 @@ fn agent(role: AgentRole, generation: u64) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
-        asks: Vec::new(),
         lag: Some(Duration::from_millis(20)),
     }
 }
@@ -355,7 +354,6 @@ fn router(name: &str, applied: u64) -> RouterRecord {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 5_000,
-        facts: "{}".into(),
     }
 }
 
