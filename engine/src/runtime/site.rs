@@ -38,6 +38,8 @@ pub(crate) struct Place {
     /// This process's own switch.
     pub(crate) local: watch::Sender<Executor>,
     past: Mutex<Past>,
+    /// One look at a time: what was read earlier must not be believed later.
+    looking: tokio::sync::Mutex<()>,
 }
 
 impl Place {
@@ -47,6 +49,7 @@ impl Place {
             view: watch::channel(None).0,
             local: watch::channel(local).0,
             past: Mutex::new(Past::Started),
+            looking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -93,6 +96,7 @@ impl Handle {
     pub(crate) async fn look(&self) -> Result<View, Failure> {
         let (store, place) = (&self.inner.store, &self.inner.place);
         let identity = &place.identity;
+        let _alone = place.looking.lock().await;
         let asked = monotonic();
         let Seen { site, member, time } = store.seen_by(&identity.name).await?;
         if let Some(time) = time {
