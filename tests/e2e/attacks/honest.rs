@@ -47,9 +47,8 @@ impl Honest {
                     };
                     let watch = Stopwatch::start();
                     let mut answer = client.get("/app/honest").await;
-                    let quiet = if fresh { &watch } else { &answered };
-                    if answer.is_err() && quiet.is_past(IDLE_MAX) {
-                        // A connection on which nothing was said for so long may be closed while it is used (RFC 9112,
+                    if answer.is_err() && !fresh && answered.is_past(IDLE_MAX) {
+                        // A kept connection that idled for so long may be closed while it is used again (RFC 9112,
                         // section 9.6): a machine that stood still is no attack's success.
                         answer = client.get("/app/honest").await;
                     }
