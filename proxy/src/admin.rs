@@ -25,6 +25,7 @@ pub mod paging;
 pub mod pins;
 pub mod plans;
 pub mod proof;
+mod query;
 pub mod routers;
 pub mod settings;
 pub mod shared;

@@ -6,7 +6,7 @@ use super::Validate;
 use crate::diagnostic::Diagnostic;
 use crate::file::File;
 use crate::file::listen::ListenFile;
-use crate::settings::{Admin, Bind, Listen, Network};
+use crate::settings::{Admin, Bind, Endpoint, Listen, Network};
 use crate::source::Span;
 use crate::text::At;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +17,7 @@ const DEFAULT_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 impl Validate<'_> {
     pub(super) fn listeners(&mut self, file: &File) -> Vec<Listen> {
         self.clashes(file);
+        self.loops(file);
         let listen: Vec<Listen> = file
             .listen
             .iter()
@@ -162,4 +163,44 @@ impl Validate<'_> {
             self.report(problem.help(format!("give each a port of its own; `0.0.0.0` and `[::]` take the port on all addresses{wide}")));
         }
     }
+
+    /// An endpoint that is a listener of this router itself: each request would go round until all limits are reached.
+    fn loops(&mut self, file: &File) {
+        let mut own: Vec<Bind> = file
+            .listen
+            .iter()
+            .filter_map(|one| Bind::parse(one.bind.get()).ok())
+            .collect();
+        if file.listen.is_empty() {
+            own.push(Bind::Tcp(DEFAULT_BIND));
+        }
+        own.extend(Bind::parse(file.admin.bind.get()).ok());
+        let long = file.site.iter().flat_map(|site| &site.installation);
+        let endpoints = file.site.iter().flat_map(|site| &site.endpoints);
+        for text in endpoints.chain(long.flat_map(|one| &one.endpoints)) {
+            let Some(at) = Endpoint::parse(text.get()).ok().and_then(|one| here(&one)) else {
+                continue;
+            };
+            if let Some(bind) = own.iter().find(|bind| bind.clashes(&at)) {
+                let message = format!("`{}` is this router's own listener at {bind}", text.get());
+                let problem = Diagnostic::error("endpoint", message);
+                self.report(
+                    problem
+                        .at(&text.span(), "requests would come back for ever")
+                        .help("name a node of the engine here, or another port for the listener"),
+                );
+            }
+        }
+    }
+}
+
+/// Where the endpoint is, if it is told as an address of this host.
+fn here(endpoint: &Endpoint) -> Option<Bind> {
+    let local = endpoint.host.eq_ignore_ascii_case("localhost");
+    let ip = if local {
+        DEFAULT_BIND.ip()
+    } else {
+        endpoint.host.parse().ok()?
+    };
+    Some(Bind::Tcp(SocketAddr::new(ip, endpoint.port)))
 }

@@ -125,6 +125,7 @@ impl Validate<'_> {
     fn site(&mut self, file: &SiteFile, root: &File, seen: &mut Seen) -> Option<Site> {
         let dialect = self.dialect_name(&file.dialect);
         let recovery = self.recovery(file, root);
+        self.evacuation(file, root, dialect.as_ref());
         let service_account = file
             .service_account
             .as_ref()
@@ -205,6 +206,29 @@ impl Validate<'_> {
             );
         }
         true
+    }
+
+    /// Instances are handed over by an engine that can, to another site.
+    fn evacuation(&mut self, file: &SiteFile, root: &File, dialect: Option<&DialectName>) {
+        let wanted = |at: &&At<RecoveryModeFile>| *at.get() == RecoveryModeFile::Evacuate;
+        let Some(at) = file.recovery.mode.as_ref().filter(wanted) else {
+            return;
+        };
+        let problem = |why: &str| Diagnostic::error("recovery", why.to_owned());
+        if dialect.is_some_and(|dialect| *dialect != DialectName::EngineRest) {
+            self.report(
+                problem("only Homing's own engine hands live instances over, and it speaks `engine-rest`")
+                    .at(&at.span(), "nothing could leave this site")
+                    .help("leave it out, or use mode = \"shared-data\", \"replica\" or \"park\""),
+            );
+        }
+        if root.site.len() == 1 {
+            self.report(
+                problem("there is no other site that could take the instances")
+                    .at(&at.span(), "nobody takes them")
+                    .help("add a second `[[site]]`, or use mode = \"park\""),
+            );
+        }
     }
 
     fn standby_reads(&mut self, file: &SiteFile) -> bool {

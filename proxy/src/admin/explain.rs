@@ -179,6 +179,10 @@ pub(super) fn shape(explanation: &Explanation) -> ExplainShape {
     };
     match &explanation.outcome {
         Outcome::To(target) => to(&mut shape, target),
+        Outcome::Placed(target, why) => {
+            to(&mut shape, target);
+            shape.reason = format!("{}: {why}", shape.reason);
+        }
         Outcome::Every => "it goes to every site, and is answered when all have answered"
             .clone_into(&mut shape.reason),
         Outcome::Over => {

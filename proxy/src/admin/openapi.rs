@@ -5,9 +5,10 @@
 use super::error::Error;
 use super::{
     State, armed, assignments, audit, deployments, drift, drills, explain, fate, health, instances,
-    mappings, operations, pins, plans, routers, settings, shared, sites, tail,
+    mappings, operations, pins, plans, query, routers, settings, shared, sites, tail,
 };
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use std::sync::Arc;
 use utoipa::OpenApi;
@@ -26,6 +27,8 @@ struct Document;
 /// All routes, with the document at `/openapi.json`.
 pub(super) fn router() -> axum::Router<Arc<State>> {
     let (router, document) = documented().split_for_parts();
+    let known = Arc::new(query::known(&document));
+    let router = router.route_layer(from_fn_with_state(known, query::check));
     let text: Arc<str> = document.to_json().unwrap_or_default().into();
     let serve = move || {
         let text = Arc::clone(&text);

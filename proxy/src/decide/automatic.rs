@@ -63,8 +63,6 @@ pub struct Sight<'a> {
     pub safety: &'a Safety,
     /// Routers whose lease has not run out, whether they look or not.
     pub routers: usize,
-    /// How long ago the site was switched, by the store's clock.
-    pub rested: Option<Duration>,
     /// How the place that would take over looks.
     pub target: Target,
     /// The newest operation on the site.
@@ -179,12 +177,6 @@ impl Watch {
             )),
             Last::Running => waits.push("an operation that is under way".to_owned()),
             Last::Done | Last::Undone(_) => {}
-        }
-        let left = sight
-            .rested
-            .and_then(|rested| sight.safety.cool_down.checked_sub(rested));
-        if let Some(left) = left.filter(|left| !left.is_zero()) {
-            waits.push(format!("the end of the cool-down, in {left:.0?}"));
         }
         waits.extend(sight.report.standing().map(|one| one.why.clone()));
         waits.extend(self.unproven(site));

@@ -4,8 +4,10 @@
 //! JSON, so what was shown is what is applied.
 
 mod evacuate;
+mod rules;
 
 pub use evacuate::ANY;
+pub use rules::last_available;
 
 use super::report::{Considered, Objection, Report};
 use super::world::{Installation, Recovery, Site, World};
@@ -313,98 +315,6 @@ impl<'a> Draft<'a> {
                 "agent {} of {} is silent, and its silence proves nothing; stop the installation for certain, then say how with --fenced-by \"...\"",
                 agent.holder, site.serving
             )),
-        }
-    }
-
-    /// The safety rules that can be judged from here; the store judges its own again when the switch begins.
-    fn judge(&mut self, site: &'a Site, target: &'a Installation, recovery: Recovery) {
-        let name = Some(site.name.as_str());
-        if self.world.safety.freeze {
-            self.forbid(
-                Some(Rule::Freeze),
-                name,
-                "the freeze switch is on".to_owned(),
-            );
-        }
-        if self.question.verb == Verb::Failover && !site.is_down(self.world.safety.quorum) {
-            let (down, all) = site.witnesses();
-            let why = format!(
-                "{down} of {all} routers that look see {} down; a failover needs more than {:.0} %; a switchover does not",
-                site.serving,
-                self.world.safety.quorum * 100.0
-            );
-            self.forbid(Some(Rule::Quorum), name, why);
-        }
-        if let Recovery::Replica { max_lag } = recovery {
-            let lags = target.agents.iter().map(|agent| agent.lag);
-            let worst = lags.collect::<Option<Vec<Duration>>>();
-            let worst = worst.and_then(|lags| lags.into_iter().max());
-            let objection = match worst {
-                None => Some(format!(
-                    "how far the replica at {} is behind is not known, which counts as endless",
-                    target.name
-                )),
-                Some(lag) if lag > max_lag => Some(format!(
-                    "the replica at {} is {lag:?} behind, and {max_lag:?} is the limit",
-                    target.name
-                )),
-                Some(_) => None,
-            };
-            if let Some(why) = objection {
-                self.forbid(Some(Rule::Lag), name, why);
-            }
-        }
-        if let Some(generation) = target.quarantined {
-            let why = format!(
-                "{} is in quarantine since the failover at generation {generation}; look at it and release it: homing site release {} --installation {}",
-                target.name, site.name, target.name
-            );
-            self.forbid(Some(Rule::Quarantine), name, why);
-        }
-        let silent = target.agents.iter().find(|agent| !agent.live);
-        if let Some(agent) = silent {
-            let why = format!("agent {} of {} does not report", agent.holder, target.name);
-            self.forbid(Some(Rule::Target), name, why);
-        }
-    }
-
-    /// Rules on the plan as a whole.
-    fn whole(&mut self) {
-        if self.moves.is_empty() {
-            return;
-        }
-        // Where one instance only is handed over the site goes on working.
-        let moving = |site: &&Site| {
-            let mut moves = self.moves.iter();
-            moves.any(|one| one.site == site.name && one.key.is_none())
-        };
-        let weight = |sites: &mut dyn Iterator<Item = &'a Site>| -> f64 {
-            sites.map(|site| f64::from(site.weight)).sum()
-        };
-        let all = weight(&mut self.world.sites.iter());
-        let staying = weight(
-            &mut self
-                .world
-                .sites
-                .iter()
-                .filter(|site| site.is_available() && !moving(site)),
-        );
-        let taken = weight(
-            &mut self
-                .world
-                .sites
-                .iter()
-                .filter(|site| site.is_available() && moving(site)),
-        );
-        let needed = all * self.world.safety.survivors_capacity;
-        // With one site nobody survives anyway, and what is down already is not taken away.
-        if self.world.sites.len() > 1 && taken > 0.0 && staying < needed {
-            let why = format!(
-                "{:.0} % of all weight would stay available meanwhile, and {:.0} % are needed",
-                staying * 100.0 / all.max(1.0),
-                self.world.safety.survivors_capacity * 100.0
-            );
-            self.forbid(Some(Rule::Survivors), None, why);
         }
     }
 

@@ -42,6 +42,7 @@ fn site(name: &str, recovery: Recovery) -> Site {
         serving: format!("{name}-1"),
         pending: None,
         generation: Generation(4),
+        rested: None,
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
         proven: true,
         hands_over: HandsOver::Unknown,

@@ -55,6 +55,8 @@ pub struct Site {
     pub pending: Option<String>,
     /// Generation of the assignment.
     pub generation: Generation,
+    /// How long ago it was switched, by the store's clock; `None`: never.
+    pub rested: Option<Duration>,
     /// What routers see of the installation that serves: their names, and whether it is down.
     pub seen: Vec<(String, Seen)>,
     /// Whether it has ever been seen at work: its identity is registered, or a router sees it healthy now.

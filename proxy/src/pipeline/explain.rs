@@ -6,7 +6,7 @@
 use super::merge::{self, Merging};
 use super::web::Visit;
 use super::{Pipeline, correlate, not_built, recognise, signal};
-use crate::classify::{Class, Keyed, Unknown};
+use crate::classify::{Class, Create, Keyed, Unknown};
 use crate::context;
 use crate::dialect::Matched;
 use crate::dialect::merge::Plan;
@@ -58,6 +58,8 @@ pub struct Explanation {
 pub enum Outcome {
     /// It would go to this site.
     To(Target),
+    /// It is new, and a choice made now would be this site, for this reason.
+    Placed(Target, String),
     /// It would go to every site.
     Every,
     /// It would be read over all sites and merged.
@@ -196,7 +198,23 @@ impl Pipeline {
             .resolver
             .place(group, create, asking, &[], context::random())
             .await?;
-        Ok(Outcome::To(placed))
+        let why = self.why_placed(create, asking, placed.site.id).await;
+        Ok(Outcome::Placed(placed, why))
+    }
+
+    /// What spoke for this site.
+    async fn why_placed(&self, create: &Create, asking: &Asking<'_>, chosen: SiteId) -> String {
+        let hints = [
+            ("its business key", self.resolver.business_key(create)),
+            ("its user", asking.user.clone()),
+        ];
+        for (what, key) in hints {
+            let Some(key) = key else { continue };
+            if self.resolver.home_or_stored(&key, asking.purpose).await == Some(chosen) {
+                return format!("{what} is at home there ({key})");
+            }
+        }
+        format!("by the policy {}", self.resolver.placement.load().policy)
     }
 
     async fn would_merge(

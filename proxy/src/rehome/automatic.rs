@@ -19,12 +19,11 @@ use arc_swap::ArcSwap;
 use homing_config::Config;
 use homing_config::settings::Automatic as Wanted;
 use homing_mapping_store::SiteId;
-use homing_mapping_store::assignment::Assignment;
 use homing_mapping_store::operation::OperationRecord;
 use homing_mapping_store::store::{self, RouterRecord};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What was last said of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +55,6 @@ impl Advised {
 struct Picture {
     world: World,
     routers: Vec<RouterRecord>,
-    assignments: Vec<Assignment>,
     operations: Vec<OperationRecord>,
 }
 
@@ -102,7 +100,6 @@ async fn picture(executor: &Executor, config: &Config) -> Result<Picture, store:
     Ok(Picture {
         world: gather::world(store, config).await?,
         routers: store.routers().await?,
-        assignments: store.assignments().await?,
         operations: store.operations(OPERATIONS_MAX).await?,
     })
 }
@@ -167,7 +164,6 @@ async fn look(
         site: site?,
         safety: &picture.world.safety,
         routers: picture.routers.iter().filter(|one| one.live).count(),
-        rested: rested(picture, id),
         target: match target {
             Evidence::ProbePassed => Target::Answers,
             Evidence::ProbeFailed(_)
@@ -181,15 +177,6 @@ async fn look(
     };
     let now = clock::now().saturating_duration_since(began);
     Some(watch.see(&sight, now))
-}
-
-/// Both times are the store's: the newest word of any router stands for now.
-fn rested(picture: &Picture, site: SiteId) -> Option<Duration> {
-    let mut assignments = picture.assignments.iter();
-    let switched = assignments.find(|one| one.site == site)?.switched_at?;
-    let now = picture.routers.iter().map(|one| one.seen_at.0).max()?;
-    let past = u64::try_from(now.saturating_sub(switched.0)).unwrap_or(0);
-    Some(Duration::from_millis(past))
 }
 
 fn last(operations: &[OperationRecord], site: SiteId) -> Last {

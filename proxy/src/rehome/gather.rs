@@ -9,7 +9,8 @@ use homing_config::settings as config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::Error;
-use homing_mapping_store::{Handle, agent::AgentRecord};
+use homing_mapping_store::{Handle, Timestamp, agent::AgentRecord};
+use std::time::Duration;
 
 /// Reads everything that a plan depends on.
 pub async fn world(store: &Handle, config: &Config) -> Result<World, Error> {
@@ -17,16 +18,25 @@ pub async fn world(store: &Handle, config: &Config) -> Result<World, Error> {
     let assignments = store.assignments().await?;
     let agents = store.agents().await?;
     let observations = store.observations().await?;
+    // Both times are the store's: the newest word of any router stands for now.
+    let routers = store.routers().await?;
+    let now = routers.iter().map(|one| one.seen_at).max();
     let sites = assignments.iter().filter_map(|assignment| {
         let record = records
             .iter()
             .find(|record| record.site == assignment.site)?;
-        Some(site(config, record, assignment, &agents, &observations))
+        let mut site = site(config, record, assignment, &agents, &observations);
+        site.rested = now.zip(assignment.switched_at).map(past);
+        Some(site)
     });
     Ok(World {
         sites: sites.collect(),
         safety: safety(config),
     })
+}
+
+fn past((now, then): (Timestamp, Timestamp)) -> Duration {
+    Duration::from_millis(u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0))
 }
 
 fn safety(config: &Config) -> Safety {
@@ -90,6 +100,7 @@ fn site(
             .as_ref()
             .map(|pending| pending.installation.clone()),
         generation: assignment.generation,
+        rested: None,
         seen: seen.collect(),
         proven: healthy || record.identity.is_some(),
         hands_over: HandsOver::Unknown,

@@ -21,6 +21,18 @@ pub enum Policy {
     Locality,
 }
 
+impl std::fmt::Display for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Policy::Weighted => "weighted",
+            Policy::LeastLoaded => "least-loaded",
+            Policy::HashBusinessKey => "hash-business-key",
+            Policy::HashTenant => "hash-tenant",
+            Policy::Locality => "locality",
+        })
+    }
+}
+
 /// Hard constraint: this tenant only at these sites, also in a failover.
 pub type Constraint = homing_config::settings::Constraint;
 

@@ -100,6 +100,9 @@ pub(in crate::admin) async fn quiesce(
         return Err(Error::unsafe_now("site-quarantined", why));
     }
     if dry.dry_run {
+        if record.state != SiteState::Maintenance {
+            super::state::judge(&state, &site, SiteState::Maintenance, &overrides).await?;
+        }
         return Ok(axum::Json(
             look(&state, &site, record.state, record.generation).await?,
         ));

@@ -86,13 +86,16 @@ pub(in crate::admin) async fn restored(
     let operation = Uuid::now_v7();
     let record = super::release::record(&state, &site).await?;
     let mut assignment = assignment(&state, &site).await?;
+    let overrides = super::state::overrides(&wanted.overrides, &call)?;
+    let kept_out = SiteState::Quarantined;
+    if dry.dry_run && record.state != kept_out {
+        super::state::judge(&state, &site, kept_out, &overrides).await?;
+    }
     if !dry.dry_run {
-        let overrides = super::state::overrides(&wanted.overrides, &call)?;
-        if record.state != SiteState::Quarantined {
+        if record.state != kept_out {
             let detail =
                 json!({ "operation": operation.to_string(), "before": record.state.as_str() });
             let audit = call.audit("site.quarantined", &name, &detail);
-            let kept_out = SiteState::Quarantined;
             super::state::change(&state, &site, kept_out, None, &overrides, &audit).await?;
         }
         let before = assignment.generation;

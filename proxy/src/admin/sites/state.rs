@@ -8,6 +8,8 @@ use crate::admin::call::{Call, Precondition};
 use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
 use crate::admin::text;
+use crate::decide::plan::last_available;
+use crate::rehome::gather;
 use crate::topology::Site;
 use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse, Response};
@@ -63,6 +65,33 @@ pub(super) fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, 
         ))),
     };
     names.iter().map(word).collect()
+}
+
+/// What the store would object to a change into such a state, judged without making it.
+pub(super) async fn judge(
+    state: &State,
+    site: &Site,
+    wanted: SiteState,
+    overrides: &[Override],
+) -> Result<(), Error> {
+    match wanted {
+        SiteState::Ready => return Ok(()),
+        SiteState::Draining | SiteState::Maintenance | SiteState::Quarantined => {}
+    }
+    let rule = Rule::LastAvailable;
+    if overrides.iter().any(|word| word.rule == rule) {
+        return Ok(());
+    }
+    let world = gather::world(&state.store, &state.executor.config()).await?;
+    match last_available(&world, site.id.name()) {
+        Some(why) => Err(store::Error::Refused {
+            rule,
+            site: site.id,
+            why,
+        }
+        .into()),
+        None => Ok(()),
+    }
 }
 
 /// Changes it in the store. This router obeys at once; the others hear of it through the change sequence.
@@ -146,6 +175,7 @@ pub(in crate::admin) async fn put(
         ));
         return Ok((text::etag(changed.generation), answer).into_response());
     }
+    judge(&state, &site, wanted, &overrides).await?;
     let plan = json!({ "dry_run": true, "site": name, "before": record.state.as_str(), "after": wanted.as_str() });
     Ok((text::etag(record.generation), axum::Json(plan)).into_response())
 }

@@ -16,7 +16,6 @@ const OPERATION: Uuid = Uuid::from_u128(7);
 struct Case {
     world: World,
     routers: usize,
-    rested: Option<Duration>,
     target: Target,
     last: Last,
 }
@@ -54,6 +53,7 @@ fn case() -> Case {
         serving: "b-1".into(),
         pending: None,
         generation: Generation(4),
+        rested: None,
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
         proven: true,
         hands_over: crate::decide::world::HandsOver::Unknown,
@@ -72,7 +72,6 @@ fn case() -> Case {
             },
         },
         routers: 2,
-        rested: None,
         target: Target::Answers,
         last: Last::Done,
     }
@@ -98,7 +97,6 @@ impl Case {
             site: &self.world.sites[0],
             safety: &self.world.safety,
             routers: self.routers,
-            rested: self.rested,
             target: self.target,
             last: self.last,
             plan: &plan,
@@ -150,8 +148,8 @@ fn what_is_seen_decides() {
         ),
         (
             "it was switched a minute ago",
-            |case| case.rested = Some(Duration::from_secs(60)),
-            "waits for the end of the cool-down",
+            |case| case.world.sites[0].rested = Some(Duration::from_secs(60)),
+            "waits for it was switched 60s ago, and the cool-down is 3600s",
         ),
         (
             "operators keep it out of work",
@@ -245,7 +243,7 @@ fn a_partition_in_one_direction_does_not_oscillate() {
     let mut switched = None;
     for second in 0..3600 {
         case.seen(if second % 20 < 10 { BOTH } else { NONE });
-        case.rested = switched.map(|at| Duration::from_secs(second - at));
+        case.world.sites[0].rested = switched.map(|at| Duration::from_secs(second - at));
         if case.see(&mut watch, second) == Advice::FailOver {
             switches.push(second);
             switched = Some(second);

@@ -34,6 +34,7 @@ fn site(recovery: Recovery, lag: Option<Duration>) -> Site {
         serving: "b-1".into(),
         pending: None,
         generation: Generation(4),
+        rested: None,
         seen: vec![("r1".into(), Seen::Up)],
         proven: true,
         hands_over: crate::decide::world::HandsOver::Unknown,
