@@ -1,7 +1,7 @@
 //! The load: clients that each start an instance, do its work and start the next one.
 //!
-//! Owns the processes and the requests, which are the same for every engine. Any answer that is not a success ends the
-//! run: what fails fast is not fast.
+//! Owns the processes and the requests, which are the same for every engine. An instance with an answer that is not a
+//! success counts as failed and not as done: what fails fast is not fast.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) seconds: f64,
     /// How long each instance took, from the start's request to the last answer.
     pub(crate) took: Vec<Duration>,
+    /// Instances with an answer that was an error of the engine's own.
+    pub(crate) failed: usize,
 }
 
 impl Process {
@@ -92,21 +94,36 @@ pub(crate) async fn run(
     for number in 0..clients {
         let client = client(port);
         tasks.push(tokio::spawn(async move {
-            let mut took = Vec::new();
+            let (mut took, mut failed) = (Vec::new(), 0);
             while !watch.is_past(most) {
                 let one = Stopwatch::start();
-                instance(&client, process, number).await?;
-                took.push(one.elapsed());
+                match instance(&client, process, number).await? {
+                    Outcome::Done => took.push(one.elapsed()),
+                    Outcome::Failed => failed += 1,
+                }
             }
-            anyhow::Ok(took)
+            anyhow::Ok((took, failed))
         }));
     }
-    let mut took = Vec::new();
+    let (mut took, mut failed) = (Vec::new(), 0);
     for task in tasks {
-        took.extend(task.await.context("a client broke")??);
+        let (one, errors) = task.await.context("a client broke")??;
+        took.extend(one);
+        failed += errors;
     }
     let seconds = watch.elapsed().as_secs_f64();
-    Ok(Loaded { seconds, took })
+    Ok(Loaded {
+        seconds,
+        took,
+        failed,
+    })
+}
+
+/// What became of an instance.
+enum Outcome {
+    Done,
+    /// The engine answered with an error of its own (5xx).
+    Failed,
 }
 
 async fn post(client: &Client, path: &str, body: String) -> Result<Answer> {
@@ -117,17 +134,24 @@ async fn post(client: &Client, path: &str, body: String) -> Result<Answer> {
 }
 
 /// One instance from its start to its end, or as much work as one start made: workers take what is the oldest.
-async fn instance(client: &Client, process: Process, number: usize) -> Result<()> {
+async fn instance(client: &Client, process: Process, number: usize) -> Result<Outcome> {
     let path = format!("/process-definition/key/{}/start", process.key());
-    post(client, &path, START.to_owned()).await?.expect(200)?;
+    let started = post(client, &path, START.to_owned()).await?;
+    if started.status.is_server_error() {
+        return Ok(Outcome::Failed);
+    }
+    started.expect(200)?;
     if process == Process::NoWait {
-        return Ok(());
+        return Ok(Outcome::Done);
     }
     let fetch = format!(
         r#"{{"workerId":"w{number}","maxTasks":1,"topics":[{{"topicName":"work","lockDuration":60000}}]}}"#
     );
     let id = loop {
         let answer = post(client, "/external-task/fetchAndLock", fetch.clone()).await?;
+        if answer.status.is_server_error() {
+            return Ok(Outcome::Failed);
+        }
         let tasks = answer.expect(200)?.json()?;
         // Where workers get in each other's way, one gets nothing and asks again.
         if let Some(id) = tasks.pointer("/0/id").and_then(|id| id.as_str()) {
@@ -136,5 +160,9 @@ async fn instance(client: &Client, process: Process, number: usize) -> Result<()
     };
     let path = format!("/external-task/{id}/complete");
     let done = post(client, &path, format!(r#"{{"workerId":"w{number}"}}"#)).await?;
-    done.expect(204).map(drop)
+    if done.status.is_server_error() {
+        return Ok(Outcome::Failed);
+    }
+    done.expect(204)?;
+    Ok(Outcome::Done)
 }

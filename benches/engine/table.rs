@@ -19,6 +19,8 @@ pub(crate) struct Sample {
     p99_ms: f64,
     /// CPU time of the engine's own process for one instance.
     micros: f64,
+    /// Instances for which the engine answered with an error of its own.
+    failed: usize,
 }
 
 impl Sample {
@@ -48,6 +50,7 @@ impl Sample {
             p50_ms: at(0.50)?,
             p99_ms: at(0.99)?,
             micros: spent.as_secs_f64() * 1e6 / took.len() as f64,
+            failed: loaded.failed,
         })
     }
 }
@@ -68,6 +71,7 @@ pub(crate) fn of(
         "p99 ms",
         "CPU us/instance",
         "ratio",
+        "failed",
     ]);
     for count in clients {
         let rounds: Vec<&Vec<Sample>> = rounds
@@ -97,6 +101,10 @@ pub(crate) fn of(
                 format!("{:.2}", median(of(|sample| sample.p99_ms))?),
                 format!("{:.0}", median(of(|sample| sample.micros))?),
                 format!("{:.2}", median(against(|sample| sample.micros))?),
+                format!(
+                    "{:.0}",
+                    of(|sample| sample.failed as f64).iter().sum::<f64>()
+                ),
             ]);
         }
     }
