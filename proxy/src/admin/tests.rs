@@ -210,6 +210,51 @@ async fn a_dry_run_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_is_refused_where_the_change_would_be() {
+    let admin = admin().await;
+    admin._router.admin.registrar.register().await.unwrap();
+    let drain = |overrides: &[&str]| json!({ "state": "draining", "overrides": overrides });
+    let put = |site: &str, dry: bool| format!("PUT /v1/sites/{site}/state?dry_run={dry}");
+    let state = async |site: &str, dry, overrides: &[&str]| {
+        let body = drain(overrides).to_string();
+        admin.call(&put(site, dry), &[WHY], body).await
+    };
+    assert_eq!(state("a", true, &[]).await.status, StatusCode::OK);
+    for other in ["b", "c"] {
+        assert_eq!(state(other, false, &[]).await.status, StatusCode::OK);
+    }
+    // Only one is left now: what is rehearsed is what would happen.
+    for dry in [true, false] {
+        let refused = state("a", dry, &[]).await;
+        assert_eq!(refused.reason(), "safety-rule", "{}", refused.text);
+        assert_eq!(refused.json()["rule"], "last-available");
+    }
+    let still = json!({ "wait_ms": 0 }).to_string();
+    let quiesce = "POST /v1/sites/a/quiesce?dry_run=true";
+    let refused = admin.call(quiesce, &[WHY], still).await;
+    assert_eq!(refused.json()["rule"], "last-available", "{}", refused.text);
+    for dry in [true, false] {
+        let done = state("a", dry, &["last-available"]).await;
+        assert_eq!(done.status, StatusCode::OK, "{}", done.text);
+    }
+}
+
+#[tokio::test]
+async fn a_query_parameter_that_nobody_reads_is_refused() {
+    let admin = admin().await;
+    for (path, known) in [
+        ("/v1/mappings?sites=a", "it takes"),
+        ("/v1/routers?limit=1", "it takes none"),
+        ("/v1/sites/a?verbose=true", "it takes none"),
+    ] {
+        let refused = admin.get(path).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(refused.text.contains(known), "{}", refused.text);
+    }
+    assert_eq!(admin.get("/metrics?name=x").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn what_was_unset_is_gone_but_its_past_stays() {
     let admin = admin().await;
     let path = "/v1/mappings/user:a%2Fb%20c";

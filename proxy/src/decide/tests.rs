@@ -119,6 +119,44 @@ fn a_failover_needs_more_routers_than_half_that_see_it_down() {
 }
 
 #[test]
+fn a_plan_knows_what_the_store_would_object() {
+    let mut world = world(vec![site("a", REPLICA), site("b", Recovery::SharedData)]);
+    world.safety.cool_down = Duration::from_secs(60);
+    let question = ask(Verb::Switchover, "b");
+    world.sites[1].rested = Some(Duration::from_secs(59));
+    let (made, report) = decide(&question, &world);
+    assert_eq!(rules(&report), [Some("cool-down")]);
+    assert!(made.moves.is_empty());
+    world.sites[1].rested = Some(Duration::from_secs(60));
+    assert_eq!(decide(&question, &world).0.moves.len(), 1);
+    // The only one that takes new work is not taken away; one that is down takes nothing away.
+    world.sites[0].ready = false;
+    assert_eq!(
+        rules(&decide(&question, &world).1),
+        [Some("last-available")]
+    );
+    for seen in &mut world.sites[1].seen {
+        seen.1 = Seen::Down;
+    }
+    assert_eq!(decide(&question, &world).0.moves.len(), 1);
+}
+
+#[test]
+fn sites_over_the_share_wait_for_their_turn() {
+    let sites = ["a", "b", "c"].map(|name| site(name, Recovery::SharedData));
+    let mut question = ask(Verb::Switchover, "a");
+    question.subject = Subject::Zone("eu-1".into());
+    question.overrides = vec![Rule::LastAvailable];
+    let (made, report) = decide(&question, &world(sites.into()));
+    assert_eq!(made.moves.len(), 3);
+    let turns = report.sites.iter().map(|one| one.waits_for[0].as_str());
+    let turns: Vec<bool> = turns
+        .map(|wait| wait.starts_with("its turn: 1 of 3"))
+        .collect();
+    assert_eq!(turns, [false, true, true]);
+}
+
+#[test]
 fn without_a_fence_nothing_moves_until_a_person_says_how() {
     let mut world = world(vec![site("a", REPLICA), site("b", Recovery::SharedData)]);
     world.sites[1].installations[0].agents.clear();
