@@ -25,7 +25,7 @@ pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
 pub use bridge::{Bridge, BridgeKey};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
-pub use engine::{Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
+pub use engine::{Branches, Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
 pub use gather::{Gather, OnMissing};
 pub use health::Health;
 pub use lease::Lease;

@@ -6,6 +6,8 @@
 //! raises the fences, so that a late commit of it fails.
 
 pub mod balance;
+pub(crate) mod bells;
+pub mod branches;
 mod judge;
 pub(crate) mod look;
 pub(crate) mod resource;
@@ -121,6 +123,7 @@ async fn watch_others(
     let own = this.map(|peer| peer.id.as_str()).unwrap_or_default();
     let peers: Vec<Peer> = handle.store().peers().await?;
     let others: Vec<Peer> = peers.into_iter().filter(|peer| peer.id != own).collect();
+    handle.inner.bells.set_others(!others.is_empty());
     for dead in judge.dead(&others, monotonic()) {
         if handle.take_over(&dead).await? {
             tracing::warn!(

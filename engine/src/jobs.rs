@@ -57,7 +57,7 @@ pub(crate) async fn run(
             continue;
         }
         tokio::select! {
-            () = handle.inner.job_bell.notified() => {}
+            () = handle.inner.bells.jobs() => {}
             () = tokio::time::sleep(pause) => {}
             _ = stop.changed() => {}
             _ = view.changed() => {}

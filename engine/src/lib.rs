@@ -30,6 +30,7 @@ pub mod time;
 pub mod value;
 
 pub use bridge::{Bridge, KeyAt};
+pub use cluster::branches::Branches;
 pub use cluster::resource::Resource;
 pub use error::Error;
 pub use node::{Node, Options, StartError};

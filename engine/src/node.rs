@@ -2,6 +2,7 @@
 
 use crate::bridge::{self, Bridge};
 use crate::clock::Clock;
+use crate::cluster::branches::Branches;
 use crate::cluster::resource::Resource;
 use crate::model::Delegates;
 use crate::runtime::{Cleaning, Handle, Identity, Place, cleanup};
@@ -38,6 +39,10 @@ pub struct Options {
     pub resource: Resource,
     /// How often that is measured.
     pub resource_interval: Duration,
+    /// Which jobs of an instance may run at the same time.
+    pub branches: Branches,
+    /// Are the other nodes told at once that work is there, by the database's LISTEN and NOTIFY?
+    pub notify: bool,
     /// Connections to PostgreSQL.
     pub connections: u32,
     /// A node that shows no life for this long is dead, and others take over its work.
@@ -70,6 +75,8 @@ impl Default for Options {
             capacity: CAPACITY,
             resource: Resource::Jobs,
             resource_interval: Duration::from_secs(30),
+            branches: Branches::Model,
+            notify: true,
             connections: CONNECTIONS,
             failover_window: Duration::from_secs(180),
             history_level: None,
@@ -131,6 +138,7 @@ impl Node {
             options.clock.clone(),
             options.delegates.clone(),
             place,
+            options.branches,
             options.cleaning,
         );
         handle.look().await?;
@@ -161,6 +169,10 @@ impl Node {
             tokio::spawn(cleanup_task),
             tokio::spawn(queue_task),
         ];
+        if options.notify {
+            let bells = cluster::bells::run(handle.clone(), stopped.clone());
+            tasks.push(tokio::spawn(bells));
+        }
         tasks.extend(bridge::start(&handle, options.bridges, &stopped));
         if options.resource != Resource::Jobs {
             let (resource, every) = (options.resource.clone(), options.resource_interval);

@@ -29,6 +29,8 @@ pub(crate) use site::Place;
 pub use site::{Identity, View};
 
 use crate::clock::Clock;
+use crate::cluster::bells::Bells;
+use crate::cluster::branches::Branches;
 use crate::ids::Generator;
 use crate::machine::Scripts;
 use crate::model::Delegates;
@@ -58,18 +60,16 @@ pub(crate) struct Inner {
     pub(crate) delegates: Delegates,
     pub(crate) definitions: definitions::Cache,
     pub(crate) place: site::Place,
-    /// Rung when external tasks may be there for workers that wait.
-    pub(crate) work_bell: watch::Sender<u64>,
+    /// Rung when work may be there.
+    pub(crate) bells: Bells,
     /// How its bridges are.
     pub(crate) bridges: crate::bridge::Board,
-    /// Rung when messages of work queues may be there.
-    pub(crate) queue_bell: watch::Sender<u64>,
-    /// Rung when jobs may be due.
-    pub(crate) job_bell: Notify,
     /// What this engine measures that it has to give; `None`: like any other.
     pub(crate) weight: watch::Sender<Option<f64>>,
     /// What this engine has done so far.
     pub(crate) counters: Counters,
+    /// Which jobs of an instance may run at the same time.
+    pub(crate) branches: Branches,
     /// When history is cleaned up.
     pub(crate) cleaning: Cleaning,
     /// Rung when somebody wants it cleaned up.
@@ -100,6 +100,7 @@ impl Handle {
         clock: Clock,
         delegates: Delegates,
         place: site::Place,
+        branches: Branches,
         cleaning: Cleaning,
     ) -> Handle {
         let inner = Inner {
@@ -110,12 +111,11 @@ impl Handle {
             delegates,
             definitions: definitions::Cache::default(),
             place,
-            work_bell: watch::channel(0).0,
+            bells: Bells::default(),
             bridges: crate::bridge::Board::default(),
-            queue_bell: watch::channel(0).0,
-            job_bell: Notify::new(),
             weight: watch::channel(None).0,
             counters: Counters::default(),
+            branches,
             cleaning,
             cleanup_bell: Notify::new(),
         };
@@ -136,7 +136,7 @@ impl Handle {
 
     /// A bell that rings when external tasks may be there.
     pub(crate) fn work_bell(&self) -> watch::Receiver<u64> {
-        self.inner.work_bell.subscribe()
+        self.inner.bells.work()
     }
 
     pub(crate) fn new_id(&self) -> String {

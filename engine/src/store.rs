@@ -14,6 +14,7 @@ mod deployments;
 mod fetch;
 mod group;
 mod handover;
+mod heard;
 mod incident;
 mod keeping;
 mod list;
@@ -46,6 +47,7 @@ pub use deployments::{
 };
 pub use fetch::{Fetch, Topic, Wanted};
 pub use handover::{HandOver, Stage};
+pub(crate) use heard::Heard;
 pub use incident::Incident;
 pub use keeping::{Keeping, Level, Removal};
 pub use list::{Condition, Page, Query, Sort};

@@ -7,10 +7,15 @@
 
 mod support;
 
+use homing_engine::store::Store;
+use homing_engine::{Branches, Executor};
 use serde_json::json;
 use std::time::Duration;
 use support::postgres::Server;
 use support::{Engine, flows, model};
+
+/// Instances of a process with two branches.
+const INSTANCES: usize = 10;
 
 /// A job that takes about a second and a half, then another.
 fn slow() -> String {
@@ -162,4 +167,126 @@ async fn a_file_has_one_engine() {
         .node
         .shutdown()
         .await;
+}
+
+/// What one engine makes, another one's workers hear of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn engines_tell_each_other_that_there_is_work() {
+    let server = Server::start();
+    let url = server.database("bells");
+    let window = Duration::from_secs(60);
+    let first = node(&url, "first", window).await;
+    let second = node(&url, "second", window).await;
+    let work = r#"<startEvent id="s"/><serviceTask id="w" camunda:type="external" camunda:topic="t"/><endEvent id="e"/>"#;
+    let work = format!("{work}{}", flows("s>w w>e"));
+    first.deploy(&model(&work)).await;
+    let heard = async |engine: &Engine| {
+        while engine.node.handle().bells_heard() == 0 {
+            // Until the first looked around it was alone, and alone nobody is told.
+            first.begin("p", json!({})).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), heard(&second));
+    in_time.await.expect("the second engine hears the first");
+    assert_eq!(first.node.handle().bells_heard(), 0, "its own word is none");
+    // Who does not listen works as well.
+    let deaf = Engine::with(|options| {
+        options.store_url = url.clone();
+        options.name = "deaf".to_owned();
+        options.notify = false;
+    })
+    .await;
+    let fetch = json!({ "workerId": "w", "maxTasks": 1, "asyncResponseTimeout": 20_000,
+        "topics": [{ "topicName": "new", "lockDuration": 600_000 }] });
+    let started = async {
+        let later = work.replace(r#"camunda:topic="t""#, r#"camunda:topic="new""#);
+        first.deploy(&model(&later)).await;
+        first.begin("p", json!({})).await
+    };
+    let fetched = deaf.post("/engine-rest/external-task/fetchAndLock", fetch);
+    let (fetched, id) = tokio::join!(fetched, started);
+    assert_eq!(fetched[0]["processInstanceId"], id.as_str());
+    assert_eq!(deaf.node.handle().bells_heard(), 0);
+    for engine in [first, second, deaf] {
+        engine.node.shutdown().await;
+    }
+}
+
+/// Two branches, each after a transaction break of its own.
+fn fork(exclusive: &str) -> String {
+    let branch = |id: &str| {
+        format!(r#"<task id="{id}" camunda:asyncBefore="true" camunda:exclusive="{exclusive}"/>"#)
+    };
+    let (left, right) = (branch("left"), branch("right"));
+    model(&format!(
+        r#"<startEvent id="s"/><parallelGateway id="fork"/>{left}{right}<parallelGateway id="join"/><task id="after"/><endEvent id="e"/>{}"#,
+        flows("s>fork fork>left fork>right left>join right>join join>after after>e")
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_policy_says_whether_branches_of_one_instance_run_at_the_same_time() {
+    let server = Server::start();
+    for (policy, model, alone) in [
+        (Branches::Model, fork("true"), true),
+        (Branches::Model, fork("false"), false),
+        (Branches::Always, fork("true"), false),
+        (Branches::Never, fork("false"), true),
+    ] {
+        let case = format!("{policy:?}-{alone}")
+            .to_lowercase()
+            .replace('-', "_");
+        let url = server.database(&case);
+        let node = async |name: &str, executor| {
+            Engine::with(|options| {
+                options.store_url = url.clone();
+                options.name = name.to_owned();
+                options.branches = policy;
+                options.executor = executor;
+            })
+            .await
+        };
+        let first = node("first", Executor::Disabled).await;
+        first.deploy(&model).await;
+        let starts = (0..INSTANCES).map(|_| first.begin("p", json!({})));
+        let ids = futures_util::future::join_all(starts).await;
+        // What may run at a time: one job of each instance, or both.
+        let (store, now) = (
+            first.node.handle().store(),
+            first.node.handle().clock().now(),
+        );
+        let owner = eventually_peer(store).await;
+        let claimed = store.claim_jobs(&owner, 1000, now, 60_000).await.unwrap();
+        let expected = if alone { INSTANCES } else { 2 * INSTANCES };
+        assert_eq!(claimed.len(), expected, "{case}");
+        // It gives them back when it leaves, and two others end every instance, through one join each.
+        first.node.shutdown().await;
+        let left = node("left", Executor::Enabled).await;
+        let right = node("right", Executor::Enabled).await;
+        for id in &ids {
+            left.eventually_state(id, "COMPLETED").await;
+            let history = format!(
+                "/engine-rest/history/activity-instance/count?processInstanceId={id}&activityId=after"
+            );
+            assert_eq!(right.get(&history).await["count"], 1, "{case}");
+        }
+        left.node.shutdown().await;
+        right.node.shutdown().await;
+    }
+}
+
+/// The only engine there is, when it has joined.
+async fn eventually_peer(store: &Store) -> String {
+    let joined = async {
+        loop {
+            if let Some(peer) = store.peers().await.unwrap().into_iter().next() {
+                return peer.id;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), joined)
+        .await
+        .unwrap()
 }

@@ -37,6 +37,13 @@ pub(crate) struct EngineFile {
     /// How often it is measured, and how long the command may take.
     #[schemars(extend("x-min" = "100ms", "x-max" = "1d"))]
     pub(crate) resource_interval: Period,
+    /// Which jobs of one instance may run at the same time, on several nodes. `model`: those that say
+    /// `camunda:exclusive="false"`. `always`: all. `never`: none. Counts for jobs that are made afterwards; all nodes of a
+    /// cluster should have the same.
+    pub(crate) concurrent_branches: BranchesFile,
+    /// Tell the other nodes of the cluster at once that there is work, by LISTEN and NOTIFY of PostgreSQL. Without it, or
+    /// where it does not get through (a pooler between), they find it when they look, once a second.
+    pub(crate) notify: bool,
     /// How much history is written. `none`: nothing. `activity`: instances, activities and user tasks. `audit`: variables
     /// too. `full`: everything, also incidents. A database keeps the level that it began with: an engine that is told
     /// another one does not start. `auto`: as the database has it, `full` in a new one.
@@ -66,6 +73,16 @@ pub(crate) enum HistoryLevelFile {
     Auto,
 }
 
+/// Which jobs of one instance may run at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BranchesFile {
+    #[default]
+    Model,
+    Always,
+    Never,
+}
+
 /// When the removal of history is settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -88,6 +105,8 @@ impl Default for EngineFile {
             resource: ResourceFile::default(),
             resource_command: None,
             resource_interval: Period::seconds(30),
+            concurrent_branches: BranchesFile::default(),
+            notify: true,
             history_level: HistoryLevelFile::default(),
             history_removal: HistoryRemovalFile::default(),
             history_cleanup: true,

@@ -24,6 +24,10 @@ pub struct Engine {
     pub resource: Resource,
     /// How often that is measured.
     pub resource_interval: Duration,
+    /// Which jobs of one instance may run at the same time.
+    pub concurrent_branches: Branches,
+    /// Tell the other nodes at once that there is work.
+    pub notify: bool,
     /// How much history is written; `None`: as the database has it.
     pub history_level: Option<HistoryLevel>,
     /// When its removal is settled.
@@ -32,6 +36,17 @@ pub struct Engine {
     pub history_cleanup: HistoryCleanup,
     /// Bridges from brokers to work queues.
     pub bridges: Vec<Bridge>,
+}
+
+/// Which jobs of one instance may run at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Branches {
+    /// Those of which the model says so.
+    Model,
+    /// All.
+    Always,
+    /// None.
+    Never,
 }
 
 /// How much history is written.

@@ -4,8 +4,10 @@
 
 use super::Validate;
 use crate::diagnostic::Diagnostic;
-use crate::file::engine::{EngineFile, HistoryLevelFile, HistoryRemovalFile, ResourceFile};
-use crate::settings::{Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
+use crate::file::engine::{
+    BranchesFile, EngineFile, HistoryLevelFile, HistoryRemovalFile, ResourceFile,
+};
+use crate::settings::{Branches, Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
 use crate::text::At;
 use crate::window;
 use std::time::Duration;
@@ -33,6 +35,8 @@ impl Validate<'_> {
             installation: file.installation.as_ref().map(|name| name.get().clone()),
             resource: resource?,
             resource_interval: file.resource_interval.0,
+            concurrent_branches: branches(file.concurrent_branches),
+            notify: file.notify,
             history_level: level(file.history_level),
             history_removal: removal(file.history_removal),
             history_cleanup: history_cleanup?,
@@ -122,6 +126,14 @@ fn time_of_day(text: &str) -> Option<(u16, u16)> {
     let (from, to) = text.split_once('-')?;
     let (from, to) = (minute(from)?, minute(to)?);
     (from != to).then_some((from, to))
+}
+
+fn branches(file: BranchesFile) -> Branches {
+    match file {
+        BranchesFile::Model => Branches::Model,
+        BranchesFile::Always => Branches::Always,
+        BranchesFile::Never => Branches::Never,
+    }
 }
 
 fn level(file: HistoryLevelFile) -> Option<HistoryLevel> {

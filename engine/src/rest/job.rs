@@ -3,6 +3,7 @@
 use super::answer::{Answer, bytes, json, no_content};
 use super::body::{Asked, Body};
 use super::error::Refused;
+use crate::cluster::bells::Bell;
 use crate::lists::JOBS;
 use crate::runtime::Handle;
 use axum::Router;
@@ -110,7 +111,7 @@ async fn suspend(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
     if !store.suspend_job(&id, suspended).await? && store.taken_away(&id).await?.is_some() {
         return Err(Refused::unknown(format!("No job found with id '{id}'")));
     }
-    handle.inner.job_bell.notify_one();
+    handle.inner.bells.ring(Bell::Jobs);
     Ok(no_content())
 }
 

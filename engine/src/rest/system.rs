@@ -3,6 +3,7 @@
 use super::answer::{Answer, json, no_content};
 use super::body::{Asked, Body};
 use super::error::Refused;
+use crate::cluster::bells::Bell;
 use crate::runtime::Handle;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -95,7 +96,7 @@ async fn set_clock(State(handle): State<Handle>, body: Body) -> Answer {
     let to = body.text("time").and_then(|text| crate::time::date(&text));
     let to = to.ok_or_else(|| Refused::invalid("'time' is missing or no date"))?;
     handle.clock().move_to(to);
-    handle.inner.job_bell.notify_one();
+    handle.inner.bells.ring(Bell::Jobs);
     Ok(no_content())
 }
 

@@ -5,6 +5,7 @@
 
 use super::{CONFLICT_TRIES, Handle, MAX_UNIT_INSTANCES};
 use crate::clock::Millis;
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::ids::At;
 use crate::machine::{
@@ -83,10 +84,10 @@ impl Handle {
 
     fn ring(&self, (work, job): (bool, bool)) {
         if work {
-            self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+            self.inner.bells.ring(Bell::Work);
         }
         if job {
-            self.inner.job_bell.notify_one();
+            self.inner.bells.ring(Bell::Jobs);
         }
     }
 }
@@ -255,7 +256,7 @@ impl<'h> Assembly<'h> {
                 definition,
                 effects,
             },
-            new,
+            self.handle.inner.branches.over(new),
         ))
     }
 

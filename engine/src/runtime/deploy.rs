@@ -2,6 +2,7 @@
 
 use super::Handle;
 use crate::clock::Millis;
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::expr::{Environment, Known, Member, Operand, Template, to_text};
 use crate::model::{Kind, Problem, Process, Trigger};
@@ -79,7 +80,7 @@ impl Handle {
             let deployment = new.deployment.clone();
             match self.inner.store.deploy(new).await {
                 Ok(()) => {
-                    self.inner.job_bell.notify_one();
+                    self.inner.bells.ring(Bell::Jobs);
                     return Ok(Deployed {
                         deployment,
                         definitions: Some(definitions),

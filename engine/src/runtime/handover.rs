@@ -4,6 +4,7 @@
 //! the hand-over, between `stage` and `activate`; nothing here decides it.
 
 use super::Handle;
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::store::{Bundle, HandOver, Stage};
 
@@ -153,8 +154,8 @@ impl Handle {
     async fn revive(&self, held: &HandOver, generation: i64) -> Result<HandOver, Error> {
         let now = self.inner.clock.now();
         self.inner.store.activate(held, generation, now).await?;
-        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
-        self.inner.job_bell.notify_one();
+        self.inner.bells.ring(Bell::Work);
+        self.inner.bells.ring(Bell::Jobs);
         self.held(&held.id).await
     }
 }

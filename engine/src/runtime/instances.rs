@@ -2,6 +2,7 @@
 
 use super::Handle;
 use super::assembly::{Assembly, suspended};
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::machine::{Command, Document, Instruction, Outcome, Values, Variables};
 use crate::store::{DefinitionRow, Statement};
@@ -124,7 +125,7 @@ impl Handle {
             .command_with(instance, &Command::Suspend(suspend), &with, None)
             .await?;
         if done && !suspend {
-            self.inner.job_bell.notify_one();
+            self.inner.bells.ring(Bell::Jobs);
         }
         Ok(done)
     }

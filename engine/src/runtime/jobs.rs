@@ -3,6 +3,7 @@
 use super::Handle;
 use super::assembly::Assembly;
 use crate::clock::Millis;
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::expr::Template;
 use crate::ids::At;
@@ -121,7 +122,7 @@ impl Handle {
                 (&job.id).into(),
             ];
             assembly.unit.before.insert(0, Statement::new(sql, cells));
-            self.inner.job_bell.notify_one();
+            self.inner.bells.ring(Bell::Jobs);
         }
         Ok(())
     }
@@ -145,7 +146,7 @@ impl Handle {
                 Some(_) | None => return Ok(()),
             }
         }
-        self.inner.job_bell.notify_one();
+        self.inner.bells.ring(Bell::Jobs);
         Ok(())
     }
 
@@ -269,7 +270,7 @@ impl Handle {
                 out.extend(self.without_tries(&job, None, now).await?);
             }
             if self.inner.store.once(out).await? {
-                self.inner.job_bell.notify_one();
+                self.inner.bells.ring(Bell::Jobs);
                 return Ok(());
             }
         }
@@ -286,7 +287,7 @@ impl Handle {
             .store
             .apply(vec![Statement::new(sql, cells).expecting(Expect::One)])
             .await?;
-        self.inner.job_bell.notify_one();
+        self.inner.bells.ring(Bell::Jobs);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{CONFLICT_TRIES, Correlation, Handle, Start};
 use crate::clock::Millis;
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::queue::{Deliver, Effect};
 use crate::store::{
@@ -35,13 +36,11 @@ pub struct FailedTry {
 impl Handle {
     /// A bell that rings when messages may be there to be leased.
     pub(crate) fn queue_bell(&self) -> watch::Receiver<u64> {
-        self.inner.queue_bell.subscribe()
+        self.inner.bells.queues()
     }
 
     pub(crate) fn ring_queues(&self) {
-        self.inner
-            .queue_bell
-            .send_modify(|n| *n = n.wrapping_add(1));
+        self.inner.bells.ring(Bell::Queues);
     }
 
     /// The settings of a queue that is there.

@@ -4,6 +4,7 @@
 
 use super::Handle;
 use crate::clock::monotonic;
+use crate::cluster::bells::Bell;
 use crate::cluster::standing::{Own, Past, Standing, standing};
 use crate::store::{Executor, Failure, Member, Seen, Site, SiteChange, Statement};
 use std::sync::{Mutex, PoisonError};
@@ -150,7 +151,7 @@ impl Handle {
         }
         self.inner.store.change_site(&change).await?;
         let view = self.look().await?;
-        self.inner.job_bell.notify_one();
+        self.inner.bells.ring(Bell::Jobs);
         Ok(view)
     }
 }

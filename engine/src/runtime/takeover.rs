@@ -2,6 +2,7 @@
 
 use super::Handle;
 use crate::cluster::FAILOVERS_MAX;
+use crate::cluster::bells::Bell;
 use crate::store::{Failure, Incident, Peer};
 
 impl Handle {
@@ -36,7 +37,7 @@ impl Handle {
             .store
             .bury(dead, &poisoned, &incidents, now)
             .await?;
-        self.inner.job_bell.notify_one();
+        self.inner.bells.ring(Bell::Jobs);
         Ok(taken)
     }
 }

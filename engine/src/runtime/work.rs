@@ -2,6 +2,7 @@
 
 use super::Handle;
 use super::assembly::Assembly;
+use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::machine::{Command, Place, Raised, Values};
 use crate::store::{Expect, Fetch, Statement, WorkRow};
@@ -156,7 +157,7 @@ impl Handle {
             }
         }
         self.inner.store.apply(out).await?;
-        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        self.inner.bells.ring(Bell::Work);
         Ok(())
     }
 
@@ -209,7 +210,7 @@ impl Handle {
         let error = row.error.clone();
         out.extend(self.incident_after(&row, retries, error, now).await?);
         self.inner.store.apply(out).await?;
-        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        self.inner.bells.ring(Bell::Work);
         Ok(())
     }
 
@@ -295,7 +296,7 @@ impl Handle {
                 Statement::new(sql, vec![id.into()]).expecting(Expect::One),
             ])
             .await?;
-        self.inner.work_bell.send_modify(|n| *n = n.wrapping_add(1));
+        self.inner.bells.ring(Bell::Work);
         Ok(())
     }
 }

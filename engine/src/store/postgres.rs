@@ -37,6 +37,9 @@ const WRITERS: u32 = 2;
 /// Reads of groups at a time.
 const READERS: u32 = 2;
 
+/// Who hears what other engines tell.
+const LISTENERS: u32 = 1;
+
 /// A server.
 #[derive(Debug)]
 pub struct Postgres {
@@ -52,7 +55,7 @@ impl Postgres {
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(connections.saturating_add(WRITERS + READERS))
+            .max_connections(connections.saturating_add(WRITERS + READERS + LISTENERS))
             .acquire_timeout(WAIT)
             .connect_with(options)
             .await?;
@@ -63,6 +66,11 @@ impl Postgres {
             units,
             lookups,
         })
+    }
+
+    /// For what needs a connection of its own.
+    pub(super) fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     pub(super) async fn query(

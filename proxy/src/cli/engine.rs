@@ -13,7 +13,7 @@ use homing_config::settings::{
 };
 use homing_config::{Loaded, Purpose};
 use homing_engine::{
-    Bridge, Cleaning, Executor, KeyAt, Level, Node, Options, Removal, Resource, Window,
+    Branches, Bridge, Cleaning, Executor, KeyAt, Level, Node, Options, Removal, Resource, Window,
 };
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,6 +93,12 @@ fn options(config: &Config) -> Option<Options> {
             settings::Resource::Command(words) => Resource::Command(words.clone()),
         },
         resource_interval: engine.resource_interval,
+        branches: match engine.concurrent_branches {
+            settings::Branches::Model => Branches::Model,
+            settings::Branches::Always => Branches::Always,
+            settings::Branches::Never => Branches::Never,
+        },
+        notify: engine.notify,
         history_level: engine.history_level.map(level),
         history_removal: match engine.history_removal {
             HistoryRemoval::End => Removal::End,
