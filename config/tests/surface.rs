@@ -239,3 +239,30 @@ fn later_values_count_for_more() {
     assert_eq!(config.sites[0].weight, 7);
     assert_eq!(config.sites[1].installations[0].endpoints[0].port, 3);
 }
+
+/// What `deploy/` shows is what a user copies.
+#[test]
+fn every_example_is_good() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let Ok(files) = std::fs::read_dir(entry.unwrap().path()) else {
+            continue;
+        };
+        for file in files.map(|file| file.unwrap().path()) {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            if !name.ends_with(".toml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            // The demonstration fills in where it has started its sites.
+            if text.contains("{SITE_A}") {
+                continue;
+            }
+            let loaded = accepted(&text, Purpose::Check);
+            assert_eq!(loaded.warnings.diagnostics, [], "{}", file.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 8, "{checked}");
+}

@@ -3,6 +3,7 @@
 
 mod advice;
 mod drill;
+mod flowable;
 mod reads;
 mod shared_data;
 mod world;

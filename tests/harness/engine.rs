@@ -131,6 +131,13 @@ impl Builder {
     }
 
     pub fn start_blocking(self) -> Result<Engine> {
+        let engine = self.prepare()?;
+        engine.start_again_blocking()?;
+        Ok(engine)
+    }
+
+    /// Does not start it: somebody else will, with `Engine::args`.
+    pub fn prepare(self) -> Result<Engine> {
         let port = free_port()?;
         let database = &self.database;
         let mut args = JVM_FLAGS.map(str::to_owned).to_vec();
@@ -154,7 +161,7 @@ impl Builder {
         args.extend(self.kind.flags());
         args.extend(self.flags);
         let log = paths::new_folder(&self.name)?.join("engine.log");
-        let engine = Engine {
+        Ok(Engine {
             name: self.name,
             kind: self.kind,
             port,
@@ -162,15 +169,18 @@ impl Builder {
             args,
             log,
             process: Mutex::new(None),
-        };
-        engine.start_again_blocking()?;
-        Ok(engine)
+        })
     }
 }
 
 impl Engine {
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What its process is started with: `java ARGS`.
+    pub fn args(&self) -> &[String] {
+        &self.args
     }
 
     pub fn database(&self) -> &Database {

@@ -181,7 +181,7 @@ impl Validate<'_> {
             let Some(at) = Endpoint::parse(text.get()).ok().and_then(|one| here(&one)) else {
                 continue;
             };
-            if let Some(bind) = own.iter().find(|bind| bind.clashes(&at)) {
+            if let Some(bind) = own.iter().find(|bind| answers(bind, at)) {
                 let message = format!("`{}` is this router's own listener at {bind}", text.get());
                 let problem = Diagnostic::error("endpoint", message);
                 self.report(
@@ -194,13 +194,20 @@ impl Validate<'_> {
     }
 }
 
-/// Where the endpoint is, if it is told as an address of this host.
-fn here(endpoint: &Endpoint) -> Option<Bind> {
+/// Where the endpoint is, if it is told as an address.
+fn here(endpoint: &Endpoint) -> Option<SocketAddr> {
     let local = endpoint.host.eq_ignore_ascii_case("localhost");
     let ip = if local {
         DEFAULT_BIND.ip()
     } else {
         endpoint.host.parse().ok()?
     };
-    Some(Bind::Tcp(SocketAddr::new(ip, endpoint.port)))
+    Some(SocketAddr::new(ip, endpoint.port))
+}
+
+/// Whether this listener is what answers there. Of the addresses of a listener on all of them, one is known: this host's own.
+fn answers(bind: &Bind, at: SocketAddr) -> bool {
+    let Bind::Tcp(bind) = bind else { return false };
+    let same = bind.ip() == at.ip() || bind.ip().is_unspecified() && at.ip().is_loopback();
+    same && bind.port() == at.port()
 }
