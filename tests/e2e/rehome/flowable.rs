@@ -129,6 +129,16 @@ async fn serves(router: &Router, installation: &str) -> Result<()> {
     .await
 }
 
+/// Completes the task of an instance.
+async fn complete(client: &Client, instance: &str) -> Result<()> {
+    let path = format!("/process-api/runtime/tasks?processInstanceId={instance}");
+    let list = client.get(&path).await?.expect(200)?.json()?;
+    let task = list["data"][0]["id"].as_str().context("no task")?;
+    let done = object!({ "action": "complete" });
+    let path = format!("/process-api/runtime/tasks/{task}");
+    client.post(&path, &done).await?.expect(200).map(drop)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timers_of_a_flowable_that_is_lost_fire_once_at_the_other_place() -> Promise {
     let database = Cluster::shared()?.fresh_database("flowable_pair")?;
@@ -156,15 +166,10 @@ async fn timers_of_a_flowable_that_is_lost_fire_once_at_the_other_place() -> Pro
     let client = router.client("");
     deploy(&client).await?;
     let mut ids = Vec::new();
-    for number in 0..INSTANCES {
-        let body = object!({ "processDefinitionKey": "remind", "businessKey": format!("remind-{number}") });
-        ids.push(
-            client
-                .post(PROCESSES, &body)
-                .await?
-                .expect(201)?
-                .member("id")?,
-        );
+    for _ in 0..INSTANCES {
+        let body = object!({ "processDefinitionKey": "remind" });
+        let started = client.post(PROCESSES, &body).await?.expect(201)?;
+        ids.push(started.member("id")?);
     }
     let waiting = "SELECT count(*) FROM act_ru_timer_job";
     assert!(database.count(waiting).await? > 0, "timers wait");
@@ -193,17 +198,7 @@ async fn timers_of_a_flowable_that_is_lost_fire_once_at_the_other_place() -> Pro
     .await?;
     assert!(told.to_string().contains("has fenced"), "{told}");
     for id in &ids {
-        let path = format!("/process-api/runtime/tasks?processInstanceId={id}");
-        let list = client.get(&path).await?.expect(200)?.json()?;
-        let task = list["data"][0]["id"]
-            .as_str()
-            .context("no task")?
-            .to_owned();
-        let done = object!({ "action": "complete" });
-        client
-            .post(&format!("/process-api/runtime/tasks/{task}"), &done)
-            .await?
-            .expect(200)?;
+        complete(&client, id).await?;
     }
     let ended = "SELECT count(*) FROM act_hi_procinst WHERE end_time_ IS NOT NULL";
     assert_eq!(database.count(ended).await?, INSTANCES as i64);
