@@ -298,6 +298,8 @@ async fn an_engine_of_the_life_before_can_commit_nothing_to_a_restored_server() 
     let comment = homing_engine::store::Comment {
         id: "late".to_owned(),
         instance: Some(id.clone()),
+        root: None,
+        removal: None,
         user: None,
         at: 0,
         message: "late".to_owned(),

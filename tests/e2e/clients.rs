@@ -1,6 +1,7 @@
 //! Stock worker clients in three languages, unchanged but for the base URL: two sites look like one to them, also while
 //! one of the sites is killed and comes back.
 
+mod direct;
 mod own;
 
 use std::{
@@ -61,7 +62,7 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
     let base = format!("http://127.0.0.1:{}/engine-rest", router.port());
     let sink_url = format!("http://{}", sink.address());
     let watch = Stopwatch::start();
-    let workers = launch(&base, &sink_url)?;
+    let workers = launch(&base, &sink_url, |_| TOPIC)?;
 
     let at = |done: usize| {
         let sink = &sink;
@@ -142,8 +143,12 @@ async fn populate(client: &Client, count: usize) -> Result<()> {
         .await
 }
 
-/// One process per client, as their manuals start them.
-fn launch(base: &str, sink: &str) -> Result<Vec<Process>> {
+/// One process per client, as their manuals start them, each for the topic that is meant for it.
+fn launch<'t>(
+    base: &str,
+    sink: &str,
+    topic_of: impl Fn(&'static str) -> &'t str,
+) -> Result<Vec<Process>> {
     let folder = paths::new_folder("workers")?;
     let java = paths::worker_client("java")?.join("target");
     let javascript = paths::worker_client("javascript")?;
@@ -180,10 +185,10 @@ fn launch(base: &str, sink: &str) -> Result<Vec<Process>> {
     commands
         .into_iter()
         .map(|(name, command)| {
-            let args =
-                command
-                    .into_iter()
-                    .chain([base.to_owned(), TOPIC.to_owned(), sink.to_owned()]);
+            let topic = topic_of(name);
+            let args = command
+                .into_iter()
+                .chain([base, topic, sink].map(str::to_owned));
             nursery::start(nursery::Spec {
                 name: name.to_owned(),
                 program: "env".into(),

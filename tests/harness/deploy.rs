@@ -14,6 +14,7 @@ const BOUNDARY: &str = "homing-harness-boundary";
 pub const ORDER: (&str, &str) = ("order.bpmn", include_str!("../models/order.bpmn"));
 pub const PAYMENT: (&str, &str) = ("payment.bpmn", include_str!("../models/payment.bpmn"));
 pub const REMINDER: (&str, &str) = ("reminder.bpmn", include_str!("../models/reminder.bpmn"));
+pub const ERRAND: (&str, &str) = ("errand.bpmn", include_str!("../models/errand.bpmn"));
 
 /// Deploys files under one deployment name.
 pub async fn deploy(client: &Client, name: &str, files: &[(&str, &str)]) -> Result<Answer> {

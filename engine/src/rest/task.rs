@@ -33,6 +33,7 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/task/{id}/identity-links/delete", post(remove_link))
         .route("/task/{id}/comment", get(comments))
         .route("/task/{id}/comment/create", post(add_comment))
+        .route("/task/{id}/comment/{commentId}", get(comment))
 }
 
 async fn list(State(handle): State<Handle>, asked: Asked) -> Answer {
@@ -315,11 +316,31 @@ async fn remove_link(State(handle): State<Handle>, Path(id): Path<String>, body:
 
 async fn comments(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     let rows = handle.store().comments(&id).await?;
-    let shown = rows.into_iter().map(|c| {
-        json!({ "id": c.id, "taskId": id, "processInstanceId": c.instance, "userId": c.user,
-                "time": crate::time::rest_text(c.at), "message": c.message, "links": [] })
-    });
-    Ok(json(shown.collect::<Vec<_>>()))
+    Ok(json(
+        rows.iter()
+            .map(|c| shown_comment(&id, c))
+            .collect::<Vec<_>>(),
+    ))
+}
+
+async fn comment(
+    State(handle): State<Handle>,
+    Path((id, wanted)): Path<(String, String)>,
+) -> Answer {
+    let rows = handle.store().comments(&id).await?;
+    let found = rows.iter().find(|comment| comment.id == wanted);
+    let found = found.ok_or_else(|| {
+        Refused::missing(format!(
+            "Task comment with id {wanted} does not exist for task id '{id}'."
+        ))
+    })?;
+    Ok(json(shown_comment(&id, found)))
+}
+
+fn shown_comment(task: &str, c: &crate::store::Comment) -> Json {
+    json!({ "id": c.id, "taskId": task, "processInstanceId": c.instance, "rootProcessInstanceId": c.root, "userId": c.user,
+            "time": crate::time::rest_text(c.at), "removalTime": c.removal.map(crate::time::rest_text),
+            "message": c.message, "links": [] })
 }
 
 async fn add_comment(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
@@ -333,16 +354,19 @@ async fn add_comment(State(handle): State<Handle>, Path(id): Path<String>, body:
     let message = body
         .text("message")
         .ok_or_else(|| Refused::invalid("Message is null"))?;
+    let root = match &row.instance {
+        Some(instance) => handle.store().root_of(instance).await?,
+        None => None,
+    };
     let comment = crate::store::Comment {
         id: handle.new_id(),
         instance: row.instance,
+        root,
         user: None,
         at: handle.clock().now(),
+        removal: None,
         message,
     };
     handle.store().add_comment(&id, &comment).await?;
-    Ok(json(json!({
-        "id": comment.id, "taskId": id, "processInstanceId": comment.instance, "userId": null,
-        "time": crate::time::rest_text(comment.at), "message": comment.message, "links": [],
-    })))
+    Ok(json(shown_comment(&id, &comment)))
 }

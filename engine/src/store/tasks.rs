@@ -42,10 +42,14 @@ pub struct Comment {
     pub id: String,
     /// The task's instance.
     pub instance: Option<String>,
+    /// The instance at the top of its hierarchy.
+    pub root: Option<String>,
     /// Who said it.
     pub user: Option<String>,
     /// When.
     pub at: Millis,
+    /// When it will be removed with the history of its instance; decided at the instance's end.
+    pub removal: Option<Millis>,
     /// What.
     pub message: String,
 }
@@ -231,13 +235,16 @@ impl Store {
 
     /// Comments on a task, latest first.
     pub async fn comments(&self, task: &str) -> Result<Vec<Comment>, Failure> {
-        let sql = "SELECT id, inst, user_id, at, message FROM comment WHERE task = ? ORDER BY at DESC, id DESC";
+        let sql = "SELECT c.id, c.inst, c.user_id, c.at, c.message, h.root, h.removal FROM comment c \
+                   LEFT JOIN h_inst h ON h.id = c.inst WHERE c.task = ? ORDER BY c.at DESC, c.id DESC";
         let rows = self.rows(sql, vec![task.into()]).await?;
         let comments = rows.iter().map(|r| Comment {
             id: r.text(0),
             instance: r.maybe_text(1),
+            root: r.maybe_text(5),
             user: r.maybe_text(2),
             at: r.int(3),
+            removal: r.maybe_int(6),
             message: r.text(4),
         });
         Ok(comments.collect())

@@ -1,6 +1,6 @@
 //! The same stock clients at sites of Homing's own engine: it is an `engine-rest` to them like any other.
 
-use super::{CLIENTS, PATIENCE, ensure_alive, launch, populate, shares, told};
+use super::{CLIENTS, PATIENCE, TOPIC, ensure_alive, launch, populate, shares, told};
 use anyhow::{Result, ensure};
 use homing_harness::{
     client::Client,
@@ -21,14 +21,14 @@ const BATCH: usize = 20;
 const BATCHES_MIN: usize = 3;
 
 /// One engine with a database of its own.
-struct Site {
+pub(super) struct Site {
     process: Process,
     port: u16,
-    database: Database,
+    pub(super) database: Database,
 }
 
 impl Site {
-    async fn start(name: &str) -> Result<Site> {
+    pub(super) async fn start(name: &str) -> Result<Site> {
         let database = Cluster::shared()?.fresh_database(&name.replace('-', "_"))?;
         let folder = paths::new_folder(name)?;
         let port = free_port()?;
@@ -61,15 +61,15 @@ impl Site {
         Ok(site)
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::new(loopback(self.port), "/engine-rest")
     }
 
-    fn endpoint(&self) -> String {
+    pub(super) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/engine-rest", self.port)
     }
 
-    fn ensure_alive(&self) -> Result<()> {
+    pub(super) fn ensure_alive(&self) -> Result<()> {
         ensure!(
             self.process.ended()?.is_none(),
             "it ended: {}",
@@ -79,7 +79,7 @@ impl Site {
     }
 
     /// What waits for a worker.
-    async fn left(&self) -> Result<i64> {
+    pub(super) async fn left(&self) -> Result<i64> {
         self.database.count("SELECT count(*) FROM work").await
     }
 
@@ -125,7 +125,7 @@ async fn stock_clients_do_every_task_of_homings_own_engine_once() -> Promise {
         .start()
         .await?;
     let base = format!("http://127.0.0.1:{}/engine-rest", router.port());
-    let workers = launch(&base, &format!("http://{}", sink.address()))?;
+    let workers = launch(&base, &format!("http://{}", sink.address()), |_| TOPIC)?;
     let mut each = 0;
     let deadline = Stopwatch::start();
     while each < BATCHES_MIN * BATCH || shares(&sink).len() < CLIENTS.len() {

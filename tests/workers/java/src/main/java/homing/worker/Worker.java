@@ -5,12 +5,14 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.util.Map;
 import org.camunda.bpm.client.ExternalTaskClient;
 import org.camunda.bpm.client.task.ExternalTask;
 import org.camunda.bpm.client.task.ExternalTaskService;
 
 /**
- * A worker as its client's manual shows it; all it does is to tell the sink which task it works on.
+ * A worker as its client's manual shows it; all it does is to tell the sink which task it works on, and to end it as the
+ * task's variable {@code fate} says: "fails" once and is completed then, "declined" is a BPMN error, nothing completes it.
  *
  * <p>usage: Worker BASE-URL TOPIC SINK-URL
  */
@@ -32,7 +34,14 @@ public final class Worker {
     } catch (IOException | InterruptedException broken) {
       throw new IllegalStateException("the sink is gone", broken);
     }
-    service.complete(task);
+    String fate = task.getVariable("fate");
+    if ("declined".equals(fate)) {
+      service.handleBpmnError(task, "declined", "as the task wished");
+    } else if ("fails".equals(fate) && task.getRetries() == null) {
+      service.handleFailure(task, "not yet", "as the task wished", 1, 0L);
+    } else {
+      service.complete(task, Map.of("by", "java"));
+    }
   }
 
   public static void main(String[] args) {
