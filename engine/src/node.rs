@@ -4,6 +4,7 @@ use crate::bridge::{self, Bridge};
 use crate::clock::Clock;
 use crate::cluster::branches::Branches;
 use crate::cluster::resource::Resource;
+use crate::limits::Limits;
 use crate::model::Delegates;
 use crate::runtime::{Cleaning, Handle, Identity, Place, cleanup};
 use crate::store::{Executor, Failure, Keeping, Level, Removal, Store};
@@ -59,6 +60,8 @@ pub struct Options {
     pub bridges: Vec<Bridge>,
     /// What Java names in models stand for.
     pub delegates: Delegates,
+    /// What it takes at most.
+    pub limits: Limits,
     /// What this node takes for the time until its database tells it, and where no database has a clock.
     pub clock: Clock,
     /// May requests move this node's clock (`POST /test/clock`)? For tests only.
@@ -85,6 +88,7 @@ impl Default for Options {
             name: "engine".to_owned(),
             bridges: Vec::new(),
             delegates: Delegates::default(),
+            limits: Limits::default(),
             clock: Clock::default(),
             test_clock: false,
         }
@@ -140,14 +144,10 @@ impl Node {
             place,
             options.branches,
             options.cleaning,
+            options.limits,
         );
         handle.look().await?;
-        let listener = TcpListener::bind(options.bind)
-            .await
-            .map_err(|e| StartError::Bind(options.bind, e))?;
-        let address = listener
-            .local_addr()
-            .map_err(|e| StartError::Bind(options.bind, e))?;
+        let (listener, address) = listening(options.bind).await?;
         let (stop, stopped) = watch::channel(false);
         let (member, membership) = watch::channel(None);
         let executor_task = jobs::run(
@@ -231,6 +231,14 @@ impl Node {
         drop(tokio::time::timeout(DRAIN_MAX, self.membership).await);
         self.handle.store().close().await;
     }
+}
+
+/// A listener, with the address that it has.
+async fn listening(bind: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |e| StartError::Bind(bind, e);
+    let listener = TcpListener::bind(bind).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// The store, with what history keeps in it.

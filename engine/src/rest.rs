@@ -37,8 +37,8 @@ use crate::runtime::Handle;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
-/// Largest request body.
-pub(crate) const BODY_MAX: usize = 128 * 1024 * 1024;
+/// Largest bundle of an instance that is handed over, whatever the limit of other bodies is.
+const BUNDLE_MAX: usize = 128 * 1024 * 1024;
 /// The path that everything is below.
 pub(crate) const BASE: &str = "/engine-rest";
 
@@ -60,12 +60,13 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
         .merge(operations.clone())
         .nest("/engine/default", operations)
         .merge(system::engines());
+    let bodies = DefaultBodyLimit::max(handle.inner.limits.body_bytes);
     let mut app = Router::new().nest(BASE, below);
     if settings.test_clock {
         app = app.merge(system::test_clock());
     }
     app.merge(homing::routes())
-        .merge(handover::routes())
+        .merge(handover::routes().layer(DefaultBodyLimit::max(BUNDLE_MAX)))
         .merge(queue::routes())
         .merge(bridge::routes())
         .fallback(error::no_route)
@@ -74,7 +75,11 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
             homing::gate,
         ))
         .layer(axum::middleware::from_fn(guard::guard))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(axum::middleware::from_fn_with_state(
+            handle.clone(),
+            guard::count,
+        ))
+        .layer(bodies)
         .with_state(handle)
 }
 

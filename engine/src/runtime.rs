@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::cluster::bells::Bells;
 use crate::cluster::branches::Branches;
 use crate::ids::Generator;
+use crate::limits::Limits;
 use crate::machine::Scripts;
 use crate::model::Delegates;
 use crate::script::QuickJs;
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) bridges: crate::bridge::Board,
     /// What this engine measures that it has to give; `None`: like any other.
     pub(crate) weight: watch::Sender<Option<f64>>,
+    /// What this engine takes at most.
+    pub(crate) limits: Limits,
     /// What this engine has done so far.
     pub(crate) counters: Counters,
     /// Which jobs of an instance may run at the same time.
@@ -83,6 +86,8 @@ pub(crate) struct Counters {
     pub(crate) conflicts: AtomicU64,
     pub(crate) jobs_done: AtomicU64,
     pub(crate) jobs_failed: AtomicU64,
+    /// Requests and steps that were refused for their size.
+    pub(crate) limit_hits: AtomicU64,
 }
 
 impl std::fmt::Debug for Handle {
@@ -102,6 +107,7 @@ impl Handle {
         place: site::Place,
         branches: Branches,
         cleaning: Cleaning,
+        limits: Limits,
     ) -> Handle {
         let inner = Inner {
             store,
@@ -114,6 +120,7 @@ impl Handle {
             bells: Bells::default(),
             bridges: crate::bridge::Board::default(),
             weight: watch::channel(None).0,
+            limits,
             counters: Counters::default(),
             branches,
             cleaning,

@@ -20,7 +20,7 @@ pub enum Value {
     Long(i64),
     /// 64 bits, floating
     Double(f64),
-    /// Text, of any length.
+    /// Text.
     String(String),
     /// A moment.
     Date(Millis),
@@ -77,6 +77,20 @@ impl Value {
             Value::Object(_) => "Object",
             Value::Json(_) => "Json",
             Value::Xml(_) => "Xml",
+        }
+    }
+
+    /// The bytes that it takes, with the names that it brings.
+    pub fn size(&self) -> usize {
+        let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Value::Null => 0,
+            Value::Boolean(_) | Value::Short(_) | Value::Integer(_) => 4,
+            Value::Long(_) | Value::Double(_) | Value::Date(_) => 8,
+            Value::String(text) | Value::Json(text) | Value::Xml(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::File(f) => f.filename.len() + of(&f.mimetype) + of(&f.encoding) + f.bytes.len(),
+            Value::Object(o) => o.type_name.len() + o.format.len() + o.text.len(),
         }
     }
 

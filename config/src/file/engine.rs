@@ -57,6 +57,13 @@ pub(crate) struct EngineFile {
     pub(crate) history_cleanup: bool,
     /// The time of day, in UTC, that is set aside for it: `"22:00-05:00"`. Without it: any time.
     pub(crate) history_cleanup_window: Option<At<String>>,
+    /// Bytes of one variable with its name, whoever sets it: a request, a message, a script, an expression. Over it: the
+    /// operation is refused as a whole, with code 10002; a job has failed.
+    #[schemars(range(min = 1024, max = 134217728))]
+    pub(crate) variable_bytes: usize,
+    /// Bytes of one request body. Over it: 413.
+    #[schemars(range(min = 1024, max = 134217728))]
+    pub(crate) body_bytes: usize,
     /// Bridges from brokers to work queues. Each node with the bridge consumes.
     pub(crate) bridge: Vec<BridgeFile>,
 }
@@ -111,6 +118,8 @@ impl Default for EngineFile {
             history_removal: HistoryRemovalFile::default(),
             history_cleanup: true,
             history_cleanup_window: None,
+            variable_bytes: 16 << 20,
+            body_bytes: 64 << 20,
             bridge: Vec::new(),
         }
     }

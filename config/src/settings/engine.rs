@@ -34,6 +34,10 @@ pub struct Engine {
     pub history_removal: HistoryRemoval,
     /// When old history is removed here.
     pub history_cleanup: HistoryCleanup,
+    /// Bytes of one variable, at most.
+    pub variable_bytes: usize,
+    /// Bytes of one request body, at most.
+    pub body_bytes: usize,
     /// Bridges from brokers to work queues.
     pub bridges: Vec<Bridge>,
 }

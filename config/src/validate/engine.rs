@@ -40,6 +40,8 @@ impl Validate<'_> {
             history_level: level(file.history_level),
             history_removal: removal(file.history_removal),
             history_cleanup: history_cleanup?,
+            variable_bytes: file.variable_bytes,
+            body_bytes: file.body_bytes,
             bridges: bridges?,
         })
     }

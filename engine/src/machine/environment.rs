@@ -102,12 +102,13 @@ impl Run<'_> {
     /// All variables seen from an execution; inner ones hide outer ones.
     pub(super) fn visible(&self, node: NodeKey) -> Vec<(String, Value)> {
         let mut out: Vec<(String, Value)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
         for key in self.doc.ancestry(node) {
             let Some(scope) = self.doc.nodes.get(&key) else {
                 continue;
             };
             for (name, variable) in self.vars.of_scope(&scope.id) {
-                if !out.iter().any(|(n, _)| n == name) {
+                if seen.insert(name) {
                     out.push((name.to_owned(), variable.value.clone()));
                 }
             }

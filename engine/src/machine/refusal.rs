@@ -57,6 +57,18 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// A variable that is larger than this engine takes.
+    #[error(
+        "limit variable_bytes reached: the variable '{name}' has {bytes} bytes, the limit is {limit}"
+    )]
+    Large {
+        /// The variable, or as much of its name as can be shown.
+        name: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The definition no longer knows an element that the instance stands at.
     #[error("the definition has no element '{0}'")]
     NoElement(String),

@@ -18,7 +18,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     async fn from_request(request: Request, state: &S) -> Result<Body, Refused> {
         let bytes = Bytes::from_request(request, state)
             .await
-            .map_err(|e| Refused::invalid(e.body_text()).status(e.status()))?;
+            .map_err(|e| Refused::body(e.body_text(), e.status()))?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Body(Map::new()));
         }

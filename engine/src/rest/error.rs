@@ -24,6 +24,9 @@ pub(super) struct Refused {
 /// Code of a transaction that met another.
 const OPTIMISTIC_LOCKING: i64 = 1;
 
+/// Code of a value that is larger than the database takes.
+const TOO_LARGE: i64 = 10_002;
+
 /// Type of the answer of an engine whose transaction was refused because the site is served by others.
 const NOT_SERVING: &str = "NotServingException";
 
@@ -51,6 +54,17 @@ impl Refused {
             message,
             None,
         )
+    }
+
+    /// The body could not be read; one that is too large names the limit.
+    pub(super) fn body(why: String, status: StatusCode) -> Refused {
+        let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
+            "limit body_bytes reached: the request's body is larger than this engine takes"
+                .to_owned()
+        } else {
+            why
+        };
+        Refused::invalid(message).status(status)
     }
 
     /// What the path names is not there.
@@ -101,6 +115,9 @@ impl Refused {
         }
         if matches!(error, Error::Store(Failure::Conflict)) {
             refused.code = Some(OPTIMISTIC_LOCKING);
+        }
+        if matches!(error, Error::Refused(Refusal::Large { .. })) {
+            refused.code = Some(TOO_LARGE);
         }
         refused
     }
@@ -163,6 +180,11 @@ impl From<Error> for Refused {
             Error::Engine(_) | Error::Refused(Refusal::Missing { .. }) => {
                 of(StatusCode::INTERNAL_SERVER_ERROR, "RestException", 0)
             }
+            Error::Refused(Refusal::Large { .. }) => of(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "ProcessEngineException",
+                TOO_LARGE,
+            ),
             Error::Refused(_) => of(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "ProcessEngineException",

@@ -1,17 +1,31 @@
-//! What holds for every request: a handler that panics answers, and so does a form of answer that is not built.
+//! What holds for every request: a handler that panics answers, so does a form of answer that is not built, and what is
+//! too large is counted.
 //!
 //! Must not know operations.
 
 use super::error::Refused;
 use crate::error::Error;
-use axum::extract::Request;
+use crate::runtime::Handle;
+use axum::extract::{Request, State};
 use axum::http::header::ACCEPT;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
+use http::StatusCode;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 
 const HAL: &str = "application/hal+json";
+
+/// Counts the requests that were refused for their size.
+pub(super) async fn count(State(handle): State<Handle>, request: Request, next: Next) -> Response {
+    let answer = next.run(request).await;
+    if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let hits = &handle.inner.counters.limit_hits;
+        hits.fetch_add(1, Ordering::Relaxed);
+    }
+    answer
+}
 
 /// Runs the request. A panic is a fault of ours that changed nothing: what was not committed is gone with it.
 pub(super) async fn guard(request: Request, next: Next) -> Response {

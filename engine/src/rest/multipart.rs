@@ -19,12 +19,10 @@ const PARTS_MAX: usize = 1_000;
 pub(super) async fn parts(
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Vec<Part>, Refused> {
-    let mut multipart =
-        multipart.map_err(|e| Refused::invalid(e.body_text()).status(e.status()))?;
+    let mut multipart = multipart.map_err(|e| Refused::body(e.body_text(), e.status()))?;
     let mut out: Vec<Part> = Vec::new();
-    let broken = |e: axum::extract::multipart::MultipartError| {
-        Refused::invalid(e.body_text()).status(e.status())
-    };
+    let broken =
+        |e: axum::extract::multipart::MultipartError| Refused::body(e.body_text(), e.status());
     while let Some(field) = multipart.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         let filename = field.file_name().map(str::to_owned);

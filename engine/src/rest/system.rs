@@ -60,6 +60,7 @@ async fn metric(State(handle): State<Handle>, Path(name): Path<String>) -> Answe
         "job-successful" => counters.jobs_done.load(Ordering::Relaxed),
         "job-failed" => counters.jobs_failed.load(Ordering::Relaxed),
         "homing-units" => counters.units.load(Ordering::Relaxed),
+        "homing-limit-hits" => counters.limit_hits.load(Ordering::Relaxed),
         "homing-conflicts" => counters.conflicts.load(Ordering::Relaxed),
         "root-process-instance-start" | "process-instances" => {
             handle.store().count_started(true).await?

@@ -118,12 +118,13 @@ impl Scope {
             document.ancestry(self.node)
         };
         let mut out: Vec<(&str, &Value)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
         for key in around {
             let Some(scope) = document.nodes.get(&key) else {
                 continue;
             };
             for (name, variable) in self.loaded.variables.of_scope(&scope.id) {
-                if !out.iter().any(|(n, _)| *n == name) {
+                if seen.insert(name) {
                     out.push((name, &variable.value));
                 }
             }

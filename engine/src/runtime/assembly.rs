@@ -57,6 +57,7 @@ impl Handle {
         loop {
             tries += 1;
             let (mut unit, instances) = compute(self.clone()).await?;
+            self.admit(&instances)?;
             let instances_after = instances
                 .iter()
                 .map(|i| (i.document.clone(), i.variables.clone()))
@@ -80,6 +81,18 @@ impl Handle {
                 Err(failure) => return Err(failure.into()),
             }
         }
+    }
+
+    /// Refuses what is larger than this engine takes, before anything of it is written.
+    fn admit(&self, instances: &[InstanceChange]) -> Result<(), Error> {
+        let all = instances.iter().flat_map(|instance| &instance.effects);
+        self.inner.limits.check(all).map_err(|refusal| {
+            self.inner
+                .counters
+                .limit_hits
+                .fetch_add(1, Ordering::Relaxed);
+            refusal.into()
+        })
     }
 
     fn ring(&self, (work, job): (bool, bool)) {

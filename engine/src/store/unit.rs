@@ -99,6 +99,8 @@ pub struct Changes {
     pub(super) variable_history: Pending,
     pub(super) instance_history: Pending,
     pub(super) updates: Vec<Statement>,
+    /// Variables that history is to show as deleted.
+    pub(super) variables_gone: Vec<Vec<Cell>>,
     pub(super) position: i64,
     pub(super) keeping: Keeping,
 }
@@ -181,5 +183,9 @@ impl Changes {
             out,
         );
         out.extend(self.updates);
+        if !self.variables_gone.is_empty() {
+            let sql = "UPDATE h_var SET state = 'DELETED' WHERE id IN (SELECT column1 FROM {rows})";
+            out.push(Statement::each(sql, self.variables_gone));
+        }
     }
 }

@@ -352,11 +352,7 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
             if let Some(row) = changes.variable_history.row(id) {
                 row[VARIABLE_STATE] = "DELETED".into();
             } else {
-                let sql =
-                    "UPDATE h_var SET state = 'DELETED' WHERE id IN (SELECT column1 FROM {rows})";
-                changes
-                    .updates
-                    .push(Statement::each(sql, vec![vec![id.into()]]));
+                changes.variables_gone.push(vec![id.into()]);
             }
         }
     }

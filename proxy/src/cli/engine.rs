@@ -13,7 +13,8 @@ use homing_config::settings::{
 };
 use homing_config::{Loaded, Purpose};
 use homing_engine::{
-    Branches, Bridge, Cleaning, Executor, KeyAt, Level, Node, Options, Removal, Resource, Window,
+    Branches, Bridge, Cleaning, Executor, KeyAt, Level, Limits, Node, Options, Removal, Resource,
+    Window,
 };
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -109,6 +110,10 @@ fn options(config: &Config) -> Option<Options> {
             HistoryCleanup::Off => Cleaning::Off,
             HistoryCleanup::Always => Cleaning::Always,
             HistoryCleanup::Daily(from, to) => Cleaning::Daily(Window { from, to }),
+        },
+        limits: Limits {
+            variable_bytes: engine.variable_bytes,
+            body_bytes: engine.body_bytes,
         },
         bridges: engine.bridges.iter().map(bridge).collect(),
         name: config.router.name.clone(),
