@@ -12,6 +12,7 @@ mod database;
 mod departures;
 mod deployments;
 mod fetch;
+mod fitted;
 mod group;
 mod handover;
 mod heard;

@@ -6,6 +6,8 @@ use super::carried::Holds::{self, Blob, Deadline, Definition, Document, Int, Rea
 use super::carried::tables;
 use super::cell::{Cell, Row};
 use super::database::Failure;
+use super::fitted::fitted;
+use super::keeping::Level;
 use super::statement::{Statement, insert};
 use crate::clock::Millis;
 use base64::Engine as _;
@@ -43,6 +45,9 @@ pub struct Model {
     pub sha: String,
 }
 
+/// Rows by table.
+pub(super) type Rows = BTreeMap<String, Vec<Vec<Json>>>;
+
 /// One instance with those it called, on its way.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Bundle {
@@ -56,7 +61,7 @@ pub struct Bundle {
     /// Its definitions, by the ids that the rows name.
     pub models: BTreeMap<String, Model>,
     /// Rows by table.
-    rows: BTreeMap<String, Vec<Vec<Json>>>,
+    rows: Rows,
 }
 
 impl Bundle {
@@ -154,16 +159,18 @@ impl Bundle {
         out
     }
 
-    /// The statements that put it into a database, where its definitions have the ids of `models` and it is `now`.
+    /// The statements that put it into a database that keeps so much history, where its definitions have the ids of
+    /// `models` and it is `now`.
     pub(super) fn put(
         &self,
         models: &BTreeMap<String, String>,
-        generation: i64,
+        (generation, level): (i64, Level),
         now: Millis,
     ) -> Vec<Statement> {
         let mut out = Vec::new();
+        let all = fitted(&self.rows, level);
         for table in tables() {
-            let rows = self.rows.get(table.name).into_iter().flatten();
+            let rows = all.get(table.name).into_iter().flatten();
             let rows = rows.map(|row| {
                 let columns = table.columns.iter().zip(row);
                 let cell = |((name, holds), value): (&(&str, Holds), &Json)| match (*name, value) {

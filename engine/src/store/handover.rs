@@ -176,7 +176,7 @@ impl Store {
             let sql = format!("DELETE FROM handed WHERE id IN {marks}");
             out.push(Statement::new(sql, ids.iter().map(Cell::from).collect()));
         }
-        out.extend(bundle.put(&models, generation, now));
+        out.extend(bundle.put(&models, (generation, self.keeping.level), now));
         self.apply(out).await
     }
 
