@@ -45,6 +45,7 @@ test:
 	@scripts/prerequisites test
 	@scripts/engines
 	@scripts/workers
+	@scripts/models
 	@$(BUILD)
 	@scripts/tests
 

@@ -54,8 +54,8 @@ impl Run<'_> {
 
     fn throw(&mut self, node: NodeKey, throw: &Throw) -> Result<(), Refusal> {
         match throw {
-            Throw::None => self.plan(Operation::Complete(node)),
-            Throw::Message(work) => return self.work(node, work),
+            Throw::None | Throw::Message(None) => self.plan(Operation::Complete(node)),
+            Throw::Message(Some(work)) => return self.work(node, work),
             Throw::Signal { name, variables } => {
                 let name = self.text(node, name)?;
                 let variables = self.hand_over(node, variables)?;

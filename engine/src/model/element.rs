@@ -193,8 +193,8 @@ pub enum End {
 pub enum Throw {
     /// Nothing.
     None,
-    /// Work, as a service task does.
-    Message(Work),
+    /// Work, as a service task does; without any nothing happens, as in the real engine.
+    Message(Option<Work>),
     /// Raises a signal.
     Signal {
         /// Its name.

@@ -237,8 +237,12 @@ pub(super) fn throw(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<K
 fn throws(reader: &mut Reader<'_, '_>, inner: Node<'_, '_>) -> Option<Throw> {
     match inner.tag_name().name() {
         "messageEventDefinition" => {
+            let works = ["type", "class", "delegateExpression", "expression"];
+            if works.iter().all(|name| extension(inner, name).is_none()) {
+                return Some(Throw::Message(None));
+            }
             let work: Option<Work> = super::activity::work(reader, inner, "message event");
-            work.map(Throw::Message)
+            work.map(|work| Throw::Message(Some(work)))
         }
         "signalEventDefinition" => {
             let name = reader.reference(inner, "signalRef", "signal", "name");

@@ -30,14 +30,16 @@ pub(super) fn type_name(tag: &str, kind: &Kind) -> String {
             }
             other => format!("intermediate{}", event(other)),
         },
-        Kind::Throw(Throw::None) => "intermediateNoneThrowEvent".to_owned(),
-        Kind::Throw(Throw::Message(_)) => "intermediateMessageThrowEvent".to_owned(),
+        Kind::Throw(Throw::None | Throw::Message(None)) => "intermediateNoneThrowEvent".to_owned(),
+        Kind::Throw(Throw::Message(Some(_))) => "intermediateMessageThrowEvent".to_owned(),
         Kind::Throw(Throw::Signal { .. }) => "intermediateSignalThrow".to_owned(),
         Kind::Throw(Throw::Escalation { .. }) => "intermediateEscalationThrowEvent".to_owned(),
         Kind::End(End::None | End::Throw(Throw::None)) => "noneEndEvent".to_owned(),
         Kind::End(End::Terminate) => "terminateEndEvent".to_owned(),
         Kind::End(End::Error { .. }) => "errorEndEvent".to_owned(),
-        Kind::End(End::Throw(Throw::Message(_))) => "messageEndEvent".to_owned(),
+        Kind::End(End::Throw(Throw::Message(Some(_)))) => "messageEndEvent".to_owned(),
+        // The real engine has no other name for it either.
+        Kind::End(End::Throw(Throw::Message(None))) => tag.to_owned(),
         Kind::End(End::Throw(Throw::Signal { .. })) => "signalEndEvent".to_owned(),
         Kind::End(End::Throw(Throw::Escalation { .. })) => "escalationEndEvent".to_owned(),
         Kind::UserTask(_)
