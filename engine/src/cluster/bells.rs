@@ -102,10 +102,12 @@ impl Handle {
 /// Tells the others and hears them until `stop`. A database that is a file has no others.
 pub(crate) async fn run(handle: Handle, mut stop: watch::Receiver<bool>) {
     let own = handle.new_id();
+    let mut silent = false;
     while !*stop.borrow() {
         let both = async {
             match handle.store().hear().await {
                 Ok(Some(heard)) => {
+                    silent = false;
                     tokio::select! {
                         failure = hear(&handle, &own, heard) => failure,
                         failure = tell(&handle, &own) => failure,
@@ -116,7 +118,12 @@ pub(crate) async fn run(handle: Handle, mut stop: watch::Receiver<bool>) {
             }
         };
         tokio::select! {
-            failure = both => tracing::warn!(%failure, "the bells of the cluster are silent; engines look by themselves"),
+            failure = both => {
+                // Said once, however long the database is away.
+                if !std::mem::replace(&mut silent, true) {
+                    tracing::warn!(%failure, "the bells of the cluster are silent; engines look by themselves");
+                }
+            }
             _ = stop.changed() => return,
         }
         tokio::select! {

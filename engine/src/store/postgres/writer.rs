@@ -35,8 +35,14 @@ impl Writer {
             }
         }
         let mut held = self.pool.acquire().await?;
-        let site = begin(&mut held).await?;
-        Ok((held, site))
+        match begin(&mut held).await {
+            Ok(site) => Ok((held, site)),
+            Err(failure) => {
+                // It may be in the middle of a transaction.
+                held.close_on_drop();
+                Err(failure)
+            }
+        }
     }
 }
 
