@@ -46,7 +46,6 @@ use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
-use crate::drift::DriftRecord;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Timestamp};
@@ -376,14 +375,6 @@ impl Store for Sql {
         audit: Option<&AuditEntry>,
     ) -> Result<DrillRecord, Error> {
         self.step_drill(progress, audit).await
-    }
-
-    async fn note_drift(&self, site: SiteId, router: &str, body: &str) -> Result<(), Error> {
-        self.keep_drift(site, router, body).await
-    }
-
-    async fn drift(&self) -> Result<Vec<DriftRecord>, Error> {
-        self.all_drift().await
     }
 
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 pub use crate::change::{CHANGES_MAX, MappingChange};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
-use crate::drift::DriftRecord;
+use crate::drift::DriftStore;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 pub use crate::intent::OpenIntent;
 pub use crate::lease::{Claim, Lease};
@@ -175,7 +175,7 @@ pub struct Shipment {
 
 /// The store. Every method is one transaction; every change of an existing row is a compare-and-set.
 #[async_trait]
-pub trait Store: SharedStore + Send + Sync + 'static {
+pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     // -- mappings
     async fn get(&self, key: &RoutingKey) -> Result<Option<Mapping>, Error>;
     async fn get_many(&self, keys: &[RoutingKey]) -> Result<Vec<Option<Mapping>>, Error>;
@@ -361,10 +361,6 @@ pub trait Store: SharedStore + Send + Sync + 'static {
         progress: &DrillProgress,
         audit: Option<&AuditEntry>,
     ) -> Result<DrillRecord, Error>;
-
-    // -- drift: what the last comparison of each site with the table has found
-    async fn note_drift(&self, site: SiteId, router: &str, body: &str) -> Result<(), Error>;
-    async fn drift(&self) -> Result<Vec<DriftRecord>, Error>;
 
     // -- routers and leases
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;

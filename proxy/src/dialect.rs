@@ -4,6 +4,7 @@
 //! send it. Relies on [`crate::classify`] for the words of a request.
 
 use crate::classify::Class;
+use holdings::{Cursor, Holding};
 use homing_mapping_store::{Engine, Kind, RoutingKey, Timestamp};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
@@ -16,6 +17,7 @@ mod facts;
 pub mod fetch;
 pub mod flowable;
 pub mod generic;
+pub mod holdings;
 pub mod merge;
 pub mod message;
 pub mod names;
@@ -28,6 +30,7 @@ pub mod shares;
 pub mod spelling;
 pub mod split;
 mod table;
+mod time;
 pub mod timers;
 pub mod trace;
 pub mod virtual_ids;
@@ -325,9 +328,22 @@ pub trait Dialect: Send + Sync {
         body: &[u8],
     ) -> Option<Vec<RoutingKey>>;
 
-    /// A page of all that a site holds under this kind of key, in the order of ids. `None`: it cannot be listed.
-    fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
-        let _ = (kind, first, max);
+    /// Where the reading of all that a site holds under this kind of key begins. `None`: it cannot be listed.
+    fn first_holdings(&self, kind: Kind) -> Option<Cursor> {
+        let _ = kind;
+        None
+    }
+
+    /// The page of it that is at the cursor, of at most so many.
+    fn holdings(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        let _ = (kind, at, max);
+        None
+    }
+
+    /// Which of these keys of one kind the site holds, as [`Dialect::read_holdings`] reads it. `None`: they have to be asked for
+    /// one by one.
+    fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {
+        let _ = (kind, keys);
         None
     }
 
@@ -387,13 +403,8 @@ pub trait Dialect: Send + Sync {
         Vec::new()
     }
 
-    /// The keys in the answer to [`Dialect::holdings`]; `None` if the answer proves nothing.
-    fn read_holdings(
-        &self,
-        kind: Kind,
-        status: StatusCode,
-        body: &[u8],
-    ) -> Option<Vec<RoutingKey>> {
+    /// What the answer to [`Dialect::holdings`] names; `None` if the answer proves nothing.
+    fn read_holdings(&self, kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Holding>> {
         let _ = (kind, status, body);
         None
     }

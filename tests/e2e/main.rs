@@ -1,5 +1,6 @@
 //! End-to-end tests: one file per promise area, against real parts, through the public surface only.
 
+mod adopt;
 mod agent;
 mod attacks;
 mod catch_up;

@@ -27,7 +27,7 @@ impl Default for ReconcileFile {
         ReconcileFile {
             every: Period::seconds(3600),
             questions_per_second: 2,
-            things_max: 200_000,
+            things_max: 2_000_000,
         }
     }
 }

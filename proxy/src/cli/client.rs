@@ -119,6 +119,11 @@ pub(super) fn whole(bytes: Bytes) -> Body {
 }
 
 impl Remote {
+    /// Longest wait for an answer.
+    pub(super) fn within(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
     /// The same router, asked with enough patience for an answer that comes after so many seconds.
     pub(super) fn patient(&self, seconds: u64) -> Remote {
         Remote {
@@ -194,7 +199,7 @@ impl Remote {
             .build();
         let runtime =
             runtime.map_err(|error| output::complain(Exit::Failed, &error.to_string()))?;
-        let timeout = Duration::from_secs(self.timeout);
+        let timeout = self.within();
         let asked = runtime.block_on(async { tokio::time::timeout(timeout, asking).await });
         let why = match asked {
             Ok(Ok(done)) => return Ok(done),

@@ -16,6 +16,10 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest wait for one part of a long comparison.
+const PART: Duration = Duration::from_secs(10);
 
 /// Keys and their homes.
 #[derive(clap::Args)]
@@ -340,20 +344,16 @@ impl Map {
     fn reconcile(&self, site: Option<&str>, change: &Change) -> Result<(), Exit> {
         let what = site.map_or_else(|| "all sites".to_owned(), |site| format!("site {site}"));
         change.confirm(&format!("compare the table with {what}"))?;
-        let mut path = format!("/v1/mappings/reconcile{}", change.query());
-        if let Some(site) = site {
-            path.push(if path.contains('?') { '&' } else { '?' });
-            path.push_str(&format!("site={}", segment(site)));
-        }
-        let call = Call {
-            method: Method::POST,
-            ..Call::get(path)
+        let names = match site {
+            Some(site) => vec![site.to_owned()],
+            None => self.sites()?,
         };
-        let reply = self.remote.call(change.apply(call)?)?;
-        let sites = reply.json.get("sites").and_then(Value::as_array);
-        let sites = sites.cloned().unwrap_or_default();
+        let mut sites = Vec::new();
+        for name in names {
+            sites.extend(self.reconcile_one(&name, change)?);
+        }
         if self.remote.json {
-            output::machine("mapping-reconcile", &reply.json);
+            output::machine("mapping-reconcile", &json!({ "sites": sites }));
         } else {
             output::rows(
                 &[
@@ -381,6 +381,36 @@ impl Map {
         }
     }
 
+    fn sites(&self) -> Result<Vec<String>, Exit> {
+        let reply = self.remote.call(Call::get("/v1/sites"))?;
+        let items = items(&reply.json);
+        let names = items.iter().filter_map(|site| site.get("site")?.as_str());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Call by call, each a part that ends in time; what was done before an end of this command is not done again.
+    fn reconcile_one(&self, site: &str, change: &Change) -> Result<Vec<Value>, Exit> {
+        let path = format!("/v1/mappings/reconcile{}", change.query());
+        let first = if path.contains('?') { '&' } else { '?' };
+        let within = self.remote.within().min(PART) / 2;
+        let within = within.as_millis();
+        let path = format!("{path}{first}site={}&within_ms={within}", segment(site));
+        loop {
+            let call = Call {
+                method: Method::POST,
+                ..Call::get(path.clone())
+            };
+            let reply = self.remote.call(change.apply(call)?)?;
+            let sites = reply.json.get("sites").and_then(Value::as_array);
+            let sites = sites.cloned().unwrap_or_default();
+            let unfinished = |one: &&Value| one.get("unfinished") == Some(&Value::Bool(true));
+            match sites.iter().find(unfinished) {
+                Some(one) => output::remark(&progress(site, one)),
+                None => return Ok(sites),
+            }
+        }
+    }
+
     fn export(&self) -> Result<(), Exit> {
         let mut to = std::io::stdout().lock();
         self.remote
@@ -388,6 +418,18 @@ impl Map {
                 to.write_all(piece)
             })
     }
+}
+
+fn progress(site: &str, found: &Value) -> String {
+    let number = |name: &str| found.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let detail = found.get("detail").and_then(Value::as_str);
+    format!(
+        "site {site}, {}; {} rows added, {} were there, {} conflicts",
+        detail.unwrap_or("not over"),
+        number("added"),
+        number("unchanged"),
+        number("conflicts")
+    )
 }
 
 fn path(key: &str) -> String {

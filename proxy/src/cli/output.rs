@@ -13,6 +13,11 @@ pub(super) fn complain(exit: Exit, why: &str) -> Exit {
     exit
 }
 
+/// Tells how far something has got, beside what is printed.
+pub(super) fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Prints a text; a closed pipe is the reader's business.
 pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");

@@ -4,6 +4,7 @@
 //! the tests prove.
 
 use super::fetch::Fetch;
+use super::holdings::{Cursor, Holding};
 use super::merge::{Nulls, Plan};
 use super::message::{Message, Signal, Unread};
 use super::parts::{Parts, Wanted};
@@ -334,8 +335,16 @@ impl Dialect for EngineRest {
         intent::read(intent, status, body)
     }
 
-    fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
-        holdings::ask(kind, first, max)
+    fn first_holdings(&self, kind: Kind) -> Option<Cursor> {
+        holdings::first(kind)
+    }
+
+    fn holdings(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        holdings::ask(kind, at, max)
+    }
+
+    fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {
+        holdings::held(kind, keys)
     }
 
     fn started_since(&self, since: Timestamp, max: usize) -> Option<Ask> {
@@ -358,12 +367,7 @@ impl Dialect for EngineRest {
         standing::read_definitions(status, body)
     }
 
-    fn read_holdings(
-        &self,
-        kind: Kind,
-        status: StatusCode,
-        body: &[u8],
-    ) -> Option<Vec<RoutingKey>> {
+    fn read_holdings(&self, kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Holding>> {
         holdings::read(kind, status, body)
     }
 }

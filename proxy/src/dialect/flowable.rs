@@ -4,6 +4,7 @@
 //! the tests prove.
 
 use super::fetch::Fetch;
+use super::holdings::{Cursor, Holding};
 use super::merge::Plan;
 use super::split::{Answers, Split};
 use super::table::class::{self, Member};
@@ -259,16 +260,19 @@ impl Dialect for Flowable {
         intent::read(intent, status, body)
     }
 
-    fn holdings(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
-        holdings::ask(&self.layout, kind, first, max)
+    fn first_holdings(&self, kind: Kind) -> Option<Cursor> {
+        holdings::first(kind)
     }
 
-    fn read_holdings(
-        &self,
-        kind: Kind,
-        status: StatusCode,
-        body: &[u8],
-    ) -> Option<Vec<RoutingKey>> {
+    fn holdings(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        holdings::ask(&self.layout, kind, at, max)
+    }
+
+    fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {
+        holdings::held(&self.layout, kind, keys)
+    }
+
+    fn read_holdings(&self, kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Holding>> {
         holdings::read(kind, status, body)
     }
 

@@ -7,13 +7,18 @@ use crate::admin::call::Call;
 use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::Query;
 use crate::admin::text;
-use crate::control::reconcile::comparison::{Adds, Comparison, SiteResult};
+use crate::clock;
+use crate::control::reconcile::comparison::{Adds, Comparison, Purpose, SiteResult};
 use axum::Json;
 use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
+
+/// Longest time that a caller may give each site, in milliseconds.
+const WITHIN_MS_MAX: u64 = 60_000;
 
 /// Which sites.
 #[derive(Deserialize, IntoParams)]
@@ -25,6 +30,9 @@ pub(in crate::admin) struct Which {
     /// Compare, and change nothing.
     #[serde(default)]
     dry_run: bool,
+    /// Stop at each site after so many milliseconds (60,000 at most), and say `unfinished`: the next call goes on there. Until
+    /// the end if not said. What stopped in another way (a site that went away, a router) is gone on with as well, for a day.
+    within_ms: Option<u64>,
 }
 
 /// What was found.
@@ -54,18 +62,23 @@ pub(in crate::admin) async fn reconcile(
             .cloned()
             .collect(),
     };
-    let adds = if which.dry_run {
-        Adds::Nothing
-    } else {
-        Adds::OnItsWord
+    let (adds, purpose) = match which.dry_run {
+        true => (Adds::Nothing, Purpose::Rehearsal),
+        false => (Adds::OnItsWord, Purpose::Operator),
     };
+    if which.within_ms.is_some_and(|within| within > WITHIN_MS_MAX) {
+        return Err(Error::bad(format!("within_ms is at most {WITHIN_MS_MAX}")));
+    }
+    let within = which.within_ms.map(Duration::from_millis);
     let mut result = ReconcileResult::default();
     for site in sites {
-        let compared = Comparison::new(&state.pipeline, &site, adds).run().await?;
+        let until = within.map(|within| clock::now() + within);
+        let comparison = Comparison::new(&state.pipeline, &site, adds);
+        let compared = comparison.resumable(purpose, until).run().await?;
         if !which.dry_run {
             let detail = json!({
                 "seen": compared.seen, "added": compared.added, "conflicts": compared.conflicts,
-                "ghosts": compared.ghosts, "complete": compared.complete,
+                "ghosts": compared.ghosts, "complete": compared.complete, "unfinished": compared.unfinished,
             });
             let entry = call.audit("mapping.reconcile", site.id.name(), &detail);
             state.store.audit_append(&entry).await?;

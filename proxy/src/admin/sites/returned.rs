@@ -316,7 +316,7 @@ async fn deployments(place: &Inspector, others: &[Inspector]) -> DeploymentsShap
 /// `None`: this dialect lists nothing.
 async fn drift(state: &State, place: &Inspector) -> Result<Option<SiteResult>, Error> {
     let kinds = comparison::KINDS.iter();
-    let listed = kinds.filter(|kind| place.site.dialect.holdings(**kind, 0, 1).is_some());
+    let listed = kinds.filter(|kind| place.site.dialect.first_holdings(**kind).is_some());
     if listed.count() == 0 {
         return Ok(None);
     }

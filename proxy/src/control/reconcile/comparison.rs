@@ -1,22 +1,34 @@
 //! The table against what one site holds.
 //!
-//! Owns the comparison. Adds a row that is missing, because the site itself says that it has the thing; never changes or
-//! removes one: a row that names another home and a row whose thing no site shows are named for an operator. Asks page by
-//! page, so that a site sees one small question at a time. Relies on the store's insert-once, so it can be repeated.
+//! Owns the comparison: step by step, a page of the site's list (`list`) or of the table's rows (`rows`) each, so that it can
+//! stop after any of them and go on later (`progress`). Adds a row that is missing, because the site itself says that it has
+//! the thing; never changes or removes one: a row that names another home and a row whose thing no site shows are named for an
+//! operator. A site sees one small question at a time; memory is a few bytes for each thing (`seen`). Relies on the store's
+//! insert-once, so it can be repeated.
+
+mod list;
+mod progress;
+mod rows;
+mod seen;
 
 use super::pace::Pace;
 use crate::clock;
+use crate::dialect::holdings::Cursor;
 use crate::dialect::{Ask, Presence};
 use crate::observe::inspect::Inspector;
 use crate::pipeline::Pipeline;
 use crate::topology::Site;
 use bytes::Bytes;
-use homing_mapping_store::store::{Error, Inserted, MappingFilter, NewMapping, Shipment};
-use homing_mapping_store::{Kind, Mapping, RoutingKey, Source, State as MappingState};
+use homing_mapping_store::store::Error;
+use homing_mapping_store::{Kind, Mapping, RoutingKey};
 use http::StatusCode;
-use serde::Serialize;
+use progress::{Progress, Stage};
+pub use progress::{Purpose, UnderWayShape, under_way};
+use seen::Seen;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 use utoipa::ToSchema;
 
 /// Things in one question to a site, and rows in one transaction.
@@ -31,7 +43,7 @@ const PROVEN_MAX: usize = 1000;
 pub const KINDS: [Kind; 3] = [Kind::PROCESS_INSTANCE, Kind::CASE_INSTANCE, Kind::BATCH];
 
 /// A thing whose row names another home than the site that has it.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct ConflictShape {
     /// The key.
     pub key: String,
@@ -53,17 +65,20 @@ pub enum Adds {
 }
 
 /// What was found at one site.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct SiteResult {
     /// The site.
     pub site: String,
-    /// Whether every list was read to its end. If not, `detail` says why, and nothing is called a ghost.
+    /// Whether every list was read to its end. If not, `detail` says why.
     pub complete: bool,
+    /// Whether only the time was over: the same call goes on where this one stopped.
+    #[serde(default)]
+    pub unfinished: bool,
     /// Why it is not complete.
     pub detail: Option<String>,
     /// Kinds of keys that this site cannot list.
-    pub unlisted: Vec<&'static str>,
-    /// Things that the site has named.
+    pub unlisted: Vec<String>,
+    /// Things that the site has named; some of them twice, where a comparison went on.
     pub seen: u64,
     /// Rows that were missing and are there now.
     pub added: u64,
@@ -115,8 +130,17 @@ pub struct Comparison<'s> {
     adds: Adds,
     /// How fast sites are asked; `None`: as fast as they answer.
     pace: Option<&'s Pace>,
-    /// Things without a row whose other sites were asked.
-    proven: usize,
+    /// When it stops, to go on later.
+    until: Option<Instant>,
+    /// For what it goes on where an earlier one of this sort stopped; `None`: it begins anew.
+    purpose: Option<Purpose>,
+    /// When where it stands was written down last.
+    kept_at: Instant,
+    /// Things of the present kind that the list has named.
+    seen: Seen,
+    /// Those on the page before, which the next one may name again.
+    recent: HashSet<RoutingKey>,
+    at: Progress,
     found: SiteResult,
 }
 
@@ -152,9 +176,13 @@ pub async fn absentees(
     comparison.all().await?;
     if comparison.found.complete {
         // Standalone tasks have rows and no list.
-        comparison
-            .look_for_ghosts(Kind::TASK, &HashSet::new())
-            .await?;
+        let mut after = None;
+        loop {
+            after = comparison.rows(Kind::TASK, after).await?;
+            if after.is_none() {
+                break;
+            }
+        }
     }
     Ok(Absentees {
         compared: comparison.found,
@@ -166,23 +194,6 @@ pub async fn absentees(
 impl<'s> Comparison<'s> {
     /// One that has not begun, of what serves the site.
     pub fn new(pipeline: &'s Arc<Pipeline>, site: &'s Arc<Site>, adds: Adds) -> Comparison<'s> {
-        let found = SiteResult {
-            site: site.id.name().to_owned(),
-            complete: true,
-            detail: None,
-            unlisted: Vec::new(),
-            seen: 0,
-            added: 0,
-            unchanged: 0,
-            conflicts: 0,
-            conflicting: Vec::new(),
-            orphans: 0,
-            orphaned: Vec::new(),
-            ghosts: 0,
-            ghostly: Vec::new(),
-            lost: 0,
-            unproven: 0,
-        };
         Comparison {
             pipeline,
             site,
@@ -193,8 +204,17 @@ impl<'s> Comparison<'s> {
             there_again: Vec::new(),
             adds,
             pace: None,
-            proven: 0,
-            found,
+            until: None,
+            purpose: None,
+            kept_at: clock::now(),
+            seen: Seen::default(),
+            recent: HashSet::new(),
+            at: Progress::default(),
+            found: SiteResult {
+                site: site.id.name().to_owned(),
+                complete: true,
+                ..SiteResult::default()
+            },
         }
     }
 
@@ -203,6 +223,14 @@ impl<'s> Comparison<'s> {
     pub fn at_pace(mut self, pace: &'s Pace, most: usize) -> Comparison<'s> {
         self.pace = Some(pace);
         self.most = most;
+        self
+    }
+
+    /// Goes on where an earlier one for the same purpose stopped, and stops at this time to be gone on with.
+    #[must_use]
+    pub fn resumable(mut self, purpose: Purpose, until: Option<Instant>) -> Comparison<'s> {
+        self.purpose = Some(purpose);
+        self.until = until;
         self
     }
 
@@ -240,233 +268,57 @@ impl<'s> Comparison<'s> {
 
     /// Compares.
     pub async fn run(mut self) -> Result<SiteResult, Error> {
+        self.resume().await?;
         self.all().await?;
         Ok(self.found)
     }
 
     async fn all(&mut self) -> Result<(), Error> {
-        for kind in KINDS {
-            match self.list(kind).await? {
-                Listed::All(seen) => self.look_for_ghosts(kind, &seen).await?,
-                Listed::Never => self.found.unlisted.push(kind.name()),
-                Listed::Broken(detail) => {
-                    self.found.complete = false;
-                    self.found.detail = Some(detail);
-                    break;
-                }
+        while let Some(kind) = KINDS.get(self.at.kind).copied() {
+            if let Err(detail) = self.step(kind).await? {
+                self.found.complete = false;
+                self.found.detail = Some(detail);
+                return self.keep().await;
             }
+            if self.until.is_some_and(|until| clock::now() >= until) {
+                self.found.complete = false;
+                self.found.unfinished = true;
+                self.found.detail = Some(self.at.told(kind));
+                return self.keep().await;
+            }
+            self.keep_now_and_then().await?;
         }
-        Ok(())
+        self.forget().await
     }
 
-    /// Reads a list to its end. A site whose database moves on meanwhile may leave something out; it is found again.
-    async fn list(&mut self, kind: Kind) -> Result<Listed, Error> {
-        let mut seen = HashSet::new();
-        loop {
-            let Some(question) = self.site.dialect.holdings(kind, seen.len(), PAGE) else {
-                return Ok(Listed::Never);
-            };
-            if seen.len() >= self.most {
-                crate::telemetry::metrics::limit_hit("compared_max");
-                let limit = self.most;
-                return Ok(Listed::Broken(format!(
-                    "more than {limit} of {} (limit `compared_max`)",
-                    kind.name()
-                )));
-            }
-            let (status, body) = match self.put(&question).await {
-                Ok(answer) => answer,
-                Err(detail) => return Ok(Listed::Broken(detail)),
-            };
-            let Some(keys) = self.site.dialect.read_holdings(kind, status, &body) else {
-                // An engine without such a list, and not one that cannot answer now.
-                let lacks = matches!(
-                    status,
-                    StatusCode::NOT_FOUND
-                        | StatusCode::METHOD_NOT_ALLOWED
-                        | StatusCode::NOT_IMPLEMENTED
-                );
-                return Ok(match lacks && seen.is_empty() {
-                    true => Listed::Never,
-                    false => Listed::Broken(format!("the site answered {status}")),
-                });
-            };
-            let page = keys.len();
-            let news: Vec<RoutingKey> =
-                keys.into_iter().filter(|key| !seen.contains(key)).collect();
-            self.take(&news).await?;
-            let grown = !news.is_empty();
-            seen.extend(news);
-            if page < PAGE || !grown {
-                return Ok(Listed::All(seen));
-            }
+    /// One page of the site's list or of the table's rows; `Err`: the site does not go along.
+    async fn step(&mut self, kind: Kind) -> Result<Result<(), String>, Error> {
+        match self.at.stage.clone() {
+            Stage::Begin => match self.site.dialect.first_holdings(kind) {
+                Some(cursor) => return self.list(kind, cursor).await,
+                None => self.unlisted(kind),
+            },
+            Stage::List(cursor) => return self.list(kind, cursor).await,
+            Stage::Rows(after) => match self.rows(kind, after).await? {
+                Some(next) => self.at.stage = Stage::Rows(Some(next)),
+                None => self.next_kind(),
+            },
         }
+        Ok(Ok(()))
     }
 
-    async fn take(&mut self, keys: &[RoutingKey]) -> Result<(), Error> {
-        self.found.seen += keys.len() as u64;
-        let held = self.pipeline.resolver.store.get_many(keys).await?;
-        let mut missing = Vec::new();
-        for (key, held) in keys.iter().zip(held) {
-            match held {
-                None => missing.push(NewMapping {
-                    key: key.clone(),
-                    home: self.site.id,
-                    state: MappingState::Homed,
-                    source: Source::Reconciled,
-                    at: clock::wall(),
-                }),
-                Some(held) if held.home == self.site.id => self.found.unchanged += 1,
-                Some(held) => self.conflict(key, held.home.name()),
-            }
-        }
-        match self.adds {
-            Adds::Nothing => {
-                self.found.added += missing.len() as u64;
-                return Ok(());
-            }
-            Adds::OnItsWord => {}
-            Adds::IfProven => missing = self.alone(missing).await,
-        }
-        let shipment = Shipment {
-            router: self.pipeline.name.clone(),
-            mappings: missing.clone(),
-            ..Shipment::default()
+    fn unlisted(&mut self, kind: Kind) {
+        self.found.unlisted.push(kind.name().to_owned());
+        self.next_kind();
+    }
+
+    fn next_kind(&mut self) {
+        self.seen = Seen::default();
+        self.recent.clear();
+        self.at = Progress {
+            kind: self.at.kind + 1,
+            proven: self.at.proven,
+            ..Progress::default()
         };
-        let inserted = self.pipeline.resolver.store.ship(&shipment).await?;
-        for (row, inserted) in missing.iter().zip(inserted) {
-            match inserted {
-                Inserted::New => self.found.added += 1,
-                Inserted::Same => self.found.unchanged += 1,
-                Inserted::Conflict { held, .. } => self.conflict(&row.key, held.name()),
-            }
-        }
-        Ok(())
     }
-
-    /// Those that no other site of the same dialect has.
-    async fn alone(&mut self, missing: Vec<NewMapping>) -> Vec<NewMapping> {
-        let topology = self.pipeline.topology.load_full();
-        let mut groups = topology.groups.iter();
-        let group = groups.find(|group| group.sites.iter().any(|one| one.id == self.site.id));
-        let mut proven = Vec::new();
-        for row in missing {
-            self.proven += 1;
-            let others = group.into_iter().flat_map(|group| &group.sites);
-            let mut alone = self.proven <= PROVEN_MAX;
-            for other in others.filter(|other| other.id != self.site.id) {
-                if !alone {
-                    break;
-                }
-                self.wait().await;
-                let locator = &self.pipeline.resolver.locator;
-                match locator.ask(&row.key, other).await {
-                    Presence::Absent => {}
-                    Presence::Present(_) => {
-                        self.conflict(&row.key, other.id.name());
-                        alone = false;
-                    }
-                    Presence::Unclear => alone = false,
-                }
-            }
-            if alone {
-                proven.push(row);
-            } else {
-                self.orphan(&row.key);
-            }
-        }
-        proven
-    }
-
-    fn orphan(&mut self, key: &RoutingKey) {
-        self.found.orphans += 1;
-        if self.found.orphaned.len() < NAMED_MAX {
-            self.found.orphaned.push(key.to_string());
-        }
-    }
-
-    fn conflict(&mut self, key: &RoutingKey, home: &str) {
-        tracing::warn!(%key, home, site = %self.site.id, "a site holds what the table says lives elsewhere");
-        self.found.conflicts += 1;
-        if self.found.conflicting.len() < NAMED_MAX {
-            self.found.conflicting.push(ConflictShape {
-                key: key.to_string(),
-                home: home.to_owned(),
-                line_home: self.site.id.name().to_owned(),
-            });
-        }
-    }
-
-    /// Rows that no list named. Each is asked for, because it may have come after its page was read.
-    async fn look_for_ghosts(
-        &mut self,
-        kind: Kind,
-        seen: &HashSet<RoutingKey>,
-    ) -> Result<(), Error> {
-        let filter = MappingFilter {
-            kind: Some(kind),
-            home: Some(self.site.id),
-            ..MappingFilter::default()
-        };
-        let mut asked = 0;
-        let mut after = None;
-        loop {
-            let page = self
-                .pipeline
-                .resolver
-                .store
-                .scan(&filter, after.as_ref(), PAGE)
-                .await?;
-            for row in page.items {
-                let lost = self.pipeline.resolver.known.loss(&row.key).is_some();
-                if seen.contains(&row.key) {
-                    self.there(row, lost);
-                    continue;
-                }
-                let names = self.collects == Collects::Names;
-                if names && lost {
-                    self.found.lost += 1;
-                    continue;
-                }
-                asked += 1;
-                if names && asked > ASKED_MAX {
-                    self.found.unproven += 1;
-                    continue;
-                }
-                match self.find(&row.key).await {
-                    Presence::Present(_) => self.there(row, lost),
-                    Presence::Unclear => self.found.unproven += 1,
-                    Presence::Absent if lost => self.found.lost += 1,
-                    Presence::Absent => self.ghost(row),
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn there(&mut self, row: Mapping, lost: bool) {
-        if lost && self.collects == Collects::Rows {
-            self.there_again.push(row.key);
-        }
-    }
-
-    fn ghost(&mut self, row: Mapping) {
-        self.found.ghosts += 1;
-        if self.found.ghostly.len() < NAMED_MAX {
-            self.found.ghostly.push(row.key.to_string());
-        }
-        if self.collects == Collects::Rows {
-            self.absent.push(row);
-        }
-    }
-}
-
-/// How a list ended.
-enum Listed {
-    All(HashSet<RoutingKey>),
-    Never,
-    Broken(String),
 }

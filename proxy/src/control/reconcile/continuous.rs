@@ -3,7 +3,7 @@
 //! Owns when a site is due, who compares, and what is told of it. Must not compare (`comparison`, `fence`). What was found is in
 //! the store, so every router tells the same, and a restart begins nothing anew.
 
-use super::comparison::{Adds, Comparison, SiteResult};
+use super::comparison::{Adds, Comparison, Purpose, SiteResult};
 use super::fence::{self, FenceShape};
 use super::pace::Pace;
 use crate::clock;
@@ -78,7 +78,7 @@ async fn round(
         let pace = Pace::of(settings.questions_per_second);
         let after = executor.config().lease.site + executor.config().lease.margin;
         let compared = compare(pipeline, site, &pace, (settings.things_max, after));
-        match while_held(executor, pipeline, compared).await {
+        match while_held(executor, pipeline, Box::pin(compared)).await {
             Some(found) => keep(pipeline, site, &found?).await?,
             None => return Ok(()),
         }
@@ -103,7 +103,8 @@ async fn compare(
     (most, after): (usize, Duration),
 ) -> Result<Found, Error> {
     let comparison = Comparison::new(pipeline, site, Adds::IfProven).at_pace(pace, most);
-    let compared = comparison.run().await?;
+    let compared = comparison.resumable(Purpose::Continuous, None).run();
+    let compared = compared.await?;
     let fences = fence::look(pipeline, site, pace, after).await?;
     Ok(Found { compared, fences })
 }

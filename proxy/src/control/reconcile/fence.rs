@@ -101,11 +101,11 @@ async fn one(
         return Some(found);
     };
     let kind = Kind::PROCESS_INSTANCE;
-    let Some(keys) = site.dialect.read_holdings(kind, status, &body) else {
+    let Some(held) = site.dialect.read_holdings(kind, status, &body) else {
         return Some(found);
     };
     found.answered = true;
-    for key in keys {
+    for key in held.into_iter().map(|one| one.key) {
         pace.next().await;
         // The place that serves has it: both have the same data, or it came with the replication.
         let served = pipeline.resolver.locator.ask(&key, site).await;

@@ -6,11 +6,13 @@
 use super::answers;
 use super::intent;
 use super::layout::Layout;
-use crate::dialect::Ask;
+use crate::dialect::holdings::{Cursor, Holding};
+use crate::dialect::{Ask, time};
 use homing_mapping_store::{Kind, RoutingKey, Timestamp};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 #[derive(Deserialize)]
 struct Page<R> {
@@ -18,27 +20,72 @@ struct Page<R> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Row {
     id: String,
+    start_time: Option<String>,
 }
 
 /// Cases are left out: an installation without them answers a list of them in the words of its container.
-pub(super) fn ask(layout: &Layout, kind: Kind, first: usize, max: usize) -> Option<Ask> {
-    let (list, sort) = match kind {
-        Kind::PROCESS_INSTANCE => ("/history/historic-process-instances", "processInstanceId"),
-        Kind::BATCH => ("/management/batches", "id"),
+pub(super) fn first(kind: Kind) -> Option<Cursor> {
+    match kind {
+        Kind::PROCESS_INSTANCE => Some(Cursor::OLDEST),
+        Kind::BATCH => Some(Cursor::Row(0)),
+        _ => None,
+    }
+}
+
+/// Both ends of a window belong to it.
+pub(super) fn ask(layout: &Layout, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+    const INSTANCES: &str = "/history/historic-process-instances";
+    let path = match (kind, at) {
+        (Kind::PROCESS_INSTANCE, Cursor::Row(first)) => {
+            format!("{INSTANCES}?sort=processInstanceId&start={first}")
+        }
+        (Kind::PROCESS_INSTANCE, Cursor::Running(first)) => {
+            format!("/runtime/process-instances?sort=id&start={first}")
+        }
+        (Kind::PROCESS_INSTANCE, Cursor::Within { at, first }) => {
+            // A database may keep more of a time than is told.
+            let (from, to) = (intent::date(at.0)?, intent::date(at.0.saturating_add(1))?);
+            format!(
+                "{INSTANCES}?sort=processInstanceId&start={first}&startedAfter={from}&startedBefore={to}"
+            )
+        }
+        (Kind::PROCESS_INSTANCE, Cursor::Window { from, to }) => {
+            let mut path = format!(
+                "{INSTANCES}?sort=startTime&startedAfter={}",
+                intent::date(from.0)?
+            );
+            if let Some(to) = to {
+                path.push_str(&format!("&startedBefore={}", intent::date(to.0)?));
+            }
+            path
+        }
+        (Kind::BATCH, Cursor::Row(first)) => format!("/management/batches?sort=id&start={first}"),
         _ => return None,
     };
-    let path = format!("{list}?sort={sort}&order=asc&start={first}&size={max}");
+    let path = format!("{path}&order=asc&size={max}");
     layout.path(&path).map(answers::get)
 }
 
+/// The other lists take no ids.
+pub(super) fn held(layout: &Layout, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {
+    let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
+    let ids = (kind == Kind::PROCESS_INSTANCE).then_some(ids)?;
+    Some(Ask {
+        method: Method::POST,
+        body: Some(json!({ "processInstanceIds": ids, "start": 0, "size": ids.len() })),
+        ..answers::get(layout.path("/query/historic-process-instances")?)
+    })
+}
+
 pub(super) fn started_since(layout: &Layout, since: Timestamp, max: usize) -> Option<Ask> {
-    let since = intent::date(since.0)?;
-    let path = format!(
-        "/history/historic-process-instances?startedAfter={since}&sort=startTime&order=asc&size={max}"
-    );
-    layout.path(&path).map(answers::get)
+    let at = Cursor::Window {
+        from: since,
+        to: None,
+    };
+    ask(layout, Kind::PROCESS_INSTANCE, at, max)
 }
 
 fn rows<R: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Option<Vec<R>> {
@@ -49,10 +96,13 @@ fn rows<R: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Option<Vec<R>> 
     Some(page.data)
 }
 
-pub(super) fn read(kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<RoutingKey>> {
+pub(super) fn read(kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Holding>> {
     let rows: Vec<Row> = rows(status, body)?;
-    let key = |row: &Row| RoutingKey::new(kind, &row.id);
-    Some(rows.iter().map(key).collect())
+    let holding = |row: Row| Holding {
+        key: RoutingKey::new(kind, &row.id),
+        began: row.start_time.as_deref().and_then(time::read_ms),
+    };
+    Some(rows.into_iter().map(holding).collect())
 }
 
 /// How many rows a list has without its paging.

@@ -55,7 +55,8 @@ pub(super) fn ask(layout: &Layout, intent: &Value, window: Window) -> Option<Ask
 /// The candidates.
 pub(super) fn read(intent: &Value, status: StatusCode, body: &[u8]) -> Option<Vec<RoutingKey>> {
     if is_process(intent) {
-        super::holdings::read(Kind::PROCESS_INSTANCE, status, body)
+        let found = super::holdings::read(Kind::PROCESS_INSTANCE, status, body)?;
+        Some(found.into_iter().map(|one| one.key).collect())
     } else {
         None
     }

@@ -144,11 +144,8 @@ fn value(reading: Reading, scalar: Scalar) -> Option<Value> {
     })
 }
 
-/// The format is configurable in the engines; what is read here is every form that names an offset.
 fn instant(text: &str) -> Option<i128> {
-    let strict: Result<jiff::Timestamp, _> = text.parse();
-    let instant = strict.or_else(|_| jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text));
-    instant.ok().map(jiff::Timestamp::as_nanosecond)
+    crate::dialect::time::read(text).map(jiff::Timestamp::as_nanosecond)
 }
 
 enum Scalar {
