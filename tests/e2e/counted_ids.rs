@@ -7,6 +7,7 @@ use homing_harness::{
     clock::eventually,
     deploy::{self, ORDER, PAYMENT},
     engine::{self, Engine, Kind},
+    fake_site::{FakeSite, Reply},
     outcome::Promise,
     pair::Pair,
     ports::loopback,
@@ -215,6 +216,36 @@ async fn lists_name_each_once(
     assert_eq!(ids(&history, "id")?, *started);
     let count = client.get("/process-instance/count").await?.expect(200)?;
     assert_eq!(count.json()?["count"], started.len());
+    Ok(())
+}
+
+/// A `Location` is an address as well. The engines of today send none for what they make, so a site is played.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_location_names_ids_with_their_site() -> Promise {
+    let site = FakeSite::start(|seen| match seen.target.as_str() {
+        "/engine-rest/task/5" => Reply::json(200, &json!({"id": "5", "processInstanceId": "1"})),
+        "/engine-rest/task/5/attachment/create" => {
+            let host = seen.header("host").unwrap_or_default();
+            let made = format!("http://{host}/engine-rest/task/5/attachment/7");
+            Reply::json(201, &json!({"id": "7", "taskId": "5"})).with_header("location", &made)
+        }
+        _ => Reply::text(404, "text/plain", ""),
+    })
+    .await?;
+    let own = "virtual_ids = true\nidentity = \"off\"\nhealth = \"tcp\"";
+    let router = Builder::new("located")
+        .site_with("x", "engine-rest", &[&site.endpoint("/engine-rest")], own)
+        .start()
+        .await?;
+    let client = router.client("/engine-rest");
+    let path = "/task/x.5/attachment/create";
+    let made = client.post(path, &json!({})).await?.expect(201)?;
+    let location = made.header("location").context("no Location")?;
+    assert!(
+        location.ends_with("/engine-rest/task/x.5/attachment/x.7"),
+        "{location}"
+    );
+    assert_eq!(made.json()?, json!({"id": "x.7", "taskId": "x.5"}));
     Ok(())
 }
 

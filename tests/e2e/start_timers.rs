@@ -1,5 +1,7 @@
 //! What a timer starts is started at one site. Judged by the engines' own tables.
 
+mod three_sites;
+
 use crate::operate::said;
 use anyhow::{Context, Result};
 use homing_harness::{
