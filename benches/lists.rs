@@ -27,7 +27,7 @@ const PAGE: usize = 50;
 const MODEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:camunda="http://camunda.org/schema/1.0/bpmn"
     id="model" targetNamespace="http://homing.example/bench">
-  <process id="work" isExecutable="true" camunda:historyTimeToLive="P30D">
+  <process id="errand" isExecutable="true" camunda:historyTimeToLive="P30D">
     <startEvent id="start"/><sequenceFlow id="a" sourceRef="start" targetRef="task"/>
     <serviceTask id="task" camunda:type="external" camunda:topic="work"/>
     <sequenceFlow id="b" sourceRef="task" targetRef="end"/><endEvent id="end"/>
@@ -224,7 +224,7 @@ async fn wake(worker: &Client, engine: &Client) -> Result<Duration> {
         // The worker waits by then.
         tokio::time::sleep(Duration::from_millis(150)).await;
         let started = engine
-            .post("/process-definition/key/work/start", &json!({}))
+            .post("/process-definition/key/errand/start", &json!({}))
             .await?;
         started.expect(200)?;
         anyhow::Ok(Stopwatch::start())
