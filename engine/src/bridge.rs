@@ -3,6 +3,7 @@
 //! Owns what a bridge is, when it runs, and what it tells about itself. A broker is told that a message was taken only after
 //! the engine's database has it; what it sends again meets its own key. Must not decide what a message does: its queue does.
 
+mod kafka;
 mod rabbitmq;
 mod taken;
 
@@ -10,7 +11,7 @@ pub use taken::KeyAt;
 
 use crate::cluster::standing::Standing;
 use crate::runtime::Handle;
-use crate::store::QueueSettings;
+use crate::store::{NewMessage, QueueSettings};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -22,26 +23,68 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// A bridge from a queue of RabbitMQ to a work queue.
+/// A bridge from a broker to a work queue.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bridge {
     /// Its name.
     pub name: String,
-    /// The broker: `amqp://…`, with its password.
-    pub url: String,
-    /// The broker's queue, which is there.
+    /// The broker.
+    pub broker: Broker,
+    /// The broker's queue or topic, which is there.
     pub from: String,
     /// The work queue; it is made when it is missing.
     pub queue: String,
     /// Where the key of a message is.
     pub key: KeyAt,
+}
+
+/// One of two kinds of brokers.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Broker {
+    /// It hands messages out and waits until they are acknowledged.
+    RabbitMq(RabbitMq),
+    /// It keeps a log, and who reads it remembers how far.
+    Kafka(Kafka),
+}
+
+/// RabbitMQ.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RabbitMq {
+    /// `amqp://…`, with its password.
+    pub url: String,
     /// Messages that the broker sends ahead.
     pub prefetch: u16,
 }
 
+/// Kafka.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kafka {
+    /// `HOST:PORT` of some of its brokers: the first that answers tells the others.
+    pub brokers: Vec<String>,
+    /// Where a new bridge begins.
+    pub start: StartAt,
+}
+
+/// Where a bridge begins that has never read its topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartAt {
+    /// At the oldest record that is kept.
+    Earliest,
+    /// With what comes from now on.
+    Latest,
+}
+
+impl Bridge {
+    /// Why nobody can work on a message that came over this bridge, with an id for its incident.
+    fn poison(&self, handle: &Handle, why: &str) -> (String, String) {
+        let why = format!("bridge {} cannot take this message: {why}", self.name);
+        (handle.new_id(), why)
+    }
+}
+
 impl std::fmt::Debug for Bridge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The URL holds a password.
+        // What is said of the broker holds a password.
         f.debug_struct("Bridge")
             .field("name", &self.name)
             .field("from", &self.from)
@@ -62,6 +105,9 @@ pub(crate) enum Broken {
     /// The broker ended the consumer: its queue was removed.
     #[error("the broker ended the consumer; is its queue gone?")]
     Ended,
+    /// A broker of Kafka.
+    #[error("the broker: {0}")]
+    Kafka(#[from] kafka::Trouble),
     /// No broker has a queue of such a name.
     #[error("the name of a broker's queue has at most 255 bytes")]
     Name,
@@ -71,6 +117,12 @@ pub(crate) enum Broken {
     /// The engine does not serve its site any more.
     #[error("this engine does not serve its site")]
     NotServing,
+}
+
+impl From<crate::store::Failure> for Broken {
+    fn from(failure: crate::store::Failure) -> Broken {
+        Broken::Engine(failure.into())
+    }
 }
 
 /// What a bridge tells about itself.
@@ -86,6 +138,21 @@ pub(crate) struct Told {
     pub(crate) duplicates: u64,
     /// Messages that went to the dead letters at once.
     pub(crate) poison: u64,
+    /// Partitions of its topic, where it has some.
+    pub(crate) partitions: BTreeMap<i32, Part>,
+}
+
+/// What a bridge tells about a partition.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Part {
+    /// The offset that is to be read next.
+    pub(crate) next: i64,
+    /// What comes after its last record, as far as this node knows; `None`: another node reads it.
+    pub(crate) end: Option<i64>,
+    /// Records that the broker had removed before they were read.
+    pub(crate) lost: i64,
+    /// Why it stands still.
+    pub(crate) error: Option<String>,
 }
 
 /// What all bridges of an engine tell.
@@ -99,6 +166,19 @@ impl Board {
         let mut all = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.entry(bridge.name.clone());
         change(&mut entry.or_insert_with(|| (bridge.clone(), Told::default())).1);
+    }
+
+    /// Counts messages that were put, by whether their keys were new.
+    fn count(&self, bridge: &Bridge, messages: &[NewMessage], new: &[bool]) {
+        self.change(bridge, |told| {
+            for (message, new) in messages.iter().zip(new) {
+                match (new, &message.poison) {
+                    (false, _) => told.duplicates += 1,
+                    (true, None) => told.taken += 1,
+                    (true, Some(_)) => told.poison += 1,
+                }
+            }
+        });
     }
 
     /// Bridges by name.
@@ -124,6 +204,8 @@ async fn run(handle: Handle, bridge: Bridge, mut stop: watch::Receiver<bool>) {
     board.change(&bridge, |_| {});
     let mut view = handle.inner.place.view.subscribe();
     let mut pause = PAUSE_MIN;
+    // What this node is called among those with the same bridge.
+    let node = handle.new_id();
     while !*stop.borrow() {
         if !serving(&handle) {
             tokio::select! {
@@ -132,7 +214,7 @@ async fn run(handle: Handle, bridge: Bridge, mut stop: watch::Receiver<bool>) {
             }
             continue;
         }
-        let broken = match begin(&handle, &bridge, &mut stop).await {
+        let broken = match begin(&handle, &bridge, &node, &mut stop).await {
             Ok(()) => continue,
             Err(broken) => broken,
         };
@@ -158,6 +240,7 @@ async fn run(handle: Handle, bridge: Bridge, mut stop: watch::Receiver<bool>) {
 async fn begin(
     handle: &Handle,
     bridge: &Bridge,
+    node: &str,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), Broken> {
     let (settings, now) = (QueueSettings::default(), handle.clock().now());
@@ -166,7 +249,10 @@ async fn begin(
         .make_queue(&bridge.queue, &settings, now)
         .await;
     made.map_err(crate::Error::Store)?;
-    rabbitmq::consume(handle, bridge, stop).await
+    match &bridge.broker {
+        Broker::RabbitMq(broker) => rabbitmq::consume(handle, bridge, broker, stop).await,
+        Broker::Kafka(broker) => kafka::consume(handle, bridge, broker, node, stop).await,
+    }
 }
 
 fn serving(handle: &Handle) -> bool {

@@ -30,7 +30,7 @@ pub mod store;
 pub mod time;
 pub mod value;
 
-pub use bridge::{Bridge, KeyAt};
+pub use bridge::{Bridge, Broker, Kafka, KeyAt, RabbitMq, StartAt};
 pub use cluster::branches::Branches;
 pub use cluster::resource::Resource;
 pub use error::Error;

@@ -23,6 +23,7 @@ mod lookup;
 mod members;
 mod merge;
 mod message;
+mod position;
 mod postgres;
 mod queue;
 mod read;
@@ -57,6 +58,7 @@ pub use message::{
     LeaseWish, Message, NewMessage, message_died, message_done, message_extended, message_failed,
     message_released, message_removed, message_revived,
 };
+pub use position::{Position, advanced};
 pub(crate) use postgres::LOCK_SITE_SESSION;
 pub use queue::{QueueCounts, QueueSettings};
 pub use read::{JobRow, Loaded, SubscriptionRow, TaskRow, WorkRow};

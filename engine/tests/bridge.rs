@@ -8,7 +8,7 @@
 
 mod support;
 
-use homing_engine::{Bridge, KeyAt};
+use homing_engine::{Bridge, KeyAt, RabbitMq};
 use http::Method;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -99,11 +99,13 @@ async fn bridged(url: &str, name: &str, broker: u16) -> Engine {
         options.failover_window = Duration::from_millis(900);
         options.bridges = vec![Bridge {
             name: "orders".to_owned(),
-            url: Broker::url_through(broker),
+            broker: homing_engine::Broker::RabbitMq(RabbitMq {
+                url: Broker::url_through(broker),
+                prefetch: 200,
+            }),
             from: "in".to_owned(),
             queue: "orders".to_owned(),
             key: KeyAt::MessageId,
-            prefetch: 200,
         }];
     })
     .await

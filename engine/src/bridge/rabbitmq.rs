@@ -4,7 +4,7 @@
 //! and acknowledged after its commit. When anything fails the connection is dropped, and the broker sends them again.
 
 use super::taken::{Delivered, Taken, taken};
-use super::{Bridge, Broken, KeyAt, serving};
+use super::{Bridge, Broken, KeyAt, RabbitMq, serving};
 use crate::runtime::Handle;
 use crate::store::NewMessage;
 use futures_util::{FutureExt, StreamExt};
@@ -26,9 +26,10 @@ const GOODBYE: u16 = 200;
 pub(super) async fn consume(
     handle: &Handle,
     bridge: &Bridge,
+    broker: &RabbitMq,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), Broken> {
-    let opened = tokio::time::timeout(CONNECT_MAX, open(bridge)).await;
+    let opened = tokio::time::timeout(CONNECT_MAX, open(bridge, broker)).await;
     let (connection, mut consumer) = opened.map_err(|_| Broken::Late(CONNECT_MAX))??;
     tracing::info!(
         bridge = bridge.name,
@@ -75,14 +76,14 @@ pub(super) async fn consume(
     ended
 }
 
-async fn open(bridge: &Bridge) -> Result<(Connection, Consumer), Broken> {
+async fn open(bridge: &Bridge, broker: &RabbitMq) -> Result<(Connection, Consumer), Broken> {
     let name = format!("homing engine: bridge {}", bridge.name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let from = ShortString::try_new(bridge.from.as_str()).map_err(|_| Broken::Name)?;
-    let connection = Connection::connect(&bridge.url, properties).await?;
+    let connection = Connection::connect(&broker.url, properties).await?;
     let channel = connection.create_channel().await?;
     channel
-        .basic_qos(bridge.prefetch, BasicQosOptions::default())
+        .basic_qos(broker.prefetch, BasicQosOptions::default())
         .await?;
     let consumer = channel
         .basic_consume(
@@ -103,15 +104,7 @@ async fn take(handle: &Handle, bridge: &Bridge, batch: Vec<Delivery>) -> Result<
         // The channel is this bridge's alone, so everything up to the last one is of this batch.
         last.acker.ack(BasicAckOptions { multiple: true }).await?;
     }
-    handle.inner.bridges.change(bridge, |told| {
-        for (message, new) in messages.iter().zip(&new) {
-            match (new, &message.poison) {
-                (false, _) => told.duplicates += 1,
-                (true, None) => told.taken += 1,
-                (true, Some(_)) => told.poison += 1,
-            }
-        }
-    });
+    handle.inner.bridges.count(bridge, &messages, &new);
     Ok(())
 }
 
@@ -124,19 +117,16 @@ fn message(handle: &Handle, bridge: &Bridge, delivery: &Delivery) -> NewMessage 
             .map(|id| id.as_str().to_owned()),
         header: match &bridge.key {
             KeyAt::Header(name) => header(properties.headers().as_ref(), name),
-            KeyAt::MessageId | KeyAt::Body(_) => None,
+            KeyAt::MessageId | KeyAt::RecordKey | KeyAt::Place | KeyAt::Body(_) => None,
         },
         content_type: properties
             .content_type()
             .as_ref()
             .map(|media| media.as_str().to_owned()),
         body: delivery.data.clone(),
+        ..Delivered::default()
     };
     let Taken { key, media, poison } = taken(&bridge.key, &delivered);
-    let poison = poison.map(|why| {
-        let why = format!("bridge {} cannot take this message: {why}", bridge.name);
-        (handle.new_id(), why)
-    });
     NewMessage {
         id: handle.new_id(),
         key,
@@ -148,7 +138,7 @@ fn message(handle: &Handle, bridge: &Bridge, delivery: &Delivery) -> NewMessage 
             "{}: exchange '{}', routing key '{}'",
             bridge.name, delivery.exchange, delivery.routing_key
         )),
-        poison,
+        poison: poison.map(|why| bridge.poison(handle, &why)),
     }
 }
 

@@ -12,8 +12,12 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Where the key of a message is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeyAt {
-    /// The property that is made for it.
+    /// The property that RabbitMQ has for it.
     MessageId,
+    /// The key of a record of Kafka.
+    RecordKey,
+    /// The place of a record of Kafka.
+    Place,
     /// A header of this name.
     Header(String),
     /// JSON pointer into the body.
@@ -25,12 +29,18 @@ pub enum KeyAt {
 pub(super) struct Delivered {
     /// The property `message_id`.
     pub(super) message_id: Option<String>,
+    /// The record's key.
+    pub(super) record_key: Option<Vec<u8>>,
+    /// Where the record lies, and since when: no other one was ever there.
+    pub(super) place: Option<String>,
     /// The header that holds the key, where one does.
     pub(super) header: Option<String>,
     /// The property `content_type`.
     pub(super) content_type: Option<String>,
     /// The body.
     pub(super) body: Vec<u8>,
+    /// Is it a record without a value, which takes back what its key said before?
+    pub(super) tombstone: bool,
 }
 
 /// What becomes of it.
@@ -48,6 +58,11 @@ impl KeyAt {
     fn of(&self, delivered: &Delivered) -> Result<String, String> {
         let key = match self {
             KeyAt::MessageId => delivered.message_id.clone().ok_or("it has no message_id")?,
+            KeyAt::RecordKey => {
+                let key = delivered.record_key.clone().ok_or("it has no key")?;
+                String::from_utf8(key).map_err(|_| "its key is no text")?
+            }
+            KeyAt::Place => delivered.place.clone().ok_or("it has no place")?,
             KeyAt::Header(name) => {
                 let missing = || format!("it has no header '{name}' that is a text or a number");
                 delivered.header.clone().ok_or_else(missing)?
@@ -83,6 +98,12 @@ pub(super) fn taken(at: &KeyAt, delivered: &Delivered) -> Taken {
     };
     let size = delivered.body.len();
     let (key, poison) = match at.of(delivered) {
+        _ if delivered.tombstone => {
+            // Its key stays free: what was said under it, or will be, is another message.
+            let place = delivered.place.as_deref().unwrap_or_default();
+            let why = "it has no value (a tombstone)".to_owned();
+            (format!("poison-{place}"), Some(why))
+        }
         Ok(key) if size > BODY_MAX => {
             let why = format!("its body has {size} bytes; at most {BODY_MAX} are worked on");
             (key, Some(why))
@@ -131,6 +152,32 @@ mod tests {
         assert!(header.poison.unwrap().contains("'x'"));
         let body = taken(&KeyAt::Body("/a".into()), &delivered);
         assert!(body.poison.unwrap().contains("/a"));
+    }
+
+    #[test]
+    fn a_record_has_a_key_of_its_own_or_the_one_of_its_place() {
+        let mut record = with_body("{}");
+        record.record_key = Some(b"o1".to_vec());
+        record.place = Some("t-0-7-1000".into());
+        assert_eq!(taken(&KeyAt::RecordKey, &record).key, "o1");
+        assert_eq!(taken(&KeyAt::Place, &record).key, "t-0-7-1000");
+        record.record_key = Some(vec![0xff]);
+        let said = taken(&KeyAt::RecordKey, &record).poison;
+        assert!(said.unwrap().contains("no text"));
+        record.record_key = None;
+        let said = taken(&KeyAt::RecordKey, &record).poison;
+        assert!(said.unwrap().contains("no key"));
+    }
+
+    #[test]
+    fn a_tombstone_is_set_aside_and_leaves_its_key_free() {
+        let mut record = with_body("");
+        record.record_key = Some(b"o1".to_vec());
+        record.place = Some("t-0-7-1000".into());
+        record.tombstone = true;
+        let set_aside = taken(&KeyAt::RecordKey, &record);
+        assert_eq!(set_aside.key, "poison-t-0-7-1000");
+        assert!(set_aside.poison.unwrap().contains("tombstone"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES, RETENTION, CAUSES];
+const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES, RETENTION, CAUSES, POSITIONS];
 
 /// The version of the tables that this program works with.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;
@@ -128,6 +128,13 @@ const RETENTION: &[&str] = &[
 
 /// Incidents of called instances are found again at their callers by their root cause.
 const CAUSES: &[&str] = &["CREATE INDEX incident_root_cause ON incident (root_cause)"];
+
+/// Which nodes have a bridge, for balance, and what of its messages was gone before it was read.
+const POSITIONS: &[&str] = &[
+    "DROP TABLE bridge",
+    "CREATE TABLE bridge_node (bridge TEXT NOT NULL, node TEXT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (bridge, node))",
+    "ALTER TABLE bridge_position ADD COLUMN lost BIGINT NOT NULL DEFAULT 0",
+];
 
 /// Brings the schema to this version.
 pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {

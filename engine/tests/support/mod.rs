@@ -5,6 +5,7 @@
     reason = "a test stops at the first thing that is not as it should be"
 )]
 
+pub(crate) mod kafka;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod rabbitmq;

@@ -1,7 +1,8 @@
 //! An engine in a process of its own, so that it can be killed: this very test program, told to serve.
 
+use super::kafka::bridge;
 use super::{Answer, try_request};
-use homing_engine::{Node, Options};
+use homing_engine::{KeyAt, Node, Options};
 use http::Method;
 use serde_json::Value as Json;
 use std::io::Read as _;
@@ -13,6 +14,7 @@ use std::time::Duration;
 const URL: &str = "HOMING_ENGINE_TEST_URL";
 const NAME: &str = "HOMING_ENGINE_TEST_NAME";
 const ADDRESS: &str = "HOMING_ENGINE_TEST_ADDRESS";
+const KAFKA: &str = "HOMING_ENGINE_TEST_KAFKA";
 /// Who is silent for so long is dead.
 pub(crate) const WINDOW: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,6 +29,11 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn start(url: &str, name: &str) -> Process {
+        Process::bridged(url, name, "").await
+    }
+
+    /// With bridges from a broker of Kafka, where one is named.
+    pub(crate) async fn bridged(url: &str, name: &str, broker: &str) -> Process {
         let folder = tempfile::tempdir().unwrap();
         let told = folder.path().join("address");
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -34,6 +41,7 @@ impl Process {
             .env(URL, url)
             .env(NAME, name)
             .env(ADDRESS, &told)
+            .env(KAFKA, broker)
             // It ends with its standard input, and that with this process.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -124,6 +132,13 @@ pub(crate) async fn serve() {
         name: told(NAME),
         failover_window: WINDOW,
         connections: 3,
+        bridges: match told(KAFKA) {
+            broker if broker.is_empty() => Vec::new(),
+            broker => vec![
+                bridge("orders", &broker, KeyAt::RecordKey),
+                bridge("all", &broker, KeyAt::Place),
+            ],
+        },
         ..Options::default()
     })
     .await

@@ -18,7 +18,7 @@ pub(crate) struct Broker {
 }
 
 /// A port that nobody has, from below those that the kernel gives to clients.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 14_000).unwrap();
     (0..14_000)

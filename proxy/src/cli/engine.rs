@@ -9,12 +9,13 @@ use super::input::{self, ConfigArgs};
 use super::serve::logging;
 use crate::telemetry::chain;
 use homing_config::settings::{
-    self, BridgeKey, Config, HistoryCleanup, HistoryLevel, HistoryRemoval, StoreUrl,
+    self, BridgeBroker, BridgeKey, BridgeStart, Config, HistoryCleanup, HistoryLevel,
+    HistoryRemoval, StoreUrl,
 };
 use homing_config::{Loaded, Purpose};
 use homing_engine::{
-    Branches, Bridge, Cleaning, Executor, KeyAt, Level, Limits, Node, Options, Removal, Resource,
-    Window,
+    Branches, Bridge, Broker, Cleaning, Executor, Kafka, KeyAt, Level, Limits, Node, Options,
+    RabbitMq, Removal, Resource, StartAt, Window,
 };
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,15 +134,28 @@ fn level(level: HistoryLevel) -> Level {
 fn bridge(of: &settings::Bridge) -> Bridge {
     Bridge {
         name: of.name.clone(),
-        url: of.url.expose().to_owned(),
+        broker: match &of.broker {
+            BridgeBroker::RabbitMq { url, prefetch } => Broker::RabbitMq(RabbitMq {
+                url: url.expose().to_owned(),
+                prefetch: *prefetch,
+            }),
+            BridgeBroker::Kafka { brokers, start } => Broker::Kafka(Kafka {
+                brokers: brokers.clone(),
+                start: match start {
+                    BridgeStart::Earliest => StartAt::Earliest,
+                    BridgeStart::Latest => StartAt::Latest,
+                },
+            }),
+        },
         from: of.from.clone(),
         queue: of.queue.clone(),
         key: match &of.key {
             BridgeKey::MessageId => KeyAt::MessageId,
+            BridgeKey::RecordKey => KeyAt::RecordKey,
+            BridgeKey::Offset => KeyAt::Place,
             BridgeKey::Header(name) => KeyAt::Header(name.clone()),
             BridgeKey::Body(at) => KeyAt::Body(at.clone()),
         },
-        prefetch: of.prefetch,
     }
 }
 
