@@ -16,7 +16,7 @@ use homing_harness::{
 };
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -216,6 +216,46 @@ async fn lists_name_each_once(
     assert_eq!(ids(&history, "id")?, *started);
     let count = client.get("/process-instance/count").await?.expect(200)?;
     assert_eq!(count.json()?["count"], started.len());
+    hal_leads_back(client, started).await
+}
+
+/// Rows in HAL name each id with its site, and so do their links: every one of them can be followed.
+async fn hal_leads_back(client: &Client, started: &BTreeSet<String>) -> Result<()> {
+    let hal = client
+        .clone()
+        .with_header("accept", "application/hal+json, application/json;q=0.5");
+    let listed = hal.get("/task").await?.expect(200)?;
+    let kind = listed.header("content-type").unwrap_or_default();
+    assert!(kind.contains("hal"), "{kind}");
+    let listed = listed.json()?;
+    let rows = listed["_embedded"]["task"].as_array().context("no rows")?;
+    let mut instances = BTreeSet::new();
+    for row in rows {
+        let instance = row["processInstanceId"].as_str().unwrap_or_default();
+        let (site, _) = apart(instance)?;
+        instances.insert(instance.to_owned());
+        let links = row["_links"].as_object().context("no links")?;
+        let links: BTreeMap<&str, &str> = links
+            .iter()
+            .filter_map(|(name, link)| Some((name.as_str(), link["href"].as_str()?)))
+            .collect();
+        for name in ["self", "execution", "processDefinition", "processInstance"] {
+            assert!(links.contains_key(name), "no link {name}: {row}");
+        }
+        for (name, href) in links {
+            let path = href
+                .split_once("/engine-rest")
+                .map_or(href, |(_, below)| below);
+            if path.starts_with("/user/") {
+                // People have names, the same at every site.
+                continue;
+            }
+            assert!(path.contains(&format!("/{site}.")), "{name}: {href}");
+            let found = hal.get(path).await?;
+            assert_eq!(found.status, 200, "{name}: {href}: {}", found.text());
+        }
+    }
+    assert_eq!(instances, *started);
     Ok(())
 }
 

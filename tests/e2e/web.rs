@@ -4,6 +4,8 @@
 //! host of the request, cookies with their own path and with the root's, a page that names its own address, scripts that
 //! are told it, and a login that wants session and token to agree.
 
+mod real;
+
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use homing_harness::client::{Answer, Client};
@@ -77,6 +79,17 @@ struct Browser {
 
 impl Browser {
     async fn ask(&mut self, method: Method, path: &str, token: Option<&str>) -> Result<Answer> {
+        self.send(method, path, token, None).await
+    }
+
+    /// The same with a form.
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        form: Option<&'static str>,
+    ) -> Result<Answer> {
         let fits = |at: &str| path == at || path.starts_with(&format!("{at}/")) || at == "/";
         let sent = self.cookies.iter().filter(|((at, _), _)| fits(at));
         let sent: Vec<String> = sent
@@ -89,7 +102,9 @@ impl Browser {
         if let Some(token) = token {
             client = client.with_header("x-xsrf-token", token);
         }
-        let answer = client.send(method, path, Bytes::new(), None).await?;
+        let kind = form.map(|_| "application/x-www-form-urlencoded");
+        let body = Bytes::from_static(form.unwrap_or_default().as_bytes());
+        let answer = client.send(method, path, body, kind).await?;
         for line in answer.headers.get_all("set-cookie") {
             let mut parts = line.to_str()?.split(';').map(str::trim);
             let (name, value) = parts

@@ -29,6 +29,8 @@ const JVM_FLAGS: [&str; 3] = ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSe
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Operaton,
+    /// The same with its web applications, in which `demo` with the password `demo` may do everything.
+    OperatonWeb,
     Camunda,
     Flowable,
     /// Our own web application that embeds Operaton: sessions, users, orders.
@@ -39,6 +41,7 @@ impl Kind {
     fn jar(self) -> &'static str {
         match self {
             Self::Operaton => "operaton",
+            Self::OperatonWeb => "operaton-web",
             Self::Camunda => "camunda",
             Self::Flowable => "flowable",
             Self::Orders => "orders",
@@ -48,7 +51,7 @@ impl Kind {
     /// Where its REST interface is.
     pub fn base_path(self) -> &'static str {
         match self {
-            Self::Operaton | Self::Camunda => "/engine-rest",
+            Self::Operaton | Self::OperatonWeb | Self::Camunda => "/engine-rest",
             Self::Flowable => "/process-api",
             Self::Orders => "",
         }
@@ -57,7 +60,9 @@ impl Kind {
     /// A read that makes the lazily loaded parts ready and touches the database.
     fn warm_up_path(self) -> &'static str {
         match self {
-            Self::Operaton | Self::Camunda => "/engine-rest/deployment/count?id=none",
+            Self::Operaton | Self::OperatonWeb | Self::Camunda => {
+                "/engine-rest/deployment/count?id=none"
+            }
             Self::Flowable => "/process-api/management/properties",
             Self::Orders => "/health",
         }
@@ -65,17 +70,23 @@ impl Kind {
 
     fn flags(self) -> Vec<String> {
         let prefix = match self {
-            Self::Operaton => "operaton",
+            Self::Operaton | Self::OperatonWeb => "operaton",
             Self::Camunda => "camunda",
             // Its process has no jobs.
             Self::Orders => return vec!["--operaton.bpm.job-execution.enabled=false".to_owned()],
             Self::Flowable => return Vec::new(),
         };
+        let administrator = ["id", "password"]
+            .into_iter()
+            .filter(|_| self == Self::OperatonWeb)
+            .map(|name| format!("--operaton.bpm.admin-user.{name}=demo"));
         // Due timers fire soon instead of after a back-off of up to a minute. A longest wait below the first one would be
         // no wait at all: the engine would ask its database without a pause.
         [("wait-time-in-millis", 250), ("max-wait", 1000)]
             .map(|(name, value)| format!("--{prefix}.bpm.job-execution.{name}={value}"))
-            .to_vec()
+            .into_iter()
+            .chain(administrator)
+            .collect()
     }
 }
 

@@ -1,0 +1,140 @@
+//! Real web applications: Operaton's Cockpit of two sites, behind one address.
+
+use super::Browser;
+use anyhow::{Context as _, Result};
+use homing_harness::{
+    deploy::{self, ORDER},
+    engine::{self, Engine, Kind},
+    outcome::Promise,
+    postgres::Cluster,
+    router::{Builder, Router},
+};
+use http::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const FORM: &str = "username=demo&password=demo";
+
+async fn site(name: &str) -> Result<Engine> {
+    let database = Cluster::shared()?.fresh_database(name)?;
+    engine::Builder::new(name, Kind::OperatonWeb, &database)
+        .start()
+        .await
+}
+
+async fn router(a: &Engine, b: &Engine) -> Result<Router> {
+    let web = "web = { path = \"/operaton\" }";
+    Builder::new("real-web")
+        .site_with("a", "engine-rest", &[&a.endpoint()], web)
+        .site_with("b", "engine-rest", &[&b.endpoint()], web)
+        .start()
+        .await
+}
+
+/// What a page loads, by its addresses in quotation marks.
+fn loads(page: &str) -> Vec<String> {
+    let attributes = page.split(['=', ' ', '\n']).filter_map(|part| {
+        let quoted = part.strip_prefix('"')?;
+        Some(quoted.split('"').next()?.to_owned())
+    });
+    let files = attributes.filter(|it| it.contains(".js") || it.contains(".css"));
+    files.collect()
+}
+
+/// Where an address on a page leads, the page's base being this.
+fn resolved(base: &str, address: &str) -> Option<String> {
+    if address.contains("://") || address.contains("$") {
+        return None;
+    }
+    if address.starts_with('/') {
+        return Some(address.to_owned());
+    }
+    let mut parts: Vec<&str> = base.trim_end_matches('/').split('/').collect();
+    for part in address.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// Opens Cockpit of this site; answers how many files the page loads.
+async fn open(browser: &mut Browser, site: &str) -> Result<usize> {
+    let base = format!("/sites/{site}/app/cockpit/default/");
+    let page = browser.ask(Method::GET, &base, None).await?.expect(200)?;
+    assert_eq!(page.header("homing-site"), Some(site));
+    let text = page.text();
+    assert!(!text.contains("\"/operaton/"), "its own address: {text}");
+    let files: Vec<String> = loads(&text)
+        .iter()
+        .filter_map(|address| resolved(&base, address))
+        .collect();
+    for file in &files {
+        let loaded = browser.ask(Method::GET, file, None).await?;
+        assert_eq!(loaded.status, 200, "{file}");
+        assert!(file.starts_with(&format!("/sites/{site}/")), "{file}");
+    }
+    Ok(files.len())
+}
+
+async fn log_in(browser: &mut Browser, site: &str) -> Result<()> {
+    let path = format!("/sites/{site}/api/admin/auth/user/default/login/cockpit");
+    // A forged request, without the token that the page's script has read.
+    let forged = browser.send(Method::POST, &path, None, Some(FORM)).await?;
+    forged.expect(403)?;
+    let wrong = "username=demo&password=wrong";
+    for (form, status) in [(wrong, 401), (FORM, 200)] {
+        // As the page's script reads it: each answer may bring another one.
+        let token = browser.token(site).context("no token")?.clone();
+        let me = browser.send(Method::POST, &path, Some(&token), Some(form));
+        let me = me.await?.expect(status)?;
+        if status == 200 {
+            assert_eq!(me.member("userId")?, "demo");
+        }
+    }
+    Ok(())
+}
+
+/// What Cockpit shows: a question to the engine behind the web application's own door.
+async fn shown(browser: &mut Browser, site: &str) -> Result<(u16, Value)> {
+    let path = format!("/sites/{site}/api/engine/engine/default/process-instance/count");
+    let answer = browser.ask(Method::GET, &path, None).await?;
+    let status = answer.status.as_u16();
+    Ok((status, answer.json().unwrap_or_default()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_logs_in_at_the_real_cockpit_of_each_site_and_stays_in() -> Promise {
+    let (a, b) = tokio::try_join!(site("weba"), site("webb"))?;
+    let router = router(&a, &b).await?;
+    let client = router.client("/engine-rest");
+    let deployed = deploy::deploy(&client, "order", &[ORDER]).await?;
+    deployed.expect(200)?;
+    for _ in 0..16 {
+        let path = "/process-definition/key/order/start";
+        client.post(path, &json!({})).await?.expect(200)?;
+    }
+    let mut browser = Browser {
+        client: router.client(""),
+        cookies: BTreeMap::new(),
+    };
+    for site in ["a", "b"] {
+        let files = open(&mut browser, site).await?;
+        assert!(files > 0, "the page loads nothing");
+        assert_eq!(shown(&mut browser, site).await?.0, 401, "at {site}");
+    }
+    log_in(&mut browser, "a").await?;
+    // Logged in at one is not logged in at the other.
+    assert_eq!(shown(&mut browser, "b").await?.0, 401);
+    log_in(&mut browser, "b").await?;
+    let live = "SELECT count(*) FROM act_ru_execution WHERE parent_id_ IS NULL";
+    for (site, engine) in [("a", &a), ("b", &b), ("a", &a)] {
+        let held = engine.database().count(live).await?;
+        assert!(held > 0, "nothing was started at {site}");
+        let expected = (200, json!({ "count": held }));
+        assert_eq!(shown(&mut browser, site).await?, expected, "at {site}");
+    }
+    Ok(())
+}
