@@ -95,6 +95,7 @@ fn migrations() -> Migrator {
     let eighth = include_str!("sql/migrations/0008_armed.sql").into_sql_str();
     let ninth = include_str!("sql/migrations/0009_drift.sql").into_sql_str();
     let tenth = include_str!("sql/migrations/0010_shared.sql").into_sql_str();
+    let twelfth = include_str!("sql/migrations/0012_facts.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -115,6 +116,7 @@ fn migrations() -> Migrator {
         migration(8, "armed", eighth),
         migration(9, "drift", ninth),
         migration(10, "shared", tenth),
+        migration(12, "facts", twelfth),
     ])
 }
 

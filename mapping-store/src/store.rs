@@ -162,6 +162,8 @@ pub struct RouterRecord {
     pub live: bool,
     /// How long it goes on without the store.
     pub lease_ms: u64,
+    /// JSON: whatever else it says of itself.
+    pub facts: String,
 }
 
 /// What a router ships from its journal in one transaction.

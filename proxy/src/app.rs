@@ -3,6 +3,7 @@
 //! Owns what is connected to what. Must not decide anything about a request or a site.
 
 mod admin_listener;
+mod grounds;
 pub mod handover;
 mod leftovers;
 pub mod open_files;
@@ -11,6 +12,7 @@ mod settings;
 pub mod shell;
 
 use crate::admin;
+use crate::attest;
 use crate::control::probers;
 use crate::control::reconcile::continuous;
 use crate::control::registrar::Registrar;
@@ -25,19 +27,16 @@ use crate::listener::{
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::Pipeline;
 use crate::rehome::{Executor, automatic};
-use crate::resolve::known::{Known, suffix_parse};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
+use grounds::{knowledge, open_journal, open_store, read_suffixes, registered};
 use handover::Beginning;
-use homing_config::settings as config;
 use homing_config::{Config, Inputs, Loaded};
-use homing_mapping_store::cache::Cache;
 use homing_mapping_store::feed::{self, Feed};
 use homing_mapping_store::journal::{self, Journal};
 use homing_mapping_store::store::Inserted;
-use homing_mapping_store::table::Table;
 use homing_mapping_store::{Handle, store};
 use reload::Reloader;
 use std::sync::Arc;
@@ -109,8 +108,6 @@ pub struct Router {
 
 /// Between two looks for sites that can catch up with what was deployed.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
-/// Between two tries to reach a store that does not answer at start.
-const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// TLS of the admin listener, where it has any.
 fn admin_tls(config: &Config) -> Result<Option<Arc<Tls>>, Error> {
@@ -267,8 +264,19 @@ impl Router {
         self.first_look(settings.timeout).await;
     }
 
+    /// Attests to others, and goes on by their word, while the store is away.
+    fn attest(&self) {
+        let witness = || Arc::clone(&self.registrar.witness);
+        if let Some(settings) = self.config.attest.clone() {
+            let every = self.config.lease.renew_every;
+            tokio::spawn(attest::serve::run(settings, witness(), every));
+        }
+        tokio::spawn(attest::extend::run(Arc::clone(&self.registrar), witness()));
+    }
+
     /// Rehearses, compares the table with the sites, looks at standbys and at what failovers have lost.
     fn look_around(&self) {
+        self.attest();
         tokio::spawn(Arc::clone(&self.admin.driller).run());
         let executor = || Arc::clone(&self.admin.executor);
         tokio::spawn(continuous::run(executor(), Arc::clone(&self.pipeline)));
@@ -374,6 +382,7 @@ fn workers(
         Arc::clone(registrar) as Arc<dyn probe::Identities>,
         looks(config),
         Arc::clone(pipeline),
+        Arc::clone(&registrar.witness),
         Arc::clone(config),
     ));
     let driller = Driller::new(Arc::clone(&executor), Arc::clone(pipeline));
@@ -401,100 +410,4 @@ fn looks(config: &Config) -> probe::Settings {
 async fn deployed(pipeline: Arc<Pipeline>) {
     let deployments = &pipeline.resolver.deployments;
     deployments.follow(|| pipeline.models.deployed()).await;
-}
-
-/// All suffix hints; there are a few for each start of an engine.
-async fn read_suffixes(store: &Handle, known: &Known) {
-    match store.suffixes().await {
-        Ok(suffixes) => {
-            for (text, site) in suffixes {
-                if let Some(suffix) = suffix_parse(&text) {
-                    known.hear_suffix(suffix, site);
-                }
-            }
-        }
-        Err(error) => tracing::warn!("suffix hints cannot be read: {}", chain(&error)),
-    }
-}
-
-/// The highest incarnation of the store that this router has seen in its life.
-fn remembered(config: &Config) -> Result<u16, Error> {
-    let folder = &config.store.journal;
-    let read = incarnation::Memory::in_folder(folder).read();
-    read.map_err(|source| Error::Incarnation {
-        folder: folder.display().to_string(),
-        source,
-    })
-}
-
-fn open_journal(
-    config: &Config,
-    beginning: Beginning,
-) -> Result<(Journal, journal::Replay), Error> {
-    let folder = &config.store.journal;
-    let settings = journal::Settings {
-        bytes_max: config.limits.journal_bytes,
-        overlap: match beginning {
-            Beginning::Alone => journal::Overlap::Refuse,
-            Beginning::TakeOver => journal::Overlap::HandOver,
-        },
-    };
-    Journal::open(folder, &config.router.name, settings).map_err(|source| Error::Journal {
-        folder: folder.display().to_string(),
-        source,
-    })
-}
-
-/// What memory knows, begun with what the journal still holds, and the learner that adds to it.
-fn knowledge(
-    config: &Config,
-    store: &Handle,
-    journal: &Journal,
-    replay: &journal::Replay,
-) -> (Arc<Known>, Arc<Learner>) {
-    let cache = Cache::new(config.limits.cache_entries);
-    let known = Arc::new(Known::new(Arc::new(Table::new()), cache));
-    let learner = Arc::new(Learner::new(
-        Arc::clone(&known),
-        journal.handle(),
-        Arc::clone(store),
-        config.router.name.clone(),
-        config.timeouts.store,
-    ));
-    for row in &replay.mappings {
-        learner.remember(std::slice::from_ref(row), &[], row.home);
-    }
-    (known, learner)
-}
-
-/// Without the registry a router would not know what "all sites" means.
-async fn registered(registrar: &Registrar) {
-    while let Err(error) = registrar.register().await {
-        tracing::warn!(
-            "the store does not take the registration yet: {}",
-            chain(&error)
-        );
-        tokio::time::sleep(STORE_RETRY).await;
-    }
-}
-
-async fn open_store(config: &Config) -> Result<Handle, Error> {
-    let url = match &config.store.url {
-        config::StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
-        config::StoreUrl::Postgres(url) => url.expose().to_owned(),
-    };
-    crate::telemetry::metrics::time_the_store();
-    loop {
-        match homing_mapping_store::open_as(&url, &config.router.name).await {
-            Ok(store) => {
-                store.refuse_below(remembered(config)?);
-                return Ok(store);
-            }
-            Err(store::Error::Unavailable { doing, source }) => {
-                tracing::warn!("the store does not answer yet while trying to {doing}: {source}");
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            Err(error) => return Err(Error::Store(error)),
-        }
-    }
 }

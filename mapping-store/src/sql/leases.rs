@@ -8,7 +8,7 @@ use super::names::{SITE as CLASS_OF_SITES, generation};
 use super::session::{args, stored};
 use super::write::Write;
 use crate::mapping::Timestamp;
-use crate::store::{Claim, Error, Lease};
+use crate::store::{Claim, Error, Lease, Seq};
 use crate::{Generation, SiteId, lease};
 use std::time::Duration;
 
@@ -148,6 +148,10 @@ async fn quiet(
     if given_in >= incarnation {
         return Ok(last.is_some_and(|last| last.holder.is_none() && last.expires_at > now));
     }
+    if !heard_of(write, incarnation).await? {
+        // It has not begun: its beginning is what the first one finds who asks after that.
+        return Ok(true);
+    }
     let quiet = lease::quiet(Duration::from_millis(ttl_ms)).as_millis();
     let quiet = i64::try_from(quiet).unwrap_or(i64::MAX);
     let ends = Lease {
@@ -156,6 +160,23 @@ async fn quiet(
     };
     record(write, &ends, None).await?;
     Ok(true)
+}
+
+/// Whether a router has read this incarnation. Until one has, all of them may be attesting to what was before it, and an
+/// installation that is cut off from this copy may be going on with their word.
+async fn heard_of(write: &mut Write, incarnation: u16) -> Result<bool, Error> {
+    let rows = write
+        .session
+        .rows("SELECT applied FROM routers", args![])
+        .await?;
+    let first = Seq::before(incarnation).0;
+    for row in &rows {
+        if row.number(0)? >= first {
+            return Ok(true);
+        }
+    }
+    // Without routers nobody attests to anything.
+    Ok(rows.is_empty())
 }
 
 /// Keeps the lease at a generation of the present incarnation, so that it shows in which one it was given.

@@ -3,6 +3,7 @@
 //! Owns the heartbeat's row. Relies on the store's clock for what is alive.
 
 use super::Sql;
+use super::agents::FACTS_BYTES_MAX;
 use super::session::{Access, Row, args, stored};
 use super::write::Write;
 use crate::audit::AuditEntry;
@@ -16,13 +17,19 @@ impl Sql {
         router: &RouterRecord,
         lease_ms: u64,
     ) -> Result<(), Error> {
+        if router.facts.len() > FACTS_BYTES_MAX {
+            return Err(Error::Limit(
+                "bytes of facts in a router's heartbeat",
+                FACTS_BYTES_MAX,
+            ));
+        }
         let mut session = self.session(Access::Write, "send a heartbeat").await?;
         let now = session.now().await?;
         let sql = "INSERT INTO routers (name, registry_acknowledged, applied, address, version, config_hash, seen_at, \
-                   expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO UPDATE SET \
+                   expires_at, facts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (name) DO UPDATE SET \
                    registry_acknowledged = excluded.registry_acknowledged, applied = excluded.applied, \
                    address = excluded.address, version = excluded.version, config_hash = excluded.config_hash, \
-                   seen_at = excluded.seen_at, expires_at = excluded.expires_at";
+                   seen_at = excluded.seen_at, expires_at = excluded.expires_at, facts = excluded.facts";
         let args = args![
             &router.name,
             stored(router.registry_acknowledged),
@@ -32,6 +39,7 @@ impl Sql {
             &router.config_hash,
             now,
             now.0.saturating_add(stored(lease_ms)),
+            &router.facts,
         ];
         session.run(sql, args).await?;
         session.commit().await
@@ -40,7 +48,7 @@ impl Sql {
     pub(super) async fn all_routers(&self) -> Result<Vec<RouterRecord>, Error> {
         let mut session = self.read("read the routers").await?;
         let now = session.now().await?;
-        let sql = "SELECT name, registry_acknowledged, applied, address, version, config_hash, seen_at, expires_at \
+        let sql = "SELECT name, registry_acknowledged, applied, address, version, config_hash, seen_at, expires_at, facts \
                    FROM routers ORDER BY name";
         let rows = session.rows(sql, args![]).await?;
         session.commit().await?;
@@ -80,5 +88,6 @@ fn router(row: &Row, now: Timestamp) -> Result<RouterRecord, Error> {
         seen_at: Timestamp(row.int(6)?),
         live: row.int(7)? > now.0,
         lease_ms: u64::try_from(row.int(7)?.saturating_sub(row.int(6)?)).unwrap_or(0),
+        facts: row.text(8)?,
     })
 }

@@ -2,8 +2,8 @@
 
 use crate::on_both;
 use crate::support::{Fresh, audit, instance, ship, started, two_sites};
-use homing_mapping_store::Handle;
-use homing_mapping_store::store::{Claim, Error, Lease, Seq};
+use homing_mapping_store::store::{Claim, Error, Lease, RouterRecord, Seq};
+use homing_mapping_store::{Handle, Timestamp};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,6 +11,7 @@ on_both!(
     positions_of_a_new_incarnation_are_above_all_older_ones,
     the_right_to_serve_is_only_continued_until_the_quiet_time_is_over,
     a_first_incarnation_has_no_quiet_time,
+    a_quiet_time_begins_when_a_router_has_read_the_copy,
 );
 
 const TTL_MS: u64 = 60_000;
@@ -67,6 +68,40 @@ async fn the_right_to_serve_is_only_continued_until_the_quiet_time_is_over(fresh
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     assert!(lease.recorded);
+    assert!(claimed(store, "b-1", TTL_MS, Claim::New).await.is_some());
+}
+
+async fn a_quiet_time_begins_when_a_router_has_read_the_copy(fresh: Fresh) {
+    let store = &fresh.store;
+    two_sites(store).await;
+    let router = |applied| RouterRecord {
+        name: "r1".into(),
+        registry_acknowledged: 0,
+        applied,
+        address: String::new(),
+        version: String::new(),
+        config_hash: String::new(),
+        seen_at: Timestamp(0),
+        live: true,
+        lease_ms: 0,
+        facts: r#"{"asks":["r1"]}"#.into(),
+    };
+    store.heartbeat(&router(Seq(1)), 0).await.unwrap();
+    assert_eq!(
+        store.routers().await.unwrap()[0].facts,
+        router(Seq(1)).facts
+    );
+    assert!(claimed(store, "b-1", TTL_MS, Claim::New).await.is_some());
+    let begun = store.begin_incarnation(0, &audit("promote")).await.unwrap();
+    // However short it is: it has not begun while routers may be attesting to what was before.
+    for _ in 0..3 {
+        assert_eq!(claimed(store, "b-1", 0, Claim::New).await, None);
+    }
+    store
+        .heartbeat(&router(Seq::before(begun)), 0)
+        .await
+        .unwrap();
+    assert_eq!(claimed(store, "b-1", 0, Claim::New).await, None);
     assert!(claimed(store, "b-1", TTL_MS, Claim::New).await.is_some());
 }
 

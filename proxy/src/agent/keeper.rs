@@ -11,6 +11,7 @@ use super::orders::Inbox;
 use super::others::Others;
 use super::replica::{Replica, Role};
 use crate::clock::{self, Moment};
+use crate::decide::attest::{self, Doors, Roster};
 use crate::telemetry::chain;
 use homing_config::settings::StoreUrl;
 use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState};
@@ -51,6 +52,10 @@ pub struct Keeper {
     pub mode: &'static str,
     pub others: Others,
     pub inbox: watch::Sender<Inbox>,
+    /// Whose word is needed to go on without the store.
+    pub roster: Roster,
+    /// The same for who asks them.
+    pub needed: watch::Sender<Option<Doors>>,
     /// Somebody wants a round now.
     pub bell: Arc<Notify>,
     /// Whether the store answered last time.
@@ -121,6 +126,7 @@ impl Keeper {
     async fn round(&mut self) -> Result<(), Error> {
         let store = self.opened().await?;
         let (lease, seen) = self.ask(&store).await?;
+        self.roster.looked();
         self.learn(lease, seen);
         self.look_at_others(&store).await?;
         self.report(&store).await?;
@@ -142,6 +148,10 @@ impl Keeper {
 
     /// Says what is proven. `fenced` is said only of the generation at which it was proven.
     async fn report(&mut self, store: &Handle) -> Result<(), Error> {
+        let doors = attest::doors(&store.routers().await?);
+        let asks: Vec<String> = doors.keys().cloned().collect();
+        self.roster.telling(doors);
+        self.needed.send_replace(self.roster.needed());
         let standing = self.standing.borrow_and_update().clone();
         let role = match standing.fenced_at() {
             Some(_) => AgentRole::Fenced,
@@ -154,10 +164,13 @@ impl Keeper {
             holder: me.holder.clone(),
             generation: standing.fenced_at().unwrap_or_else(|| self.highest.value()),
             role,
-            facts: self.facts(&standing).to_string(),
+            facts: self.facts(&standing, &asks).to_string(),
         };
         match store.report(&report, millis(me.term)).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.roster.told();
+                Ok(())
+            }
             Err(Error::Stale { found, .. }) => {
                 tracing::error!(
                     found = found.map(|found| found.0),
@@ -175,7 +188,7 @@ impl Keeper {
     }
 
     /// What whoever decides may want to know.
-    fn facts(&self, standing: &Standing) -> serde_json::Value {
+    fn facts(&self, standing: &Standing, asks: &[String]) -> serde_json::Value {
         let now = clock::moment();
         let written = self.others.served_until(self.identity.term);
         let replica = self.replica.borrow().facts(now, written);
@@ -195,6 +208,7 @@ impl Keeper {
             "outcome": outcome.chars().take(OUTCOME_CHARS_MAX).collect::<String>(),
             "lag_ms": replica.get("lag_ms"),
             "replica": replica,
+            "asks": asks,
             "version": env!("CARGO_PKG_VERSION"),
         })
     }
@@ -262,7 +276,15 @@ impl Keeper {
         self.tell(highest, lease);
         self.evidence.send_if_modified(|evidence| {
             let before = evidence.clone();
-            evidence.lease = lease;
+            // An answer that was long on its way does not end what was attested to meanwhile.
+            let same = match (&seen, &evidence.seen) {
+                (Some(seen), Some(before)) => seen.generation == before.generation,
+                (Some(_), None) | (None, _) => false,
+            };
+            evidence.lease = match same {
+                true => fence::later(evidence.lease, lease),
+                false => lease,
+            };
             evidence.highest = highest;
             evidence.seen = seen.or_else(|| evidence.seen.take());
             *evidence != before

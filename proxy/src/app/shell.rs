@@ -214,6 +214,7 @@ impl ShutdownSignalWatch for Signals {
             _ = interrupt.recv() => self.leave(),
             _ = quit.recv() => {
                 self.admin.set_unready("handing over");
+                self.admin.registrar.witness.leave();
                 ShutdownSignal::GracefulUpgrade
             }
         }

@@ -5,7 +5,9 @@
 
 mod identities;
 
+use crate::attest::Witness;
 use crate::clock;
+use crate::decide::attest::{self, Doors, Facts, Roster};
 use crate::fleet::Fleet;
 use crate::learn::Learner;
 use crate::observe::inventory::{Acknowledged, Inventory, Service};
@@ -18,9 +20,9 @@ use homing_config::Config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::{Error, RouterRecord, Seq};
-use homing_mapping_store::{Generation, Handle, Timestamp};
+use homing_mapping_store::{Generation, Handle, SiteId, Timestamp};
 use std::sync::atomic::{Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -46,6 +48,10 @@ pub struct Registrar {
     acknowledged: Mutex<Seq>,
     /// When this router last told what it sees, and what.
     said: Mutex<(u64, Vec<Observation>)>,
+    /// What this router can attest to.
+    pub witness: Arc<Witness>,
+    /// Whose word it needs itself, and all that it knows of.
+    roster: Mutex<(Roster, Doors)>,
     /// Rung when the feed shows that a site, state or assignment changed.
     pub bell: Notify,
     /// Rung when the topology was replaced.
@@ -64,6 +70,8 @@ impl Registrar {
         applied: Box<dyn Fn() -> Seq + Send + Sync>,
     ) -> Registrar {
         Registrar {
+            witness: Arc::new(Witness::new(&config.router.name)),
+            roster: Mutex::default(),
             store,
             fleet: ArcSwap::new(fleet),
             config: ArcSwap::new(config),
@@ -124,6 +132,9 @@ impl Registrar {
                 self.register().await
             };
             registered = renewed.is_ok();
+            if !registered {
+                self.witness.failed();
+            }
             metrics().store_up.set(i64::from(registered));
             if let Err(error) = renewed {
                 tracing::warn!("the registry cannot be read: {}", chain(&error));
@@ -146,7 +157,7 @@ impl Registrar {
     /// One round: read, take over, and only then say to the others what was taken over.
     async fn renew(&self) -> Result<(), Error> {
         let _round = self.between_rounds().await;
-        let began = clock::monotonic_ms();
+        let (began, began_at) = (clock::monotonic_ms(), clock::moment());
         let lease_ms =
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
         // A copy of the store that was left behind says nothing that may be obeyed.
@@ -156,23 +167,39 @@ impl Registrar {
         let (revision, records) = self.store.registry().await?;
         self.take_over(revision, &records);
         let assignments = self.store.assignments().await?;
+        self.witness.read(&assignments);
+        self.roster().0.looked();
         self.follow(&records, &assignments);
         let applied = self.acknowledge(applied, &assignments);
         self.store
             .heartbeat(&self.record(revision, applied), lease_ms)
             .await?;
+        self.roster().0.told();
         self.sure_until(&records, began.saturating_add(lease_ms));
         let routers = self.store.routers().await?;
+        self.roster().1 = attest::doors(&routers);
         self.publish(&records, &routers);
         self.share(&assignments, lease_ms).await?;
         // Newer sites wait for this router's acknowledgement until its lease has run out, counted from before the
         // store was asked.
         self.learner.registry_fresh_until(began + lease_ms);
+        self.witness.answered(began_at);
         Ok(())
     }
 
     fn record(&self, revision: u64, applied: Seq) -> RouterRecord {
         let config = self.config.load();
+        let asks = {
+            let mut roster = self.roster();
+            let doors = roster.1.clone();
+            let asks = doors.keys().cloned().collect();
+            roster.0.telling(doors);
+            asks
+        };
+        let facts = Facts {
+            attest: self.witness.door(),
+            asks,
+        };
         RouterRecord {
             name: config.router.name.clone(),
             registry_acknowledged: revision,
@@ -183,7 +210,34 @@ impl Registrar {
             seen_at: clock::wall(),
             live: true,
             lease_ms: 0,
+            facts: serde_json::to_string(&facts).unwrap_or_else(|_| "{}".to_owned()),
         }
+    }
+
+    fn roster(&self) -> MutexGuard<'_, (Roster, Doors)> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The leases in force.
+    pub fn lease(&self) -> homing_config::settings::Lease {
+        self.config.load().lease.clone()
+    }
+
+    /// Whose word is needed to go on without the store.
+    pub fn needed(&self) -> Option<Doors> {
+        self.roster().0.needed()
+    }
+
+    /// Sites that can be served from several places.
+    pub fn several(&self) -> Vec<SiteId> {
+        let records = self.held();
+        let several = records.iter().filter(|one| one.installations.len() > 1);
+        several.map(|one| one.site).collect()
+    }
+
+    /// The others attest to what this router knows of the site; it may believe it until then.
+    pub fn believe(&self, site: SiteId, until: u64) {
+        self.inventory.of(site).sure_until(until);
     }
 
     /// Sites of the registry that this router's file does not name are fronted too, before they are acknowledged.

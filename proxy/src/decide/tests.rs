@@ -22,6 +22,7 @@ fn agent(role: AgentRole, generation: u64) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
+        asks: Vec::new(),
         lag: Some(Duration::from_millis(20)),
     }
 }
@@ -354,6 +355,7 @@ fn router(name: &str, applied: u64) -> RouterRecord {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 5_000,
+        facts: "{}".into(),
     }
 }
 

@@ -142,6 +142,8 @@ pub struct Agent {
     pub live: bool,
     /// How it fences, in its own words.
     pub mode: Option<String>,
+    /// Whose word it needs to go on without the store; nobody: it does not.
+    pub asks: Vec<String>,
     /// How far its replica is behind. `None`: not known.
     pub lag: Option<Duration>,
 }
@@ -161,6 +163,14 @@ impl Agent {
             lease: Duration::from_millis(record.lease_ms),
             live: record.live,
             mode: mode.map(str::to_owned),
+            asks: facts
+                .get("asks")
+                .and_then(serde_json::Value::as_array)
+                .map(|names| {
+                    let names = names.iter().filter_map(serde_json::Value::as_str);
+                    names.map(str::to_owned).collect()
+                })
+                .unwrap_or_default(),
             // What was said too long ago is not known any more.
             lag: lag.filter(|_| record.live).map(Duration::from_millis),
         }

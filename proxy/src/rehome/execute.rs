@@ -6,8 +6,9 @@
 use super::automatic::Advised;
 use super::step::{Outcome, Stepper, millis};
 use super::work::{Step, Work};
+use crate::attest::Witness;
 use crate::clock;
-use crate::decide::fence::Clocks;
+use crate::decide::fence::{Clocks, Informed};
 use crate::decide::world::Agent;
 use crate::observe::probe::{self, Identities};
 use crate::pipeline::Pipeline;
@@ -48,6 +49,8 @@ pub struct Executor {
     pub via: HeaderValue,
     /// Placement, limits and times of this router's requests.
     pub pipeline: Arc<Pipeline>,
+    /// What this router attests to: nothing before a switch that it watches.
+    pub witness: Arc<Witness>,
     settings: ArcSwap<Config>,
     watches: Mutex<HashMap<(Uuid, SiteId, Generation), Watched>>,
     /// Rung when something may have changed.
@@ -77,6 +80,7 @@ impl Executor {
         identities: Arc<dyn Identities>,
         probe: probe::Settings,
         pipeline: Arc<Pipeline>,
+        witness: Arc<Witness>,
         config: Arc<Config>,
     ) -> Executor {
         Executor {
@@ -86,6 +90,7 @@ impl Executor {
             probe,
             via: pipeline.via.clone(),
             pipeline,
+            witness,
             settings: ArcSwap::new(config),
             watches: Mutex::new(HashMap::new()),
             bell: Notify::new(),
@@ -245,13 +250,16 @@ impl Executor {
     }
 
     /// How long this router has watched a switch, and what the agents had said when it began to. A router that takes
-    /// over begins anew: its clock says nothing of what another one saw.
+    /// over begins anew: its clock says nothing of what another one saw. From before the first moment of the watch it
+    /// attests to nothing before the switch; until somebody whose word counts does so, the watch has not begun.
     pub(super) fn watch(
         &self,
         operation: Uuid,
         held: &Assignment,
         agents: &[Agent],
+        informed: Informed,
     ) -> (Duration, Vec<Option<u64>>) {
+        self.witness.watches(held.site, held.generation);
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (operation, held.site, held.generation);
         let watched = watches.entry(key).or_insert_with(|| Watched {
@@ -261,6 +269,9 @@ impl Executor {
                 .map(|agent| (agent.holder.clone(), agent.counter))
                 .collect(),
         });
+        if informed == Informed::Nobody {
+            watched.since = clock::now();
+        }
         let counters = agents
             .iter()
             .map(|agent| watched.counters.get(&agent.holder).copied());

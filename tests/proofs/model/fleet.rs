@@ -5,18 +5,18 @@
 //! called, not imitated; what is imitated are the loops around them and the store's transactions. Every process may rest between any two of its actions
 //! for as long as it likes: that is a pause, a slow or lost message, a partition, and a store that is away.
 
+use crate::promises;
 use crate::sabotage::Sabotage;
-use crate::steps::given_twice;
 use crate::world::{
-    Agent, Asked, DRIFT, Given, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Router, Row,
-    SITE_LEASE, Watched, World,
+    Agent, Asked, DRIFT, Given, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Row,
+    SITE_LEASE, World,
 };
 use homing_mapping_store::agent::AgentRole;
 use homing_mapping_store::store::{Claim, RouterRecord, Seq};
 use homing_mapping_store::{Generation, Timestamp, lease};
 use homing_proxy::agent::fence::{self as agent_fence, Decision, Evidence, Seen};
 use homing_proxy::clock::Moment;
-use homing_proxy::decide::fence::{self, Clocks, Verdict, Watch};
+use homing_proxy::decide::fence::{self, Clocks, Informed, Verdict, Watch};
 use homing_proxy::decide::world::Agent as Reported;
 use stateright::{Model, Property};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub(crate) struct Bounds {
     pub(crate) clocks: Clocked,
     /// What copies of the store know.
     pub(crate) copies: Copies,
+    /// Whose word agents and routers need to go on without the store; nobody: they do not.
+    pub(crate) asks: &'static [u8],
 }
 
 /// What a copy of the store knows.
@@ -113,6 +115,16 @@ pub(crate) enum Action {
     ReportArrives(u8),
     /// It dies and is started again.
     AgentCrashes(u8),
+    /// It asks all routers to attest that nothing is newer.
+    AgentAsksAll(u8),
+    /// A router asks the others.
+    RouterAsksAll(u8),
+    /// A router gives its word: to an agent, or (from 2 on) to a router.
+    Attests(u8, u8),
+    /// An agent has every word that it needs.
+    AgentGoesOn(u8),
+    /// A router has.
+    RouterGoesOn(u8),
     /// It goes on without the store: only where that is the sabotage.
     AgentExtends(u8),
     /// A copy of the store is taken; from here on it gets older.
@@ -122,7 +134,18 @@ pub(crate) enum Action {
 }
 
 /// The moment that every decision of an agent is made at: its own clock is kept as ages.
-const NOW: Moment = Moment(1_000_000);
+pub(crate) const NOW: Moment = Moment(1_000_000);
+
+/// What the two routers are called.
+pub(crate) const ROUTERS: [&str; 2] = ["r0", "r1"];
+
+pub(crate) fn moment(age: u8) -> Moment {
+    Moment(NOW.0 - 1000 * u64::from(age))
+}
+
+pub(crate) fn ago(moment: Moment) -> u8 {
+    u8::try_from(NOW.since(moment).as_millis()).unwrap_or(u8::MAX)
+}
 
 fn units(count: u8) -> Duration {
     Duration::from_millis(u64::from(count))
@@ -157,16 +180,17 @@ impl Fleet {
         }
     }
 
-    /// Judges with the product's own rule.
-    pub(crate) fn proven(&self, world: &World, watched: u8) -> bool {
+    /// Judges with the product's own rules: whether the fence is proven, and whether the watch may have begun.
+    pub(crate) fn proven(&self, world: &World, me: u8, watched: u8) -> (bool, Informed) {
         let row = &world.store.row;
         let routers: Vec<RouterRecord> = world
             .store
             .applied
             .iter()
             .take(usize::from(self.bounds.routers))
-            .map(|applied| RouterRecord {
-                name: String::new(),
+            .enumerate()
+            .map(|(at, applied)| RouterRecord {
+                name: ROUTERS[at].to_owned(),
                 registry_acknowledged: 0,
                 applied: self.seq(*applied),
                 address: String::new(),
@@ -175,6 +199,7 @@ impl Fleet {
                 seen_at: Timestamp(0),
                 live: false,
                 lease_ms: u64::from(ROUTER_LEASE),
+                facts: self.facts(),
             })
             .collect();
         let report = world.store.reports[usize::from(row.installation)];
@@ -191,24 +216,32 @@ impl Fleet {
             lease: units(SITE_LEASE),
             live: false,
             mode: Some("relay".to_owned()),
+            asks: self.asks(),
             lag: None,
         }];
+        let begun = self.seq(row.begun);
+        let informed = match self.is(Sabotage::StrangerWaits) {
+            true => Informed::Enough,
+            false => fence::informed(Some(ROUTERS[usize::from(me)]), &routers, &agents, begun),
+        };
         let watch = Watch {
             generation: row.generation,
-            seq: self.seq(row.begun),
+            seq: begun,
             routers: &routers,
             agents: &agents,
             counters: &[None],
             statement: None,
             watched: match self.is(Sabotage::NobodyWaits) {
                 true => Duration::from_secs(3600),
+                false if informed == Informed::Nobody => Duration::ZERO,
                 false => units(watched),
             },
         };
-        matches!(fence::judge(&self.clocks(), &watch), Verdict::Proven(_))
+        let verdict = fence::judge(&self.clocks(), &watch);
+        (matches!(verdict, Verdict::Proven(_)), informed)
     }
 
-    fn evidence(&self, at: usize, agent: &Agent) -> Evidence {
+    pub(crate) fn evidence(&self, at: usize, agent: &Agent) -> Evidence {
         Evidence {
             installation: NAMES[at].to_owned(),
             term: units(SITE_LEASE),
@@ -223,9 +256,7 @@ impl Fleet {
             lease: match agent.lease {
                 Lease::Unknown => agent_fence::Lease::Unknown,
                 Lease::Refused => agent_fence::Lease::Refused,
-                Lease::Granted(age) => {
-                    agent_fence::Lease::Granted(Moment(NOW.0 - 1000 * u64::from(age)))
-                }
+                Lease::Granted(age) => agent_fence::Lease::Granted(moment(age)),
             },
         }
     }
@@ -255,6 +286,9 @@ impl Fleet {
             if let Some(round) = &mut router.round {
                 round.age = (round.age + rate).min(ROUTER_LEASE);
             }
+            if let Some(attesting) = &mut router.attesting {
+                attesting.age = (attesting.age + rate).min(ROUTER_LEASE);
+            }
             if let Some(watched) = &mut router.watched {
                 watched.elapsed = (watched.elapsed + rate).min(OLD);
             }
@@ -271,6 +305,9 @@ impl Fleet {
             if let Some(asked) = &mut agent.asked {
                 asked.age = (asked.age + rate).min(OVER);
             }
+            if let Some(attesting) = &mut agent.attesting {
+                attesting.age = (attesting.age + rate).min(OVER);
+            }
         }
         if let Quiet::Left(left) = world.store.quiet {
             // The store's clock is a fast one: the worst that it can be.
@@ -286,7 +323,10 @@ impl Fleet {
         if self.entitled(&world.store.row) != Some(at) {
             return None;
         }
-        if world.store.quiet == Quiet::Unasked {
+        let incarnation = world.store.incarnation;
+        let mut routers = world.store.applied.iter();
+        let heard = routers.any(|applied| applied.incarnation == incarnation);
+        if world.store.quiet == Quiet::Unasked && heard {
             let quiet = lease::quiet(units(SITE_LEASE)).as_millis();
             world.store.quiet = Quiet::Left(u8::try_from(quiet).unwrap_or(u8::MAX));
         }
@@ -308,7 +348,7 @@ impl Fleet {
             true => 0,
             false => asked.age,
         };
-        let counted = Moment(NOW.0 - 1000 * u64::from(age));
+        let counted = moment(age);
         match agent_fence::worth(given.as_ref(), counted, &self.evidence(at, agent), NOW) {
             agent_fence::Lease::Granted(_) => Lease::Granted(age),
             agent_fence::Lease::Refused | agent_fence::Lease::Unknown => Lease::Refused,
@@ -362,6 +402,9 @@ impl Model for Fleet {
                 actions.push(Action::AgentExtends(at));
             }
         }
+        if !self.bounds.asks.is_empty() {
+            self.attestations(actions);
+        }
         actions.extend([Action::Begins, Action::Completes, Action::Aborts]);
         if world.happened.failovers < self.bounds.failovers {
             let older = self.bounds.copies == Copies::Older;
@@ -383,8 +426,8 @@ impl Model for Fleet {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut all = never();
-        all.extend(progress());
+        let mut all = promises::never();
+        all.extend(promises::progress());
         if self.bounds.failovers > 0 {
             all.push(Property::sometimes(
                 "the copy serves",
@@ -408,6 +451,12 @@ impl Model for Fleet {
                 },
             ));
         }
+        if !self.bounds.asks.is_empty() {
+            all.push(Property::sometimes(
+                "an installation goes on by the word of all",
+                |_, world: &World| world.went_on,
+            ));
+        }
         if self.bounds.aborts > 0 {
             all.push(Property::sometimes(
                 "who served serves again",
@@ -421,61 +470,4 @@ impl Model for Fleet {
         }
         all
     }
-}
-
-/// What must never be.
-fn never() -> Vec<Property<Fleet>> {
-    vec![
-        Property::always("one place at a time", |_, world: &World| {
-            world.agents.iter().any(|agent| agent.gate == 0)
-        }),
-        Property::always("no place serves after its successor", |_, world: &World| {
-            !world.served_late
-        }),
-        Property::always(
-            "nothing is sent to a superseded place",
-            |_, world: &World| !world.sent_late,
-        ),
-        Property::always(
-            "no agent goes below what it remembers",
-            |_, world: &World| {
-                let below = |agent: &Agent| agent.gate > 0 && agent.gate_at < agent.highest;
-                !world.agents.iter().any(below)
-            },
-        ),
-        Property::always("no generation is given twice", |_, world: &World| {
-            !given_twice(world)
-        }),
-    ]
-}
-
-/// What must be possible: a model in which nothing happens is safe as well.
-fn progress() -> Vec<Property<Fleet>> {
-    vec![
-        Property::sometimes("the new place serves", |_, world: &World| {
-            let agent = &world.agents[1];
-            agent.gate > 0 && world.store.row.pending.is_none()
-        }),
-        Property::sometimes(
-            "acknowledgements alone prove a fence",
-            |_, world: &World| {
-                let at_once = |watched: &Watched| watched.elapsed == 0;
-                let mut routers = world.routers.iter();
-                routers
-                    .any(|one| one.verdict.is_some() && one.watched.as_ref().is_some_and(at_once))
-            },
-        ),
-        Property::sometimes("time alone proves a fence", |_, world: &World| {
-            let heard = |at: usize| world.store.applied[at] >= world.store.row.begun;
-            let proven = world.routers.iter().any(|one| one.verdict.is_some());
-            proven && !heard(0) && !world.store.reports[0].fenced
-        }),
-        Property::sometimes(
-            "a request is refused at the last moment",
-            |_, world: &World| {
-                let stale = |one: &Router| one.running.is_some() && one.sure == 0;
-                world.routers.iter().any(stale)
-            },
-        ),
-    ]
 }

@@ -2,7 +2,9 @@
 //!
 //! Owns the runs. What is modelled, and what is not, is in `docs/dr/proof.md`.
 
+mod attested;
 mod fleet;
+mod promises;
 mod sabotage;
 mod starts;
 mod steps;
@@ -31,6 +33,19 @@ const SWITCH: Bounds = Bounds {
     reports: Reports::AtOnce,
     clocks: Clocked::Worst,
     copies: Copies::Older,
+    asks: &[],
+};
+/// The store is away: agents and routers go on by the word of all registered routers, while two rest.
+const ATTESTED: Bounds = Bounds {
+    pauses: 2,
+    asks: &[0, 1],
+    ..SWITCH
+};
+/// A controller that is registered since, and whom nobody asks.
+const STRANGER: Bounds = Bounds {
+    pauses: 2,
+    asks: &[0],
+    ..SWITCH
 };
 /// One switch, with every combination of clocks.
 const CLOCKS: Bounds = Bounds {
@@ -93,6 +108,14 @@ fn every_bounded_world_is_exhausted_without_a_violation() {
         ("the store fails over to an older copy", OLDER_COPY),
         ("agents die, reports are late", CRASHES),
         ("two routers, two controllers", TWO),
+        ("the store is away, and all attest", ATTESTED),
+        (
+            "a controller whom nobody asks",
+            Bounds {
+                pauses: 1,
+                ..STRANGER
+            },
+        ),
     ] {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
@@ -167,6 +190,10 @@ caught! {
     a_note_without_generation_is_caught: NoteComparesNoGeneration in Bounds { pauses: 2, ..TAKEN_BACK } => PLACES;
     an_acknowledgement_before_obeying_is_caught: AcknowledgesBeforeItObeys in SWITCH => SENT;
     an_agent_that_extends_by_itself_is_caught: AgentExtendsByItself in SWITCH => PLACES;
+    a_watcher_that_attests_is_caught: WatcherAttests in ATTESTED => PLACES;
+    one_word_that_is_enough_is_caught: OneWordIsEnough in ATTESTED => PLACES;
+    an_attestation_from_the_answer_is_caught: AttestationCountsFromTheAnswer in ATTESTED => PLACES;
+    a_stranger_that_waits_is_caught: StrangerWaits in STRANGER => PLACES;
     an_agent_that_obeys_any_generation_is_caught: AgentObeysAnyGeneration in OLDER_COPY => MEMORY;
     a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;
     a_copy_that_gives_rights_at_once_is_caught: CopyGivesRightsAtOnce in OLDER_COPY => PLACES;

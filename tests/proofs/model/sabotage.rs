@@ -37,4 +37,12 @@ pub(crate) enum Sabotage {
     PositionsOfAnotherCopyCount,
     /// An agent extends its right when the store does not answer.
     AgentExtendsByItself,
+    /// A controller goes on attesting to what was before the switch that it watches.
+    WatcherAttests,
+    /// The word of one router is enough.
+    OneWordIsEnough,
+    /// What is attested counts from when the last word came.
+    AttestationCountsFromTheAnswer,
+    /// A controller that nobody asks takes silence for a lease that has run out.
+    StrangerWaits,
 }

@@ -6,10 +6,11 @@
 use crate::fleet::{Action, Copies, Fleet, Reports, number, other};
 use crate::sabotage::Sabotage;
 use crate::world::{
-    Asked, Lease, Position, Quiet, ROUTER_LEASE, Report, Round, Running, Watched, World,
+    Asked, Attesting, Lease, Position, Quiet, ROUTER_LEASE, Report, Round, Running, Watched, World,
 };
 use homing_mapping_store::Generation;
 use homing_mapping_store::store::Claim;
+use homing_proxy::decide::fence::Informed;
 
 impl Fleet {
     /// Takes a step; nothing if it cannot be taken.
@@ -39,6 +40,11 @@ impl Fleet {
                 let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
                 held.then(|| agent.lease = Lease::Granted(0))
             }
+            Action::AgentAsksAll(at) => agent_asks_all(world, usize::from(at)),
+            Action::RouterAsksAll(at) => router_asks_all(world, usize::from(at)),
+            Action::Attests(who, by) => self.attests_to(world, usize::from(who), usize::from(by)),
+            Action::AgentGoesOn(at) => self.agent_goes_on(world, usize::from(at)),
+            Action::RouterGoesOn(at) => self.router_goes_on(world, usize::from(at)),
             Action::StoreIsCopied => {
                 world.copy = Some(Box::new(world.store.clone()));
                 Some(())
@@ -75,6 +81,7 @@ impl Fleet {
         if !busy {
             router.acknowledged = round.position;
         }
+        router.seen = (round.row.generation, self.entitled(&round.row));
         router.view = (number(round.row.real().serving()), round.row.generation);
         router.sure = match self.is(Sabotage::RouterLeaseCountsFromTheAnswer) {
             true => ROUTER_LEASE,
@@ -142,9 +149,16 @@ impl Fleet {
                 elapsed: 0,
             },
         };
-        let proven = self.proven(world, watched.elapsed);
+        let (proven, informed) = self.proven(world, at as u8, watched.elapsed);
         let router = &mut world.routers[at];
-        router.watched = Some(watched);
+        router.watches = router.watches.max(row.generation);
+        router.watched = Some(match informed {
+            Informed::Enough => watched,
+            Informed::Nobody => Watched {
+                elapsed: 0,
+                ..watched
+            },
+        });
         router.verdict = proven.then_some(row.generation);
         Some(())
     }
@@ -200,8 +214,17 @@ impl Fleet {
         let agent = &mut world.agents[at];
         let row = asked.row;
         agent.highest = agent.highest.max(row.generation);
+        let same = agent
+            .seen
+            .is_some_and(|(before, _)| before == row.generation);
         agent.seen = Some((row.generation, self.entitled(&row)));
-        agent.lease = lease;
+        agent.lease = match (agent.lease, lease) {
+            // What was attested later than the store was asked goes on.
+            (Lease::Granted(before), Lease::Granted(age)) if same => {
+                Lease::Granted(age.min(before))
+            }
+            (_, lease) => lease,
+        };
         self.agent_acts(world, at)
     }
 
@@ -253,6 +276,7 @@ impl Fleet {
         agent.seen = None;
         agent.lease = Lease::Unknown;
         agent.asked = None;
+        agent.attesting = None;
         agent.gate = 0;
         agent.gate_at = Generation(0);
         agent.fenced = None;
@@ -285,6 +309,85 @@ impl Fleet {
         }
         Some(())
     }
+}
+
+impl Fleet {
+    fn attests_to(&self, world: &mut World, who: usize, by: usize) -> Option<()> {
+        let asked = match who {
+            0 | 1 => world.agents[who].attesting,
+            _ => world.routers[who - 2].attesting,
+        };
+        let mut attesting = asked.filter(|asked| !asked.given[by])?;
+        if !self.attests(&world.routers[by], attesting.about) {
+            return None;
+        }
+        attesting.given[by] = true;
+        match who {
+            0 | 1 => world.agents[who].attesting = Some(attesting),
+            _ => world.routers[who - 2].attesting = Some(attesting),
+        }
+        Some(())
+    }
+
+    fn all_given(&self, attesting: &Attesting) -> bool {
+        let mut asks = self.bounds.asks.iter();
+        let given = |at: &u8| attesting.given[usize::from(*at)];
+        match self.is(Sabotage::OneWordIsEnough) {
+            true => asks.any(given),
+            false => asks.all(given),
+        }
+    }
+
+    fn agent_goes_on(&self, world: &mut World, at: usize) -> Option<()> {
+        let attesting = world.agents[at].attesting.take()?;
+        if self.all_given(&attesting)
+            && let Some(age) = self.attested(at, &world.agents[at], &attesting)
+        {
+            world.agents[at].lease = Lease::Granted(age);
+            world.went_on = true;
+            return self.agent_acts(world, at);
+        }
+        // No word came in time: it is as if it had not asked.
+        Some(())
+    }
+
+    fn router_goes_on(&self, world: &mut World, at: usize) -> Option<()> {
+        let attesting = world.routers[at].attesting.take()?;
+        let own = self.attests(&world.routers[at], attesting.about);
+        if own && self.all_given(&attesting) {
+            let router = &mut world.routers[at];
+            router.sure = router.sure.max(ROUTER_LEASE - attesting.age);
+        }
+        Some(())
+    }
+}
+
+fn question(about: (Generation, Option<u8>)) -> Option<Attesting> {
+    Some(Attesting {
+        age: 0,
+        about: (about.0, about.1?),
+        given: [false; 2],
+    })
+}
+
+/// Only who has the lease asks.
+fn agent_asks_all(world: &mut World, at: usize) -> Option<()> {
+    let agent = &mut world.agents[at];
+    let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
+    if !held || agent.gate == 0 || agent.attesting.is_some() {
+        return None;
+    }
+    agent.attesting = Some(question((agent.seen?.0, Some(at as u8)))?);
+    Some(())
+}
+
+fn router_asks_all(world: &mut World, at: usize) -> Option<()> {
+    let router = &mut world.routers[at];
+    if router.attesting.is_some() || router.sure == ROUTER_LEASE {
+        return None;
+    }
+    router.attesting = Some(question(router.seen)?);
+    Some(())
 }
 
 fn completes(world: &mut World) -> Option<()> {

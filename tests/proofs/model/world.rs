@@ -124,11 +124,25 @@ pub(crate) struct Watched {
     pub(crate) elapsed: u8,
 }
 
+/// A question to all routers, while the store is away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Attesting {
+    pub(crate) age: u8,
+    /// What was asked about: the generation, and who may serve.
+    pub(crate) about: (Generation, u8),
+    pub(crate) given: [bool; 2],
+}
+
 /// A router, which is a controller as well.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Router {
     /// Whom it takes for serving, and at which generation.
     pub(crate) view: (Option<u8>, Generation),
+    /// The assignment as it has read it: its generation, and who may serve.
+    pub(crate) seen: (Generation, Option<u8>),
+    /// The highest generation whose switch it has watched.
+    pub(crate) watches: Generation,
+    pub(crate) attesting: Option<Attesting>,
     /// How long it may believe that.
     pub(crate) sure: u8,
     pub(crate) acknowledged: Position,
@@ -172,6 +186,7 @@ pub(crate) struct Agent {
     pub(crate) seen: Option<(Generation, Option<u8>)>,
     pub(crate) lease: Lease,
     pub(crate) asked: Option<Asked>,
+    pub(crate) attesting: Option<Attesting>,
     /// How long the installation may still change data.
     pub(crate) gate: u8,
     /// At which generation.
@@ -207,6 +222,8 @@ pub(crate) struct World {
     pub(crate) proven: (Generation, u8),
     /// The copy that became the store did not know of the last change of the assignment.
     pub(crate) forgot: bool,
+    /// An installation has gone on by the word of all routers.
+    pub(crate) went_on: bool,
     /// A request was sent to a place whose successor may serve.
     pub(crate) sent_late: bool,
     /// A place could change data at a generation below one that had served.
@@ -225,6 +242,9 @@ impl World {
         };
         let router = Router {
             view: (Some(0), generation),
+            seen: (generation, Some(0)),
+            watches: Generation(0),
+            attesting: None,
             sure: ROUTER_LEASE,
             acknowledged: Position::default(),
             round: None,
@@ -241,6 +261,7 @@ impl World {
                 Lease::Refused
             },
             asked: None,
+            attesting: None,
             gate: 0,
             gate_at: Generation(0),
             fenced: (at == 1).then_some(generation),
@@ -263,6 +284,7 @@ impl World {
             served: (generation, 0),
             proven: (generation, 0),
             forgot: false,
+            went_on: false,
             sent_late: false,
             served_late: false,
         }
@@ -275,13 +297,17 @@ impl World {
                 one.round.is_some(),
                 one.running.is_some(),
                 one.verdict.is_some(),
+                one.attesting.is_some(),
             ]
         };
         let routers = self.routers.iter().flat_map(router);
-        let agents = self
-            .agents
-            .iter()
-            .flat_map(|one| [one.asked.is_some(), one.telling.is_some()]);
+        let agents = self.agents.iter().flat_map(|one| {
+            [
+                one.asked.is_some(),
+                one.telling.is_some(),
+                one.attesting.is_some(),
+            ]
+        });
         routers.chain(agents).filter(|paused| *paused).count()
     }
 }

@@ -30,6 +30,7 @@ fn agent(installation: &str) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
+        asks: Vec::new(),
         lag: Some(Duration::ZERO),
     }
 }

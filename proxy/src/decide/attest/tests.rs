@@ -1,0 +1,119 @@
+use super::*;
+use homing_mapping_store::Timestamp;
+
+fn door(of: &str) -> Door {
+    Door {
+        address: format!("{of}:8083"),
+        key: String::new(),
+    }
+}
+
+fn set(names: &[&str]) -> Doors {
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), door(name)))
+        .collect()
+}
+
+fn router(name: &str, applied: u64, attest: Option<Door>) -> RouterRecord {
+    let facts = Facts {
+        attest,
+        asks: Vec::new(),
+    };
+    RouterRecord {
+        name: name.into(),
+        registry_acknowledged: 0,
+        applied: Seq(applied),
+        address: String::new(),
+        version: String::new(),
+        config_hash: String::new(),
+        seen_at: Timestamp(0),
+        live: true,
+        lease_ms: 5_000,
+        facts: serde_json::to_string(&facts).unwrap(),
+    }
+}
+
+fn names(doors: Option<Doors>) -> Option<Vec<String>> {
+    doors.map(|doors| doors.into_keys().collect())
+}
+
+#[test]
+fn a_router_attests_to_exactly_what_it_has_read_while_the_store_is_away() {
+    let question = Question {
+        site: "b".into(),
+        generation: 5,
+        entitled: "b1".into(),
+    };
+    let known = Known {
+        seen: Some((Generation(5), Some("b1"))),
+        highest: Generation(5),
+        store: Reach::Away,
+    };
+    let says = |known| attest(&question, known);
+    assert_eq!(says(known), Ok(()));
+    let store = Reach::Answers;
+    assert_eq!(says(Known { store, ..known }), Err(Refusal::StoreAnswers));
+    let seen = None;
+    assert_eq!(says(Known { seen, ..known }), Err(Refusal::NotSeen));
+    let highest = Generation(6);
+    assert_eq!(says(Known { highest, ..known }), Err(Refusal::Newer));
+    for seen in [
+        Some((Generation(5), Some("b2"))),
+        Some((Generation(5), None)),
+        Some((Generation(4), Some("b1"))),
+    ] {
+        assert_eq!(says(Known { seen, ..known }), Err(Refusal::Differs));
+    }
+}
+
+#[test]
+fn nobody_is_needed_less_than_the_store_may_say() {
+    let mut roster = Roster::default();
+    assert_eq!(names(roster.needed()), None);
+    roster.telling(set(&["r1"]));
+    roster.told();
+    assert_eq!(
+        names(roster.needed()),
+        None,
+        "the assignment was not read since"
+    );
+    roster.looked();
+    assert_eq!(names(roster.needed()), Some(vec!["r1".into()]));
+    // Whether the store has the next set is not known: both count.
+    roster.telling(set(&["r2"]));
+    roster.looked();
+    assert_eq!(names(roster.needed()), Some(vec!["r1".into(), "r2".into()]));
+    roster.telling(set(&["r2"]));
+    roster.told();
+    assert_eq!(names(roster.needed()), Some(vec!["r1".into(), "r2".into()]));
+    roster.looked();
+    assert_eq!(names(roster.needed()), Some(vec!["r2".into()]));
+    // The store may say that nobody is asked: then a controller informs nobody, and nothing goes on.
+    roster.telling(set(&[]));
+    assert_eq!(names(roster.needed()), None);
+}
+
+#[test]
+fn one_router_that_takes_no_questions_is_enough_for_none() {
+    let all = [router("r1", 0, Some(door("r1"))), router("r2", 0, None)];
+    assert!(doors(&all).is_empty());
+    assert_eq!(doors(&all[..1]).len(), 1);
+}
+
+#[test]
+fn a_wait_counts_from_when_somebody_who_is_asked_knows_of_the_switch() {
+    let asks = ["r1".to_owned(), "r2".to_owned()];
+    let late = [
+        router("r1", 6, Some(door("r1"))),
+        router("r9", 7, Some(door("r9"))),
+    ];
+    assert!(!informed(&asks, Some("r9"), &late, Seq(7)));
+    assert!(informed(&asks, Some("r1"), &late, Seq(7)));
+    assert!(informed(&[], Some("r9"), &late, Seq(7)));
+    let heard = [router("r1", 7, Some(door("r1")))];
+    assert!(informed(&asks, None, &heard, Seq(7)));
+    // A process that has handed over, or one that has not taken over yet, may still be attesting under this name.
+    let between = [router("r1", 7, None)];
+    assert!(!informed(&asks, None, &between, Seq(7)));
+}
