@@ -270,7 +270,16 @@ impl Store for Sql {
     }
 
     async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error> {
-        self.take_report(report, lease_ms).await
+        self.take_report(report, lease_ms, None).await
+    }
+
+    async fn report_after(
+        &self,
+        report: &AgentReport,
+        lease_ms: u64,
+        counter: u64,
+    ) -> Result<AgentRecord, Error> {
+        self.take_report(report, lease_ms, Some(counter)).await
     }
 
     async fn agents(&self) -> Result<Vec<AgentRecord>, Error> {

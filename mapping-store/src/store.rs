@@ -39,6 +39,11 @@ impl Seq {
     pub fn before(incarnation: u16) -> Seq {
         Seq(Generation::first(incarnation).0 - 1)
     }
+
+    /// The incarnation that it belongs to.
+    pub fn incarnation(self) -> u16 {
+        Generation(self.0).incarnation()
+    }
 }
 
 /// A mapping that traffic (through the journal), an import or reconciliation wants to exist: insert-once.
@@ -146,7 +151,7 @@ pub struct Page<T> {
 }
 
 /// A live router, as the registry knows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RouterRecord {
     pub name: String,
     /// The highest registry revision that it has acknowledged.
@@ -164,6 +169,12 @@ pub struct RouterRecord {
     pub lease_ms: u64,
     /// JSON: whatever else it says of itself.
     pub facts: String,
+    /// Of this process alone; another one of the same name begins anew.
+    pub process: String,
+    /// The incarnation in which the store heard of this process first. Read only.
+    pub since: u16,
+    /// Grows with each heartbeat of a process: one that is late changes nothing.
+    pub beat: u64,
 }
 
 /// What a router ships from its journal in one transaction.
@@ -302,6 +313,13 @@ pub trait Store: SharedStore + Send + Sync + 'static {
     // -- agents and what they are asked to do
     /// Refused when the agent has reported a higher generation before.
     async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error>;
+    /// The same, if the last report of this agent has this counter (none: 0): so one that is late changes nothing.
+    async fn report_after(
+        &self,
+        report: &AgentReport,
+        lease_ms: u64,
+        counter: u64,
+    ) -> Result<AgentRecord, Error>;
     async fn agents(&self) -> Result<Vec<AgentRecord>, Error>;
     /// An agent that is gone for good no longer has to prove that it is fenced.
     async fn forget_agent(

@@ -170,6 +170,7 @@ impl Parts {
             inbox,
             bell,
             roster: Roster::default(),
+            counter: None,
             needed,
             answered: true,
         };

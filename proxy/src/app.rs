@@ -145,6 +145,9 @@ impl Router {
             Arc::clone(&learner),
             applied,
         ));
+        if config.attest.is_none() && beginning == Beginning::Alone {
+            registrar.witness.stays_silent();
+        }
         registered(&registrar).await;
         let pipeline = Arc::new(settings::pipeline(
             &config, &known, &learner, &store, &topology,

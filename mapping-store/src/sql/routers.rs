@@ -4,14 +4,15 @@
 
 use super::Sql;
 use super::agents::FACTS_BYTES_MAX;
-use super::session::{Access, Row, args, stored};
+use super::session::{Access, Row, Session, args, stored};
 use super::write::Write;
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::store::{Error, RouterRecord, Seq};
 
 impl Sql {
-    /// Without the store's lock: a router writes only its own row.
+    /// Without the store's lock: a router writes only its own row. The first heartbeat of a process takes it, so that the
+    /// incarnation in which the store heard of it is the right one. One that is late changes nothing.
     pub(super) async fn note_router(
         &self,
         router: &RouterRecord,
@@ -24,35 +25,22 @@ impl Sql {
             ));
         }
         let mut session = self.session(Access::Write, "send a heartbeat").await?;
-        let now = session.now().await?;
-        let sql = "INSERT INTO routers (name, registry_acknowledged, applied, address, version, config_hash, seen_at, \
-                   expires_at, facts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (name) DO UPDATE SET \
-                   registry_acknowledged = excluded.registry_acknowledged, applied = excluded.applied, \
-                   address = excluded.address, version = excluded.version, config_hash = excluded.config_hash, \
-                   seen_at = excluded.seen_at, expires_at = excluded.expires_at, facts = excluded.facts";
-        let args = args![
-            &router.name,
-            stored(router.registry_acknowledged),
-            router.applied,
-            &router.address,
-            &router.version,
-            &router.config_hash,
-            now,
-            now.0.saturating_add(stored(lease_ms)),
-            &router.facts,
-        ];
-        session.run(sql, args).await?;
-        session.commit().await
+        if same_process(session.as_mut(), router).await? {
+            keep(session.as_mut(), router, lease_ms, 0).await?;
+            return session.commit().await;
+        }
+        session.rollback().await?;
+        let mut write = self.write("register a router").await?;
+        let since = write.incarnation();
+        let result = keep(write.session.as_mut(), router, lease_ms, since).await;
+        write.end(result).await
     }
 
     pub(super) async fn all_routers(&self) -> Result<Vec<RouterRecord>, Error> {
         let mut session = self.read("read the routers").await?;
-        let now = session.now().await?;
-        let sql = "SELECT name, registry_acknowledged, applied, address, version, config_hash, seen_at, expires_at, facts \
-                   FROM routers ORDER BY name";
-        let rows = session.rows(sql, args![]).await?;
+        let routers = in_session(session.as_mut()).await?;
         session.commit().await?;
-        rows.iter().map(|row| router(row, now)).collect()
+        Ok(routers)
     }
 
     pub(super) async fn remove_router(&self, name: &str, audit: &AuditEntry) -> Result<(), Error> {
@@ -60,6 +48,55 @@ impl Sql {
         let result = remove_in(&mut write, name, audit).await;
         write.end(result).await
     }
+}
+
+pub(super) async fn in_session(session: &mut dyn Session) -> Result<Vec<RouterRecord>, Error> {
+    let now = session.now().await?;
+    let sql = "SELECT name, registry_acknowledged, applied, address, version, config_hash, seen_at, expires_at, facts, \
+               process, since, beat FROM routers ORDER BY name";
+    let rows = session.rows(sql, args![]).await?;
+    rows.iter().map(|row| router(row, now)).collect()
+}
+
+async fn same_process(session: &mut dyn Session, router: &RouterRecord) -> Result<bool, Error> {
+    let sql = "SELECT process FROM routers WHERE name = $1";
+    let rows = session.rows(sql, args![&router.name]).await?;
+    let process = rows.first().map(|row| row.text(0)).transpose()?;
+    Ok(process.as_deref() == Some(router.process.as_str()))
+}
+
+/// Another process of the same name begins anew.
+async fn keep(
+    session: &mut dyn Session,
+    router: &RouterRecord,
+    lease_ms: u64,
+    since: u16,
+) -> Result<(), Error> {
+    let now = session.now().await?;
+    let sql = "INSERT INTO routers (name, registry_acknowledged, applied, address, version, config_hash, seen_at, \
+               expires_at, facts, process, since, beat) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+               ON CONFLICT (name) DO UPDATE SET \
+               registry_acknowledged = excluded.registry_acknowledged, applied = excluded.applied, \
+               address = excluded.address, version = excluded.version, config_hash = excluded.config_hash, \
+               seen_at = excluded.seen_at, expires_at = excluded.expires_at, facts = excluded.facts, \
+               since = CASE WHEN routers.process = excluded.process THEN routers.since ELSE excluded.since END, \
+               process = excluded.process, beat = excluded.beat \
+               WHERE routers.process <> excluded.process OR routers.beat <= excluded.beat";
+    let args = args![
+        &router.name,
+        stored(router.registry_acknowledged),
+        router.applied,
+        &router.address,
+        &router.version,
+        &router.config_hash,
+        now,
+        now.0.saturating_add(stored(lease_ms)),
+        &router.facts,
+        &router.process,
+        i64::from(since),
+        stored(router.beat),
+    ];
+    session.run(sql, args).await.map(|_| ())
 }
 
 async fn remove_in(write: &mut Write, name: &str, audit: &AuditEntry) -> Result<(), Error> {
@@ -89,5 +126,8 @@ fn router(row: &Row, now: Timestamp) -> Result<RouterRecord, Error> {
         live: row.int(7)? > now.0,
         lease_ms: u64::try_from(row.int(7)?.saturating_sub(row.int(6)?)).unwrap_or(0),
         facts: row.text(8)?,
+        process: row.text(9)?,
+        since: u16::try_from(row.int(10)?).unwrap_or(u16::MAX),
+        beat: row.number(11)?,
     })
 }

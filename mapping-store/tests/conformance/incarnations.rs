@@ -85,6 +85,7 @@ async fn a_quiet_time_begins_when_a_router_has_read_the_copy(fresh: Fresh) {
         live: true,
         lease_ms: 0,
         facts: r#"{"asks":["r1"]}"#.into(),
+        ..RouterRecord::default()
     };
     store.heartbeat(&router(Seq(1)), 0).await.unwrap();
     assert_eq!(

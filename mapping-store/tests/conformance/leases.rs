@@ -101,6 +101,7 @@ async fn a_router_that_stops_beating_is_not_live(fresh: Fresh) {
         live: false,
         lease_ms: 0,
         facts: "{}".into(),
+        ..RouterRecord::default()
     };
     fresh
         .store

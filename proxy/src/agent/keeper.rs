@@ -11,7 +11,7 @@ use super::orders::Inbox;
 use super::others::Others;
 use super::replica::{Replica, Role};
 use crate::clock::{self, Moment};
-use crate::decide::attest::{self, Doors, Roster};
+use crate::decide::attest::{self, Asks, Doors, Roster};
 use crate::telemetry::chain;
 use homing_config::settings::StoreUrl;
 use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState};
@@ -54,6 +54,8 @@ pub struct Keeper {
     pub inbox: watch::Sender<Inbox>,
     /// Whose word is needed to go on without the store.
     pub roster: Roster,
+    /// The counter of the last report, if it is known.
+    pub counter: Option<u64>,
     /// The same for who asks them.
     pub needed: watch::Sender<Option<Doors>>,
     /// Somebody wants a round now.
@@ -148,8 +150,14 @@ impl Keeper {
 
     /// Says what is proven. `fenced` is said only of the generation at which it was proven.
     async fn report(&mut self, store: &Handle) -> Result<(), Error> {
+        let told_in = store.incarnation().await?;
+        let counter = match self.counter.take() {
+            Some(counter) => counter,
+            None => self.last_counter(store).await?,
+        };
         let doors = attest::doors(&store.routers().await?);
-        let asks: Vec<String> = doors.keys().cloned().collect();
+        let names = doors.keys().cloned().collect();
+        let asks = Asks { names, told_in };
         self.roster.telling(doors);
         self.needed.send_replace(self.roster.needed());
         let standing = self.standing.borrow_and_update().clone();
@@ -166,8 +174,10 @@ impl Keeper {
             role,
             facts: self.facts(&standing, &asks).to_string(),
         };
-        match store.report(&report, millis(me.term)).await {
-            Ok(_) => {
+        let told = store.report_after(&report, millis(me.term), counter).await;
+        match told {
+            Ok(record) => {
+                self.counter = Some(record.counter);
                 self.roster.told();
                 Ok(())
             }
@@ -187,8 +197,20 @@ impl Keeper {
         }
     }
 
+    /// Of the last report that the store has: one that is on its way still must not come after another.
+    async fn last_counter(&self, store: &Handle) -> Result<u64, Error> {
+        let me = &self.identity;
+        let agents = store.agents().await?;
+        let mine = agents.iter().find(|agent| {
+            let report = &agent.report;
+            (report.site, &report.installation, &report.holder)
+                == (me.site, &me.installation, &me.holder)
+        });
+        Ok(mine.map_or(0, |agent| agent.counter))
+    }
+
     /// What whoever decides may want to know.
-    fn facts(&self, standing: &Standing, asks: &[String]) -> serde_json::Value {
+    fn facts(&self, standing: &Standing, asks: &Asks) -> serde_json::Value {
         let now = clock::moment();
         let written = self.others.served_until(self.identity.term);
         let replica = self.replica.borrow().facts(now, written);
@@ -208,7 +230,8 @@ impl Keeper {
             "outcome": outcome.chars().take(OUTCOME_CHARS_MAX).collect::<String>(),
             "lag_ms": replica.get("lag_ms"),
             "replica": replica,
-            "asks": asks,
+            "asks": asks.names,
+            "asks_in": asks.told_in,
             "version": env!("CARGO_PKG_VERSION"),
         })
     }

@@ -40,6 +40,8 @@ struct Held {
     /// Where it is asked, once it listens.
     door: Option<String>,
     leaving: bool,
+    /// It does not attest, and no process that it took over from does.
+    silent: bool,
 }
 
 impl Witness {
@@ -60,6 +62,21 @@ impl Witness {
     /// The router's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Of this process alone.
+    pub fn process(&self) -> String {
+        digest(self.key.text().as_bytes())
+    }
+
+    /// It is to attest nowhere, and nobody else of its name does.
+    pub fn stays_silent(&self) {
+        self.held().silent = true;
+    }
+
+    /// Whether that is so.
+    pub fn silent(&self) -> bool {
+        self.held().silent
     }
 
     /// It listens: nobody else of this name does.

@@ -7,7 +7,7 @@ mod identities;
 
 use crate::attest::Witness;
 use crate::clock;
-use crate::decide::attest::{self, Doors, Facts, Roster};
+use crate::decide::attest::{self, Asks, Doors, Facts, Roster};
 use crate::fleet::Fleet;
 use crate::learn::Learner;
 use crate::observe::inventory::{Acknowledged, Inventory, Service};
@@ -21,7 +21,7 @@ use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::{Error, RouterRecord, Seq};
 use homing_mapping_store::{Generation, Handle, SiteId, Timestamp};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -48,6 +48,8 @@ pub struct Registrar {
     acknowledged: Mutex<Seq>,
     /// When this router last told what it sees, and what.
     said: Mutex<(u64, Vec<Observation>)>,
+    /// Heartbeats so far.
+    beats: AtomicU64,
     /// What this router can attest to.
     pub witness: Arc<Witness>,
     /// Whose word it needs itself, and all that it knows of.
@@ -72,6 +74,7 @@ impl Registrar {
         Registrar {
             witness: Arc::new(Witness::new(&config.router.name)),
             roster: Mutex::default(),
+            beats: AtomicU64::new(0),
             store,
             fleet: ArcSwap::new(fleet),
             config: ArcSwap::new(config),
@@ -161,7 +164,7 @@ impl Registrar {
         let lease_ms =
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
         // A copy of the store that was left behind says nothing that may be obeyed.
-        self.store.incarnation().await?;
+        let incarnation = self.store.incarnation().await?;
         // Changes up to here were committed before the assignments are read below.
         let applied = (self.applied)();
         let (revision, records) = self.store.registry().await?;
@@ -172,7 +175,7 @@ impl Registrar {
         self.follow(&records, &assignments);
         let applied = self.acknowledge(applied, &assignments);
         self.store
-            .heartbeat(&self.record(revision, applied), lease_ms)
+            .heartbeat(&self.record(revision, applied, incarnation), lease_ms)
             .await?;
         self.roster().0.told();
         self.sure_until(&records, began.saturating_add(lease_ms));
@@ -187,17 +190,18 @@ impl Registrar {
         Ok(())
     }
 
-    fn record(&self, revision: u64, applied: Seq) -> RouterRecord {
+    fn record(&self, revision: u64, applied: Seq, told_in: u16) -> RouterRecord {
         let config = self.config.load();
         let asks = {
             let mut roster = self.roster();
             let doors = roster.1.clone();
-            let asks = doors.keys().cloned().collect();
+            let names = doors.keys().cloned().collect();
             roster.0.telling(doors);
-            asks
+            Asks { names, told_in }
         };
         let facts = Facts {
             attest: self.witness.door(),
+            silent: self.witness.silent(),
             asks,
         };
         RouterRecord {
@@ -211,6 +215,9 @@ impl Registrar {
             live: true,
             lease_ms: 0,
             facts: serde_json::to_string(&facts).unwrap_or_else(|_| "{}".to_owned()),
+            process: self.witness.process(),
+            since: 0,
+            beat: self.beats.fetch_add(1, Ordering::Relaxed),
         }
     }
 

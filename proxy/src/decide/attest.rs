@@ -4,7 +4,8 @@
 //! for over has stopped attesting before it began to wait, and nothing is extended without the word of somebody who has.
 
 use homing_mapping_store::Generation;
-use homing_mapping_store::store::{RouterRecord, Seq};
+use homing_mapping_store::store::RouterRecord;
+pub use homing_mapping_store::witness::{Asks, Door, Facts, Reader, informed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -88,33 +89,6 @@ pub fn attest(question: &Question, known: Known<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Where a router is asked, and the key that its word is known by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Door {
-    /// Host and port.
-    pub address: String,
-    /// Of this process alone, in hex.
-    pub key: String,
-}
-
-/// What a router says of itself with its heartbeat.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// Where it attests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attest: Option<Door>,
-    /// Whose word it needs itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub asks: Vec<String>,
-}
-
-impl Facts {
-    /// What the record says.
-    pub fn of(record: &RouterRecord) -> Facts {
-        serde_json::from_str(&record.facts).unwrap_or_default()
-    }
-}
-
 /// Routers by name.
 pub type Doors = BTreeMap<String, Door>;
 
@@ -129,14 +103,14 @@ pub fn doors(routers: &[RouterRecord]) -> Doors {
 }
 
 /// Whose word an extension needs: never fewer than anybody who reads the store may believe.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     /// The store had these before the assignment was read for the last time.
-    usable: Doors,
+    pub usable: Doors,
     /// Told since, the newest last.
-    told: Vec<Doors>,
+    pub told: Vec<Doors>,
     /// The store has said that it has the newest.
-    kept: bool,
+    pub kept: bool,
 }
 
 impl Roster {
@@ -178,17 +152,6 @@ impl Roster {
         }
         Some(needed)
     }
-}
-
-/// Whether somebody whose word this asker needs has stopped attesting to what was before the switch: then no extension
-/// reaches beyond a lease from here. `me` is this router, if it holds its own door; it has stopped when it began to watch.
-pub fn informed(asks: &[String], me: Option<&str>, routers: &[RouterRecord], seq: Seq) -> bool {
-    let knows = |router: &RouterRecord| {
-        router.applied >= seq && asks.contains(&router.name) && Facts::of(router).attest.is_some()
-    };
-    asks.is_empty()
-        || me.is_some_and(|me| asks.iter().any(|name| name == me))
-        || routers.iter().any(knows)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Owns that rule, purely. Must not read clocks: how long something has been watched is measured by the caller, on its
 //! own monotonic clock, from after the switch was seen in the store. When in doubt the answer is no.
 
-use super::attest::{self, Facts};
+use super::attest::{self, Asks, Facts, Reader};
 use super::world::Agent;
 use homing_mapping_store::Generation;
 use homing_mapping_store::agent::AgentRole;
@@ -40,21 +40,23 @@ pub enum Informed {
     Nobody,
 }
 
-/// See `attest::informed`; `me` is this router, if it takes questions itself.
+/// Whether a watch may begin: see `witness::informed`. `me` is this router, if it takes questions itself: it has stopped.
 pub fn informed(
     me: Option<&str>,
     routers: &[RouterRecord],
     agents: &[Agent],
     seq: Seq,
 ) -> Informed {
-    let enough = |asks: &[String]| attest::informed(asks, me, routers, seq);
-    let all = agents.iter().all(|agent| enough(&agent.asks))
-        && routers
+    let readers: Vec<Reader> = routers.iter().map(Reader::of).collect();
+    let enough = |asks: &Asks| attest::informed(asks, me, seq, &readers);
+    let mut all = agents.iter().map(|agent| agent.asks.clone()).chain(
+        routers
             .iter()
             // One that has read of the switch asks nobody about what was before.
             .filter(|router| router.applied < seq)
-            .all(|router| enough(&Facts::of(router).asks));
-    if all {
+            .map(|router| Facts::of(router).asks),
+    );
+    if all.all(|asks| enough(&asks)) {
         Informed::Enough
     } else {
         Informed::Nobody

@@ -22,7 +22,7 @@ fn agent(role: AgentRole, generation: u64) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
-        asks: Vec::new(),
+        asks: Default::default(),
         lag: Some(Duration::from_millis(20)),
     }
 }
@@ -356,6 +356,7 @@ fn router(name: &str, applied: u64) -> RouterRecord {
         live: true,
         lease_ms: 5_000,
         facts: "{}".into(),
+        ..RouterRecord::default()
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Executor {
 
 /// Since when a switch is watched, and what its agents had said by then.
 struct Watched {
-    since: Instant,
+    since: Option<Instant>,
     counters: HashMap<String, u64>,
 }
 
@@ -263,20 +263,26 @@ impl Executor {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (operation, held.site, held.generation);
         let watched = watches.entry(key).or_insert_with(|| Watched {
-            since: clock::now(),
+            since: None,
             counters: agents
                 .iter()
                 .map(|agent| (agent.holder.clone(), agent.counter))
                 .collect(),
         });
-        if informed == Informed::Nobody {
-            watched.since = clock::now();
+        // From the first look at which somebody does, not from the last one at which nobody did.
+        match informed {
+            Informed::Nobody => watched.since = None,
+            Informed::Enough => {
+                watched.since.get_or_insert_with(clock::now);
+            }
         }
         let counters = agents
             .iter()
             .map(|agent| watched.counters.get(&agent.holder).copied());
-        let since = clock::now().saturating_duration_since(watched.since);
-        (since, counters.collect())
+        let since = watched
+            .since
+            .map(|since| clock::now().saturating_duration_since(since));
+        (since.unwrap_or_default(), counters.collect())
     }
 }
 

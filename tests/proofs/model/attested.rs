@@ -2,33 +2,166 @@
 //!
 //! Owns the questions to them. Must not say when anybody asks.
 
-use crate::fleet::{Action, Fleet, NOW, ROUTERS, ago, moment};
+use crate::fleet::{Action, Attest, Fleet, NOW, ROUTERS, ago, moment};
 use crate::sabotage::Sabotage;
-use crate::world::{Agent, Attesting, NAMES, Router};
+use crate::world::{
+    Agent, Attesting, Beat, NAMES, Processes, ROUTER_LEASE, Roster, Router, Told, World,
+};
 use homing_mapping_store::Generation;
+use homing_mapping_store::store::{RouterRecord, Seq};
+use homing_mapping_store::witness::{self, Asks, Door, Facts, Reader};
 use homing_proxy::agent::fence as agent_fence;
-use homing_proxy::decide::attest::{self, Door, Facts, Known, Question, Reach};
+use homing_proxy::decide::attest::{self, Doors, Known, Question, Reach};
 
 impl Fleet {
-    pub(crate) fn asks(&self) -> Vec<String> {
-        let names = self.bounds.asks.iter().map(|at| ROUTERS[usize::from(*at)]);
-        names.map(str::to_owned).collect()
+    /// Everybody knows everybody who is registered.
+    pub(crate) fn beginning(&self, rates: [u8; 4]) -> World {
+        let registered = self.bounds.registered;
+        let asks = match self.bounds.attest {
+            Attest::Off => 0,
+            Attest::On => self.bounds.asked,
+        };
+        let mut world = World::beginning(rates, registered, asks);
+        for router in world
+            .routers
+            .iter_mut()
+            .skip(usize::from(self.bounds.carriers))
+        {
+            // It carries no requests: what it believes is of no account.
+            router.sure = 0;
+            router.view = (None, Generation(0));
+            router.known = 0;
+            router.roster = Roster::default();
+        }
+        for at in 0..2 {
+            if !self.asks_others(at) {
+                world.agents[at].roster = Roster::default();
+                world.store.reports[at].asks.processes = 0;
+            }
+        }
+        world
     }
 
-    /// What every router says of itself.
-    pub(crate) fn facts(&self) -> String {
-        if self.bounds.asks.is_empty() {
-            return "{}".to_owned();
+    /// Whether this agent goes on without the store.
+    pub(crate) fn asks_others(&self, at: usize) -> bool {
+        let mut attesters = self.bounds.attesters.iter();
+        self.bounds.attest == Attest::On && attesters.any(|one| usize::from(*one) == at)
+    }
+
+    /// What somebody has told, as the product reads it.
+    pub(crate) fn asks(&self, world: &World, told: Told) -> Asks {
+        let told_in = match self.is(Sabotage::OldWordsCountInACopy) {
+            true => world.store.incarnation,
+            false => told.told_in,
+        };
+        let names = PROCESSES.iter().filter(|(bit, _)| told.processes & bit > 0);
+        let mut names: Vec<String> = names.map(|(_, name)| (*name).to_owned()).collect();
+        names.dedup();
+        Asks {
+            names,
+            told_in: u16::from(told_in),
         }
-        let door = Door {
+    }
+
+    /// The routers that are registered, as the product reads them.
+    pub(crate) fn records(&self, world: &World) -> Vec<RouterRecord> {
+        let beats = world.store.beats.iter().enumerate();
+        beats
+            .filter_map(|(at, beat)| Some(self.record(world, at, (*beat)?)))
+            .collect()
+    }
+
+    fn record(&self, world: &World, at: usize, beat: Beat) -> RouterRecord {
+        let attest = Door {
             address: String::new(),
             key: String::new(),
         };
         let facts = Facts {
-            attest: Some(door),
-            asks: self.asks(),
+            attest: Some(attest),
+            silent: false,
+            asks: self.asks(world, beat.asks),
         };
-        serde_json::to_string(&facts).unwrap_or_default()
+        RouterRecord {
+            name: ROUTERS[at].to_owned(),
+            applied: self.seq(beat.applied),
+            lease_ms: u64::from(ROUTER_LEASE),
+            facts: serde_json::to_string(&facts).unwrap_or_default(),
+            since: match self.is(Sabotage::AnotherProcessCountsAsTheSame) {
+                true => 0,
+                false => u16::from(beat.since),
+            },
+            ..RouterRecord::default()
+        }
+    }
+
+    /// Whether a copy may begin to give rights anew, by the product's own rule.
+    pub(crate) fn heard(&self, world: &World) -> bool {
+        let incarnation = u16::from(world.store.incarnation);
+        let records = self.records(world);
+        if self.is(Sabotage::AnyRouterHearsACopy) {
+            let first = Seq::before(incarnation);
+            return records.iter().any(|router| router.applied >= first);
+        }
+        let readers: Vec<Reader> = records.iter().map(Reader::of).collect();
+        let told = world.store.reports.iter();
+        let asks: Vec<Asks> = told.map(|report| self.asks(world, report.asks)).collect();
+        witness::heard(incarnation, &asks, &readers)
+    }
+
+    /// Goes on with a roster, by the product's own rule.
+    pub(crate) fn roster<T>(
+        &self,
+        roster: &mut Roster,
+        step: impl FnOnce(&mut attest::Roster) -> T,
+    ) -> T {
+        let mut real = attest::Roster {
+            usable: doors(roster.usable),
+            told: roster.told.iter().map(|told| doors(*told)).collect(),
+            kept: roster.kept,
+        };
+        let result = step(&mut real);
+        *roster = Roster {
+            usable: processes(&real.usable),
+            told: real.told.iter().map(processes).collect(),
+            kept: real.kept,
+        };
+        result
+    }
+
+    /// These are about to be told; what is told then.
+    pub(crate) fn telling(
+        &self,
+        roster: &mut Roster,
+        asks: bool,
+        known: Processes,
+        incarnation: u8,
+    ) -> Told {
+        if !asks {
+            return Told {
+                processes: 0,
+                told_in: incarnation,
+            };
+        }
+        self.roster(roster, |roster| roster.telling(doors(known)));
+        if self.is(Sabotage::RosterCountsBeforeItIsTold) {
+            roster.usable = known;
+            roster.told = vec![known];
+        }
+        Told {
+            processes: known,
+            told_in: incarnation,
+        }
+    }
+
+    pub(crate) fn looked(&self, roster: &mut Roster) {
+        if self.bounds.attest == Attest::On {
+            self.roster(roster, attest::Roster::looked);
+        }
+    }
+
+    pub(crate) fn needed(&self, roster: &Roster) -> Option<Processes> {
+        let needed = self.roster(&mut roster.clone(), |roster| roster.needed())?;
+        Some(processes(&needed))
     }
 
     /// Whether a router gives its word, by the product's own rule.
@@ -65,14 +198,36 @@ impl Fleet {
     }
 
     pub(crate) fn attestations(&self, actions: &mut Vec<Action>) {
-        for at in 0..2 {
-            actions.extend([Action::AgentAsksAll(at), Action::AgentGoesOn(at)]);
+        for at in self.bounds.attesters {
+            actions.extend([Action::AgentAsksAll(*at), Action::AgentGoesOn(*at)]);
         }
-        for at in 0..self.bounds.routers {
+        for at in 0..self.bounds.carriers {
             actions.extend([Action::RouterAsksAll(at), Action::RouterGoesOn(at)]);
         }
-        for who in 0..(2 + self.bounds.routers) {
-            actions.extend(self.bounds.asks.iter().map(|by| Action::Attests(who, *by)));
+        let routers = 2..(2 + self.bounds.carriers);
+        for who in self.bounds.attesters.iter().copied().chain(routers) {
+            actions.extend([0, 1].map(|by| Action::Attests(who, by)));
         }
     }
+}
+
+/// Processes, and their routers' names.
+const PROCESSES: [(Processes, &str); 3] = [(1, ROUTERS[0]), (2, ROUTERS[1]), (4, ROUTERS[1])];
+
+fn doors(known: Processes) -> Doors {
+    let known = PROCESSES.iter().filter(|(bit, _)| known & bit > 0);
+    known
+        .map(|(bit, name)| {
+            let door = Door {
+                address: String::new(),
+                key: bit.to_string(),
+            };
+            ((*name).to_owned(), door)
+        })
+        .collect()
+}
+
+fn processes(doors: &Doors) -> Processes {
+    let bits = doors.values().map(|door| door.key.parse().unwrap_or(0));
+    bits.fold(0, |all: Processes, one: Processes| all | one)
 }

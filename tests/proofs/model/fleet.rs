@@ -8,11 +8,11 @@
 use crate::promises;
 use crate::sabotage::Sabotage;
 use crate::world::{
-    Agent, Asked, DRIFT, Given, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Row,
-    SITE_LEASE, World,
+    Agent, Asked, DRIFT, Given, Lease, NAMES, OLD, OVER, Processes, Quiet, RATES, ROUTER_LEASE,
+    Row, SITE_LEASE, World,
 };
 use homing_mapping_store::agent::AgentRole;
-use homing_mapping_store::store::{Claim, RouterRecord, Seq};
+use homing_mapping_store::store::{Claim, Seq};
 use homing_mapping_store::{Generation, Timestamp, lease};
 use homing_proxy::agent::fence::{self as agent_fence, Decision, Evidence, Seen};
 use homing_proxy::clock::Moment;
@@ -31,6 +31,8 @@ pub(crate) struct Bounds {
     /// Of the store to an older copy of itself.
     pub(crate) failovers: u8,
     /// How many of the two routers carry requests.
+    pub(crate) carriers: u8,
+    /// How many of them talk to the store.
     pub(crate) routers: u8,
     /// How many of them are at work as controllers.
     pub(crate) controllers: u8,
@@ -42,8 +44,25 @@ pub(crate) struct Bounds {
     pub(crate) clocks: Clocked,
     /// What copies of the store know.
     pub(crate) copies: Copies,
-    /// Whose word agents and routers need to go on without the store; nobody: they do not.
-    pub(crate) asks: &'static [u8],
+    /// Whether agents and routers go on without the store.
+    pub(crate) attest: Attest,
+    /// Which agents do.
+    pub(crate) attesters: &'static [u8],
+    /// Which routers the store knows at the beginning.
+    pub(crate) registered: Processes,
+    /// Whom agents and routers have told it by then that they ask.
+    pub(crate) asked: Processes,
+    /// How often the second router ends, is forgotten, and may be started anew.
+    pub(crate) restarts: u8,
+}
+
+/// Whether agents and routers go on without the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attest {
+    /// They stop.
+    Off,
+    /// By the word of all registered routers.
+    On,
 }
 
 /// What a copy of the store knows.
@@ -53,6 +72,8 @@ pub(crate) enum Copies {
     Synchronous,
     /// It may lack the last changes.
     Older,
+    /// Nothing that has happened since the beginning.
+    First,
 }
 
 /// How reports travel.
@@ -127,6 +148,12 @@ pub(crate) enum Action {
     RouterGoesOn(u8),
     /// It goes on without the store: only where that is the sabotage.
     AgentExtends(u8),
+    /// The second router ends.
+    Ends,
+    /// An operator says that it is gone for good.
+    Forgets,
+    /// Another process of its name begins.
+    Starts,
     /// A copy of the store is taken; from here on it gets older.
     StoreIsCopied,
     /// The copy takes the place of the store, which is gone.
@@ -160,7 +187,7 @@ impl Fleet {
         self.sabotage == Some(sabotage)
     }
 
-    fn seq(&self, position: crate::world::Position) -> Seq {
+    pub(crate) fn seq(&self, position: crate::world::Position) -> Seq {
         let incarnation = match self.is(Sabotage::PositionsOfAnotherCopyCount) {
             true => 0,
             false => u16::from(position.incarnation),
@@ -183,25 +210,7 @@ impl Fleet {
     /// Judges with the product's own rules: whether the fence is proven, and whether the watch may have begun.
     pub(crate) fn proven(&self, world: &World, me: u8, watched: u8) -> (bool, Informed) {
         let row = &world.store.row;
-        let routers: Vec<RouterRecord> = world
-            .store
-            .applied
-            .iter()
-            .take(usize::from(self.bounds.routers))
-            .enumerate()
-            .map(|(at, applied)| RouterRecord {
-                name: ROUTERS[at].to_owned(),
-                registry_acknowledged: 0,
-                applied: self.seq(*applied),
-                address: String::new(),
-                version: String::new(),
-                config_hash: String::new(),
-                seen_at: Timestamp(0),
-                live: false,
-                lease_ms: u64::from(ROUTER_LEASE),
-                facts: self.facts(),
-            })
-            .collect();
+        let routers = self.records(world);
         let report = world.store.reports[usize::from(row.installation)];
         // Not live: so nothing that an agent said before it fell silent stands in the way of a proof by time.
         let agents = [Reported {
@@ -216,7 +225,7 @@ impl Fleet {
             lease: units(SITE_LEASE),
             live: false,
             mode: Some("relay".to_owned()),
-            asks: self.asks(),
+            asks: self.asks(world, report.asks),
             lag: None,
         }];
         let begun = self.seq(row.begun);
@@ -323,10 +332,7 @@ impl Fleet {
         if self.entitled(&world.store.row) != Some(at) {
             return None;
         }
-        let incarnation = world.store.incarnation;
-        let mut routers = world.store.applied.iter();
-        let heard = routers.any(|applied| applied.incarnation == incarnation);
-        if world.store.quiet == Quiet::Unasked && heard {
+        if world.store.quiet == Quiet::Unasked && self.heard(world) {
             let quiet = lease::quiet(units(SITE_LEASE)).as_millis();
             world.store.quiet = Quiet::Left(u8::try_from(quiet).unwrap_or(u8::MAX));
         }
@@ -368,9 +374,9 @@ impl Model for Fleet {
         let [slow, fast] = RATES;
         match self.bounds.clocks {
             // The first router carries the requests, the second one watches; the store's clock is fast as well.
-            Clocked::Worst => vec![World::beginning([slow, fast, slow, slow])],
+            Clocked::Worst => vec![self.beginning([slow, fast, slow, slow])],
             Clocked::All => (0..16)
-                .map(|bits: usize| World::beginning([0, 1, 2, 3].map(|at| RATES[bits >> at & 1])))
+                .map(|bits: usize| self.beginning([0, 1, 2, 3].map(|at| RATES[bits >> at & 1])))
                 .collect(),
         }
     }
@@ -378,12 +384,13 @@ impl Model for Fleet {
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.push(Action::Tick);
         for at in 0..self.bounds.routers {
-            actions.extend([
-                Action::RouterAsks(at),
-                Action::RouterFollows(at),
-                Action::Chooses(at),
-                Action::Sends(at),
-            ]);
+            actions.extend([Action::RouterAsks(at), Action::RouterFollows(at)]);
+        }
+        for at in 0..self.bounds.carriers {
+            actions.extend([Action::Chooses(at), Action::Sends(at)]);
+        }
+        if self.bounds.restarts > 0 {
+            actions.extend([Action::Ends, Action::Forgets, Action::Starts]);
         }
         // The last router is the first controller: who watches is best another one than who is watched.
         for at in (2 - self.bounds.controllers)..2 {
@@ -402,7 +409,7 @@ impl Model for Fleet {
                 actions.push(Action::AgentExtends(at));
             }
         }
-        if !self.bounds.asks.is_empty() {
+        if self.bounds.attest == Attest::On {
             self.attestations(actions);
         }
         actions.extend([Action::Begins, Action::Completes, Action::Aborts]);
@@ -427,7 +434,7 @@ impl Model for Fleet {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut all = promises::never();
-        all.extend(promises::progress());
+        all.extend(promises::progress(&self.bounds));
         if self.bounds.failovers > 0 {
             all.push(Property::sometimes(
                 "the copy serves",
@@ -451,7 +458,7 @@ impl Model for Fleet {
                 },
             ));
         }
-        if !self.bounds.asks.is_empty() {
+        if self.bounds.attest == Attest::On {
             all.push(Property::sometimes(
                 "an installation goes on by the word of all",
                 |_, world: &World| world.went_on,

@@ -10,16 +10,22 @@ mod starts;
 mod steps;
 mod world;
 
-use fleet::{Bounds, Clocked, Copies, Fleet, Reports};
+use fleet::{Attest, Bounds, Clocked, Copies, Fleet, Reports};
 use sabotage::Sabotage;
 use starts::{Starts, Without};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::io::Write;
+use world::Processes;
 
 /// The machine that tests run on has two cores.
 const THREADS: usize = 2;
 /// Fewer states than this are too small a world.
 const STATES_MIN: usize = 5_000_000;
+
+/// The first router.
+const FIRST: Processes = 1;
+/// Both routers.
+const BOTH: Processes = 3;
 
 /// One switch, with every pause that there is.
 const SWITCH: Bounds = Bounds {
@@ -27,25 +33,74 @@ const SWITCH: Bounds = Bounds {
     aborts: 0,
     crashes: 0,
     failovers: 0,
+    carriers: 1,
     routers: 1,
     controllers: 1,
     pauses: 5,
     reports: Reports::AtOnce,
     clocks: Clocked::Worst,
     copies: Copies::Older,
-    asks: &[],
+    attest: Attest::Off,
+    attesters: &[0, 1],
+    registered: FIRST,
+    asked: FIRST,
+    restarts: 0,
 };
 /// The store is away: agents and routers go on by the word of all registered routers, while two rest.
 const ATTESTED: Bounds = Bounds {
     pauses: 2,
-    asks: &[0, 1],
+    attest: Attest::On,
+    registered: BOTH,
+    asked: BOTH,
+    routers: 2,
     ..SWITCH
 };
-/// A controller that is registered since, and whom nobody asks.
+/// A controller that the store has never heard of, and whom nobody asks.
 const STRANGER: Bounds = Bounds {
+    attest: Attest::On,
+    attesters: &[0],
+    carriers: 0,
     pauses: 2,
-    asks: &[0],
     ..SWITCH
+};
+/// A controller that registers itself after everybody has read whom to ask.
+const NEWCOMER: Bounds = Bounds {
+    routers: 2,
+    ..STRANGER
+};
+/// A controller that is asked by all, ends, is forgotten and comes back as another process.
+const RETURNED: Bounds = Bounds {
+    registered: BOTH,
+    asked: BOTH,
+    restarts: 1,
+    pauses: 1,
+    ..NEWCOMER
+};
+/// The store fails over to a copy that knows nothing of the switch, while who was to serve goes on.
+const COPY_OF_THE_NEW: Bounds = Bounds {
+    failovers: 1,
+    copies: Copies::First,
+    attesters: &[1],
+    pauses: 1,
+    ..NEWCOMER
+};
+/// The same while who serves goes on.
+const COPY_OF_THE_OLD: Bounds = Bounds {
+    attesters: &[0],
+    ..COPY_OF_THE_NEW
+};
+/// The copy knows both routers, and has not been told yet that anybody asks them.
+const COPY_UNTOLD: Bounds = Bounds {
+    registered: BOTH,
+    asked: 0,
+    ..COPY_OF_THE_OLD
+};
+/// The copy knows a process that has ended since, and been forgotten.
+const COPY_RETURNED: Bounds = Bounds {
+    registered: BOTH,
+    asked: BOTH,
+    restarts: 1,
+    ..COPY_OF_THE_NEW
 };
 /// One switch, with every combination of clocks.
 const CLOCKS: Bounds = Bounds {
@@ -82,6 +137,9 @@ const CRASHES: Bounds = Bounds {
 };
 /// Two routers that both watch.
 const TWO: Bounds = Bounds {
+    registered: BOTH,
+    asked: BOTH,
+    carriers: 2,
     routers: 2,
     controllers: 2,
     pauses: 1,
@@ -109,12 +167,15 @@ fn every_bounded_world_is_exhausted_without_a_violation() {
         ("agents die, reports are late", CRASHES),
         ("two routers, two controllers", TWO),
         ("the store is away, and all attest", ATTESTED),
+        ("a controller whom nobody asks", STRANGER),
+        ("a controller that nobody asks yet", NEWCOMER),
+        ("a controller that comes back", RETURNED),
+        ("an older copy, and the new place goes on", COPY_OF_THE_NEW),
+        ("an older copy, and the old place goes on", COPY_OF_THE_OLD),
+        ("an older copy that nobody had told", COPY_UNTOLD),
         (
-            "a controller whom nobody asks",
-            Bounds {
-                pauses: 1,
-                ..STRANGER
-            },
+            "an older copy, and a controller that comes back",
+            COPY_RETURNED,
         ),
     ] {
         if only.as_ref().is_some_and(|only| only != name) {
@@ -194,6 +255,10 @@ caught! {
     one_word_that_is_enough_is_caught: OneWordIsEnough in ATTESTED => PLACES;
     an_attestation_from_the_answer_is_caught: AttestationCountsFromTheAnswer in ATTESTED => PLACES;
     a_stranger_that_waits_is_caught: StrangerWaits in STRANGER => PLACES;
+    a_watch_from_the_look_before_is_caught: WatchCountsFromTheLookBefore in STRANGER => PLACES;
+    a_roster_that_counts_before_it_is_told_is_caught: RosterCountsBeforeItIsTold in RETURNED => PLACES;
+    old_words_in_a_copy_are_caught: OldWordsCountInACopy in COPY_OF_THE_NEW => PLACES;
+    a_copy_that_any_router_hears_is_caught: AnyRouterHearsACopy in COPY_OF_THE_NEW => PLACES;
     an_agent_that_obeys_any_generation_is_caught: AgentObeysAnyGeneration in OLDER_COPY => MEMORY;
     a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;
     a_copy_that_gives_rights_at_once_is_caught: CopyGivesRightsAtOnce in OLDER_COPY => PLACES;

@@ -2,7 +2,7 @@
 //!
 //! Owns these properties. Must not say how anything happens.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Attest, Bounds, Fleet};
 use crate::steps::given_twice;
 use crate::world::{Agent, Router, Watched, World};
 use stateright::Property;
@@ -34,8 +34,8 @@ pub(crate) fn never() -> Vec<Property<Fleet>> {
 }
 
 /// What must be possible: a model in which nothing happens is safe as well.
-pub(crate) fn progress() -> Vec<Property<Fleet>> {
-    vec![
+pub(crate) fn progress(bounds: &Bounds) -> Vec<Property<Fleet>> {
+    let mut all = vec![
         Property::sometimes("the new place serves", |_, world: &World| {
             let agent = &world.agents[1];
             agent.gate > 0 && world.store.row.pending.is_none()
@@ -49,17 +49,28 @@ pub(crate) fn progress() -> Vec<Property<Fleet>> {
                     .any(|one| one.verdict.is_some() && one.watched.as_ref().is_some_and(at_once))
             },
         ),
-        Property::sometimes("time alone proves a fence", |_, world: &World| {
-            let heard = |at: usize| world.store.applied[at] >= world.store.row.begun;
-            let proven = world.routers.iter().any(|one| one.verdict.is_some());
-            proven && !heard(0) && !world.store.reports[0].fenced
-        }),
-        Property::sometimes(
+    ];
+    if bounds.carriers > 0 {
+        all.push(Property::sometimes(
             "a request is refused at the last moment",
             |_, world: &World| {
                 let stale = |one: &Router| one.running.is_some() && one.sure == 0;
                 world.routers.iter().any(stale)
             },
-        ),
-    ]
+        ));
+    }
+    // A controller that nobody asks waits for one that is asked.
+    if bounds.registered & 2 > 0 || bounds.attest == Attest::Off {
+        all.push(Property::sometimes(
+            "time alone proves a fence",
+            |_, world: &World| {
+                let heard = |at: usize| {
+                    world.store.beats[at].is_some_and(|beat| beat.applied >= world.store.row.begun)
+                };
+                let proven = world.routers.iter().any(|one| one.verdict.is_some());
+                proven && !heard(0) && !world.store.reports[0].fenced
+            },
+        ));
+    }
+    all
 }

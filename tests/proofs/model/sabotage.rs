@@ -45,4 +45,16 @@ pub(crate) enum Sabotage {
     AttestationCountsFromTheAnswer,
     /// A controller that nobody asks takes silence for a lease that has run out.
     StrangerWaits,
+    /// A watch counts from the last look at which nobody whose word is needed knew of the switch.
+    WatchCountsFromTheLookBefore,
+    /// Somebody relies on others before the store has heard of it.
+    RosterCountsBeforeItIsTold,
+    /// What was told to another incarnation is believed of what is relied on now.
+    OldWordsCountInACopy,
+    /// A process that has taken a router's name over is taken for the one that was there before.
+    AnotherProcessCountsAsTheSame,
+    /// A copy gives rights anew as soon as any router has read it.
+    AnyRouterHearsACopy,
+    /// A router that still runs is said to be gone for good.
+    ForgottenAlive,
 }

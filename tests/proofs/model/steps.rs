@@ -3,10 +3,11 @@
 //! Owns the loops of routers, controllers and agents, and the store's transactions, step by step. Must not decide what the
 //! product decides: `fleet.rs` asks it. A step that cannot be taken is none.
 
-use crate::fleet::{Action, Copies, Fleet, Reports, number, other};
+use crate::fleet::{Action, Attest, Copies, Fleet, Reports, number, other};
 use crate::sabotage::Sabotage;
 use crate::world::{
-    Asked, Attesting, Lease, Position, Quiet, ROUTER_LEASE, Report, Round, Running, Watched, World,
+    Asked, Attesting, Beat, Lease, Position, Processes, Quiet, ROUTER_LEASE, Report, Roster, Round,
+    Router, Running, Told, Watched, World, process,
 };
 use homing_mapping_store::Generation;
 use homing_mapping_store::store::Claim;
@@ -33,18 +34,21 @@ impl Fleet {
             Action::AgentLearns(at) => self.agent_learns(world, usize::from(at)),
             Action::AgentActs(at) => self.agent_acts(world, usize::from(at)),
             Action::AgentReports(at) => self.agent_reports(world, usize::from(at)),
-            Action::ReportArrives(at) => report_arrives(world, usize::from(at)),
+            Action::ReportArrives(at) => self.report_arrives(world, usize::from(at)),
             Action::AgentCrashes(at) => self.agent_crashes(world, usize::from(at)),
             Action::AgentExtends(at) => {
                 let agent = &mut world.agents[usize::from(at)];
                 let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
                 held.then(|| agent.lease = Lease::Granted(0))
             }
-            Action::AgentAsksAll(at) => agent_asks_all(world, usize::from(at)),
-            Action::RouterAsksAll(at) => router_asks_all(world, usize::from(at)),
+            Action::AgentAsksAll(at) => self.agent_asks_all(world, usize::from(at)),
+            Action::RouterAsksAll(at) => self.router_asks_all(world, usize::from(at)),
             Action::Attests(who, by) => self.attests_to(world, usize::from(who), usize::from(by)),
             Action::AgentGoesOn(at) => self.agent_goes_on(world, usize::from(at)),
             Action::RouterGoesOn(at) => self.router_goes_on(world, usize::from(at)),
+            Action::Ends => self.ends(world),
+            Action::Forgets => self.forgets(world),
+            Action::Starts => starts(world),
             Action::StoreIsCopied => {
                 world.copy = Some(Box::new(world.store.clone()));
                 Some(())
@@ -61,12 +65,18 @@ impl Fleet {
             row: world.store.row,
         };
         let router = &mut world.routers[at];
-        if router.round.is_some() {
+        if router.round.is_some() || !router.alive {
             return None;
         }
         router.round = Some(round);
-        if self.is(Sabotage::AcknowledgesBeforeItObeys) {
-            world.store.applied[at] = round.position;
+        if self.is(Sabotage::AcknowledgesBeforeItObeys)
+            && let Some(beat) = &mut world.store.beats[at]
+        {
+            beat.applied = round.position;
+        }
+        // What one that carries no requests was told long ago, and obeys now, changes nothing.
+        if at >= usize::from(self.bounds.carriers) {
+            return self.router_follows(world, at);
         }
         Some(())
     }
@@ -82,12 +92,33 @@ impl Fleet {
             router.acknowledged = round.position;
         }
         router.seen = (round.row.generation, self.entitled(&round.row));
-        router.view = (number(round.row.real().serving()), round.row.generation);
-        router.sure = match self.is(Sabotage::RouterLeaseCountsFromTheAnswer) {
-            true => ROUTER_LEASE,
-            false => ROUTER_LEASE - round.age,
+        let incarnation = round.position.incarnation;
+        let mut asks = Told {
+            processes: 0,
+            told_in: incarnation,
         };
-        world.store.applied[at] = router.acknowledged;
+        // Of one that carries no requests nobody cares what it believes.
+        if at < usize::from(self.bounds.carriers) {
+            router.view = (number(round.row.real().serving()), round.row.generation);
+            router.sure = match self.is(Sabotage::RouterLeaseCountsFromTheAnswer) {
+                true => ROUTER_LEASE,
+                false => ROUTER_LEASE - round.age,
+            };
+            self.looked(&mut router.roster);
+            let on = self.bounds.attest == Attest::On;
+            asks = self.telling(&mut router.roster, on, router.known, incarnation);
+        }
+        let before = world.store.beats[at].filter(|beat| beat.life == router.life);
+        world.store.beats[at] = Some(Beat {
+            applied: router.acknowledged,
+            life: router.life,
+            since: before.map_or(world.store.incarnation, |beat| beat.since),
+            asks,
+        });
+        if self.bounds.attest == Attest::On && at < usize::from(self.bounds.carriers) {
+            router.roster.kept = true;
+            router.known = world.store.registered();
+        }
         Some(())
     }
 
@@ -139,7 +170,8 @@ impl Fleet {
     /// A watch begins after the switch was read, on the controller's own clock.
     fn judges(&self, world: &mut World, at: usize) -> Option<()> {
         let row = world.store.row;
-        if !matches!(row.pending, Some((_, false))) || world.routers[at].verdict.is_some() {
+        let router = &world.routers[at];
+        if !matches!(row.pending, Some((_, false))) || router.verdict.is_some() || !router.alive {
             return None;
         }
         let watched = match world.routers[at].watched {
@@ -152,7 +184,9 @@ impl Fleet {
         let (proven, informed) = self.proven(world, at as u8, watched.elapsed);
         let router = &mut world.routers[at];
         router.watches = router.watches.max(row.generation);
-        router.watched = Some(match informed {
+        // Until then nothing has been watched.
+        let begun = informed == Informed::Enough || self.is(Sabotage::WatchCountsFromTheLookBefore);
+        router.watched = begun.then_some(match informed {
             Informed::Enough => watched,
             Informed::Nobody => Watched {
                 elapsed: 0,
@@ -212,6 +246,7 @@ impl Fleet {
         let asked = world.agents[at].asked.take()?;
         let lease = self.worth(at, &world.agents[at], &asked);
         let agent = &mut world.agents[at];
+        self.looked(&mut agent.roster);
         let row = asked.row;
         agent.highest = agent.highest.max(row.generation);
         let same = agent
@@ -252,18 +287,28 @@ impl Fleet {
 
     fn agent_reports(&self, world: &mut World, at: usize) -> Option<()> {
         let agent = &mut world.agents[at];
+        let mut roster = agent.roster.clone();
+        let known = world.store.registered();
         let report = Report {
             generation: agent.fenced.unwrap_or(agent.highest),
             fenced: agent.fenced.is_some(),
+            asks: self.telling(
+                &mut roster,
+                self.asks_others(at),
+                known,
+                world.store.incarnation,
+            ),
         };
-        if agent.telling == Some(report) || world.store.reports[at] == report {
+        let told = !self.asks_others(at) || agent.roster.kept;
+        if agent.telling == Some(report) || (told && world.store.reports[at] == report) {
             return None;
         }
+        agent.roster = roster;
         // What was on its way before is lost.
         agent.telling = Some(report);
         match self.bounds.reports {
             Reports::Late => Some(()),
-            Reports::AtOnce => report_arrives(world, at),
+            Reports::AtOnce => self.report_arrives(world, at),
         }
     }
 
@@ -277,6 +322,7 @@ impl Fleet {
         agent.lease = Lease::Unknown;
         agent.asked = None;
         agent.attesting = None;
+        agent.roster = Roster::default();
         agent.gate = 0;
         agent.gate_at = Generation(0);
         agent.fenced = None;
@@ -290,6 +336,7 @@ impl Fleet {
         let copy = match self.bounds.copies {
             Copies::Synchronous => world.store.clone(),
             Copies::Older => *world.copy.take()?,
+            Copies::First => self.beginning(world.rates).store,
         };
         world.happened.failovers += 1;
         world.forgot = copy.row != world.store.row;
@@ -317,11 +364,13 @@ impl Fleet {
             0 | 1 => world.agents[who].attesting,
             _ => world.routers[who - 2].attesting,
         };
-        let mut attesting = asked.filter(|asked| !asked.given[by])?;
-        if !self.attests(&world.routers[by], attesting.about) {
+        let router = &world.routers[by];
+        let one = process(by, router.life);
+        let mut attesting = asked.filter(|asked| asked.needed & !asked.given & one > 0)?;
+        if !router.alive || !self.attests(router, attesting.about) {
             return None;
         }
-        attesting.given[by] = true;
+        attesting.given |= one;
         match who {
             0 | 1 => world.agents[who].attesting = Some(attesting),
             _ => world.routers[who - 2].attesting = Some(attesting),
@@ -330,12 +379,78 @@ impl Fleet {
     }
 
     fn all_given(&self, attesting: &Attesting) -> bool {
-        let mut asks = self.bounds.asks.iter();
-        let given = |at: &u8| attesting.given[usize::from(*at)];
+        let given = attesting.given & attesting.needed;
         match self.is(Sabotage::OneWordIsEnough) {
-            true => asks.any(given),
-            false => asks.all(given),
+            true => given > 0,
+            false => given == attesting.needed,
         }
+    }
+
+    /// Only who has the lease asks.
+    fn agent_asks_all(&self, world: &mut World, at: usize) -> Option<()> {
+        let agent = &mut world.agents[at];
+        let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
+        if !held || agent.gate == 0 || agent.attesting.is_some() {
+            return None;
+        }
+        let needed = self.needed(&agent.roster)?;
+        agent.attesting = Some(question((agent.seen?.0, Some(at as u8)), needed)?);
+        Some(())
+    }
+
+    fn router_asks_all(&self, world: &mut World, at: usize) -> Option<()> {
+        let router = &mut world.routers[at];
+        if router.attesting.is_some() || router.sure == ROUTER_LEASE || !router.alive {
+            return None;
+        }
+        // Its own word is what it asks with.
+        let needed = self.needed(&router.roster)? & !process(at, router.life);
+        router.attesting = Some(question(router.seen, needed)?);
+        Some(())
+    }
+
+    /// An agent that has reported a higher generation before is refused.
+    fn report_arrives(&self, world: &mut World, at: usize) -> Option<()> {
+        let agent = &mut world.agents[at];
+        let report = agent.telling.take()?;
+        let before = &mut world.store.reports[at];
+        if report.generation >= before.generation {
+            *before = report;
+            // One that has begun anew since waits for an answer of its own.
+            if self.asks_others(at) && !agent.roster.told.is_empty() {
+                agent.roster.kept = true;
+            }
+        }
+        Some(())
+    }
+
+    fn ends(&self, world: &mut World) -> Option<()> {
+        let router = &mut world.routers[1];
+        if !router.alive || world.happened.restarts == self.bounds.restarts {
+            return None;
+        }
+        world.happened.restarts += 1;
+        router.alive = false;
+        router.round = None;
+        router.running = None;
+        router.attesting = None;
+        router.watched = None;
+        router.verdict = None;
+        Some(())
+    }
+
+    /// Of one that is gone for good.
+    fn forgets(&self, world: &mut World) -> Option<()> {
+        if world.routers[1].alive {
+            // It runs, and whoever says otherwise is wrong.
+            let wrong = self.is(Sabotage::ForgottenAlive);
+            let spent = world.happened.restarts == self.bounds.restarts;
+            if !wrong || spent {
+                return None;
+            }
+            world.happened.restarts += 1;
+        }
+        world.store.beats[1].take().map(|_| ())
     }
 
     fn agent_goes_on(&self, world: &mut World, at: usize) -> Option<()> {
@@ -362,32 +477,38 @@ impl Fleet {
     }
 }
 
-fn question(about: (Generation, Option<u8>)) -> Option<Attesting> {
+/// Another process of its name knows nothing.
+fn starts(world: &mut World) -> Option<()> {
+    let router = &mut world.routers[1];
+    if router.alive {
+        return None;
+    }
+    *router = Router {
+        life: router.life + 1,
+        alive: true,
+        known: 0,
+        roster: Roster::default(),
+        view: (None, Generation(0)),
+        seen: (Generation(0), None),
+        watches: Generation(0),
+        attesting: None,
+        sure: 0,
+        acknowledged: Position::default(),
+        round: None,
+        running: None,
+        watched: None,
+        verdict: None,
+    };
+    Some(())
+}
+
+fn question(about: (Generation, Option<u8>), needed: Processes) -> Option<Attesting> {
     Some(Attesting {
         age: 0,
         about: (about.0, about.1?),
-        given: [false; 2],
+        needed,
+        given: 0,
     })
-}
-
-/// Only who has the lease asks.
-fn agent_asks_all(world: &mut World, at: usize) -> Option<()> {
-    let agent = &mut world.agents[at];
-    let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
-    if !held || agent.gate == 0 || agent.attesting.is_some() {
-        return None;
-    }
-    agent.attesting = Some(question((agent.seen?.0, Some(at as u8)))?);
-    Some(())
-}
-
-fn router_asks_all(world: &mut World, at: usize) -> Option<()> {
-    let router = &mut world.routers[at];
-    if router.attesting.is_some() || router.sure == ROUTER_LEASE {
-        return None;
-    }
-    router.attesting = Some(question(router.seen)?);
-    Some(())
 }
 
 fn completes(world: &mut World) -> Option<()> {
@@ -397,16 +518,6 @@ fn completes(world: &mut World) -> Option<()> {
     };
     row.pending = None;
     row.installation = to;
-    Some(())
-}
-
-/// An agent that has reported a higher generation before is refused.
-fn report_arrives(world: &mut World, at: usize) -> Option<()> {
-    let report = world.agents[at].telling.take()?;
-    let before = &mut world.store.reports[at];
-    if report.generation >= before.generation {
-        *before = report;
-    }
     Some(())
 }
 

@@ -69,6 +69,36 @@ impl Row {
 pub(crate) struct Report {
     pub(crate) generation: Generation,
     pub(crate) fenced: bool,
+    pub(crate) asks: Told,
+}
+
+/// Processes of routers, as bits: the first router, the second one, and the second one started anew.
+pub(crate) type Processes = u8;
+
+/// Whose word somebody needs, as it has told the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) processes: Processes,
+    pub(crate) told_in: u8,
+}
+
+/// Whose word an extension needs; the product's `Roster`, in a few bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Roster {
+    pub(crate) usable: Processes,
+    pub(crate) told: Vec<Processes>,
+    pub(crate) kept: bool,
+}
+
+/// A router's row.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Beat {
+    pub(crate) applied: Position,
+    /// Which process of this name.
+    pub(crate) life: u8,
+    /// The incarnation in which the store heard of it first.
+    pub(crate) since: u8,
+    pub(crate) asks: Told,
 }
 
 /// How long a copy that has become the store gives no right to serve.
@@ -88,7 +118,8 @@ pub(crate) struct Store {
     pub(crate) incarnation: u8,
     pub(crate) row: Row,
     pub(crate) head: u8,
-    pub(crate) applied: [Position; 2],
+    /// Of the routers that are registered.
+    pub(crate) beats: [Option<Beat>; 2],
     pub(crate) reports: [Report; 2],
     pub(crate) quiet: Quiet,
 }
@@ -100,6 +131,19 @@ impl Store {
             number: self.head,
         }
     }
+
+    /// Processes that the store knows of.
+    pub(crate) fn registered(&self) -> Processes {
+        let beats = self.beats.iter().enumerate();
+        beats
+            .filter_map(|(at, beat)| Some(process(at, (*beat)?.life)))
+            .fold(0, |all, one| all | one)
+    }
+}
+
+/// The bit of a process.
+pub(crate) fn process(router: usize, life: u8) -> Processes {
+    1 << (router + usize::from(life))
 }
 
 /// A router's round: what it was told, and how long ago it asked.
@@ -130,12 +174,20 @@ pub(crate) struct Attesting {
     pub(crate) age: u8,
     /// What was asked about: the generation, and who may serve.
     pub(crate) about: (Generation, u8),
-    pub(crate) given: [bool; 2],
+    /// Whose word is needed, and who has given it.
+    pub(crate) needed: Processes,
+    pub(crate) given: Processes,
 }
 
 /// A router, which is a controller as well.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Router {
+    /// Which process of its name it is; nothing between two of them.
+    pub(crate) life: u8,
+    pub(crate) alive: bool,
+    /// The processes that the store knew of when it was asked last.
+    pub(crate) known: Processes,
+    pub(crate) roster: Roster,
     /// Whom it takes for serving, and at which generation.
     pub(crate) view: (Option<u8>, Generation),
     /// The assignment as it has read it: its generation, and who may serve.
@@ -185,6 +237,7 @@ pub(crate) struct Agent {
     pub(crate) highest: Generation,
     pub(crate) seen: Option<(Generation, Option<u8>)>,
     pub(crate) lease: Lease,
+    pub(crate) roster: Roster,
     pub(crate) asked: Option<Asked>,
     pub(crate) attesting: Option<Attesting>,
     /// How long the installation may still change data.
@@ -204,6 +257,7 @@ pub(crate) struct Happened {
     pub(crate) aborts: u8,
     pub(crate) crashes: u8,
     pub(crate) failovers: u8,
+    pub(crate) restarts: u8,
 }
 
 /// Everything.
@@ -232,7 +286,19 @@ pub(crate) struct World {
 
 impl World {
     /// Installation `a` serves, and everybody knows.
-    pub(crate) fn beginning(rates: [u8; 4]) -> World {
+    pub(crate) fn beginning(rates: [u8; 4], beats: Processes, registered: Processes) -> World {
+        let asks = Told {
+            processes: registered,
+            told_in: 0,
+        };
+        let roster = match registered {
+            0 => Roster::default(),
+            _ => Roster {
+                usable: registered,
+                told: vec![registered],
+                kept: true,
+            },
+        };
         let generation = Generation::first(0);
         let row = Row {
             installation: 0,
@@ -241,6 +307,10 @@ impl World {
             begun: Position::default(),
         };
         let router = Router {
+            life: 0,
+            alive: true,
+            known: registered,
+            roster: roster.clone(),
             view: (Some(0), generation),
             seen: (generation, Some(0)),
             watches: Generation(0),
@@ -260,6 +330,7 @@ impl World {
             } else {
                 Lease::Refused
             },
+            roster: roster.clone(),
             asked: None,
             attesting: None,
             gate: 0,
@@ -273,8 +344,19 @@ impl World {
                 incarnation: 0,
                 row,
                 head: 0,
-                applied: [Position::default(); 2],
-                reports: [false, true].map(|fenced| Report { generation, fenced }),
+                beats: [0, 1].map(|at| {
+                    (beats & process(at, 0) > 0).then_some(Beat {
+                        applied: Position::default(),
+                        life: 0,
+                        since: 0,
+                        asks,
+                    })
+                }),
+                reports: [false, true].map(|fenced| Report {
+                    generation,
+                    fenced,
+                    asks,
+                }),
                 quiet: Quiet::Over,
             },
             copy: None,

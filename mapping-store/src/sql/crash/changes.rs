@@ -114,6 +114,7 @@ fn router(round: u128) -> RouterRecord {
         live: true,
         lease_ms: 0,
         facts: "{}".into(),
+        ..RouterRecord::default()
     }
 }
 
@@ -135,6 +136,7 @@ fn report(name: &str, at: Generation) -> AgentReport {
         generation: at,
         role: AgentRole::Open,
         facts: "{}".into(),
+        ..RouterRecord::default()
     }
 }
 

@@ -16,6 +16,7 @@ async fn another(admin: &Admin, name: &str, applied: u64, lease_ms: u64) {
         live: true,
         lease_ms: 0,
         facts: "{}".into(),
+        ..RouterRecord::default()
     };
     let store = &admin._router.admin.store;
     store.heartbeat(&router, lease_ms).await.unwrap();
