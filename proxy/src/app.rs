@@ -145,10 +145,7 @@ impl Router {
             Arc::clone(&learner),
             applied,
         ));
-        if config.attest.is_none() && beginning == Beginning::Alone {
-            registrar.witness.stays_silent();
-        }
-        registered(&registrar).await;
+        registered(&registrar, &config, beginning).await;
         let pipeline = Arc::new(settings::pipeline(
             &config, &known, &learner, &store, &topology,
         )?);

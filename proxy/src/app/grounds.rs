@@ -86,7 +86,10 @@ pub(super) fn knowledge(
 }
 
 /// Without the registry a router would not know what "all sites" means.
-pub(super) async fn registered(registrar: &Registrar) {
+pub(super) async fn registered(registrar: &Registrar, config: &Config, beginning: Beginning) {
+    if config.attest.is_none() && beginning == Beginning::Alone {
+        registrar.witness.stays_silent();
+    }
     while let Err(error) = registrar.register().await {
         tracing::warn!(
             "the store does not take the registration yet: {}",

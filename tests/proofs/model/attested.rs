@@ -2,10 +2,11 @@
 //!
 //! Owns the questions to them. Must not say when anybody asks.
 
-use crate::fleet::{Action, Attest, Fleet, NOW, ROUTERS, ago, moment};
+use crate::fleet::{Action, Attest, Bounds, Copies, Fleet, NOW, ROUTERS, ago, moment};
 use crate::sabotage::Sabotage;
 use crate::world::{
-    Agent, Attesting, Beat, NAMES, Processes, ROUTER_LEASE, Roster, Router, Told, World,
+    Agent, Attesting, Beat, Lease, NAMES, Processes, ROUTER_LEASE, Roster, Router, Store, Told,
+    World,
 };
 use homing_mapping_store::Generation;
 use homing_mapping_store::store::{RouterRecord, Seq};
@@ -33,6 +34,9 @@ impl Fleet {
             router.known = 0;
             router.roster = Roster::default();
         }
+        if self.bounds.copies == Copies::BeforeTheSwitch {
+            switched(&mut world);
+        }
         for at in 0..2 {
             if !self.asks_others(at) {
                 world.agents[at].roster = Roster::default();
@@ -40,6 +44,18 @@ impl Fleet {
             }
         }
         world
+    }
+
+    /// The store as it was at the beginning, or before the switch that everybody knows of then.
+    pub(crate) fn first_copy(&self, rates: [u8; 4]) -> Store {
+        let before = Fleet {
+            bounds: Bounds {
+                copies: Copies::First,
+                ..self.bounds
+            },
+            sabotage: self.sabotage,
+        };
+        before.beginning(rates).store
     }
 
     /// Whether this agent goes on without the store.
@@ -208,6 +224,33 @@ impl Fleet {
         for who in self.bounds.attesters.iter().copied().chain(routers) {
             actions.extend([0, 1].map(|by| Action::Attests(who, by)));
         }
+    }
+}
+
+/// The other installation serves now, and everybody knows.
+fn switched(world: &mut World) {
+    let generation = world.store.row.generation.next(0);
+    let seen = (generation, Some(1));
+    world.store.row.installation = 1;
+    world.store.row.generation = generation;
+    world.served = (generation, 1);
+    world.proven = (generation, 1);
+    for router in &mut world.routers {
+        router.seen = seen;
+        if router.sure > 0 {
+            router.view = (Some(1), generation);
+        }
+    }
+    for (at, agent) in world.agents.iter_mut().enumerate() {
+        agent.highest = generation;
+        agent.seen = Some(seen);
+        agent.lease = match at {
+            0 => Lease::Refused,
+            _ => Lease::Granted(0),
+        };
+        agent.fenced = (at == 0).then_some(generation);
+        world.store.reports[at].generation = generation;
+        world.store.reports[at].fenced = at == 0;
     }
 }
 

@@ -74,6 +74,8 @@ pub(crate) enum Copies {
     Older,
     /// Nothing that has happened since the beginning.
     First,
+    /// The same; and the beginning is after a switch that the copy knows nothing of.
+    BeforeTheSwitch,
 }
 
 /// How reports travel.
@@ -446,6 +448,8 @@ impl Model for Fleet {
                             .any(|at| serves(at) && world.agents[at].gate_at.incarnation() == now)
                 },
             ));
+        }
+        if self.bounds.failovers > 0 && self.bounds.copies != Copies::BeforeTheSwitch {
             all.push(Property::sometimes(
                 "who served goes on in the copy's quiet time",
                 |_, world: &World| {

@@ -76,31 +76,35 @@ const RETURNED: Bounds = Bounds {
     pauses: 1,
     ..NEWCOMER
 };
-/// The store fails over to a copy that knows nothing of the switch, while who was to serve goes on.
+/// The store fails over to a copy that knows nothing of the last switch, while the place that serves since then goes on.
 const COPY_OF_THE_NEW: Bounds = Bounds {
     failovers: 1,
-    copies: Copies::First,
+    copies: Copies::BeforeTheSwitch,
+    switches: 0,
     attesters: &[1],
-    pauses: 1,
     ..NEWCOMER
 };
-/// The same while who serves goes on.
-const COPY_OF_THE_OLD: Bounds = Bounds {
-    attesters: &[0],
-    ..COPY_OF_THE_NEW
-};
-/// The copy knows both routers, and has not been told yet that anybody asks them.
-const COPY_UNTOLD: Bounds = Bounds {
-    registered: BOTH,
-    asked: 0,
-    ..COPY_OF_THE_OLD
-};
-/// The copy knows a process that has ended since, and been forgotten.
+/// The same; the copy knows a process that has ended since, and been forgotten.
 const COPY_RETURNED: Bounds = Bounds {
     registered: BOTH,
     asked: BOTH,
     restarts: 1,
     ..COPY_OF_THE_NEW
+};
+/// The same; the copy knows both routers, and has been told of one only.
+const COPY_UNTOLD: Bounds = Bounds {
+    registered: BOTH,
+    asked: 0,
+    ..COPY_OF_THE_NEW
+};
+/// A copy that has been told nothing, and a switch that is begun in it, while a router and the place that serves go on.
+const COPY_SWITCHES: Bounds = Bounds {
+    failovers: 1,
+    copies: Copies::First,
+    asked: 0,
+    carriers: 1,
+    pauses: 1,
+    ..NEWCOMER
 };
 /// One switch, with every combination of clocks.
 const CLOCKS: Bounds = Bounds {
@@ -170,13 +174,10 @@ fn every_bounded_world_is_exhausted_without_a_violation() {
         ("a controller whom nobody asks", STRANGER),
         ("a controller that nobody asks yet", NEWCOMER),
         ("a controller that comes back", RETURNED),
-        ("an older copy, and the new place goes on", COPY_OF_THE_NEW),
-        ("an older copy, and the old place goes on", COPY_OF_THE_OLD),
-        ("an older copy that nobody had told", COPY_UNTOLD),
-        (
-            "an older copy, and a controller that comes back",
-            COPY_RETURNED,
-        ),
+        ("a copy without the last switch", COPY_OF_THE_NEW),
+        ("the same, and a controller that comes back", COPY_RETURNED),
+        ("the same, and a copy that was told nothing", COPY_UNTOLD),
+        ("a switch in a copy that was told nothing", COPY_SWITCHES),
     ] {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
@@ -257,7 +258,9 @@ caught! {
     a_stranger_that_waits_is_caught: StrangerWaits in STRANGER => PLACES;
     a_watch_from_the_look_before_is_caught: WatchCountsFromTheLookBefore in STRANGER => PLACES;
     a_roster_that_counts_before_it_is_told_is_caught: RosterCountsBeforeItIsTold in RETURNED => PLACES;
-    old_words_in_a_copy_are_caught: OldWordsCountInACopy in COPY_OF_THE_NEW => PLACES;
+    old_words_in_a_copy_are_caught: OldWordsCountInACopy in COPY_SWITCHES => SENT;
+    another_process_of_the_name_is_caught: AnotherProcessCountsAsTheSame in COPY_RETURNED => PLACES;
+    a_router_that_is_forgotten_alive_is_caught: ForgottenAlive in COPY_RETURNED => PLACES;
     a_copy_that_any_router_hears_is_caught: AnyRouterHearsACopy in COPY_OF_THE_NEW => PLACES;
     an_agent_that_obeys_any_generation_is_caught: AgentObeysAnyGeneration in OLDER_COPY => MEMORY;
     a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;

@@ -336,7 +336,7 @@ impl Fleet {
         let copy = match self.bounds.copies {
             Copies::Synchronous => world.store.clone(),
             Copies::Older => *world.copy.take()?,
-            Copies::First => self.beginning(world.rates).store,
+            Copies::First | Copies::BeforeTheSwitch => self.first_copy(world.rates),
         };
         world.happened.failovers += 1;
         world.forgot = copy.row != world.store.row;

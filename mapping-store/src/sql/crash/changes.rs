@@ -136,7 +136,6 @@ fn report(name: &str, at: Generation) -> AgentReport {
         generation: at,
         role: AgentRole::Open,
         facts: "{}".into(),
-        ..RouterRecord::default()
     }
 }
 
