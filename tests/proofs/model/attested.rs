@@ -51,6 +51,7 @@ impl Fleet {
         let before = Fleet {
             bounds: Bounds {
                 copies: Copies::First,
+                asked: self.bounds.copied,
                 ..self.bounds
             },
             sabotage: self.sabotage,

@@ -52,6 +52,8 @@ pub(crate) struct Bounds {
     pub(crate) registered: Processes,
     /// Whom agents and routers have told it by then that they ask.
     pub(crate) asked: Processes,
+    /// What a copy of the beginning has been told of that.
+    pub(crate) copied: Processes,
     /// How often the second router ends, is forgotten, and may be started anew.
     pub(crate) restarts: u8,
 }
@@ -462,7 +464,7 @@ impl Model for Fleet {
                 },
             ));
         }
-        if self.bounds.attest == Attest::On {
+        if self.bounds.attest == Attest::On && !self.bounds.attesters.is_empty() {
             all.push(Property::sometimes(
                 "an installation goes on by the word of all",
                 |_, world: &World| world.went_on,

@@ -44,6 +44,7 @@ const SWITCH: Bounds = Bounds {
     attesters: &[0, 1],
     registered: FIRST,
     asked: FIRST,
+    copied: FIRST,
     restarts: 0,
 };
 /// The store is away: agents and routers go on by the word of all registered routers, while two rest.
@@ -88,6 +89,7 @@ const COPY_OF_THE_NEW: Bounds = Bounds {
 const COPY_RETURNED: Bounds = Bounds {
     registered: BOTH,
     asked: BOTH,
+    copied: BOTH,
     restarts: 1,
     ..COPY_OF_THE_NEW
 };
@@ -95,13 +97,15 @@ const COPY_RETURNED: Bounds = Bounds {
 const COPY_UNTOLD: Bounds = Bounds {
     registered: BOTH,
     asked: 0,
+    copied: 0,
     ..COPY_OF_THE_NEW
 };
-/// A copy that has been told nothing, and a switch that is begun in it, while a router and the place that serves go on.
+/// A copy that has been told nothing, and a switch that is begun in it, while a router goes on.
 const COPY_SWITCHES: Bounds = Bounds {
     failovers: 1,
     copies: Copies::First,
-    asked: 0,
+    copied: 0,
+    attesters: &[],
     carriers: 1,
     pauses: 1,
     ..NEWCOMER
