@@ -3,7 +3,7 @@
 //! Owns the `Store` trait and its record types; the two backends implement it and one conformance suite holds both to
 //! it. Must not know HTTP or what a workflow is. Relies on compare-and-set for every change of an existing row.
 
-use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
+use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState, Reporting};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
@@ -312,14 +312,17 @@ pub trait Store: SharedStore + Send + Sync + 'static {
 
     // -- agents and what they are asked to do
     /// Refused when the agent has reported a higher generation before.
-    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error>;
-    /// The same, if the last report of this agent has this counter (none: 0): so one that is late changes nothing.
-    async fn report_after(
-        &self,
-        report: &AgentReport,
-        lease_ms: u64,
-        counter: u64,
-    ) -> Result<AgentRecord, Error>;
+    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error> {
+        let after = None;
+        self.take(Reporting {
+            report,
+            lease_ms,
+            after,
+        })
+        .await
+    }
+    /// The same; refused as busy when another report has come between.
+    async fn take(&self, reporting: Reporting<'_>) -> Result<AgentRecord, Error>;
     async fn agents(&self) -> Result<Vec<AgentRecord>, Error>;
     /// An agent that is gone for good no longer has to prove that it is fenced.
     async fn forget_agent(

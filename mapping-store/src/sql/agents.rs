@@ -8,7 +8,7 @@ use super::names::generation;
 use super::session::{Access, Row, Session, args, stored};
 use super::write::{What, Write};
 use crate::SiteId;
-use crate::agent::{AgentRecord, AgentReport, AgentRole};
+use crate::agent::{AgentRecord, AgentReport, AgentRole, Reporting};
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::store::Error;
@@ -27,12 +27,12 @@ const KEEP: &str = "INSERT INTO agents (site, installation, holder, generation, 
                     WHERE agents.counter < excluded.counter";
 
 impl Sql {
-    pub(super) async fn take_report(
-        &self,
-        report: &AgentReport,
-        lease_ms: u64,
-        after: Option<u64>,
-    ) -> Result<AgentRecord, Error> {
+    pub(super) async fn take_report(&self, reporting: Reporting<'_>) -> Result<AgentRecord, Error> {
+        let Reporting {
+            report,
+            lease_ms,
+            after,
+        } = reporting;
         if report.facts.len() > FACTS_BYTES_MAX {
             return Err(Error::Limit(
                 "bytes of facts in an agent's report",

@@ -2,7 +2,9 @@
 
 use crate::on_both;
 use crate::support::{Fresh, assignment, audit, site, switch, two_sites};
-use homing_mapping_store::agent::{AgentReport, AgentRole, NewOrder, OrderKind, OrderState};
+use homing_mapping_store::agent::{
+    AgentReport, AgentRole, NewOrder, OrderKind, OrderState, Reporting,
+};
 use homing_mapping_store::store::{Changed, Error};
 use homing_mapping_store::{FACTS_BYTES_MAX, Generation};
 use uuid::Uuid;
@@ -78,16 +80,26 @@ async fn a_report_that_another_has_overtaken_changes_nothing(fresh: Fresh) {
     two_sites(store).await;
     let said = |generation, role| report("b-1", generation, role);
     let first = said(1, AgentRole::Open);
-    let counter = store.report_after(&first, 0, 0).await.unwrap().counter;
+    let take = async |report: &AgentReport, after| {
+        let after = Some(after);
+        store
+            .take(Reporting {
+                report,
+                lease_ms: 0,
+                after,
+            })
+            .await
+    };
+    let counter = take(&first, 0).await.unwrap().counter;
     let fenced = said(1, AgentRole::Fenced);
-    store.report_after(&fenced, 0, counter).await.unwrap();
+    take(&fenced, counter).await.unwrap();
     for late in [
         said(1, AgentRole::Fenced),
         said(1, AgentRole::Open),
         said(2, AgentRole::Open),
     ] {
         for after in [0, counter] {
-            let refused = store.report_after(&late, 0, after).await;
+            let refused = take(&late, after).await;
             assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
         }
     }

@@ -14,7 +14,7 @@ use crate::clock::{self, Moment};
 use crate::decide::attest::{self, Asks, Doors, Roster};
 use crate::telemetry::chain;
 use homing_config::settings::StoreUrl;
-use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState};
+use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState, Reporting};
 use homing_mapping_store::store::{Error, Handle};
 use homing_mapping_store::{Generation, SiteId};
 use std::sync::Arc;
@@ -174,7 +174,12 @@ impl Keeper {
             role,
             facts: self.facts(&standing, &asks).to_string(),
         };
-        let told = store.report_after(&report, millis(me.term), counter).await;
+        let reporting = Reporting {
+            report: &report,
+            lease_ms: millis(me.term),
+            after: Some(counter),
+        };
+        let told = store.take(reporting).await;
         match told {
             Ok(record) => {
                 self.counter = Some(record.counter);

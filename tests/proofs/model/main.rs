@@ -8,6 +8,7 @@ mod promises;
 mod sabotage;
 mod starts;
 mod steps;
+mod words;
 mod world;
 
 use fleet::{Attest, Bounds, Clocked, Copies, Fleet, Reports};
