@@ -41,7 +41,7 @@ pub use agents::FACTS_BYTES_MAX;
 pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
-use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState, Reporting};
+use crate::agent::{AgentRecord, NewOrder, Order, OrderState, Reporting};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};

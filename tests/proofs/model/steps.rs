@@ -288,6 +288,10 @@ impl Fleet {
 
     fn agent_reports(&self, world: &mut World, at: usize) -> Option<()> {
         let agent = &mut world.agents[at];
+        // One round after the other: what was asked before is answered before the store is told whom it asks.
+        if self.asks_others(at) && agent.asked.is_some() {
+            return None;
+        }
         let mut roster = agent.roster.clone();
         let known = world.store.registered();
         let report = Report {
