@@ -18,6 +18,7 @@ use serde_json::json as object;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::shared_data::TIMES;
 use crate::operate::json;
 
 const MODEL: &str = include_str!("../../models/remind.bpmn20.xml");
@@ -25,17 +26,6 @@ const MODEL: &str = include_str!("../../models/remind.bpmn20.xml");
 const PATIENCE: Duration = Duration::from_secs(240);
 const INSTANCES: usize = 6;
 const PROCESSES: &str = "/process-api/runtime/process-instances";
-
-const TIMES: &str = r#"
-[lease]
-router = "30s"
-site = "30s"
-renew_every = "200ms"
-
-[safety]
-cool_down = "0ms"
-down_for = "500ms"
-"#;
 
 /// An installation as its host runs it: scripts that start and stop the engine, and an agent that calls them.
 struct Place {

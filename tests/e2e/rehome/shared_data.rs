@@ -29,7 +29,8 @@ use crate::operate::{homing, json, said};
 const PATIENCE: Duration = Duration::from_secs(60);
 const ORDERS: usize = 4;
 
-const TIMES: &str = r#"
+/// Leases that outlast a start, and a failover soon after a death.
+pub(super) const TIMES: &str = r#"
 [lease]
 router = "30s"
 site = "30s"
