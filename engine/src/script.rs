@@ -6,7 +6,7 @@
 use crate::expr::Operand;
 use crate::machine::{Change, Scripts};
 use crate::value::Value;
-use rquickjs::{CatchResultExt, CaughtError, Context, Runtime};
+use rquickjs::{CatchResultExt, CaughtError, Coerced, Context, Runtime};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -96,6 +96,10 @@ fn told(error: &CaughtError<'_>) -> String {
             let limit = MEMORY_MAX / 1024 / 1024;
             format!("it threw null, as it does when its memory of {limit} MiB is used up")
         }
+        CaughtError::Value(thrown) => match thrown.get::<Coerced<String>>() {
+            Ok(text) => format!("the script threw: {}", text.0),
+            Err(_) => "the script threw a value that has no text".to_owned(),
+        },
         other => other.to_string(),
     }
 }
@@ -181,6 +185,16 @@ mod tests {
     #[test]
     fn scripts_that_go_wrong_are_errors() {
         assert!(run("throw new Error('no')").unwrap_err().contains("no"));
+        for (source, text) in [
+            ("throw 'no \"stock\"'", "the script threw: no \"stock\""),
+            ("throw 7", "the script threw: 7"),
+            (
+                "throw { toString() { throw 1; } }",
+                "the script threw a value that has no text",
+            ),
+        ] {
+            assert_eq!(run(source).unwrap_err(), text);
+        }
         assert!(run("nope + 1").unwrap_err().contains("nope"));
         assert!(run("(").is_err());
     }

@@ -183,4 +183,5 @@ const INVALID: &[&str] = &[
     "has no sequence flows",
     "multiple none start events",
     "has only one outgoing sequence flow",
+    "a timer needs one of",
 ];

@@ -155,6 +155,9 @@ fn call(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<CallActivity>
         }
     }
     let Some(called) = node.attribute("calledElement") else {
+        if extension(node, "caseRef").is_some() {
+            return None;
+        }
         reader.problem(node, "Missing attribute 'calledElement'");
         return None;
     };

@@ -1,6 +1,6 @@
 //! Events: what they wait for, what they raise.
 
-use super::element::{Catch, End, ErrorCatch, Kind, Throw, Trigger, Work};
+use super::element::{Catch, End, ErrorCatch, Kind, SubProcess, Throw, Trigger, Work};
 use super::graph::ElementIndex;
 use super::namespace::{child, extension, is};
 use super::xml::{Reader, text};
@@ -205,6 +205,38 @@ pub(super) fn boundary(
         trigger,
     })
 }
+
+/// What stands for an element that was refused while the rest of the model is read: with it, the others that refer to it
+/// are not refused for its sake. A model with a refused element never runs.
+pub(super) fn in_place_of(node: Node<'_, '_>) -> Kind {
+    match node.tag_name().name() {
+        "startEvent" => Kind::Start {
+            trigger: REFUSED,
+            interrupting: true,
+            initiator: None,
+        },
+        "intermediateCatchEvent" => Kind::Catch(Catch { trigger: REFUSED }),
+        "transaction" | "adHocSubProcess" => Kind::SubProcess(SubProcess {
+            triggered_by_event: false,
+        }),
+        _ => Kind::PassThrough,
+    }
+}
+
+/// As [`in_place_of`], for an event at the border of `host`.
+pub(super) fn border_of(host: ElementIndex) -> Kind {
+    Kind::Boundary {
+        host,
+        interrupting: true,
+        trigger: REFUSED,
+    }
+}
+
+/// No event that is counted: not one of several starts without an event.
+const REFUSED: Trigger = Trigger::Escalation {
+    code: None,
+    variable: None,
+};
 
 /// An intermediate catch event.
 pub(super) fn catch(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> {

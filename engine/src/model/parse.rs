@@ -178,16 +178,12 @@ impl<'a, 'i> Builder<'a, 'i> {
             "eventBasedGateway" => Some(Kind::EventBased),
             _ => activity::kind(reader, node),
         };
-        let Some(kind) = kind else {
+        let kind = kind.unwrap_or_else(|| {
             if reader.problems.len() == found {
                 reader.problem(node, format!("{} is not built", node.tag_name().name()));
             }
-            // Its insides are still read, so that all problems are told at once.
-            if matches!(node.tag_name().name(), "transaction" | "adHocSubProcess") {
-                self.scope(reader, node, scope, false);
-            }
-            return;
-        };
+            event::in_place_of(node)
+        });
         let sub = if let Kind::SubProcess(sub) = &kind {
             Some(sub.triggered_by_event)
         } else {
@@ -268,9 +264,9 @@ impl<'a, 'i> Builder<'a, 'i> {
                 reader.problem(node, "attachedToRef names no activity of the same scope");
                 continue;
             };
-            if let Some(kind) = event::boundary(reader, node, host) {
-                self.add(reader, node, scope, kind);
-            }
+            let kind = event::boundary(reader, node, host);
+            let kind = kind.unwrap_or_else(|| event::border_of(host));
+            self.add(reader, node, scope, kind);
         }
         for node in std::mem::take(&mut self.pending_flows) {
             self.flow(reader, node);
@@ -299,7 +295,7 @@ impl<'a, 'i> Builder<'a, 'i> {
         let mut end = |name: &str| {
             let id = node.attribute(name).unwrap_or_default();
             let found = self.process.find(id);
-            if found.is_none() && reader.problems.is_empty() {
+            if found.is_none() {
                 reader.problem(node, format!("{name} '{id}' is no element of this process"));
             }
             found

@@ -56,7 +56,7 @@ fn a_process_is_read_with_its_extensions() {
 #[test]
 fn what_is_not_built_is_refused_with_element_line_and_reason() {
     let found = problems(
-        "<startEvent id=\"s\"/>\n<serviceTask id=\"java\" camunda:class=\"a.B\"/>\n<complexGateway id=\"g\"/>\n<businessRuleTask id=\"d\" camunda:decisionRef=\"x\"/>\n<transaction id=\"tx\"/>",
+        "<startEvent id=\"s\"/>\n<serviceTask id=\"java\" camunda:class=\"a.B\"/>\n<complexGateway id=\"g\"/>\n<businessRuleTask id=\"d\" camunda:decisionRef=\"x\"/>\n<transaction id=\"tx\"><startEvent id=\"i\"/></transaction>",
     );
     let told: Vec<_> = found
         .iter()
@@ -122,4 +122,23 @@ fn broken_references_are_told() {
     assert!(found[0].message.contains("start event"), "{found:?}");
     let found = problems("<startEvent id=\"s\"/><userTask id=\"u\" camunda:assignee=\"${x\"/>");
     assert!(found[0].message.contains("'}'"), "{found:?}");
+}
+
+#[test]
+fn what_refers_to_a_refused_element_is_not_refused_for_its_sake() {
+    let found = problems(
+        r#"<startEvent id="s"/><exclusiveGateway id="x" default="b"/><eventBasedGateway id="g"/>
+        <serviceTask id="java" camunda:class="a.B"/>
+        <boundaryEvent id="e" attachedToRef="java"><errorEventDefinition/></boundaryEvent>
+        <transaction id="t"><startEvent id="ts"/></transaction>
+        <intermediateCatchEvent id="l"><linkEventDefinition name="l"/></intermediateCatchEvent>
+        <subProcess id="p" triggeredByEvent="true"><startEvent id="c"><compensateEventDefinition/></startEvent></subProcess>
+        <callActivity id="case" camunda:caseRef="c"/>
+        <sequenceFlow id="a" sourceRef="x" targetRef="g"><conditionExpression>${true}</conditionExpression></sequenceFlow>
+        <sequenceFlow id="b" sourceRef="x" targetRef="java"/>
+        <sequenceFlow id="d" sourceRef="g" targetRef="l"/>"#,
+    );
+    let mut elements: Vec<&str> = found.iter().filter_map(|p| p.element.as_deref()).collect();
+    elements.sort_unstable();
+    assert_eq!(elements, ["c", "case", "java", "l", "t"], "{found:?}");
 }

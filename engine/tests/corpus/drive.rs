@@ -131,7 +131,7 @@ async fn push(engine: &Engine, instance: &str, trouble: &mut BTreeSet<String>) -
             let answer = engine.send(Method::POST, &path, json!({})).await;
             // What an earlier one ended is not there any more.
             let gone = answer.json()["message"].as_str().is_some_and(|message| {
-                message.contains("null") || message.contains("No job found")
+                message.contains("task is null") || message.contains("No job found")
             });
             if answer.status >= 400 && !gone {
                 trouble.insert(told(&answer));
