@@ -25,6 +25,7 @@ pub mod operation;
 mod postgres;
 pub mod promote;
 pub mod shared;
+pub mod simulated;
 mod site;
 mod sql;
 mod sqlite;

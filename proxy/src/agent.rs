@@ -6,6 +6,7 @@
 pub mod enforcer;
 pub mod fence;
 pub mod gate;
+pub mod grace;
 pub mod highest;
 pub mod hooks;
 pub mod keeper;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod orders;
 pub mod others;
 pub mod patroni;
+pub mod place;
 pub mod relay;
 pub mod replica;
 pub mod role;
@@ -23,15 +25,17 @@ use crate::telemetry::chain;
 use enforcer::{Enforcer, Life, Standing};
 use fence::{Evidence, Lease};
 use gate::Gate;
+use grace::Grace;
 use highest::Highest;
 use homing_config::Config;
 use homing_config::settings::{Agent, Fence, Promotion, Replica as Reads, Scheme};
-use homing_mapping_store::SiteId;
+use homing_mapping_store::{Handle, SiteId};
 use hooks::Hooks;
 use keeper::{Identity, Keeper};
 use means::Means;
 use orders::{Deeds, Inbox, Orders};
 use others::Others;
+use place::Place;
 use relay::Relay;
 use replica::{Replica, Watcher};
 use role::Role;
@@ -70,7 +74,18 @@ pub async fn run(
     agent: &Agent,
     leave: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let (means, accepting) = means(agent).await?;
+    let means = means(agent).await?;
+    run_with(config, agent, None, means, leave).await
+}
+
+/// Like [`run`], with these means of fencing, and a store that may be open already.
+pub async fn run_with(
+    config: &Config,
+    agent: &Agent,
+    store: Option<Handle>,
+    (means, accepting): (Means, Accepting),
+    leave: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let highest = match Highest::open(&agent.state, &agent.site, &agent.installation) {
         Ok(highest) => highest,
         Err(error) => {
@@ -80,6 +95,7 @@ pub async fn run(
         }
     };
     let mut parts = Parts::wire(config, agent, means, highest)?;
+    parts.keeper.store = store;
     if let Some(bind) = &agent.bind {
         let bound = status::bind(bind).await.map_err(|source| Error::Listen {
             address: bind.to_string(),
@@ -165,6 +181,8 @@ impl Parts {
             mode: mode(agent),
             others: Others::default(),
             inbox,
+            grace: Grace::default(),
+            place: Place::default(),
             bell,
             answered: true,
         };
@@ -261,7 +279,8 @@ fn watcher(config: &Config, agent: &Agent) -> Result<Option<Watcher>, Error> {
         .map_err(|error| Error::Unable(format!("`agent.lag` cannot be used: {error}")))
 }
 
-type Accepting = Option<(Arc<Relay>, tokio::net::TcpListener)>;
+/// A relay and where it listens, for means that are one.
+pub type Accepting = Option<(Arc<Relay>, tokio::net::TcpListener)>;
 
 async fn means(agent: &Agent) -> Result<(Means, Accepting), Error> {
     match &agent.fence {

@@ -3,6 +3,7 @@
 //! Owns what is connected to what. Must not decide anything about a request or a site.
 
 mod admin_listener;
+mod grounds;
 pub mod handover;
 mod leftovers;
 pub mod open_files;
@@ -31,13 +32,10 @@ use crate::telemetry::metrics::metrics;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use handover::Beginning;
-use homing_config::settings as config;
 use homing_config::{Config, Inputs, Loaded};
-use homing_mapping_store::cache::Cache;
 use homing_mapping_store::feed::{self, Feed};
 use homing_mapping_store::journal::{self, Journal};
 use homing_mapping_store::store::Inserted;
-use homing_mapping_store::table::Table;
 use homing_mapping_store::{Handle, store};
 use reload::Reloader;
 use std::sync::Arc;
@@ -126,13 +124,23 @@ impl Router {
         loaded: Loaded,
         beginning: Beginning,
     ) -> Result<Router, Error> {
+        let store = grounds::open_store(&loaded.config).await?;
+        Router::over(store, inputs, loaded, beginning).await
+    }
+
+    /// Like [`Router::open`], over a store that is open already.
+    pub async fn over(
+        store: Handle,
+        inputs: Inputs,
+        loaded: Loaded,
+        beginning: Beginning,
+    ) -> Result<Router, Error> {
         let config = Arc::new(loaded.config.clone());
         let tls = Listeners::open(&config.listen)?;
         let admin_tls = admin_tls(&config)?;
         let limits = Arc::new(ArcSwap::from_pointee(settings::listener_limits(&config)));
-        let store = open_store(&config).await?;
-        let (journal, replay) = open_journal(&config, beginning)?;
-        let (known, learner) = knowledge(&config, &store, &journal, &replay);
+        let (journal, replay) = grounds::open_journal(&config, beginning)?;
+        let (known, learner) = grounds::knowledge(&config, &store, &journal, &replay);
         let inventory = Arc::new(Inventory::default());
         let fleet = Arc::new(Fleet::new(&config, Arc::clone(&inventory))?);
         let topology = Arc::new(ArcSwap::from_pointee(fleet.topology(&config, &[], None)?));
@@ -417,56 +425,6 @@ async fn read_suffixes(store: &Handle, known: &Known) {
     }
 }
 
-/// The highest incarnation of the store that this router has seen in its life.
-fn remembered(config: &Config) -> Result<u16, Error> {
-    let folder = &config.store.journal;
-    let read = incarnation::Memory::in_folder(folder).read();
-    read.map_err(|source| Error::Incarnation {
-        folder: folder.display().to_string(),
-        source,
-    })
-}
-
-fn open_journal(
-    config: &Config,
-    beginning: Beginning,
-) -> Result<(Journal, journal::Replay), Error> {
-    let folder = &config.store.journal;
-    let settings = journal::Settings {
-        bytes_max: config.limits.journal_bytes,
-        overlap: match beginning {
-            Beginning::Alone => journal::Overlap::Refuse,
-            Beginning::TakeOver => journal::Overlap::HandOver,
-        },
-    };
-    Journal::open(folder, &config.router.name, settings).map_err(|source| Error::Journal {
-        folder: folder.display().to_string(),
-        source,
-    })
-}
-
-/// What memory knows, begun with what the journal still holds, and the learner that adds to it.
-fn knowledge(
-    config: &Config,
-    store: &Handle,
-    journal: &Journal,
-    replay: &journal::Replay,
-) -> (Arc<Known>, Arc<Learner>) {
-    let cache = Cache::new(config.limits.cache_entries);
-    let known = Arc::new(Known::new(Arc::new(Table::new()), cache));
-    let learner = Arc::new(Learner::new(
-        Arc::clone(&known),
-        journal.handle(),
-        Arc::clone(store),
-        config.router.name.clone(),
-        config.timeouts.store,
-    ));
-    for row in &replay.mappings {
-        learner.remember(std::slice::from_ref(row), &[], row.home);
-    }
-    (known, learner)
-}
-
 /// Without the registry a router would not know what "all sites" means.
 async fn registered(registrar: &Registrar) {
     while let Err(error) = registrar.register().await {
@@ -475,26 +433,5 @@ async fn registered(registrar: &Registrar) {
             chain(&error)
         );
         tokio::time::sleep(STORE_RETRY).await;
-    }
-}
-
-async fn open_store(config: &Config) -> Result<Handle, Error> {
-    let url = match &config.store.url {
-        config::StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
-        config::StoreUrl::Postgres(url) => url.expose().to_owned(),
-    };
-    crate::telemetry::metrics::time_the_store();
-    loop {
-        match homing_mapping_store::open_as(&url, &config.router.name).await {
-            Ok(store) => {
-                store.refuse_below(remembered(config)?);
-                return Ok(store);
-            }
-            Err(store::Error::Unavailable { doing, source }) => {
-                tracing::warn!("the store does not answer yet while trying to {doing}: {source}");
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            Err(error) => return Err(Error::Store(error)),
-        }
     }
 }

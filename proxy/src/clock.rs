@@ -1,21 +1,39 @@
 //! The only reader of time in this crate, so that tests can move it.
 //!
-//! Owns wall clock and monotonic readings. Must not decide anything.
+//! Owns wall clock and monotonic readings. Must not decide anything. All of it is the runtime's time, which a simulation
+//! holds and moves; elsewhere that is the system's own.
 
 use homing_mapping_store::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Whether the system's other clocks are left alone, because the runtime's time is simulated.
+static SIMULATED: AtomicBool = AtomicBool::new(false);
+
+/// From now on every clock of this process is its runtime's, for a simulation that holds that one.
+pub fn simulate() {
+    started();
+    SIMULATED.store(true, Ordering::SeqCst);
+}
+
 /// A monotonic instant, for durations and deadlines.
-#[expect(clippy::disallowed_methods, reason = "this module is the clock")]
 pub fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
+}
+
+fn started() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(now)
 }
 
 /// Wall clock in milliseconds since the Unix epoch, for records and logs only.
 #[expect(clippy::disallowed_methods, reason = "this module is the clock")]
 pub fn wall() -> Timestamp {
+    if SIMULATED.load(Ordering::Relaxed) {
+        return Timestamp(i64::try_from(monotonic_ms()).unwrap_or(i64::MAX));
+    }
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -24,8 +42,7 @@ pub fn wall() -> Timestamp {
 
 /// Milliseconds on the monotonic clock since the process first asked; fits an atomic.
 pub fn monotonic_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(now().duration_since(*START.get_or_init(now)).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(now().duration_since(started()).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A reading of the clock since the machine was started. It counts time in which the machine was suspended, where the
@@ -49,6 +66,9 @@ impl Moment {
 
 /// The moment of now.
 pub fn moment() -> Moment {
+    if SIMULATED.load(Ordering::Relaxed) {
+        return Moment::default().plus(now().duration_since(started()));
+    }
     #[cfg(target_os = "linux")]
     const CLOCK: ClockId = ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]

@@ -8,6 +8,7 @@ pub mod body;
 pub mod budget;
 pub mod bulkhead;
 pub mod connect;
+pub mod dial;
 pub mod gather;
 pub mod headers;
 pub mod payload;

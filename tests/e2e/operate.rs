@@ -281,3 +281,35 @@ fn unix_config(pair: &Pair, folder: &Path, admin: &str) -> Result<String> {
          [[site]]\nname = \"b\"\ndialect = \"engine-rest\"\nendpoints = [{b:?}]\n"
     ))
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_somebody_has_ends_the_start_with_a_sentence() -> Promise {
+    let folder = paths::new_folder("taken")?;
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let taken = stranger.local_addr()?;
+    let free = format!("127.0.0.1:{}", free_port()?);
+    for (data, admin) in [(taken.to_string(), free.clone()), (free, taken.to_string())] {
+        let config = folder.join("homing.toml");
+        let at = folder.display();
+        let text = format!(
+            "[[listen]]\nbind = \"{data}\"\n[admin]\nbind = \"{admin}\"\n\
+             [store]\nurl = \"sqlite:{at}/store.db\"\njournal = \"{at}/journal\"\n\
+             [[site]]\nname = \"a\"\ndialect = \"engine-rest\"\nendpoints = [\"http://127.0.0.1:9/engine-rest\"]\n"
+        );
+        std::fs::write(&config, text)?;
+        let mut serve = tokio::process::Command::new(paths::homing_binary()?);
+        serve.arg("serve").arg("-c").arg(&config).kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, serve.output()).await??;
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains(&format!("cannot listen on {taken}")),
+            "{told}"
+        );
+        assert!(
+            !told.contains("\"ready\"") && !told.contains("panicked"),
+            "{told}"
+        );
+    }
+    Ok(())
+}

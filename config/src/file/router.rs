@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RouterFile {
-    /// Name of this router: in `Via`, `Proxy-Status`, leases and the audit. Unique among the routers of one store.
+    /// Name of this router: in `Via`, `Proxy-Status`, leases and the audit. Unique among the routers of one store: a second living one of the same name does not register.
     /// Default: the host name.
     #[schemars(extend("format" = "name"))]
     pub(crate) name: Option<At<String>>,

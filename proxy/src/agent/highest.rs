@@ -5,13 +5,14 @@
 //! zero: without its memory the agent stays closed.
 
 use homing_mapping_store::Generation;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// First line of the file. A later form gets another one.
 const FORM: &str = "homing highest generation 1";
 const NAME: &str = "highest-generation";
+const LOCK: &str = "lock";
 
 /// Why the memory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,12 @@ pub enum Error {
         path.display()
     )]
     Torn { path: PathBuf, site: String },
+    /// Another agent has the folder.
+    #[error(
+        "{} is in use by another agent's process: end that one, or give this one a folder of its own with `state`",
+        path.display()
+    )]
+    InUse { path: PathBuf },
     /// The file is of another site or installation.
     #[error(
         "{} belongs to {found}, this agent stands beside {wanted}: give each agent a folder of its own with `state`",
@@ -50,12 +57,15 @@ pub struct Highest {
     folder: PathBuf,
     owner: String,
     value: Generation,
+    /// Two agents of one installation would each speak for the other.
+    _lock: File,
 }
 
 impl Highest {
     /// Reads the file; makes the folder when it is missing. No file is a new host: nothing was seen yet.
     pub fn open(folder: &Path, site: &str, installation: &str) -> Result<Highest, Error> {
         fs::create_dir_all(folder).map_err(failed("make", folder))?;
+        let lock = lock(folder)?;
         let owner = format!("{site}/{installation}");
         let path = folder.join(NAME);
         let value = match fs::read_to_string(&path) {
@@ -70,6 +80,7 @@ impl Highest {
             folder: folder.to_owned(),
             owner,
             value,
+            _lock: lock,
         })
     }
 
@@ -98,6 +109,21 @@ impl Highest {
             .map_err(failed("sync", &self.folder))?;
         self.value = to;
         Ok(())
+    }
+}
+
+/// Held until the process ends.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK);
+    let mut options = File::options();
+    let options = options.create(true).write(true).truncate(false);
+    let file = options.open(&path).map_err(failed("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+            path: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
     }
 }
 
@@ -187,6 +213,16 @@ mod tests {
         open(folder.path()).unwrap().raise(Generation(5)).unwrap();
         fs::write(folder.path().join(format!("{NAME}.next")), "homing hi").unwrap();
         assert_eq!(open(folder.path()).unwrap().value(), Generation(5));
+    }
+
+    #[test]
+    fn one_folder_is_of_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        drop(first);
+        open(folder.path()).unwrap();
     }
 
     #[test]

@@ -5,15 +5,18 @@
 
 use super::enforcer::Standing;
 use super::fence::{self, Decision, Evidence, Lease, Seen};
+use super::grace::{self, Grace};
 use super::highest::Highest;
 use super::metrics::metrics;
 use super::orders::Inbox;
 use super::others::Others;
+use super::place::Place;
 use super::replica::{Replica, Role};
 use crate::clock::{self, Moment};
 use crate::telemetry::chain;
 use homing_config::settings::StoreUrl;
 use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState};
+use homing_mapping_store::assignment::Assignment;
 use homing_mapping_store::store::{Error, Handle};
 use homing_mapping_store::{Generation, SiteId};
 use std::sync::Arc;
@@ -51,6 +54,10 @@ pub struct Keeper {
     pub mode: &'static str,
     pub others: Others,
     pub inbox: watch::Sender<Inbox>,
+    /// Time for requests that run while a planned switch begins.
+    pub grace: Grace,
+    /// Whether the registry knows this installation.
+    pub place: Place,
     /// Somebody wants a round now.
     pub bell: Arc<Notify>,
     /// Whether the store answered last time.
@@ -80,13 +87,15 @@ impl Keeper {
     fn note(&mut self, result: Result<(), Error>) {
         let answered = result.is_ok();
         metrics().store_up.set(i64::from(answered));
-        if let Err(error) = &result
-            && self.answered
-        {
-            tracing::warn!(
+        match &result {
+            Err(Error::Unknown { what }) if self.answered => tracing::warn!(
+                "the store answers, and there is no {what}: closed until a router whose configuration names the site has registered it"
+            ),
+            Err(error) if self.answered => tracing::warn!(
                 "the store does not answer; the lease runs out: {}",
                 chain(error)
-            );
+            ),
+            Err(_) | Ok(()) => {}
         }
         if answered && !self.answered {
             tracing::info!("the store answers");
@@ -97,6 +106,9 @@ impl Keeper {
     /// Until the next renewal is due, or something may have changed; never a busy loop.
     async fn pause(&mut self) {
         let every = self.identity.renew_every;
+        if self.grace.is_given() {
+            return tokio::time::sleep(grace::LOOK.min(every)).await;
+        }
         tokio::select! {
             () = tokio::time::sleep(every / ROUNDS_PER_RENEWAL) => {}
             // What was just achieved is reported at once; it is rare.
@@ -120,8 +132,17 @@ impl Keeper {
 
     async fn round(&mut self) -> Result<(), Error> {
         let store = self.opened().await?;
-        let (lease, seen) = self.ask(&store).await?;
-        self.learn(lease, seen);
+        let (lease, mine) = self.ask(&store).await?;
+        if self
+            .grace
+            .lasts(&store, mine.as_ref(), &self.evidence)
+            .await?
+        {
+            // As if this round had not been: the lease that was given before runs on, and out.
+            return Ok(());
+        }
+        self.learn(lease, mine.map(seen));
+        self.place.look(&store, &self.identity).await?;
         self.look_at_others(&store).await?;
         self.report(&store).await?;
         self.fetch_orders(&store).await
@@ -229,7 +250,7 @@ impl Keeper {
     }
 
     /// First the lease, then the assignment: one that names us was true after the lease was given.
-    async fn ask(&self, store: &Handle) -> Result<(Lease, Option<Seen>), Error> {
+    async fn ask(&self, store: &Handle) -> Result<(Lease, Option<Assignment>), Error> {
         let me = &self.identity;
         let asked = clock::moment();
         let (name, term) = (lease_name(me.site), millis(me.term));
@@ -244,11 +265,7 @@ impl Keeper {
         let lease = fence::worth(given.as_ref(), asked, &evidence, clock::moment());
         let assignments = store.assignments().await?;
         let mine = assignments.into_iter().find(|found| found.site == me.site);
-        let seen = mine.map(|found| Seen {
-            generation: found.generation,
-            entitled: found.entitled().map(str::to_owned),
-        });
-        Ok((lease, seen))
+        Ok((lease, mine))
     }
 
     /// The generation is on disk before anybody decides by it.
@@ -296,6 +313,13 @@ impl Keeper {
         }
         let me = &self.identity;
         store.release(&lease_name(me.site), &me.installation).await
+    }
+}
+
+fn seen(assignment: Assignment) -> Seen {
+    Seen {
+        generation: assignment.generation,
+        entitled: assignment.entitled().map(str::to_owned),
     }
 }
 

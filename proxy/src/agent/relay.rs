@@ -44,6 +44,16 @@ impl Drop for Counted<'_> {
 }
 
 impl Relay {
+    /// A relay that does not listen yet.
+    pub fn new(database: HostPort, connections_max: usize, gate: Arc<Gate>) -> Arc<Relay> {
+        Arc::new(Relay {
+            gate,
+            database,
+            connections_max,
+            connections: AtomicUsize::new(0),
+        })
+    }
+
     /// A relay that listens; nothing passes before the gate opens and `run` runs.
     pub async fn bind(
         listen: SocketAddr,
@@ -51,13 +61,8 @@ impl Relay {
         connections_max: usize,
         gate: Arc<Gate>,
     ) -> io::Result<(Arc<Relay>, TcpListener)> {
-        let relay = Relay {
-            gate,
-            database,
-            connections_max,
-            connections: AtomicUsize::new(0),
-        };
-        Ok((Arc::new(relay), TcpListener::bind(listen).await?))
+        let relay = Relay::new(database, connections_max, gate);
+        Ok((relay, TcpListener::bind(listen).await?))
     }
 
     /// Accepts until the task is dropped.

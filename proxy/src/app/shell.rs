@@ -11,6 +11,7 @@ use crate::admin;
 use crate::listener::{self, Listener, ProxyProtocol};
 use crate::pipeline::Pipeline;
 use async_trait::async_trait;
+use homing_config::Config;
 use homing_config::settings::{Bind, Listen};
 use pingora_core::listeners::Listeners;
 use pingora_core::server::configuration::{Opt, ServerConf};
@@ -42,6 +43,9 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
         upgrade_sock: handover::socket(&config).display().to_string(),
         ..ServerConf::default()
     };
+    if beginning == Beginning::Alone {
+        free(&config)?;
+    }
     control.block_on(router.start());
     for tls in router.tls.all().chain(router.admin_tls.clone()) {
         control.spawn(tls.watch());
@@ -91,6 +95,21 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
     control.block_on(router.close(CLOSE_WITHIN));
     control.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Whether every address can be listened on: pingora's listeners find out on threads of their own, too late to say so.
+fn free(config: &Config) -> Result<(), Error> {
+    let admin = match &config.admin.bind {
+        Bind::Tcp(address) => Some(*address),
+        Bind::Unix(_) => None,
+    };
+    for address in config.listen.iter().map(|listen| listen.bind).chain(admin) {
+        std::net::TcpListener::bind(address).map_err(|source| Error::Io {
+            doing: format!("listen on {address}"),
+            source,
+        })?;
+    }
+    Ok(())
 }
 
 /// Runs the listeners on a thread of their own until a signal ends them.

@@ -4,6 +4,7 @@
 //! Relies on the store's clock for leases and on the own monotonic clock for how long its knowledge is sure.
 
 mod identities;
+mod name;
 
 use crate::clock;
 use crate::fleet::Fleet;
@@ -46,6 +47,8 @@ pub struct Registrar {
     acknowledged: Mutex<Seq>,
     /// When this router last told what it sees, and what.
     said: Mutex<(u64, Vec<Observation>)>,
+    /// That no other router has this one's name.
+    name: name::Name,
     /// Rung when the feed shows that a site, state or assignment changed.
     pub bell: Notify,
     /// Rung when the topology was replaced.
@@ -75,6 +78,7 @@ impl Registrar {
             round: tokio::sync::Mutex::new(()),
             acknowledged: Mutex::new(Seq(0)),
             said: Mutex::new((0, Vec::new())),
+            name: name::Name::default(),
             bell: Notify::new(),
             replaced: Notify::new(),
         }
@@ -84,6 +88,7 @@ impl Registrar {
     /// then by `run`.
     pub async fn register(&self) -> Result<(), Error> {
         let config = self.config.load_full();
+        self.name.keep(&self.store, &config).await?;
         self.store
             .register(&config.router.name, &crate::fleet::records(&config))
             .await?;
@@ -151,6 +156,9 @@ impl Registrar {
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
         // A copy of the store that was left behind says nothing that may be obeyed.
         self.store.incarnation().await?;
+        self.name
+            .keep(&self.store, &self.config.load_full())
+            .await?;
         // Changes up to here were committed before the assignments are read below.
         let applied = (self.applied)();
         let (revision, records) = self.store.registry().await?;

@@ -2,6 +2,7 @@
 //!
 //! Owns dialling, TLS and the HTTP/1.1 handshake. Must not send requests.
 
+use super::dial;
 use super::payload::Payload;
 use super::pool::Connection;
 use crate::topology::Endpoint;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 /// Why there is no connection. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +66,12 @@ pub async fn connect(endpoint: &Arc<Endpoint>, within: Duration) -> Result<Conne
 
 async fn dial(endpoint: &Arc<Endpoint>) -> Result<Connection, Error> {
     let place = || (endpoint.host.clone(), endpoint.port);
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+    let stream = dial::open(&endpoint.host, endpoint.port)
         .await
         .map_err(|source| {
             let (host, port) = place();
             Error::Connect { host, port, source }
         })?;
-    // Small requests must not wait for acknowledgements; a failure here costs latency only.
-    let _ = stream.set_nodelay(true);
     let Some(tls) = &endpoint.tls else {
         return handshake(endpoint, stream).await;
     };

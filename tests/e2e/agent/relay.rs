@@ -13,6 +13,7 @@ use homing_harness::{
     postgres::Cluster,
     sql::Database,
 };
+use homing_mapping_store::store::Seq;
 use sqlx::{Connection as _, Executor as _};
 
 use super::world::{PATIENCE, World, no_sessions, past, session, sessions};
@@ -67,6 +68,38 @@ async fn an_engine_that_boots_first_reaches_no_database() -> Promise {
     network.set(Fault::None);
     network.cut_all();
     agent.is("open").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_switch_lets_end_what_runs_and_cuts_what_does_not_end() -> Promise {
+    let world = World::new().await?;
+    let (cluster, database) = site_database().await?;
+    let (agent, port) = beside(&world.store_database.url(), "b-one", database.port()).await?;
+    agent.is("open").await?;
+    // A router that has not obeyed yet may still have requests here.
+    world.heartbeat(Seq(0)).await?;
+    let (mut short, mut long) = (
+        session(&database, port).await?,
+        session(&database, port).await?,
+    );
+    let begun = tokio::spawn(async move { long.execute("SELECT pg_sleep(8)").await });
+    let ends = tokio::spawn(async move {
+        let late = "INSERT INTO work SELECT 1 FROM pg_sleep(0.3)";
+        short.execute(late).await.map(drop)
+    });
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep%' \
+                   AND pid <> pg_backend_pid()";
+    eventually("both run", PATIENCE, async || {
+        Ok((database.count(running).await? >= 1).then_some(()))
+    })
+    .await?;
+    let at = world.begin_planned("b-two").await?;
+    ends.await??;
+    world.acknowledged("b-one", at).await?;
+    assert!(begun.await?.is_err(), "it was cut");
+    no_sessions(cluster, &database).await?;
+    assert_eq!(database.count("SELECT count(*) FROM work").await?, 1);
     Ok(())
 }
 

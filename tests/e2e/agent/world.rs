@@ -15,7 +15,8 @@ use homing_mapping_store::{
     agent::{AgentRecord, AgentRole, NewOrder, Order, OrderKind, OrderState},
     assignment::{Assignment, InstallationRecord, SiteRecord, SiteState},
     audit::AuditEntry,
-    store::Handle,
+    operation::{NewOperation, PlanRecord},
+    store::{Handle, RouterRecord, Seq},
     switch::{Limits, Switch},
 };
 use sqlx::{Connection as _, PgConnection};
@@ -83,11 +84,39 @@ impl World {
 
     /// Nobody serves from here on.
     pub(super) async fn begin_switch(&self, to: &str) -> Result<Generation> {
+        self.begin(to, uuid::Uuid::new_v4()).await
+    }
+
+    /// The same, as part of a planned operation.
+    pub(super) async fn begin_planned(&self, to: &str) -> Result<Generation> {
+        let plan = PlanRecord {
+            hash: uuid::Uuid::new_v4().to_string(),
+            verb: "switchover".into(),
+            subject: "b".into(),
+            body: "{}".into(),
+            created_by: "test".into(),
+            created_at: Timestamp(0),
+        };
+        self.store.put_plan(&plan).await?;
+        let operation = NewOperation {
+            id: uuid::Uuid::new_v4(),
+            plan: plan.hash,
+            verb: plan.verb,
+            subject: plan.subject,
+            sites: vec![(self.site, self.assignment().await?.generation)],
+            state: "running".into(),
+            body: plan.body,
+        };
+        self.store.begin_operation(&operation, &audit()).await?;
+        self.begin(to, operation.id).await
+    }
+
+    async fn begin(&self, to: &str, operation: uuid::Uuid) -> Result<Generation> {
         let switch = Switch {
             site: self.site,
             to: to.into(),
             expected: self.assignment().await?.generation,
-            operation: uuid::Uuid::new_v4(),
+            operation,
             limits: Limits {
                 freeze: false,
                 cool_down_ms: 0,
@@ -97,6 +126,22 @@ impl World {
         };
         let begun = self.store.begin_switch(&switch, &audit()).await?;
         Ok(begun.assignment.generation)
+    }
+
+    /// A router lives, and has obeyed what the store said up to there.
+    pub(super) async fn heartbeat(&self, applied: Seq) -> Result<()> {
+        let router = RouterRecord {
+            name: "r1".into(),
+            registry_acknowledged: 1,
+            applied,
+            address: "127.0.0.1:1".into(),
+            version: "test".into(),
+            config_hash: String::new(),
+            seen_at: Timestamp(0),
+            live: true,
+            lease_ms: 0,
+        };
+        Ok(self.store.heartbeat(&router, 600_000).await?)
     }
 
     pub(super) async fn note_fence(&self, at: Generation) -> Result<()> {
