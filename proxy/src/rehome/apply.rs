@@ -166,6 +166,9 @@ fn single_target(plan: &Plan) -> Option<String> {
     }
 }
 
+/// Steps of an operation that may come between reading it and saying something to it.
+const SAID_AGAIN_MAX: usize = 10;
+
 /// What an operator may say to an operation that has not ended.
 #[derive(Clone, Debug)]
 pub enum Word {
@@ -201,8 +204,25 @@ pub async fn hear(
     }
 }
 
-/// Says it.
+/// Says it. Without an expected generation it is said to the operation as it is by then: its own next step may come in
+/// between.
 pub async fn say(
+    store: &Handle,
+    id: Uuid,
+    expected: Option<Generation>,
+    word: Word,
+    actor: &Actor,
+) -> Result<OperationRecord, Error> {
+    for _ in 1..SAID_AGAIN_MAX {
+        match say_once(store, id, expected, word.clone(), actor).await {
+            Err(Error::Store(store::Error::Stale { .. })) if expected.is_none() => {}
+            other => return other,
+        }
+    }
+    say_once(store, id, expected, word, actor).await
+}
+
+async fn say_once(
     store: &Handle,
     id: Uuid,
     expected: Option<Generation>,

@@ -52,8 +52,12 @@ async fn a_site_that_is_down_is_advised_about_and_moves_only_by_a_persons_word()
 
     let hash = told["plan"].as_str().context("no plan")?;
     said(r1, &["apply", hash, "--reason", "as advised", "--yes"], 0).await?;
-    let site = json(r1, &["site", "show", "b"]).await?;
-    assert_eq!(site["serving"], "b-2", "{site}");
+    // The router that is asked hears of it from the leader's change.
+    eventually("b-2 serves", PATIENCE, async || {
+        let site = json(r1, &["site", "show", "b"]).await?;
+        Ok((site["serving"] == "b-2").then_some(()))
+    })
+    .await?;
     advised(r2, "nothing").await?;
     Ok(())
 }
