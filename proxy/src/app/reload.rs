@@ -134,11 +134,30 @@ impl Reloader {
         taken
     }
 
-    async fn take(&self) -> Result<Vec<Change>, Refused> {
+    /// Whether the files would be taken now, and what that would change. Changes nothing.
+    pub async fn check(&self) -> Result<Vec<Change>, Refused> {
+        let _one_at_a_time = self.running.lock().await;
+        let (loaded, changes) = self.read()?;
+        let old = self.current();
+        // What it would take is not taken.
+        drop(self.parts.tls.reload(&loaded.config.listen)?);
+        if !changes.is_empty() {
+            Fleet::new(&loaded.config, Arc::clone(&self.parts.inventory))?;
+            self.removable(&old.config, &loaded.config).await?;
+        }
+        Ok(changes)
+    }
+
+    fn read(&self) -> Result<(Loaded, Vec<Change>), Refused> {
         let loaded = load(&self.inputs, Purpose::Serve)
             .map_err(|report| Refused::Config(report.render(Style::Plain)))?;
+        let changes = diff(&self.current(), &loaded);
+        Ok((loaded, changes))
+    }
+
+    async fn take(&self) -> Result<Vec<Change>, Refused> {
+        let (loaded, changes) = self.read()?;
         let old = self.current();
-        let changes = diff(&old, &loaded);
         // The files may be others though their names are not.
         let certificates = self.parts.tls.reload(&loaded.config.listen)?;
         if changes.is_empty() {
@@ -146,7 +165,8 @@ impl Reloader {
             return Ok(changes);
         }
         let fleet = Fleet::new(&loaded.config, Arc::clone(&self.parts.inventory))?;
-        self.removable(&old.config, &loaded.config).await?;
+        let gone = self.removable(&old.config, &loaded.config).await?;
+        self.unregister(&old.config, gone).await?;
         self.parts
             .registrar
             .replace(loaded.config.clone(), fleet)
@@ -173,8 +193,8 @@ impl Reloader {
         Ok(changes)
     }
 
-    /// A site leaves the registry only when nothing lives there.
-    async fn removable(&self, old: &Config, new: &Config) -> Result<(), Refused> {
+    /// The sites that the new configuration does not have any more. A site leaves the registry only when nothing lives there.
+    async fn removable<'c>(&self, old: &'c Config, new: &Config) -> Result<Vec<&'c str>, Refused> {
         let gone: Vec<&str> = old
             .sites
             .iter()
@@ -194,6 +214,10 @@ impl Reloader {
                 });
             }
         }
+        Ok(gone)
+    }
+
+    async fn unregister(&self, old: &Config, gone: Vec<&str>) -> Result<(), Refused> {
         for name in gone {
             let audit = AuditEntry {
                 actor: format!("router:{}", old.router.name),
