@@ -281,7 +281,8 @@ impl Pipeline {
         {
             return Ok(self.learn(asked.group, &asked.found, &target, answer));
         }
-        let (target, answer) = self.sent(topology, context, &mut asked, target).await?;
+        let sent = self.sent(topology, context, &mut asked, target).await;
+        let (target, answer) = sent.map_err(|problem| problem.of(&asked.class))?;
         let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
         Ok(self.learn(asked.group, &asked.found, &target, answer))
     }

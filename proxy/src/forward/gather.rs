@@ -31,6 +31,9 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// When to ask again after a site has not answered.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 /// One read over all sites.
 pub struct Read<'r> {
     /// How the answers become one.
@@ -147,9 +150,7 @@ fn incomplete(missing: &[(SiteId, Problem)]) -> Problem {
         why(missing)
     );
     let site = missing.first().map(|(site, _)| *site);
-    let problem = Problem::new(Reason::SiteUnreachable, detail)
-        .retry_after(Duration::from_secs(2))
-        .proxy_error("destination_unavailable");
+    let problem = silent(missing, detail);
     match site {
         Some(site) => problem.at(site),
         None => problem,
@@ -233,13 +234,32 @@ fn nothing(refused: Vec<Told>, missing: &[(SiteId, Problem)]) -> Result<Gathered
                 missing: names,
             })
         }
-        None => Err(Problem::new(
-            Reason::SiteUnreachable,
+        None => Err(silent(
+            missing,
             format!("no site answered this read; {}", why(missing)),
-        )
-        .retry_after(Duration::from_secs(2))
-        .proxy_error("destination_unavailable")),
+        )),
     }
+}
+
+/// Sites that are all out of service for one reason are not called unreachable.
+fn silent(missing: &[(SiteId, Problem)], detail: String) -> Problem {
+    let mut reasons = missing.iter().map(|(_, problem)| problem.reason);
+    let first = reasons.next().filter(|first| {
+        matches!(
+            first,
+            Reason::SiteParked | Reason::SiteSwitching | Reason::SiteQuarantined
+        )
+    });
+    let reason = first.filter(|first| reasons.all(|reason| reason == *first));
+    let after = missing
+        .iter()
+        .filter_map(|(_, problem)| problem.retry_after);
+    Problem::new(reason.unwrap_or(Reason::SiteUnreachable), detail)
+        .retry_after(match reason {
+            Some(_) => after.min().unwrap_or(AGAIN_AFTER),
+            None => AGAIN_AFTER,
+        })
+        .proxy_error("destination_unavailable")
 }
 
 /// An answer that the router built. Clients compare this content type letter by letter.
@@ -304,4 +324,32 @@ fn is_nothing(body: &Bytes) -> bool {
         .is_some_and(|rows| rows.trim_ascii().is_empty())
         || merge::counted(text) == Ok(0)
         || merge::is_empty(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sites_that_are_all_parked_are_not_called_unreachable() {
+        let away = |site: &str, reason| {
+            let problem = Problem::new(reason, "it is away").retry_after(Duration::from_secs(30));
+            (SiteId::named(site), problem)
+        };
+        let parked = [away("a", Reason::SiteParked), away("b", Reason::SiteParked)];
+        let told = silent(&parked, String::new());
+        assert_eq!(
+            (told.reason, told.retry_after),
+            (Reason::SiteParked, Some(Duration::from_secs(30)))
+        );
+        let mixed = [
+            away("a", Reason::SiteParked),
+            away("b", Reason::SiteUnreachable),
+        ];
+        assert_eq!(
+            silent(&mixed, String::new()).reason,
+            Reason::SiteUnreachable
+        );
+        assert_eq!(silent(&[], String::new()).reason, Reason::SiteUnreachable);
+    }
 }
