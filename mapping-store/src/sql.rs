@@ -32,6 +32,7 @@ pub(crate) mod session;
 mod shared;
 mod ship;
 mod sites;
+mod states;
 mod suffixes;
 mod switch;
 mod timed;
@@ -55,7 +56,7 @@ use crate::operation::{
 };
 use crate::store::{
     Changes, Claim, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter,
-    OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Slice, Store,
+    OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Slice, StateChange, Store,
 };
 use crate::switch::{Begun, Override, Switch};
 use crate::{RoutingKey, SiteId};
@@ -108,6 +109,10 @@ impl Store for Sql {
 
     async fn change_all(&self, changes: &[MappingChange]) -> Result<Vec<Option<Mapping>>, Error> {
         self.change_mappings(changes).await
+    }
+
+    async fn change_states(&self, change: &StateChange) -> Result<Vec<Mapping>, Error> {
+        self.change_states_of(change).await
     }
 
     async fn scan(

@@ -7,7 +7,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
-pub use crate::change::{CHANGES_MAX, MappingChange};
+pub use crate::change::{CHANGES_MAX, MappingChange, StateChange};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::drift::DriftStore;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
@@ -194,6 +194,8 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     async fn change(&self, change: &MappingChange) -> Result<Option<Mapping>, Error>;
     /// All of them or none; answers what became of each, in their order.
     async fn change_all(&self, changes: &[MappingChange]) -> Result<Vec<Option<Mapping>>, Error>;
+    /// Those that can be; answers them as they are now, without those that have no home any more.
+    async fn change_states(&self, change: &StateChange) -> Result<Vec<Mapping>, Error>;
     async fn scan(
         &self,
         filter: &MappingFilter,

@@ -14,7 +14,7 @@ mod server;
 mod changes;
 
 use super::Sql;
-use super::session::{Access, Arg, Backend, Ledger, Row, Session, StoredMapping};
+use super::session::{Access, Arg, Backend, Ledger, Revision, Row, Session, StoredMapping};
 use crate::mapping::{Generation, Timestamp};
 use crate::sql::key::StoredKey;
 use crate::store::{Error, Handle, Seq};
@@ -147,6 +147,11 @@ impl Session for MortalSession {
     async fn insert(&mut self, rows: &[StoredMapping]) -> Result<(), Error> {
         self.fate.alive(self.access)?;
         self.inner.insert(rows).await
+    }
+
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error> {
+        self.fate.alive(self.access)?;
+        self.inner.revise(what, rows).await
     }
 
     async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {

@@ -3,6 +3,8 @@
 //! Owns the order: read, check, refuse, swap. Must not change what needs a restart; it says so instead. Relies on the
 //! config crate's diff for what may change live.
 
+mod left;
+
 use super::settings::{listener_limits, pipeline_settings, placement};
 use crate::clock;
 use crate::control::registrar::Registrar;
@@ -17,7 +19,6 @@ use crate::telemetry::metrics::metrics;
 use arc_swap::ArcSwap;
 use homing_config::{Change, Config, Input, Inputs, Loaded, Purpose, Style, When, diff, load};
 use homing_mapping_store::audit::AuditEntry;
-use homing_mapping_store::store::MappingFilter;
 use homing_mapping_store::{Handle, SiteId};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub enum Refused {
     Config(String),
     /// A site that is to be removed still is a home.
     #[error(
-        "site {site} cannot be removed: {keys} keys are homed there (drain it, or move them); the old configuration stays"
+        "site {site} cannot be removed: {keys} keys that have not ended are homed there (drain it, or move them); the old configuration stays"
     )]
     StillHome { site: String, keys: u64 },
     /// Its sites cannot be set up.
@@ -202,11 +203,8 @@ impl Reloader {
             .filter(|name| new.sites.iter().all(|site| site.name != *name))
             .collect();
         for name in &gone {
-            let filter = MappingFilter {
-                home: Some(SiteId::named(name)),
-                ..MappingFilter::default()
-            };
-            let keys = self.parts.store.count(&filter).await?;
+            let site = SiteId::named(name);
+            let keys = left::still_home(self.parts.store.as_ref(), site).await?;
             if keys > 0 {
                 return Err(Refused::StillHome {
                     site: (*name).to_owned(),
@@ -218,6 +216,10 @@ impl Reloader {
     }
 
     async fn unregister(&self, old: &Config, gone: Vec<&str>) -> Result<(), Refused> {
+        for name in &gone {
+            let site = SiteId::named(name);
+            left::release(self.parts.store.as_ref(), site, &old.router.name).await?;
+        }
         for name in gone {
             let audit = AuditEntry {
                 actor: format!("router:{}", old.router.name),

@@ -343,6 +343,10 @@ impl Dialect for EngineRest {
         holdings::ask(kind, at, max)
     }
 
+    fn ended(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        holdings::ended(kind, at, max)
+    }
+
     fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {
         holdings::held(kind, keys)
     }

@@ -50,6 +50,8 @@ pub struct Metrics {
     /// What the last comparison of a site with the table has found.
     pub reconcile_drift: IntGaugeVec,
     pub reconcile_repaired: IntCounterVec,
+    /// Rows that say now that their thing has ended.
+    pub reconcile_ended: IntCounterVec,
     pub reconcile_last_success: IntGaugeVec,
     /// Instances that a place made which does not serve. Must stay 0.
     pub fence_broken: IntGaugeVec,
@@ -209,6 +211,11 @@ impl Metrics {
                 "Missing rows that this router added because exactly one site has the thing",
                 &["site"],
             ),
+            reconcile_ended: counters(
+                "reconcile_ended_total",
+                "Rows that this router marked as ended because their site says that the thing has ended",
+                &["site"],
+            ),
             reconcile_last_success: gauges(
                 "reconcile_last_success_timestamp_seconds",
                 "When the site was last compared with the table to the end",
@@ -252,6 +259,7 @@ impl Metrics {
             Box::new(made.drills.clone()),
             Box::new(made.reconcile_drift.clone()),
             Box::new(made.reconcile_repaired.clone()),
+            Box::new(made.reconcile_ended.clone()),
             Box::new(made.reconcile_last_success.clone()),
             Box::new(made.fence_broken.clone()),
             Box::new(build),
