@@ -192,10 +192,10 @@ async fn a_site_gets_what_it_missed_in_order_before_any_start() -> Promise {
 /// Its files are deployed once more at both sites, then the new deployment is taken away.
 async fn redeployed(pair: &Pair, client: &Client, deployment: &str) -> Result<()> {
     let path = format!("/deployment/{deployment}/redeploy");
-    let unknown = client.post(&path, &json!({ "resourceNames": ["none.bpmn"] }));
-    unknown.await?.expect(400)?;
-    let files = client.get(&format!("/deployment/{deployment}/resources"));
-    let file = files.await?.expect(200)?.json()?[0]["id"].clone();
+    let unknown = json!({ "resourceNames": ["none.bpmn"] });
+    client.post(&path, &unknown).await?.expect(400)?;
+    let files = format!("/deployment/{deployment}/resources");
+    let file = client.get(&files).await?.expect(200)?.json()?[0]["id"].clone();
     let versions = "SELECT version_::text || ' ' || d.source_ || ' ' || d.name_ FROM act_re_procdef p \
          JOIN act_re_deployment d ON d.id_ = p.deployment_id_ WHERE key_ = 'aliased' AND version_ > 1";
     for (wanted, source) in [
