@@ -44,7 +44,6 @@ pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
-use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
@@ -59,7 +58,7 @@ use crate::store::{
     OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Slice, StateChange, Store,
 };
 use crate::switch::{Begun, Override, Switch};
-use crate::{RoutingKey, SiteId};
+use crate::{RoutingKey, SiteId, armed::Armed};
 use async_trait::async_trait;
 use floor::Floor;
 use names::Names;

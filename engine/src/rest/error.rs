@@ -188,7 +188,7 @@ impl Refused {
 
     /// What the engine said, as the resources give it that take every word of it for a wrong request.
     #[must_use]
-    pub(super) fn as_invalid(mut self, status: StatusCode) -> Refused {
+    pub(super) fn into_invalid(mut self, status: StatusCode) -> Refused {
         if self.kind != NOT_SERVING {
             self.kind = "InvalidRequestException";
             self.code = None;

@@ -424,7 +424,7 @@ async fn retries_of_many(State(handle): State<Handle>, body: Body) -> Answer {
     ids.retain(|id| seen.insert(id.clone()));
     match handle.set_work_retries(&ids, retries).await {
         Err(missing @ Error::NotFound(_)) => {
-            Err(Refused::from(missing).as_invalid(StatusCode::NOT_FOUND))
+            Err(Refused::from(missing).into_invalid(StatusCode::NOT_FOUND))
         }
         done => Ok(done.map(|()| no_content())?),
     }

@@ -71,7 +71,7 @@ async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer 
 async fn execute(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     // Whatever a job throws, the engine answers as if the job were not there; its callers know that.
     let done = handle.execute_job(&id).await;
-    done.map_err(|error| Refused::from(error).as_invalid(StatusCode::NOT_FOUND))?;
+    done.map_err(|error| Refused::from(error).into_invalid(StatusCode::NOT_FOUND))?;
     Ok(no_content())
 }
 
@@ -86,7 +86,7 @@ async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
         return Err(refused.status(StatusCode::INTERNAL_SERVER_ERROR));
     }
     let done = handle.set_job_retries(&id, retries).await;
-    done.map_err(|error| Refused::from(error).as_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
+    done.map_err(|error| Refused::from(error).into_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(no_content())
 }
 
@@ -95,7 +95,7 @@ async fn due_date(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
         return Err(Refused::not_built("cascade of a due date"));
     }
     let done = handle.set_job_due(&id, body.date("duedate")?).await;
-    done.map_err(|error| Refused::from(error).as_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
+    done.map_err(|error| Refused::from(error).into_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(no_content())
 }
 

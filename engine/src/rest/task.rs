@@ -333,7 +333,7 @@ async fn add_comment(State(handle): State<Handle>, Path(id): Path<String>, body:
     let row = handle
         .existing_task(&id)
         .await
-        .map_err(|e| Refused::from(e).as_invalid(StatusCode::BAD_REQUEST))?;
+        .map_err(|e| Refused::from(e).into_invalid(StatusCode::BAD_REQUEST))?;
     let message = body
         .text("message")
         .ok_or_else(|| Refused::invalid("Message is null"))?;

@@ -540,6 +540,7 @@ async fn too_large_a_shipment_is_refused(fresh: Fresh) {
     assert!(matches!(refused, Error::Limit(..)), "{refused}");
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn what_has_ended_is_told_of_many_rows_at_once_and_of_no_other(fresh: Fresh) {
     let store = &fresh.store;
     let rows = (1..=6).map(|number| started(instance(number), if number == 2 { "b" } else { "a" }));

@@ -113,6 +113,7 @@ fn lines(text: &str) -> (String, BTreeSet<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn reports_are_those_of_one_engine_with_the_rows_of_both() -> Promise {
     let pair = Pair::shared().await?;
     written(pair).await?;

@@ -175,6 +175,7 @@ fn named(round: u128) -> String {
 }
 
 /// Mappings, pins and sites.
+#[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
 fn content(round: u128) -> Vec<Change> {
     let first = Generation::first(u16::from(round > 1));
     let moved = key(round * 100);

@@ -59,10 +59,7 @@ impl Curtain {
                 tokio::time::sleep(ASK_EVERY).await;
             }
             crew.strike();
-            #[expect(
-                clippy::exit,
-                reason = "the main thread is on its way up and is not waited for"
-            )]
+            // The main thread is on its way up and is not waited for.
             std::process::exit(0);
         };
         let thread = std::thread::Builder::new().name("curtain".into());

@@ -86,7 +86,7 @@ async fn first<'r>(
             let head = one::window(read, plan, site, Piece { first: 0, max: 1 });
             let window = one::window(read, plan, site, piece.into());
             let both = async { tokio::try_join!(head, window) };
-            (site, timeout(read.settings.within, both).await)
+            (site, timeout(read.settings.within, Box::pin(both)).await)
         });
     let (mut looked, mut missing) = (Vec::new(), Vec::new());
     for (site, answer) in join_all(asking).await {
