@@ -42,8 +42,10 @@ const PRELUDE: &str = r"
     const native = Array.prototype[name];
     if (typeof native !== 'function' || plainly.includes(name)) continue;
     Array.prototype[name] = function (...how) {
-      const length = Object(this).length;
-      if (length > most) throw new RangeError(name + ' of ' + length + ' elements, and ' + most + ' are the most');
+      for (const one of [this, ...how]) {
+        if (one === null || typeof one !== 'object' || !(one.length > most)) continue;
+        throw new RangeError(name + ' of ' + one.length + ' elements, and ' + most + ' are the most');
+      }
       return Reflect.apply(native, this, how);
     };
   }
@@ -234,6 +236,7 @@ mod tests {
         );
         assert!(run("'' + new Array(2e9)").is_err());
         assert!(run("[].indexOf.call({ length: 2 ** 53 - 1 }, 1)").is_err());
+        assert!(run("[].concat(new Array(2e9)).length").is_err());
         assert_eq!(
             run("[3, 1, 2].sort().concat([4]).map(x => x + 1).join('-')")
                 .unwrap()

@@ -26,8 +26,7 @@ mod standby;
 mod start;
 mod web;
 
-use crate::classify::credentials::UserSource;
-use crate::classify::{Broadcast, Class};
+use crate::classify::{Broadcast, Class, credentials::UserSource};
 use crate::context::Context;
 use crate::deployments::picture::is_copied;
 use crate::deployments::swap::Swap;

@@ -166,12 +166,10 @@ async fn what_has_ended_is_told_by_its_site_within_seconds_and_its_site_can_leav
         machine(&router, &["map", "get", &key]).await?["state"],
         "homed"
     );
+    // Whoever looks first, the comparison or the loop.
     let found = reconciled(&router).await?;
-    assert_eq!(
-        (&found["ended"], &found["reopened"]),
-        (&json!(1), &json!(0)),
-        "{found}"
-    );
+    assert_eq!(found["reopened"], 0, "{found}");
+    agree(&store, &database).await?;
     // As in a database that was taken back to before its end.
     let back = |end: &str, state: &str| {
         format!(

@@ -8,7 +8,7 @@ use super::problem::Failure;
 use super::xml::{Reader, document, text};
 use super::{activity, event, flow};
 use roxmltree::Node;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// What a Java name in a model stands for here.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +71,6 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
             format!("the root element is not 'definitions' of {BPMN}"),
         );
     }
-    each_id_once(&mut reader);
     let mut processes = Vec::new();
     for node in root.children().filter(|n| is(*n, "process")) {
         // Without the attribute a process is not executable; collapsed pools of a collaboration are such.
@@ -83,17 +82,6 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
         Ok(processes)
     } else {
         Err(Failure::Model(reader.problems))
-    }
-}
-
-/// Ids are of the whole file, whatever they name.
-fn each_id_once(reader: &mut Reader<'_, '_>) {
-    let mut ids = HashSet::new();
-    let elements = reader.document.descendants();
-    for node in elements.filter(|n| n.tag_name().namespace() == Some(BPMN)) {
-        if let Some(id) = node.attribute("id").filter(|id| !ids.insert(*id)) {
-            reader.problem(node, format!("the id '{id}' is used twice"));
-        }
     }
 }
 
@@ -222,7 +210,7 @@ impl<'a, 'i> Builder<'a, 'i> {
         };
         let index = ElementIndex(u32::try_from(self.process.elements.len()).ok()?);
         if self.process.find(id).is_some() {
-            // Told of the whole file.
+            reader.problem(node, format!("the id '{id}' is used twice"));
             return None;
         }
         self.process.by_id.insert(id.to_owned(), index);
@@ -327,6 +315,16 @@ impl<'a, 'i> Builder<'a, 'i> {
             return;
         };
         let id = node.attribute("id").unwrap_or_default().to_owned();
+        let flows = self.process.flows.iter().map(|flow| flow.id.as_str());
+        if !id.is_empty()
+            && flows
+                .clone()
+                .chain(self.process.by_id.keys().map(String::as_str))
+                .any(|known| known == id)
+        {
+            reader.problem(node, format!("the id '{id}' is used twice"));
+            return;
+        }
         self.process.flows.push(Flow {
             id,
             source,

@@ -278,7 +278,7 @@ async fn nothing_or_all(mortal: Box<dyn Backend>, watcher: Box<dyn Backend>) {
         }
         fate.unanswered.store(false, Ordering::SeqCst);
         match (change.run)(&store).await {
-            Ok(()) | Err(Error::Stale { .. } | Error::Unknown { .. }) => {}
+            Ok(()) | Err(Error::Stale { .. } | Error::Applied { .. } | Error::Unknown { .. }) => {}
             Err(other) => panic!("{}, said again: {other}", change.name),
         }
         let twice = dump(watcher.as_ref(), &TABLES).await;

@@ -316,7 +316,7 @@ fn a_saved_filters_rows_come_in_its_order_and_then_in_the_requests() {
     );
     assert_eq!(saved("GET", "/filter/f/count?x=1", ""), Plan::Count);
     assert_eq!(plan("GET", "/filter/f/list", ""), Plan::Saved);
-    let single = saved("POST", "/filter/f/singleResult", "{}");
+    let single = saved("POST", "/filter/f/singleResult?x=1", "{}");
     assert!(matches!(single, Plan::Single(_)), "{single:?}");
 }
 
