@@ -30,8 +30,8 @@ struct Looked<'s> {
 
 /// The page, and what it was made of. `None`: it has to be read from the first row on.
 pub(super) async fn look(read: &Read<'_>, plan: &Rows) -> Option<(Bytes, Found)> {
-    // All sites at a time or none.
-    if read.sites.len() > read.settings.fanout {
+    // All sites at a time or none; and what proves the page rests on the true order of rows without a value.
+    if read.sites.len() > read.settings.fanout || !is_one_order(read) {
         return None;
     }
     let (mut looked, missing) = first(read, plan).await?;
@@ -58,6 +58,13 @@ pub(super) async fn look(read: &Read<'_>, plan: &Rows) -> Option<(Bytes, Found)>
         }
     }
     None
+}
+
+/// Whether every site has told where its database puts rows without a value, and all say the same.
+fn is_one_order(read: &Read<'_>) -> bool {
+    let mut each = read.sites.iter().map(|site| site.live.told_nulls());
+    let first = each.next().flatten();
+    first.is_some() && each.all(|nulls| nulls == first)
 }
 
 fn page(plan: &Rows, seek: &Seek<'_>, looked: &[Looked<'_>]) -> Option<Bytes> {
