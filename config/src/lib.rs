@@ -35,3 +35,4 @@ pub use secret::{Secret, redact_urls};
 pub use settings::Config;
 pub use shape::When;
 pub use source::{Origin, Place, Source, Sources, Span};
+pub use suggest::nearest;

@@ -3,10 +3,7 @@
 //! Owns the distance that still counts as a slip of the finger. Must not know what words are for.
 
 /// The candidate nearest to `word`, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     // A third of the word may be wrong; two letters in any case, so that short names are helped too.
     let limit = (word.chars().count() / 3).max(2);

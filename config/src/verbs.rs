@@ -38,7 +38,7 @@ impl Status {
 pub struct Outcome {
     /// For people.
     pub text: String,
-    /// For programs (`--json`); has a `schema` field.
+    /// For programs (`--json`), who get it under the name of its schema.
     pub json: Value,
     /// How it ended.
     pub status: Status,
@@ -103,7 +103,6 @@ pub fn show(inputs: &Inputs, purpose: Purpose, style: Style) -> Outcome {
     Outcome {
         text: loaded.effective.iter().map(line).collect(),
         json: json!({
-            "schema": "homing.config.show/1",
             "values": loaded.effective.iter().map(|one| json!({
                 "path": one.path, "value": one.shown, "source": source(one), "change": when(one.when),
             })).collect::<Vec<_>>(),
@@ -125,7 +124,7 @@ pub fn schema() -> Outcome {
 /// `homing config init`: a file to begin with.
 pub fn init() -> Outcome {
     let text = include_str!("init.toml").to_owned();
-    let json = json!({ "schema": "homing.config.init/1", "text": text });
+    let json = json!({ "text": text });
     Outcome {
         text,
         json,
@@ -156,7 +155,7 @@ pub fn diff(before: &Inputs, after: &Inputs, style: Style) -> Outcome {
         .collect();
     Outcome {
         text,
-        json: json!({ "schema": "homing.config.diff/1", "changes": list }),
+        json: json!({ "changes": list }),
         status: if changes.is_empty() {
             Status::Good
         } else {
@@ -228,7 +227,6 @@ fn report_json(report: &Report, result: &str) -> Value {
         })
     };
     json!({
-        "schema": "homing.config.check/1",
         "result": result,
         "problems": report.diagnostics.iter().map(problem).collect::<Vec<_>>(),
     })

@@ -101,7 +101,7 @@ fn show_names_the_source_of_each_value() {
     assert_eq!(line("site.b.dialect"), "\"engine-rest\" homing.toml:28");
     assert_eq!(line("site.b.weight"), "100 default");
     assert!(!outcome.json.to_string().contains("geheim"));
-    assert_eq!(outcome.json["schema"], "homing.config.show/1");
+    assert!(outcome.json["values"].is_array());
 }
 
 fn loaded(text: &str) -> homing_config::Loaded {

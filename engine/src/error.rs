@@ -22,6 +22,20 @@ pub enum Error {
     /// The engine cannot do it in the state things are in.
     #[error("{0}")]
     Engine(String),
+    /// What the caller names is not there, or something that is needed is missing.
+    #[error("{0}")]
+    Null(String),
+    /// A value is outside of what the engine takes.
+    #[error("{0}")]
+    Wrong(String),
+    /// More than this engine does at once.
+    #[error("limit {name} reached: {why}")]
+    Limit {
+        /// The limit's name in the documents.
+        name: &'static str,
+        /// What was too much.
+        why: String,
+    },
     /// It cannot be done right now, or not in the state that things are in.
     #[error("{0}")]
     Busy(String),
@@ -45,6 +59,17 @@ pub enum Error {
     /// The operation is not built.
     #[error("{0} is not built")]
     NotBuilt(String),
+}
+
+impl Error {
+    /// Was it a limit of this engine?
+    pub(crate) fn is_limit(&self) -> bool {
+        match self {
+            Error::Refused(refusal) => refusal.is_limit(),
+            Error::Parse { problems, .. } => problems.iter().any(Problem::is_limit),
+            other => matches!(other, Error::Limit { .. }),
+        }
+    }
 }
 
 fn told(resource: &str, problems: &[Problem]) -> String {

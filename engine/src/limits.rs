@@ -5,6 +5,9 @@
 use crate::machine::{Effect, Record, Refusal};
 use crate::value::Value;
 
+/// How a refusal begins that names its limit.
+pub(crate) const TOLD: &str = "limit ";
+
 /// What one engine takes at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {

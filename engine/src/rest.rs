@@ -65,7 +65,8 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
     if settings.test_clock {
         app = app.merge(system::test_clock());
     }
-    app.merge(homing::routes())
+    let app = app
+        .merge(homing::routes())
         .merge(handover::routes().layer(DefaultBodyLimit::max(BUNDLE_MAX)))
         .merge(queue::routes())
         .merge(bridge::routes())
@@ -80,7 +81,11 @@ pub(crate) fn router_with(handle: Handle, settings: Settings) -> Router {
             guard::count,
         ))
         .layer(bodies)
-        .with_state(handle)
+        .with_state(handle);
+    // The path is changed before routes are looked up, so it is done around them.
+    Router::new()
+        .fallback_service(app)
+        .layer(axum::middleware::map_request(guard::without_slash))
 }
 
 fn operations() -> Router<Handle> {

@@ -14,6 +14,7 @@ mod instances;
 mod jobs;
 mod messages;
 mod queues;
+mod scripts;
 mod site;
 mod takeover;
 mod tasks;
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) ids: Generator,
     pub(crate) scripts: Arc<dyn Scripts>,
+    /// Where steps with scripts run.
+    pub(crate) scripts_at_once: scripts::Places,
     pub(crate) delegates: Delegates,
     pub(crate) definitions: definitions::Cache,
     pub(crate) place: site::Place,
@@ -86,7 +89,7 @@ pub(crate) struct Counters {
     pub(crate) conflicts: AtomicU64,
     pub(crate) jobs_done: AtomicU64,
     pub(crate) jobs_failed: AtomicU64,
-    /// Requests and steps that were refused for their size.
+    /// Requests, steps and models that were refused because of a limit.
     pub(crate) limit_hits: AtomicU64,
 }
 
@@ -114,6 +117,7 @@ impl Handle {
             clock,
             ids: Generator::new(),
             scripts: Arc::new(QuickJs),
+            scripts_at_once: scripts::Places::default(),
             delegates,
             definitions: definitions::Cache::default(),
             place,

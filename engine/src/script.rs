@@ -24,11 +24,12 @@ pub(crate) struct QuickJs;
 /// Most values in what a script gives back, or makes text of.
 const VALUES_MAX: usize = 1_000_000;
 
-// Natives of the interpreter are not interrupted. The one that takes an unbounded time of little input is `stringify`, on what
-// refers to the same values again and again: so they are counted first, by code that can be interrupted.
+// Natives of the interpreter are not interrupted. Those that take an unbounded time of little input are `stringify`, on what
+// refers to the same values again and again: so they are counted first, by code that can be interrupted; and those of arrays,
+// on one that says to be long and has nothing in it: so its length is looked at first. What still gets by is left behind.
 const PRELUDE: &str = r"
 (function (given, most) {
-  const stringify = JSON.stringify;
+  const stringify = JSON.stringify, plainly = ['constructor', 'push', 'pop', 'at', 'keys', 'values', 'entries'];
   const count = (value) => {
     for (let todo = [value], left = most; todo.length > 0; left--) {
       if (left <= 0) throw new RangeError('more than ' + most + ' values in one JSON text');
@@ -37,6 +38,17 @@ const PRELUDE: &str = r"
     }
   };
   JSON.stringify = function (value, ...how) { count(value); return stringify(value, ...how); };
+  for (const name of Object.getOwnPropertyNames(Array.prototype)) {
+    const native = Array.prototype[name];
+    if (typeof native !== 'function' || plainly.includes(name)) continue;
+    Array.prototype[name] = function (...how) {
+      for (const one of [this, ...how]) {
+        if (one === null || typeof one !== 'object' || !(one.length > most)) continue;
+        throw new RangeError(name + ' of ' + one.length + ' elements, and ' + most + ' are the most');
+      }
+      return Reflect.apply(native, this, how);
+    };
+  }
   const vars = given.variables, local = given.dates, out = [];
   for (const name of local) { vars[name] = new Date(vars[name]); }
   const plain = (v) => v instanceof Date ? { date: v.getTime() } : { json: v === undefined ? null : v };
@@ -81,7 +93,9 @@ impl QuickJs {
             // Also if it got to its end in a native that was not interrupted.
             if begun.elapsed() > TIME_MAX {
                 let limit = TIME_MAX.as_millis();
-                return Err(format!("the script ran longer than {limit} ms"));
+                return Err(format!(
+                    "limit script_time reached: the script ran longer than {limit} ms"
+                ));
             }
             let text = done?;
             serde_json::from_str(&text).map_err(|e| e.to_string())
@@ -94,7 +108,9 @@ fn told(error: &CaughtError<'_>) -> String {
     match error {
         CaughtError::Value(thrown) if thrown.is_null() => {
             let limit = MEMORY_MAX / 1024 / 1024;
-            format!("it threw null, as it does when its memory of {limit} MiB is used up")
+            format!(
+                "limit script_memory reached: it threw null, as it does when its memory of {limit} MiB is used up"
+            )
         }
         CaughtError::Value(thrown) => match thrown.get::<Coerced<String>>() {
             Ok(text) => format!("the script threw: {}", text.0),
@@ -212,6 +228,21 @@ mod tests {
             "{refused}"
         );
         assert!(run("var y = []; for (var i = 0; i < 200; i++) { y = [y, y]; } y").is_err());
+        let long = "new Array(2e9).join('ab')";
+        assert!(
+            run(long).unwrap_err().contains("1000000"),
+            "{:?}",
+            run(long)
+        );
+        assert!(run("'' + new Array(2e9)").is_err());
+        assert!(run("[].indexOf.call({ length: 2 ** 53 - 1 }, 1)").is_err());
+        assert!(run("[].concat(new Array(2e9)).length").is_err());
+        assert_eq!(
+            run("[3, 1, 2].sort().concat([4]).map(x => x + 1).join('-')")
+                .unwrap()
+                .0,
+            Value::from("2-3-4-5")
+        );
         assert_eq!(
             run("JSON.stringify({ a: [1, null], b: 'c' })").unwrap().0,
             Value::from(r#"{"a":[1,null],"b":"c"}"#)

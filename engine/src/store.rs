@@ -44,6 +44,7 @@ pub use claim::ClaimedJob;
 pub use cleanup::{CleanupJob, removable};
 pub use database::{Database, Failure, Mark, Under};
 pub use departures::Root;
+pub(crate) use deployments::suspension;
 pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };

@@ -48,7 +48,12 @@ async fn unknown_things_are_refused_as_the_real_engine_refuses_them() {
             404,
             "RestException",
         ),
-        (Method::POST, "/job/none/execute", 404, "RestException"),
+        (
+            Method::POST,
+            "/job/none/execute",
+            404,
+            "InvalidRequestException",
+        ),
         (Method::POST, "/message", 400, "RestException"),
         (Method::GET, "/no-such-route", 404, "NotFoundException"),
         (Method::DELETE, "/version", 405, "NotAllowedException"),
@@ -355,7 +360,7 @@ async fn what_a_question_does_not_mean_is_refused_and_not_ignored() {
             json!({ "variables": { "x": { "value": "<broken", "type": "Xml" } } }),
             400,
         ),
-        ("/deployment/create", json!({}), 400),
+        ("/deployment/create", json!({}), 415),
     ] {
         let answer = engine
             .send(Method::POST, &format!("/engine-rest{path}"), body.clone())

@@ -48,6 +48,21 @@ pub struct OperationRecord {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What was done in one go, without a plan and steps of its own, kept beside operations so that its id can be looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Written again under the same id it tells how far it has come.
+    pub id: Uuid,
+    pub verb: String,
+    pub subject: String,
+    pub sites: Vec<SiteId>,
+    pub state: String,
+    pub body: String,
+    /// What happened, and the words for it.
+    pub what: String,
+    pub detail: String,
+}
+
 /// One step of an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Progress {

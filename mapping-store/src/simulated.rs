@@ -7,7 +7,7 @@
 use crate::Timestamp;
 use crate::sql::Sql;
 use crate::sql::key::StoredKey;
-use crate::sql::session::{Access, Arg, Backend, Ledger, Row, Session, StoredMapping};
+use crate::sql::session::{Access, Arg, Backend, Ledger, Revision, Row, Session, StoredMapping};
 use crate::sqlite::{self, Sqlite};
 use crate::store::{Error, Handle};
 use async_trait::async_trait;
@@ -149,6 +149,11 @@ impl Session for FarSession {
     async fn insert(&mut self, rows: &[StoredMapping]) -> Result<(), Error> {
         let (runtime, inner) = self.inner()?;
         at_once(runtime, inner.insert(rows))
+    }
+
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error> {
+        let (runtime, inner) = self.inner()?;
+        at_once(runtime, inner.revise(what, rows))
     }
 
     async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {

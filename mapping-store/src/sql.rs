@@ -18,6 +18,7 @@ mod leases;
 mod losses;
 mod mappings;
 mod names;
+mod newest;
 mod observations;
 mod operations;
 mod orders;
@@ -31,6 +32,7 @@ pub(crate) mod session;
 mod shared;
 mod ship;
 mod sites;
+mod states;
 mod suffixes;
 mod switch;
 mod timed;
@@ -42,7 +44,6 @@ pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
 use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
-use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
@@ -50,14 +51,14 @@ use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::loss::Loss;
 use crate::mapping::{Generation, Mapping, Timestamp};
 use crate::operation::{
-    NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
+    Account, NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
 use crate::store::{
     Changes, Claim, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter,
-    OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Store,
+    OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Slice, StateChange, Store,
 };
 use crate::switch::{Begun, Override, Switch};
-use crate::{RoutingKey, SiteId};
+use crate::{RoutingKey, SiteId, armed::Armed};
 use async_trait::async_trait;
 use floor::Floor;
 use names::Names;
@@ -107,6 +108,10 @@ impl Store for Sql {
 
     async fn change_all(&self, changes: &[MappingChange]) -> Result<Vec<Option<Mapping>>, Error> {
         self.change_mappings(changes).await
+    }
+
+    async fn change_states(&self, change: &StateChange) -> Result<Vec<Mapping>, Error> {
+        self.change_states_of(change).await
     }
 
     async fn scan(
@@ -325,8 +330,8 @@ impl Store for Sql {
         self.one_plan(hash).await
     }
 
-    async fn plans(&self, limit: usize) -> Result<Vec<PlanRecord>, Error> {
-        self.newest_plans(limit).await
+    async fn plans_page(&self, slice: Slice<'_>) -> Result<Page<PlanRecord>, Error> {
+        self.newest_plans(slice).await
     }
 
     async fn begin_operation(
@@ -341,8 +346,12 @@ impl Store for Sql {
         self.one_operation(id).await
     }
 
-    async fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, Error> {
-        self.newest_operations(limit).await
+    async fn operations_page(&self, slice: Slice<'_>) -> Result<Page<OperationRecord>, Error> {
+        self.newest_operations(slice).await
+    }
+
+    async fn record_operation(&self, account: &Account) -> Result<OperationRecord, Error> {
+        self.write_account(account).await
     }
 
     async fn operation_progress(&self, progress: &Progress) -> Result<OperationRecord, Error> {
@@ -361,8 +370,8 @@ impl Store for Sql {
         self.one_drill(id).await
     }
 
-    async fn drills(&self, limit: usize) -> Result<Vec<DrillRecord>, Error> {
-        self.newest_drills(limit).await
+    async fn drills_page(&self, slice: Slice<'_>) -> Result<Page<DrillRecord>, Error> {
+        self.newest_drills(slice).await
     }
 
     async fn open_drills(&self) -> Result<Vec<DrillRecord>, Error> {

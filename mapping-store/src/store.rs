@@ -7,7 +7,7 @@ use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
-pub use crate::change::{CHANGES_MAX, MappingChange};
+pub use crate::change::{CHANGES_MAX, MappingChange, StateChange};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
 use crate::drift::DriftStore;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
@@ -15,7 +15,7 @@ pub use crate::intent::OpenIntent;
 pub use crate::lease::{Claim, Lease};
 use crate::loss::Loss;
 use crate::operation::{
-    NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
+    Account, NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
 use crate::shared::SharedStore;
 use crate::switch::{Begun, Override, Switch};
@@ -145,6 +145,15 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// Which part of a list: from where a page before it ended, and how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    /// `next` of the page before; `None`: the first page.
+    pub after: Option<&'a str>,
+    /// Most items.
+    pub limit: usize,
+}
+
 /// A live router, as the registry knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouterRecord {
@@ -185,6 +194,8 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     async fn change(&self, change: &MappingChange) -> Result<Option<Mapping>, Error>;
     /// All of them or none; answers what became of each, in their order.
     async fn change_all(&self, changes: &[MappingChange]) -> Result<Vec<Option<Mapping>>, Error>;
+    /// Those that can be; answers them as they are now, without those that have no home any more.
+    async fn change_states(&self, change: &StateChange) -> Result<Vec<Mapping>, Error>;
     async fn scan(
         &self,
         filter: &MappingFilter,
@@ -333,8 +344,8 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     /// Immutable: the same hash again changes nothing.
     async fn put_plan(&self, plan: &PlanRecord) -> Result<(), Error>;
     async fn plan(&self, hash: &str) -> Result<Option<PlanRecord>, Error>;
-    /// The newest plans first.
-    async fn plans(&self, limit: usize) -> Result<Vec<PlanRecord>, Error>;
+    /// The newest first.
+    async fn plans_page(&self, slice: Slice<'_>) -> Result<Page<PlanRecord>, Error>;
     /// Refused when an assignment is not at the plan's generation, when the plan was applied before, or when another
     /// operation works on one of the sites.
     async fn begin_operation(
@@ -344,7 +355,14 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     ) -> Result<OperationRecord, Error>;
     async fn operation(&self, id: uuid::Uuid) -> Result<Option<OperationRecord>, Error>;
     /// The newest first.
-    async fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, Error>;
+    async fn operations_page(&self, slice: Slice<'_>) -> Result<Page<OperationRecord>, Error>;
+    /// The newest ones.
+    async fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, Error> {
+        let newest = Slice { after: None, limit };
+        Ok(self.operations_page(newest).await?.items)
+    }
+    /// Keeps or replaces the account of what was done in one go. It has ended whenever it is written.
+    async fn record_operation(&self, account: &Account) -> Result<OperationRecord, Error>;
     async fn operation_progress(&self, progress: &Progress) -> Result<OperationRecord, Error>;
     async fn operation_events(&self, id: uuid::Uuid) -> Result<Vec<OperationEvent>, Error>;
 
@@ -353,7 +371,7 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     async fn begin_drill(&self, new: &NewDrill, audit: &AuditEntry) -> Result<DrillRecord, Error>;
     async fn drill(&self, id: uuid::Uuid) -> Result<Option<DrillRecord>, Error>;
     /// The newest first.
-    async fn drills(&self, limit: usize) -> Result<Vec<DrillRecord>, Error>;
+    async fn drills_page(&self, slice: Slice<'_>) -> Result<Page<DrillRecord>, Error>;
     /// Those that have not ended, the oldest first.
     async fn open_drills(&self) -> Result<Vec<DrillRecord>, Error>;
     async fn drill_progress(

@@ -26,6 +26,7 @@ pub mod pins;
 pub mod plans;
 pub mod proof;
 mod query;
+pub mod reload;
 pub mod routers;
 pub mod settings;
 pub mod shared;

@@ -13,7 +13,7 @@ pub mod shell;
 
 use crate::admin;
 use crate::control::probers;
-use crate::control::reconcile::continuous;
+use crate::control::reconcile::{continuous, ended};
 use crate::control::registrar::Registrar;
 use crate::control::{armed, deployments, disputes, incarnation, intents, standbys, tails};
 use crate::drill::Driller;
@@ -275,11 +275,12 @@ impl Router {
         self.first_look(settings.timeout).await;
     }
 
-    /// Rehearses, compares the table with the sites, looks at standbys and at what failovers have lost.
+    /// Rehearses, compares the table with the sites, notes what has ended, looks at standbys and at what failovers have lost.
     fn look_around(&self) {
         tokio::spawn(Arc::clone(&self.admin.driller).run());
         let executor = || Arc::clone(&self.admin.executor);
         tokio::spawn(continuous::run(executor(), Arc::clone(&self.pipeline)));
+        tokio::spawn(ended::run(executor(), Arc::clone(&self.pipeline)));
         tokio::spawn(tails::run(executor(), self.journal.handle()));
         tokio::spawn(standbys::run(
             executor(),

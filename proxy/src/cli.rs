@@ -16,6 +16,7 @@ mod input;
 mod map;
 mod op;
 mod output;
+mod page;
 mod pin;
 mod quiesce;
 mod rehome;

@@ -340,6 +340,13 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// The page that is at the cursor of what has ended, by the time at which it did, as [`Dialect::read_holdings`] reads it.
+    /// `None`: it cannot be told.
+    fn ended(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        let _ = (kind, at, max);
+        None
+    }
+
     /// Which of these keys of one kind the site holds, as [`Dialect::read_holdings`] reads it. `None`: they have to be asked for
     /// one by one.
     fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {

@@ -19,6 +19,7 @@ pub mod forward;
 pub mod gate;
 pub mod learn;
 pub mod listener;
+mod names;
 pub mod observe;
 pub mod pipeline;
 pub mod problem;

@@ -26,8 +26,7 @@ mod standby;
 mod start;
 mod web;
 
-use crate::classify::credentials::UserSource;
-use crate::classify::{Broadcast, Class};
+use crate::classify::{Broadcast, Class, credentials::UserSource};
 use crate::context::Context;
 use crate::deployments::picture::is_copied;
 use crate::deployments::swap::Swap;
@@ -251,6 +250,7 @@ impl Pipeline {
         match broadcast {
             Broadcast::Deploy => self.deploy(context, asked).await,
             Broadcast::Remove(key) => self.remove(context, asked, &key).await,
+            Broadcast::Redeploy(key) => Box::pin(self.redeploy(context, asked, &key)).await,
             Broadcast::Same | Broadcast::Aliased(_) => self.every(context, asked).await,
         }
     }
@@ -281,7 +281,8 @@ impl Pipeline {
         {
             return Ok(self.learn(asked.group, &asked.found, &target, answer));
         }
-        let (target, answer) = self.sent(topology, context, &mut asked, target).await?;
+        let sent = self.sent(topology, context, &mut asked, target).await;
+        let (target, answer) = sent.map_err(|problem| problem.of(&asked.class))?;
         let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
         Ok(self.learn(asked.group, &asked.found, &target, answer))
     }

@@ -29,11 +29,11 @@ reasons! {
     /// Not found, but at least one site that could hold it could not be asked.
     LocateIncomplete = "locate-incomplete", SERVICE_UNAVAILABLE, "Not every site that could know this id could be asked";
     /// The key's site does not answer.
-    SiteUnreachable = "site-unreachable", SERVICE_UNAVAILABLE, "The site of this key does not answer";
+    SiteUnreachable = "site-unreachable", SERVICE_UNAVAILABLE, "A site that is needed does not answer";
     /// The key's site is out of service on purpose.
-    SiteParked = "site-parked", SERVICE_UNAVAILABLE, "The site of this key is parked";
+    SiteParked = "site-parked", SERVICE_UNAVAILABLE, "A site that is needed is parked";
     /// The key's site is being switched to another installation.
-    SiteSwitching = "site-switching", SERVICE_UNAVAILABLE, "The site of this key is being switched";
+    SiteSwitching = "site-switching", SERVICE_UNAVAILABLE, "A site that is needed is being switched";
     /// No site may take this request now.
     NoSiteAvailable = "no-site-available", SERVICE_UNAVAILABLE, "No site may take this request now";
     /// A request that is not idempotent may have reached the site.

@@ -30,6 +30,20 @@ fn json(line: &str) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{line}: {text}"))
 }
 
+fn start() -> Result<Process> {
+    let log = paths::new_folder("demo")?.join("demo.log");
+    let (data, admin) = (free_port()?.to_string(), free_port()?.to_string());
+    let args = ["demo", "--port", &data, "--admin-port", &admin];
+    nursery::start(nursery::Spec {
+        name: "demo".to_owned(),
+        program: paths::homing_binary()?.to_owned(),
+        args: args.map(Into::into).to_vec(),
+        user: None,
+        stop_signal: Signal::INT,
+        log,
+    })
+}
+
 struct Demo {
     process: Process,
     said: String,
@@ -37,17 +51,7 @@ struct Demo {
 
 impl Demo {
     async fn start() -> Result<Demo> {
-        let log = paths::new_folder("demo")?.join("demo.log");
-        let (data, admin) = (free_port()?.to_string(), free_port()?.to_string());
-        let args = ["demo", "--port", &data, "--admin-port", &admin];
-        let process = nursery::start(nursery::Spec {
-            name: "demo".to_owned(),
-            program: paths::homing_binary()?.to_owned(),
-            args: args.map(Into::into).to_vec(),
-            user: None,
-            stop_signal: Signal::INT,
-            log,
-        })?;
+        let process = start()?;
         let said = said(&process, TOLD).await?;
         Ok(Demo { process, said })
     }
@@ -144,5 +148,29 @@ async fn every_line_that_the_demo_prints_does_what_it_says() -> Promise {
         assert!(test_kill_process(engine).is_err(), "{engine:?} lives");
     }
     assert!(!folder.exists());
+    Ok(())
+}
+
+/// Ended at each of the moments that its start passes: nothing is there, the first file of an engine, of the router.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_that_is_ended_while_it_starts_leaves_nothing() -> Promise {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        for moment in ["", "site-a.db", "homing.toml", "homing.db"] {
+            let process = start()?;
+            let name = format!("homing-demo-{}", process.pid());
+            let folder = std::env::temp_dir().join(name);
+            eventually("its start is so far", PATIENCE, async || {
+                Ok(folder.join(moment).exists().then_some(()))
+            })
+            .await?;
+            process.signal(signal)?;
+            let ended = process.wait(PATIENCE)?;
+            assert!(ended.success(), "{signal:?} at '{moment}': {ended}");
+            assert!(
+                !folder.exists(),
+                "{signal:?} at '{moment}': {folder:?} is left"
+            );
+        }
+    }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod deployments;
 mod dialects;
 mod disk_full;
 mod drift;
+mod ended;
 mod evacuate;
 mod flowable;
 mod gate;

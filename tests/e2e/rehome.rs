@@ -209,12 +209,19 @@ async fn an_operation_that_cannot_go_on_is_taken_back() -> Promise {
     })
     .await?;
     let dry = ["op", "abort", &id, "--reason", "a look", "--dry-run"];
-    let told = said(router, &dry, 0).await?;
+    // The new place may have begun to serve: without a word that it is fenced there is no way back.
+    let told = said(router, &dry, 3).await?;
+    assert!(told.contains("--fenced-by"), "{told}");
+    let proven = [&dry[..], &["--fenced-by", "it never started"]].concat();
+    let told = said(router, &proven, 0).await?;
     assert!(told.contains("nothing was changed"), "{told}");
     let untouched = json(router, &["op", "show", &id]).await?;
     assert_eq!(untouched["state"], "running", "{untouched}");
-    // The new place may have begun to serve: without a word that it is fenced there is no way back.
-    said(router, &["op", "abort", &id, "--reason", "it is sick"], 0).await?;
+    // Said twice it is refused twice.
+    for _ in 0..2 {
+        let told = said(router, &["op", "abort", &id, "--reason", "it is sick"], 3).await?;
+        assert!(told.contains("--fenced-by"), "{told}");
+    }
     let blocked = said(router, &["op", "watch", &id], 5).await?;
     assert!(blocked.contains("--fenced-by"), "{blocked}");
     let still = router

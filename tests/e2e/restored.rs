@@ -41,6 +41,7 @@ async fn what_a_backup_lacks_answers_410_and_nothing_is_deleted() -> Promise {
 
     let rehearsed = ask(&router, &["--dry-run"]).await?;
     assert_eq!(rehearsed["lost"], 1, "{rehearsed}");
+    assert!(rehearsed["operation"].is_null(), "{rehearsed}");
     let path = format!("/process-instance/{}", lost.id);
     client.get(&path).await?.expect(503)?;
     let done = ask(&router, &[]).await?;
@@ -59,6 +60,12 @@ async fn what_a_backup_lacks_answers_410_and_nothing_is_deleted() -> Promise {
         !operation.is_empty() && gone.text().contains(operation),
         "{}",
         gone.text()
+    );
+    let account = json(&router, &["op", "show", operation]).await?;
+    assert_eq!(
+        (&account["verb"], &account["subject"], &account["state"]),
+        (&"restored".into(), &"a".into(), &"done".into()),
+        "{account}"
     );
     let row = json(&router, &["map", "get", &key]).await?;
     assert_eq!(row["home"], "a", "the row stays");

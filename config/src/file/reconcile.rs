@@ -13,6 +13,9 @@ pub(crate) struct ReconcileFile {
     /// Time from the end of one comparison of a site to the beginning of its next.
     #[schemars(extend("x-min" = "100ms", "x-max" = "30d"))]
     pub(crate) every: Period,
+    /// How often each site is asked what has ended there since; 0: only a whole comparison tells.
+    #[schemars(extend("x-min" = "0ms", "x-max" = "1h"))]
+    pub(crate) ended_every: Period,
     /// Questions to sites in a second, at most, each for up to 500 things; 0: nothing is compared.
     #[schemars(range(min = 0, max = 1000))]
     pub(crate) questions_per_second: u32,
@@ -26,6 +29,7 @@ impl Default for ReconcileFile {
     fn default() -> Self {
         ReconcileFile {
             every: Period::seconds(3600),
+            ended_every: Period::seconds(5),
             questions_per_second: 2,
             things_max: 2_000_000,
         }

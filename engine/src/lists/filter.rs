@@ -87,11 +87,17 @@ impl Filter {
                     .into(),
             ),
             Filter::Moment(column, operator) => {
+                // One form of text, as the real engine takes; a body may have milliseconds.
                 let moment = value
                     .as_str()
-                    .and_then(crate::time::date)
+                    .and_then(crate::time::rest_date)
                     .or_else(|| value.as_i64())
-                    .ok_or_else(|| wrong("java.util.Date"))?;
+                    .ok_or_else(|| {
+                        let shown = text(value);
+                        Problem::Invalid(format!(
+                            "Cannot set query parameter '{name}' to value '{shown}': Cannot convert value \"{shown}\" to java type java.util.Date"
+                        ))
+                    })?;
                 one(format!("{column} {operator} ?"), moment.into())
             }
             Filter::When(sql) => {

@@ -185,6 +185,7 @@ impl<'a> Run<'a> {
         if self.doc.nodes.len() >= MAX_EXECUTIONS {
             let count = self.doc.nodes.len() + 1;
             return Err(Refusal::TooMany {
+                name: "executions",
                 element: at.to_owned(),
                 count,
                 limit: MAX_EXECUTIONS,

@@ -187,6 +187,10 @@ impl Run<'_> {
         let Some(scope) = self.doc.nodes.get(&node).map(|n| n.id.clone()) else {
             return;
         };
+        if node == super::Document::ROOT {
+            self.vars.end(&scope);
+            return;
+        }
         let names: Vec<String> = self
             .vars
             .of_scope(&scope)

@@ -57,6 +57,7 @@ impl Run<'_> {
         if total > MAX_INSTANCES {
             let element = self.element(node)?.id.clone();
             return Err(Refusal::TooMany {
+                name: "multi_instances",
                 element,
                 count: total,
                 limit: MAX_INSTANCES,

@@ -45,11 +45,13 @@ pub enum Refusal {
         reason: String,
     },
     /// A model that does not come to rest.
-    #[error("the step reached the limit of {0} operations without a wait state")]
+    #[error("limit operations_per_step reached: {0} operations without a wait state")]
     Endless(usize),
     /// Too many at once.
-    #[error("'{element}' would make {count} instances, the limit is {limit}")]
+    #[error("limit {name} reached: '{element}' would make {count}, the limit is {limit}")]
     TooMany {
+        /// The limit's name in the documents.
+        name: &'static str,
         /// Where.
         element: String,
         /// How many.
@@ -72,4 +74,17 @@ pub enum Refusal {
     /// The definition no longer knows an element that the instance stands at.
     #[error("the definition has no element '{0}'")]
     NoElement(String),
+}
+
+impl Refusal {
+    /// Was it a limit of this engine?
+    pub(crate) fn is_limit(&self) -> bool {
+        match self {
+            Refusal::Script { reason, .. } => reason.starts_with(crate::limits::TOLD),
+            other => matches!(
+                other,
+                Refusal::Endless(_) | Refusal::TooMany { .. } | Refusal::Large { .. }
+            ),
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub type Key = (String, String);
 pub struct Variables {
     all: BTreeMap<Key, Variable>,
     touched: BTreeSet<Key>,
+    /// What the instance had when this step ended it.
+    last: Option<BTreeMap<Key, Variable>>,
 }
 
 impl Variables {
@@ -28,7 +30,29 @@ impl Variables {
         Variables {
             all,
             touched: BTreeSet::new(),
+            last: None,
         }
+    }
+
+    /// Removes those of the instance itself, which ends; [`Variables::of_instance`] still has them.
+    pub(super) fn end(&mut self, instance: &str) {
+        let keys: Vec<Key> = in_scope(&self.all, instance)
+            .map(|(name, _)| (instance.to_owned(), name.to_owned()))
+            .collect();
+        let last = self.last.get_or_insert_default();
+        for key in keys {
+            self.touched.insert(key.clone());
+            last.extend(self.all.remove(&key).map(|variable| (key, variable)));
+        }
+    }
+
+    /// The variables of the instance itself: as they are, or as they were when this step ended it.
+    pub fn of_instance<'a>(
+        &'a self,
+        instance: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let all = self.last.as_ref().unwrap_or(&self.all);
+        in_scope(all, instance).map(|(name, variable)| (name, &variable.value))
     }
 
     /// The variable of this name in exactly this scope.
@@ -38,11 +62,7 @@ impl Variables {
 
     /// All of one scope.
     pub fn of_scope<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = (&'a str, &'a Variable)> {
-        let from = (scope.to_owned(), String::new());
-        self.all
-            .range(from..)
-            .take_while(move |(key, _)| key.0 == scope)
-            .map(|(key, v)| (key.1.as_str(), v))
+        in_scope(&self.all, scope)
     }
 
     /// All of them.
@@ -86,4 +106,13 @@ impl Variables {
     pub fn touched(&self) -> impl Iterator<Item = (&Key, Option<&Variable>)> {
         self.touched.iter().map(|key| (key, self.all.get(key)))
     }
+}
+
+fn in_scope<'a>(
+    all: &'a BTreeMap<Key, Variable>,
+    scope: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a Variable)> {
+    all.range((scope.to_owned(), String::new())..)
+        .take_while(move |(key, _)| key.0 == scope)
+        .map(|(key, variable)| (key.1.as_str(), variable))
 }

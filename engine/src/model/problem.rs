@@ -13,6 +13,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// Was it a limit of this engine?
+    pub(crate) fn is_limit(&self) -> bool {
+        self.message.starts_with(crate::limits::TOLD)
+    }
+}
+
 /// Why a resource is no process definition.
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
 pub enum Failure {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
     if text.len() > MAX_BYTES {
         return Err(plain(format!(
-            "the resource has {} bytes, the limit is {MAX_BYTES}",
+            "limit xml_bytes reached: the resource has {} bytes, the limit is {MAX_BYTES}",
             text.len()
         )));
     }
@@ -24,14 +24,21 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
         Failure::Xml {
             line: at.row,
             column: at.col,
-            message: e.to_string(),
+            message: match e {
+                roxmltree::Error::NodesLimitReached => {
+                    format!("limit xml_nodes reached: the resource has more than {MAX_NODES} nodes")
+                }
+                other => other.to_string(),
+            },
         }
     })?;
     let mut depth = 0_usize;
     let mut at = document.root().first_child();
     while let Some(node) = at {
         if depth > MAX_DEPTH {
-            return Err(plain(format!("elements nest deeper than {MAX_DEPTH}")));
+            return Err(plain(format!(
+                "limit xml_depth reached: elements nest deeper than {MAX_DEPTH}"
+            )));
         }
         at = if let Some(child) = node.first_child() {
             depth += 1;

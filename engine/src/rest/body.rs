@@ -2,6 +2,7 @@
 //! absent, numbers may come as text, an empty body is an empty object.
 
 use super::error::Refused;
+use crate::clock::Millis;
 use crate::lists::Parameters;
 use crate::store::Page;
 use axum::body::Bytes;
@@ -69,6 +70,19 @@ impl Body {
         }
     }
 
+    /// A date in the REST API's one form, or milliseconds since 1970.
+    pub(super) fn date(&self, name: &str) -> Result<Option<Millis>, Refused> {
+        let Some(value) = self.get(name).filter(|value| *value != "") else {
+            return Ok(None);
+        };
+        let moment = value
+            .as_i64()
+            .or_else(|| value.as_str().and_then(crate::time::rest_date));
+        moment
+            .map(Some)
+            .ok_or_else(|| Refused::invalid(format!("'{name}' is no date: {value}")))
+    }
+
     /// True or false, also as text.
     pub(super) fn flag(&self, name: &str) -> Result<bool, Refused> {
         match self.get(name) {
@@ -92,6 +106,18 @@ impl Body {
             .collect()
     }
 
+    /// The ids of a list that may be missing, and if it is there has ids and nothing else.
+    pub(super) fn ids(&self, name: &str) -> Result<Vec<String>, Lack> {
+        let Some(items) = self.get(name).and_then(Json::as_array) else {
+            return Ok(Vec::new());
+        };
+        if items.is_empty() {
+            return Err(Lack::None);
+        }
+        let ids = items.iter().map(|item| item.as_str().map(str::to_owned));
+        ids.collect::<Option<_>>().ok_or(Lack::Null)
+    }
+
     /// The parameters of a list.
     pub(super) fn parameters(self) -> Parameters {
         Parameters {
@@ -99,6 +125,15 @@ impl Body {
             from_query: false,
         }
     }
+}
+
+/// What is missing in a list of ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lack {
+    /// All of them.
+    None,
+    /// One.
+    Null,
 }
 
 /// A query string.

@@ -67,7 +67,8 @@ async fn create(
             "No deployment resources contained in the form upload.",
         ));
     }
-    let deployed = handle.deploy(upload).await?;
+    let deployed = handle.deploy(upload).await;
+    let deployed = deployed.inspect_err(|error| handle.count_limit(error))?;
     Ok(json(deployed_json(&deployed, &headers)))
 }
 

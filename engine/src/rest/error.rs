@@ -30,6 +30,22 @@ const TOO_LARGE: i64 = 10_002;
 /// Type of the answer of an engine whose transaction was refused because the site is served by others.
 const NOT_SERVING: &str = "NotServingException";
 
+/// Type of the answer when something that is needed is missing.
+const NULL_VALUE: &str = "NullValueException";
+
+/// All that a client is told of the database's own words: the rest is in the log.
+const DATABASE: &str = "An exception occurred in the persistence layer. Please check the server logs for a detailed message and \
+                        the entire exception stack trace.";
+
+/// An error in words for clients.
+fn told(error: &Error) -> String {
+    if let Error::Store(failure @ (Failure::Database(_) | Failure::Record { .. })) = error {
+        tracing::warn!(%failure, "the database did not do what a request needs");
+        return DATABASE.to_owned();
+    }
+    error.to_string()
+}
+
 impl Refused {
     fn new(
         status: StatusCode,
@@ -77,6 +93,29 @@ impl Refused {
         )
     }
 
+    /// The same, where the engine itself found that it is not there.
+    pub(super) fn missing_in_engine(message: impl Into<String>) -> Refused {
+        let (status, kind) = (StatusCode::NOT_FOUND, "InvalidRequestException");
+        Refused::new(status, kind, message, Some(0))
+    }
+
+    /// No definition has the key that a path names.
+    pub(super) fn no_key(message: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::NOT_FOUND, "RestException", message, None)
+    }
+
+    /// The body is not of the kind that the path takes.
+    pub(super) fn media_type() -> Refused {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let message = "HTTP 415 Unsupported Media Type";
+        Refused::new(status, "NotSupportedException", message, None)
+    }
+
+    /// Something that the operation needs is missing, as the engine says it.
+    pub(super) fn null(what: &str) -> Refused {
+        Error::Null(format!("{what} is null")).into()
+    }
+
     /// The engine does not take such a value.
     pub(super) fn bad_user(message: impl Into<String>) -> Refused {
         Refused::new(
@@ -107,7 +146,7 @@ impl Refused {
         let mut refused = Refused::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "RestException",
-            format!("{what}: {error}"),
+            format!("{what}: {}", told(error)),
             Some(0),
         );
         if matches!(error, Error::Store(Failure::Fenced { .. })) {
@@ -138,6 +177,36 @@ impl Refused {
         )
     }
 
+    /// The same, with what was tried in front, where the request was wrong.
+    #[must_use]
+    pub(super) fn within(mut self, tried: &str) -> Refused {
+        if self.status == StatusCode::BAD_REQUEST {
+            self.message = format!("{tried}: {}", self.message);
+        }
+        self
+    }
+
+    /// What the engine said, as the resources give it that take every word of it for a wrong request.
+    #[must_use]
+    pub(super) fn into_invalid(mut self, status: StatusCode) -> Refused {
+        if self.kind != NOT_SERVING {
+            self.kind = "InvalidRequestException";
+            self.code = None;
+            self.status = status;
+        }
+        self
+    }
+
+    /// What the engine did not find, as the resources give it that take it for a wrong request.
+    #[must_use]
+    pub(super) fn not_found(mut self) -> Refused {
+        if self.kind == NULL_VALUE {
+            self.kind = "NotFoundException";
+            self.status = StatusCode::BAD_REQUEST;
+        }
+        self
+    }
+
     /// The same with another status.
     #[must_use]
     pub(super) fn status(mut self, status: StatusCode) -> Refused {
@@ -161,7 +230,7 @@ impl IntoResponse for Refused {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
-        let message = error.to_string();
+        let message = told(&error);
         let of = |status, kind, code| Refused::new(status, kind, message.clone(), Some(code));
         match error {
             Error::NotFound(_) => of(StatusCode::NOT_FOUND, "RestException", 0),
@@ -177,6 +246,7 @@ impl From<Error> for Refused {
                 "TaskAlreadyClaimedException",
                 0,
             ),
+            Error::Null(_) => of(StatusCode::INTERNAL_SERVER_ERROR, NULL_VALUE, 0),
             Error::Engine(_) | Error::Refused(Refusal::Missing { .. }) => {
                 of(StatusCode::INTERNAL_SERVER_ERROR, "RestException", 0)
             }
@@ -185,7 +255,7 @@ impl From<Error> for Refused {
                 "ProcessEngineException",
                 TOO_LARGE,
             ),
-            Error::Refused(_) => of(
+            Error::Refused(_) | Error::Wrong(_) | Error::Limit { .. } => of(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "ProcessEngineException",
                 0,

@@ -1,10 +1,11 @@
 //! `/external-task`: what workers fetch, lock and answer.
 
 use super::answer::{Answer, json, no_content};
-use super::body::{Asked, Body};
+use super::body::{Asked, Body, Lack};
 use super::error::Refused;
 use super::values;
 use crate::clock::monotonic;
+use crate::error::Error;
 use crate::lists::{EXTERNAL_TASKS, Parameters};
 use crate::machine::Raised;
 use crate::runtime::Handle;
@@ -13,7 +14,9 @@ use crate::value::Value;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post, put};
+use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Longest parked fetch.
@@ -119,7 +122,7 @@ async fn fetch_and_lock(State(handle): State<Handle>, body: Body) -> Answer {
     let worker = body.text("workerId").ok_or_else(|| {
         Refused::failed(
             "Cannot fetch",
-            &crate::error::Error::Engine("workerId is null".to_owned()),
+            &Error::Engine("workerId is null".to_owned()),
         )
     })?;
     let park = body.int("asyncResponseTimeout")?.unwrap_or(0);
@@ -180,12 +183,8 @@ fn wanted(body: &Body) -> Result<Vec<Wanted>, Refused> {
 }
 
 fn one_wanted(body: &Body) -> Result<Wanted, Refused> {
-    let engine = |message: &str| {
-        Refused::failed(
-            "Cannot fetch",
-            &crate::error::Error::Engine(message.to_owned()),
-        )
-    };
+    let engine =
+        |message: &str| Refused::failed("Cannot fetch", &Error::Engine(message.to_owned()));
     let lock_ms = body.int("lockDuration")?.unwrap_or(0);
     if lock_ms <= 0 {
         return Err(engine("lockTime is not greater than 0"));
@@ -305,13 +304,8 @@ async fn locked(handle: &Handle, id: &str, wanted: &[Wanted]) -> Result<Option<J
 }
 
 fn worker(body: &Body) -> Result<String, Refused> {
-    let null = || {
-        Refused::failed(
-            "Cannot do it",
-            &crate::error::Error::Engine("workerId is null".to_owned()),
-        )
-    };
-    body.text("workerId").ok_or_else(null)
+    let worker = body.text("workerId");
+    worker.ok_or_else(|| Refused::null("workerId"))
 }
 
 async fn complete(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
@@ -342,12 +336,10 @@ async fn failure(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
 }
 
 async fn bpmn_error(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let code = body.text("errorCode").ok_or_else(|| {
-        Refused::failed(
-            "Cannot report the error",
-            &crate::error::Error::Engine("errorCode is null".to_owned()),
-        )
-    })?;
+    let worker = worker(&body)?;
+    let code = body
+        .text("errorCode")
+        .ok_or_else(|| Refused::null("errorCode"))?;
     let raised = Raised::Error {
         code,
         message: body.text("errorMessage"),
@@ -355,7 +347,7 @@ async fn bpmn_error(State(handle): State<Handle>, Path(id): Path<String>, body: 
     handle
         .error_at_work(
             &id,
-            &worker(&body)?,
+            &worker,
             raised,
             values::read_all(body.get("variables"))?,
         )
@@ -364,26 +356,23 @@ async fn bpmn_error(State(handle): State<Handle>, Path(id): Path<String>, body: 
 }
 
 async fn extend_lock(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    handle
-        .extend_lock(&id, &worker(&body)?, duration(&body, "newDuration")?)
-        .await?;
+    let worker = worker(&body)?;
+    let for_ms = duration(&body, ("newDuration", "lockTime"))?;
+    handle.extend_lock(&id, &worker, for_ms).await?;
     Ok(no_content())
 }
 
 async fn lock(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    handle
-        .lock_work(&id, &worker(&body)?, duration(&body, "lockDuration")?)
-        .await?;
+    let worker = worker(&body)?;
+    let for_ms = duration(&body, ("lockDuration", "lockDuration"))?;
+    handle.lock_work(&id, &worker, for_ms).await?;
     Ok(no_content())
 }
 
-fn duration(body: &Body, field: &str) -> Result<i64, Refused> {
-    match body.int(field)? {
-        Some(ms) if ms > 0 => Ok(ms),
-        _ => Err(Refused::invalid(format!(
-            "Cannot extend a lock by 0 or less: '{field}' must be positive"
-        ))),
-    }
+/// A time to lock for; the engine has a name of its own for it.
+fn duration(body: &Body, (field, name): (&str, &str)) -> Result<i64, Refused> {
+    let given = body.int(field)?.filter(|ms| *ms > 0);
+    given.ok_or_else(|| Error::Rejected(format!("{name} is not greater than 0")).into())
 }
 
 async fn unlock(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
@@ -391,18 +380,27 @@ async fn unlock(State(handle): State<Handle>, Path(id): Path<String>) -> Answer 
     Ok(no_content())
 }
 
+/// The number of retries that a body has.
+fn tries(body: &Body) -> Result<i64, Refused> {
+    let retries = body.int32("retries")?;
+    retries.ok_or_else(|| Refused::invalid("The number of retries cannot be null."))
+}
+
+/// What is said of a negative one.
+const NEGATIVE: &str =
+    "The number of retries cannot be negative: retries is not greater than or equal to 0";
+
 async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let retries = body
-        .int32("retries")?
-        .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
-    handle.set_work_retries(&id, retries).await?;
+    let retries = tries(&body)?;
+    if retries < 0 {
+        return Err(Refused::bad_user(NEGATIVE));
+    }
+    handle.set_work_retries(&[id], retries).await?;
     Ok(no_content())
 }
 
 async fn retries_of_many(State(handle): State<Handle>, body: Body) -> Answer {
-    let retries = body
-        .int32("retries")?
-        .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
+    let retries = tries(&body)?;
     for unbuilt in [
         "processInstanceIds",
         "externalTaskQuery",
@@ -413,10 +411,23 @@ async fn retries_of_many(State(handle): State<Handle>, body: Body) -> Answer {
             return Err(Refused::not_built(format!("setting retries by {unbuilt}")));
         }
     }
-    for id in body.texts("externalTaskIds") {
-        handle.set_work_retries(&id, retries).await?;
+    let null = "External task id cannot be null: externalTaskIds contains null value";
+    let mut ids = match body.ids("externalTaskIds") {
+        Err(Lack::Null) => return Err(Refused::invalid(null)),
+        Ok(ids) if !ids.is_empty() => ids,
+        Ok(_) | Err(Lack::None) => return Err(Refused::invalid("externalTaskIds is empty")),
+    };
+    if retries < 0 {
+        return Err(Refused::invalid(NEGATIVE));
     }
-    Ok(no_content())
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    match handle.set_work_retries(&ids, retries).await {
+        Err(missing @ Error::NotFound(_)) => {
+            Err(Refused::from(missing).into_invalid(StatusCode::NOT_FOUND))
+        }
+        done => Ok(done.map(|()| no_content())?),
+    }
 }
 
 async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
@@ -428,10 +439,12 @@ async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 }
 
 async fn error_details(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
-    let row = handle
-        .existing_work(&id)
-        .await
-        .map_err(|error| Refused::failed("Cannot get the details", &error))?;
+    let row = handle.store().work(&id).await?;
+    let row = row.ok_or_else(|| {
+        Refused::null(&format!(
+            "No external task found with id {id}: externalTask"
+        ))
+    })?;
     match row.details {
         Some(details) => Ok(super::answer::bytes(
             "text/plain",

@@ -98,11 +98,12 @@ async fn task_variables(
 
 async fn submit(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let what = format!("Cannot submit task form {id}");
-    let variables = values::read_all(body.get("variables"))?;
+    let variables =
+        values::read_all(body.get("variables")).map_err(|refused| refused.within(&what))?;
     let done = handle.submit_task_form(&id, &variables).await;
     let after = done.map_err(|error| Refused::failed(&what, &error))?;
     if body.flag("withVariablesInReturn")? {
-        let all = after.iter().map(|((_, name), v)| (name.as_str(), &v.value));
+        let all = after.iter().map(|(name, value)| (name.as_str(), value));
         return Ok(json(values::write_all(all, false)));
     }
     Ok(no_content())

@@ -27,6 +27,25 @@ pub(super) async fn count(State(handle): State<Handle>, request: Request, next: 
     answer
 }
 
+/// `/version/` is `/version`, as it is for the real engine.
+pub(super) async fn without_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path();
+    let Some(shorter) = path
+        .strip_suffix('/')
+        .filter(|p| p.starts_with(super::BASE))
+    else {
+        return request;
+    };
+    let query = uri.query().map_or_else(String::new, |q| format!("?{q}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = format!("{shorter}{query}").parse().ok();
+    if let Ok(uri) = http::Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 /// Runs the request. A panic is a fault of ours that changed nothing: what was not committed is gone with it.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     let accepts = request.headers().get_all(ACCEPT);

@@ -1,7 +1,7 @@
 //! `/process-instance`
 
 use super::answer::{Answer, json, no_content};
-use super::body::{Asked, Body};
+use super::body::{Asked, Body, Lack};
 use super::error::Refused;
 use super::values;
 use crate::lists::INSTANCES;
@@ -92,8 +92,8 @@ async fn remove(State(handle): State<Handle>, Path(id): Path<String>, asked: Ask
     if gone || !asked.unless_false("failIfNotExists") {
         return Ok(no_content());
     }
-    Err(Refused::missing(format!(
-        "Process instance with id {id} does not exist"
+    Err(Refused::missing_in_engine(format!(
+        "No process instance found for id '{id}': processInstance is null"
     )))
 }
 
@@ -107,7 +107,12 @@ async fn suspend(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
 
 async fn suspend_many(State(handle): State<Handle>, body: Body) -> Answer {
     let suspend = body.flag("suspended")?;
-    let mut ids = body.texts("processInstanceIds");
+    let mut ids = body.ids("processInstanceIds").map_err(|what| {
+        Refused::bad_user(match what {
+            Lack::None => "No process instance ids given: Process Instance ids is empty",
+            Lack::Null => "Cannot be null.: Process Instance ids contains null value",
+        })
+    })?;
     if let Some(definition) = body.text("processDefinitionId") {
         ids.extend(handle.store().instances_of(&definition).await?);
     }
@@ -130,9 +135,9 @@ async fn suspend_many(State(handle): State<Handle>, body: Body) -> Answer {
             "Either processInstanceId, processDefinitionId or processDefinitionKey should be set to update the suspension state.",
         ));
     }
-    for id in ids {
-        handle.suspend_instance(&id, suspend).await?;
-    }
+    ids.sort_unstable();
+    ids.dedup();
+    handle.suspend_instances(&ids, suspend).await?;
     Ok(no_content())
 }
 

@@ -57,9 +57,13 @@ async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
         .ok_or_else(|| Refused::missing(format!("Job with id '{id}' does not exist")))
 }
 
+fn missing(id: &str) -> Refused {
+    Refused::missing(format!("No job found with id '{id}': job is null"))
+}
+
 async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     if !handle.store().delete_job(&id).await? {
-        return Err(Refused::unknown(format!("No job found with id '{id}'")));
+        return Err(missing(&id));
     }
     Ok(no_content())
 }
@@ -67,7 +71,7 @@ async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer 
 async fn execute(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     // Whatever a job throws, the engine answers as if the job were not there; its callers know that.
     let done = handle.execute_job(&id).await;
-    done.map_err(|error| Refused::from(error).status(StatusCode::NOT_FOUND))?;
+    done.map_err(|error| Refused::from(error).into_invalid(StatusCode::NOT_FOUND))?;
     Ok(no_content())
 }
 
@@ -76,11 +80,13 @@ async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
         .int32("retries")?
         .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
     if retries < 0 {
-        return Err(Refused::invalid(format!(
-            "The number of job retries must be a non-negative Integer, but '{retries}' has been provided."
-        )));
+        let refused = Refused::invalid(format!(
+            "ENGINE-13054 The number of job retries must be a non-negative Integer, but '{retries}' has been provided."
+        ));
+        return Err(refused.status(StatusCode::INTERNAL_SERVER_ERROR));
     }
-    handle.set_job_retries(&id, retries).await?;
+    let done = handle.set_job_retries(&id, retries).await;
+    done.map_err(|error| Refused::from(error).into_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(no_content())
 }
 
@@ -88,10 +94,8 @@ async fn due_date(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
     if body.flag("cascade")? {
         return Err(Refused::not_built("cascade of a due date"));
     }
-    let due = body.text("duedate").map(|text| {
-        crate::time::date(&text).ok_or_else(|| Refused::invalid("'duedate' is no date"))
-    });
-    handle.set_job_due(&id, due.transpose()?).await?;
+    let done = handle.set_job_due(&id, body.date("duedate")?).await;
+    done.map_err(|error| Refused::from(error).into_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(no_content())
 }
 
@@ -100,7 +104,7 @@ async fn priority(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
         .int32("priority")?
         .ok_or_else(|| Refused::invalid("Priority for job cannot be null."))?;
     if !handle.store().set_job_priority(&id, priority).await? {
-        return Err(Refused::unknown(format!("No job found with id '{id}'")));
+        return Err(missing(&id));
     }
     Ok(no_content())
 }
@@ -109,7 +113,7 @@ async fn suspend(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
     let (store, suspended) = (handle.store(), body.flag("suspended")?);
     // A job that never was is suspended without a word; one that has left is not.
     if !store.suspend_job(&id, suspended).await? && store.taken_away(&id).await?.is_some() {
-        return Err(Refused::unknown(format!("No job found with id '{id}'")));
+        return Err(missing(&id));
     }
     handle.inner.bells.ring(Bell::Jobs);
     Ok(no_content())

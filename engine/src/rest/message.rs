@@ -6,7 +6,7 @@ use super::error::Refused;
 use super::instance::instance_json;
 use super::process_definition::key_of;
 use super::values;
-use crate::runtime::{Correlated, Correlation, Handle};
+use crate::runtime::{Correlation, Handle};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -30,16 +30,20 @@ async fn message(State(handle): State<Handle>, body: Body) -> Answer {
     let name = body
         .text("messageName")
         .ok_or_else(|| Refused::invalid("No message name supplied"))?;
+    let read = |field: &str| {
+        let all = values::read_all(body.get(field));
+        all.map_err(|refused| refused.within("Cannot deliver message"))
+    };
     let correlation = Correlation {
         name,
         business_key: body.text("businessKey"),
         instance: body.text("processInstanceId"),
-        keys: values::read_all(body.get("correlationKeys"))?,
-        local_keys: values::read_all(body.get("localCorrelationKeys"))?,
+        keys: read("correlationKeys")?,
+        local_keys: read("localCorrelationKeys")?,
         tenant: tenant(&body)?,
         all: body.flag("all")?,
-        variables: values::read_all(body.get("processVariables"))?,
-        local: values::read_all(body.get("processVariablesLocal"))?,
+        variables: read("processVariables")?,
+        local: read("processVariablesLocal")?,
     };
     if body.get("processVariablesToTriggeredScope").is_some() {
         return Err(Refused::not_built("processVariablesToTriggeredScope"));
@@ -47,7 +51,7 @@ async fn message(State(handle): State<Handle>, body: Body) -> Answer {
     let wants_variables = body.flag("variablesInResultEnabled")?;
     if wants_variables && !body.flag("resultEnabled")? {
         return Err(Refused::invalid(
-            "The 'variablesInResultEnabled' property needs 'resultEnabled'",
+            "Parameter 'variablesInResultEnabled' cannot be used without 'resultEnabled' set to true.",
         ));
     }
     let correlated = handle.correlate(&correlation).await?;
@@ -56,36 +60,19 @@ async fn message(State(handle): State<Handle>, body: Body) -> Answer {
     }
     let mut out = Vec::with_capacity(correlated.len());
     for result in correlated {
-        let (document, mut row) = match &result {
-            Correlated::Execution {
-                execution,
-                document,
-            } => (document, execution_row(execution, document)),
-            Correlated::Definition(document) => {
-                let instance = instance_json(
-                    document,
-                    key_of(&document.definition).as_str().unwrap_or_default(),
-                    None,
-                );
-                (
-                    document,
-                    json!({ "resultType": "ProcessDefinition", "execution": null, "processInstance": instance }),
-                )
+        let document = &result.document;
+        let mut row = match &result.execution {
+            Some(execution) => execution_row(execution, document),
+            None => {
+                let key = key_of(&document.definition);
+                let instance = instance_json(document, key.as_str().unwrap_or_default(), None);
+                json!({ "resultType": "ProcessDefinition", "execution": null, "processInstance": instance })
             }
         };
         if wants_variables {
-            let loaded = handle.store().load(&document.id).await?;
-            row["variables"] = loaded.map_or_else(
-                || json!({}),
-                |l| {
-                    values::write_all(
-                        l.variables
-                            .of_scope(&l.document.id)
-                            .map(|(n, v)| (n, &v.value)),
-                        true,
-                    )
-                },
-            );
+            // As the transaction left them: the instance may have ended in it.
+            let left = result.variables.of_instance(&document.id);
+            row["variables"] = values::write_all(left, true);
         }
         out.push(row);
     }

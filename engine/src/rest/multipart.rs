@@ -19,7 +19,7 @@ const PARTS_MAX: usize = 1_000;
 pub(super) async fn parts(
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Vec<Part>, Refused> {
-    let mut multipart = multipart.map_err(|e| Refused::body(e.body_text(), e.status()))?;
+    let mut multipart = multipart.map_err(|_| Refused::media_type())?;
     let mut out: Vec<Part> = Vec::new();
     let broken =
         |e: axum::extract::multipart::MultipartError| Refused::body(e.body_text(), e.status());

@@ -49,14 +49,16 @@ async fn named(handle: &Handle, names: &Named) -> Result<DefinitionRow, Refused>
     match (names.get("id"), key) {
         (Some(id), _) => {
             let found = handle.store().definition(id).await?;
-            found.ok_or_else(|| Refused::missing(format!("No matching definition with id {id}")))
+            found.ok_or_else(|| {
+                Refused::missing_in_engine(format!("No matching definition with id {id}"))
+            })
         }
         (None, Some(key)) => {
             let found = handle.store().latest(key, tenant).await?;
             found.ok_or_else(|| {
                 let whose =
                     tenant.map_or_else(|| "no tenant-id".to_owned(), |t| format!("tenant-id: {t}"));
-                Refused::unknown(format!(
+                Refused::no_key(format!(
                     "No matching process definition with key: {key} and {whose}"
                 ))
             })
@@ -176,9 +178,11 @@ async fn begin(handle: &Handle, headers: &HeaderMap, names: &Named, body: &Body,
         }
         Err(refused) => return Err(refused),
     };
+    let tried = format!("Cannot instantiate process definition {}", row.id);
     let start = Start {
         business_key: body.text("businessKey"),
-        variables: values::read_all(body.get("variables"))?,
+        variables: values::read_all(body.get("variables"))
+            .map_err(|refused| refused.within(&tried))?,
         instructions: super::instance::instructions(body, "startInstructions")?,
     };
     let started = match by {
@@ -187,27 +191,22 @@ async fn begin(handle: &Handle, headers: &HeaderMap, names: &Named, body: &Body,
     };
     let started = started.map_err(|error| match error {
         parse @ Error::Parse { .. } => parse.into(),
-        error => Refused::failed(
-            &format!("Cannot instantiate process definition {}", row.id),
-            &error,
-        ),
+        error => Refused::failed(&tried, &error),
     })?;
     let mut out = instance_json(&started.document, &row.key, Some(headers));
     if body.flag("withVariablesInReturn")? {
         let id = started.document.id.as_str();
-        let all = started
-            .variables
-            .of_scope(id)
-            .map(|(name, v)| (name, &v.value));
-        out["variables"] = values::write_all(all, true);
+        out["variables"] = values::write_all(started.variables.of_instance(id), true);
     }
     Ok(json(out))
 }
 
 async fn suspend(State(handle): State<Handle>, names: Named, body: Body) -> Answer {
-    // As the engine does: an unknown id is no error.
-    if let Ok(row) = named(&handle, &names).await {
-        suspend_all(&handle, &[row], &body).await?;
+    match named(&handle, &names).await {
+        Ok(row) => suspend_all(&handle, &[row], &body).await?,
+        // As the engine does: an unknown id is no error, an unknown key is one.
+        Err(_) if names.contains_key("id") => {}
+        Err(refused) => return Err(refused),
     }
     Ok(no_content())
 }
@@ -240,14 +239,15 @@ async fn suspend_all(handle: &Handle, rows: &[DefinitionRow], body: &Body) -> Re
     }
     let suspend = body.flag("suspended")?;
     let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
-    handle.store().suspend_definitions(&ids, suspend).await?;
+    let mut instances = Vec::new();
     if body.flag("includeProcessInstances")? {
-        for row in rows {
-            for instance in handle.store().instances_of(&row.id).await? {
-                handle.suspend_instance(&instance, suspend).await?;
-            }
+        for id in &ids {
+            instances.extend(handle.store().instances_of(id).await?);
         }
     }
+    handle
+        .suspend_definitions(&ids, &instances, suspend)
+        .await?;
     Ok(())
 }
 

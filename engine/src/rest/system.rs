@@ -61,6 +61,9 @@ async fn metric(State(handle): State<Handle>, Path(name): Path<String>) -> Answe
         "job-failed" => counters.jobs_failed.load(Ordering::Relaxed),
         "homing-units" => counters.units.load(Ordering::Relaxed),
         "homing-limit-hits" => counters.limit_hits.load(Ordering::Relaxed),
+        "homing-scripts-left-behind" => {
+            u64::try_from(handle.inner.scripts_at_once.left_behind()).unwrap_or(0)
+        }
         "homing-conflicts" => counters.conflicts.load(Ordering::Relaxed),
         "root-process-instance-start" | "process-instances" => {
             handle.store().count_started(true).await?
@@ -78,10 +81,12 @@ async fn metric(State(handle): State<Handle>, Path(name): Path<String>) -> Answe
 
 /// A write that touches nothing: whoever watches this engine learns whether it can write.
 async fn task_worker(State(handle): State<Handle>, asked: Asked) -> Answer {
-    let moment = asked.get("date").map(|text| {
-        crate::time::date(text).ok_or_else(|| Refused::parameter("HTTP 404 Not Found"))
-    });
-    moment.transpose()?;
+    let date = asked.get("date").filter(|text| !text.is_empty());
+    if let Some(text) = date.filter(|text| crate::time::rest_date(text).is_none()) {
+        return Err(Refused::invalid(format!(
+            "Cannot convert value \"{text}\" to java type java.util.Date"
+        )));
+    }
     handle.store().probe_write().await?;
     Ok(no_content())
 }

@@ -6,7 +6,7 @@ use super::error::Refused;
 use super::values;
 use crate::error::Error;
 use crate::lists::TASKS;
-use crate::machine::Raised;
+use crate::machine::{Raised, Values};
 use crate::runtime::Handle;
 use crate::store::{Level, TaskFields};
 use axum::Router;
@@ -82,20 +82,14 @@ async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
 
 /// What a body says a task is to be.
 fn fields(body: &Body) -> Result<TaskFields, Refused> {
-    let date = |name: &str| {
-        let moment = body.text(name).map(|text| {
-            crate::time::date(&text).ok_or_else(|| Refused::invalid(format!("'{name}' is no date")))
-        });
-        moment.transpose()
-    };
     Ok(TaskFields {
         name: body.text("name"),
         description: body.text("description"),
         assignee: body.text("assignee"),
         owner: body.text("owner"),
         delegation: body.text("delegationState"),
-        due: date("due")?,
-        follow_up: date("followUp")?,
+        due: body.date("due")?,
+        follow_up: body.date("followUp")?,
         priority: body.int32("priority")?.unwrap_or(50),
         parent: body.text("parentTaskId"),
         tenant: body.text("tenantId"),
@@ -147,7 +141,7 @@ async fn claim(State(handle): State<Handle>, Path(id): Path<String>, body: Body)
 
 async fn unclaim(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     let done = handle.assign_task(&id, None).await;
-    done.map_err(|error| Refused::from(error).status(StatusCode::BAD_REQUEST))?;
+    done.map_err(|error| Refused::from(error).not_found())?;
     Ok(no_content())
 }
 
@@ -155,15 +149,15 @@ async fn assign(State(handle): State<Handle>, Path(id): Path<String>, body: Body
     let done = handle
         .assign_task(&id, body.text("userId").as_deref())
         .await;
-    done.map_err(|error| Refused::from(error).status(StatusCode::BAD_REQUEST))?;
+    done.map_err(|error| Refused::from(error).not_found())?;
     Ok(no_content())
 }
 
 async fn delegate(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let row = handle.existing_task(&id).await?;
     let user = body
         .text("userId")
         .ok_or_else(|| Refused::invalid("userId is null"))?;
-    let row = handle.existing_task(&id).await?;
     let owner = row.owner.or(row.assignee);
     handle
         .store()
@@ -173,27 +167,18 @@ async fn delegate(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 }
 
 async fn resolve(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let variables = values::read_all(body.get("variables"))?;
-    let row = handle.existing_task(&id).await?;
-    if let (Some(instance), false) = (&row.instance, variables.is_empty()) {
-        let execution = row.execution.clone().unwrap_or_default();
-        let set = crate::machine::Command::SetVariables {
-            execution,
-            set: variables,
-            remove: Vec::new(),
-            local: false,
-        };
-        handle.command(instance, &set).await?;
-    }
-    handle
-        .store()
-        .resolve_task(&id, handle.clock().now())
-        .await?;
+    let variables = variables(&body, || format!("Cannot resolve task {id}"))?;
+    handle.resolve_task(&id, variables).await?;
     Ok(no_content())
 }
 
+/// The variables of a body; what is wrong with them is said after what was tried.
+fn variables(body: &Body, tried: impl FnOnce() -> String) -> Result<Values, Refused> {
+    values::read_all(body.get("variables")).map_err(|refused| refused.within(&tried()))
+}
+
 async fn complete(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let variables = values::read_all(body.get("variables"))?;
+    let variables = variables(&body, || format!("Cannot complete task {id}"))?;
     let done = handle.complete_task(&id, &variables).await;
     let after = done.map_err(|error| match error {
         refused @ Error::Refused(_) => {
@@ -202,17 +187,24 @@ async fn complete(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
         error => Refused::failed(&format!("Cannot complete task {id}"), &error),
     })?;
     if body.flag("withVariablesInReturn")? {
-        let all = after.iter().map(|((_, name), v)| (name.as_str(), &v.value));
+        let all = after.iter().map(|(name, value)| (name.as_str(), value));
         return Ok(json(values::write_all(all, false)));
     }
     Ok(no_content())
 }
 
+/// A code that says something.
+fn code(body: &Body, field: &str) -> Result<String, Refused> {
+    let wrong = |how: &str| Refused::from(Error::Rejected(format!("{field} is {how}")));
+    let code = body.text(field).ok_or_else(|| wrong("null"))?;
+    if code.is_empty() {
+        return Err(wrong("empty"));
+    }
+    Ok(code)
+}
+
 async fn bpmn_error(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let code = body
-        .text("errorCode")
-        .filter(|c| !c.is_empty())
-        .ok_or_else(|| Refused::invalid("errorCode is null"))?;
+    let code = code(&body, "errorCode")?;
     let raised = Raised::Error {
         code,
         message: body.text("errorMessage"),
@@ -228,10 +220,7 @@ async fn bpmn_escalation(
     Path(id): Path<String>,
     body: Body,
 ) -> Answer {
-    let code = body
-        .text("escalationCode")
-        .filter(|c| !c.is_empty())
-        .ok_or_else(|| Refused::invalid("escalationCode is null"))?;
+    let code = code(&body, "escalationCode")?;
     let raised = Raised::Escalation { code };
     handle
         .raise_at_task(&id, &raised, &values::read_all(body.get("variables"))?)
@@ -240,10 +229,7 @@ async fn bpmn_escalation(
 }
 
 async fn links(State(handle): State<Handle>, Path(id): Path<String>, asked: Asked) -> Answer {
-    let row = handle
-        .existing_task(&id)
-        .await
-        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+    let row = handle.existing_task(&id).await?;
     let mut out = Vec::new();
     for (kind, user) in [("assignee", row.assignee), ("owner", row.owner)] {
         out.extend(user.map(|user| (kind.to_owned(), Some(user), None)));
@@ -278,7 +264,7 @@ async fn add_link(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
     handle
         .existing_task(&id)
         .await
-        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+        .map_err(|e| Refused::from(e).not_found())?;
     let (kind, user, group) = link(&body)?;
     let now = handle.clock().now();
     match (kind.as_str(), &user) {
@@ -295,10 +281,7 @@ async fn add_link(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 }
 
 async fn remove_link(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    handle
-        .existing_task(&id)
-        .await
-        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+    handle.existing_task(&id).await?;
     let (kind, user, group) = link(&body)?;
     let now = handle.clock().now();
     match kind.as_str() {
@@ -350,7 +333,7 @@ async fn add_comment(State(handle): State<Handle>, Path(id): Path<String>, body:
     let row = handle
         .existing_task(&id)
         .await
-        .map_err(|e| Refused::from(e).status(StatusCode::BAD_REQUEST))?;
+        .map_err(|e| Refused::from(e).into_invalid(StatusCode::BAD_REQUEST))?;
     let message = body
         .text("message")
         .ok_or_else(|| Refused::invalid("Message is null"))?;

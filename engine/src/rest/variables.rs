@@ -59,6 +59,37 @@ impl Owner {
     }
 }
 
+/// What a request wants of variables: what is refused begins with it.
+#[derive(Clone, Copy)]
+enum Tried<'a> {
+    Read,
+    Modify,
+    Get(&'a str),
+    Put(&'a str),
+    Delete(&'a str),
+}
+
+impl Tried<'_> {
+    fn told(self, owner: Owner, id: Option<&str>) -> String {
+        let word = owner.word();
+        match self {
+            Tried::Read => format!("Cannot get variables of {word}"),
+            Tried::Modify => {
+                let id = id.map_or_else(String::new, |id| format!(" {id}"));
+                format!("Cannot modify variables for {word}{id}")
+            }
+            Tried::Get(name) => format!("Cannot get {word} variable {name}"),
+            Tried::Put(name) => format!("Cannot put {word} variable {name}"),
+            Tried::Delete(name) => format!("Cannot delete {word} variable {name}"),
+        }
+    }
+
+    /// What is wrong with the request, after what it wants.
+    fn wrong<T>(self, owner: Owner, checked: Result<T, Refused>) -> Result<T, Refused> {
+        checked.map_err(|refused| refused.within(&self.told(owner, None)))
+    }
+}
+
 /// The instance and execution behind a path.
 struct Scope {
     loaded: Loaded,
@@ -67,13 +98,18 @@ struct Scope {
 }
 
 impl Scope {
-    async fn find(handle: &Handle, owner: Owner, id: &str) -> Result<Scope, Refused> {
+    async fn find(
+        handle: &Handle,
+        owner: Owner,
+        id: &str,
+        tried: Tried<'_>,
+    ) -> Result<Scope, Refused> {
         let missing = |what: &str| {
-            let error = Error::Engine(format!("{what} {id} doesn't exist: {what} is null"));
-            Refused::failed(
-                &format!("Cannot access the variables of {} {id}", owner.word()),
-                &error,
-            )
+            let error = Error::Null(format!("{what} {id} doesn't exist: {what} is null"));
+            match tried {
+                Tried::Read => error.into(),
+                tried => Refused::failed(&tried.told(owner, Some(id)), &error),
+            }
         };
         let (instance, execution) = match owner {
             Owner::Task | Owner::TaskLocal => {
@@ -179,7 +215,7 @@ pub(super) async fn seen_by_task(
     handle: &Handle,
     id: &str,
 ) -> Result<Vec<(String, Value)>, Refused> {
-    let scope = Scope::find(handle, Owner::Task, id).await?;
+    let scope = Scope::find(handle, Owner::Task, id, Tried::Read).await?;
     let all = scope.all().into_iter();
     Ok(all
         .map(|(name, value)| (name.to_owned(), value.clone()))
@@ -188,15 +224,15 @@ pub(super) async fn seen_by_task(
 
 fn all_of(owner: Owner) -> MethodRouter<Handle> {
     let read = move |State(handle): State<Handle>, Path(id): Path<String>, asked: Asked| async move {
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let scope = Scope::find(&handle, owner, &id, Tried::Read).await?;
         Answer::Ok(json(values::write_all(
             scope.all(),
             asked.unless_false("deserializeValues"),
         )))
     };
     let write = move |State(handle): State<Handle>, Path(id): Path<String>, body: Body| async move {
-        let set = values::read_all(body.get("modifications"))?;
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let set = Tried::Modify.wrong(owner, values::read_all(body.get("modifications")))?;
+        let scope = Scope::find(&handle, owner, &id, Tried::Modify).await?;
         scope.change(&handle, set, body.texts("deletions")).await?;
         Answer::Ok(no_content())
     };
@@ -207,7 +243,7 @@ fn one_of(owner: Owner) -> MethodRouter<Handle> {
     let read = move |State(handle): State<Handle>,
                      Path((id, name)): Path<(String, String)>,
                      asked: Asked| async move {
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let scope = Scope::find(&handle, owner, &id, Tried::Get(&name)).await?;
         let value = scope.one(&name)?;
         Answer::Ok(json(Json::Object(values::write(
             value,
@@ -217,16 +253,17 @@ fn one_of(owner: Owner) -> MethodRouter<Handle> {
     let write = move |State(handle): State<Handle>,
                       Path((id, name)): Path<(String, String)>,
                       body: Body| async move {
-        let value = values::read(&Json::Object(body.0))?;
+        let tried = Tried::Put(&name);
+        let value = tried.wrong(owner, values::read(&Json::Object(body.0)))?;
         values::named(&name)?;
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let scope = Scope::find(&handle, owner, &id, tried).await?;
         scope
             .change(&handle, vec![(name, value)], Vec::new())
             .await?;
         Answer::Ok(no_content())
     };
     let remove = move |State(handle): State<Handle>, Path((id, name)): Path<(String, String)>| async move {
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let scope = Scope::find(&handle, owner, &id, Tried::Delete(&name)).await?;
         scope.change(&handle, Vec::new(), vec![name]).await?;
         Answer::Ok(no_content())
     };
@@ -235,7 +272,7 @@ fn one_of(owner: Owner) -> MethodRouter<Handle> {
 
 fn data_of(owner: Owner) -> MethodRouter<Handle> {
     let read = move |State(handle): State<Handle>, Path((id, name)): Path<(String, String)>| async move {
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let scope = Scope::find(&handle, owner, &id, Tried::Get(&name)).await?;
         raw(scope.one(&name)?, &name)
     };
     let write = move |State(handle): State<Handle>,
@@ -243,7 +280,7 @@ fn data_of(owner: Owner) -> MethodRouter<Handle> {
                       multipart: Result<Multipart, MultipartRejection>| async move {
         let value = uploaded(super::multipart::parts(multipart).await?)?;
         values::named(&name)?;
-        let scope = Scope::find(&handle, owner, &id).await?;
+        let scope = Scope::find(&handle, owner, &id, Tried::Put(&name)).await?;
         scope
             .change(&handle, vec![(name, value)], Vec::new())
             .await?;

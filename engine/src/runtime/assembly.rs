@@ -3,6 +3,7 @@
 //! Everything is computed in memory from what was read, then committed with the revisions checked. When someone else
 //! was faster, it is read and computed again: the machine is pure, so nothing was done yet.
 
+use super::scripts::{self, Place};
 use super::{CONFLICT_TRIES, Handle, MAX_UNIT_INSTANCES};
 use crate::clock::Millis;
 use crate::cluster::bells::Bell;
@@ -15,10 +16,6 @@ use crate::store::{DefinitionRow, InstanceChange, SubscriptionRow, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-/// Longest time of one step with scripts; each of them has its own limit.
-const STEP_MAX: Duration = Duration::from_secs(30);
 
 /// An instance in the unit.
 struct Held {
@@ -56,8 +53,11 @@ impl Handle {
         let mut tries = 0;
         loop {
             tries += 1;
-            let (mut unit, instances) = compute(self.clone()).await?;
-            self.admit(&instances)?;
+            let computed = match compute(self.clone()).await {
+                Ok((unit, instances)) => self.admit(&instances).map(|()| (unit, instances)),
+                Err(error) => Err(error),
+            };
+            let (mut unit, instances) = computed.inspect_err(|error| self.count_limit(error))?;
             let instances_after = instances
                 .iter()
                 .map(|i| (i.document.clone(), i.variables.clone()))
@@ -86,13 +86,15 @@ impl Handle {
     /// Refuses what is larger than this engine takes, before anything of it is written.
     fn admit(&self, instances: &[InstanceChange]) -> Result<(), Error> {
         let all = instances.iter().flat_map(|instance| &instance.effects);
-        self.inner.limits.check(all).map_err(|refusal| {
-            self.inner
-                .counters
-                .limit_hits
-                .fetch_add(1, Ordering::Relaxed);
-            refusal.into()
-        })
+        Ok(self.inner.limits.check(all)?)
+    }
+
+    /// Counts what was refused because of a limit.
+    pub(crate) fn count_limit(&self, error: &Error) {
+        if error.is_limit() {
+            let hits = &self.inner.counters.limit_hits;
+            hits.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn ring(&self, (work, job): (bool, bool)) {
@@ -145,9 +147,12 @@ impl<'h> Assembly<'h> {
         command: Command,
     ) -> Result<(), Error> {
         if self.order.len() >= MAX_UNIT_INSTANCES {
-            return Err(Error::Engine(format!(
-                "one transaction would touch more than {MAX_UNIT_INSTANCES} instances; do processes call each other in a circle?"
-            )));
+            return Err(Error::Limit {
+                name: "unit_instances",
+                why: format!(
+                    "one transaction would touch more than {MAX_UNIT_INSTANCES} instances; do processes call each other in a circle?"
+                ),
+            });
         }
         if let Some(days) = row.ttl {
             self.unit.history_days.insert(row.id.clone(), days);
@@ -232,29 +237,23 @@ impl<'h> Assembly<'h> {
         } = held;
         let inner = Arc::clone(&self.handle.inner);
         let (now, of) = (self.now, Arc::clone(&definition));
-        let step = move || {
+        let step = move |place: Option<&Place>| {
             let mut ids = At(&inner.ids, now);
+            let host = place.map(|place| scripts::At(&*inner.scripts, place));
             let context = Context {
                 definition: &of,
                 now,
                 ids: &mut ids,
-                scripts: &*inner.scripts,
+                scripts: host.as_ref().map_or(&*inner.scripts, |host| host),
             };
             machine::step(document, variables, command, context)
         };
         let stepped = if definition.process.scripts {
             // A script may take seconds; other requests must not wait for it.
-            // One that a native of the interpreter holds up is left behind.
-            let joined = tokio::time::timeout(STEP_MAX, tokio::task::spawn_blocking(step)).await;
-            let joined = joined.map_err(|_| {
-                Error::Engine(format!(
-                    "the scripts of one step ran longer than {} s",
-                    STEP_MAX.as_secs()
-                ))
-            })?;
-            joined.map_err(|_| Error::Engine("the step was stopped".to_owned()))?
+            let places = &self.handle.inner.scripts_at_once;
+            places.run(move |place| step(Some(place))).await?
         } else {
-            step()
+            step(None)
         };
         let Step {
             document,

@@ -8,7 +8,7 @@ use super::instances::{Start, Started};
 use crate::error::Error;
 use crate::expr::{Template, to_text};
 use crate::ids::At;
-use crate::machine::{Context, Definition, Values, Variables, text_at};
+use crate::machine::{Context, Definition, Values, text_at};
 use crate::model::{Field, FieldKind, Kind, Rule, Trigger};
 use crate::store::{DefinitionRow, Loaded};
 use crate::time::pattern;
@@ -62,7 +62,7 @@ impl Handle {
     }
 
     /// Completes a task with what its form was filled with.
-    pub async fn submit_task_form(&self, id: &str, values: &Values) -> Result<Variables, Error> {
+    pub async fn submit_task_form(&self, id: &str, values: &Values) -> Result<Values, Error> {
         let checked = match self.task_form(id).await? {
             Some(form) => form.checked(self, values)?,
             None => values.clone(),

@@ -1,7 +1,7 @@
 //! Operations on process instances.
 
-use super::Handle;
 use super::assembly::{Assembly, suspended};
+use super::{Handle, MAX_UNIT_INSTANCES};
 use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::machine::{Command, Document, Instruction, Outcome, Values, Variables};
@@ -115,18 +115,64 @@ impl Handle {
             .await
     }
 
-    /// Suspends or resumes an instance with its jobs and tasks; `false` if there is none.
-    pub async fn suspend_instance(&self, instance: &str, suspend: bool) -> Result<bool, Error> {
-        let with = ["job", "work", "task"].map(|table| {
-            let sql = format!("UPDATE {table} SET suspended = ? WHERE inst = ?");
-            Statement::new(sql, vec![suspend.into(), instance.into()])
-        });
-        let done = self
-            .command_with(instance, &Command::Suspend(suspend), &with, None)
+    /// Suspends or resumes an instance with its jobs and tasks; nothing happens if there is none.
+    pub async fn suspend_instance(&self, instance: &str, suspend: bool) -> Result<(), Error> {
+        self.suspend_instances(&[instance.to_owned()], suspend)
+            .await
+    }
+
+    /// The same for several, all or none of them: up to [`MAX_UNIT_INSTANCES`], more in several transactions.
+    pub async fn suspend_instances(&self, ids: &[String], suspend: bool) -> Result<(), Error> {
+        self.suspend_with(ids, suspend, &[]).await
+    }
+
+    /// Suspends or resumes definitions, and instances of theirs with them.
+    pub async fn suspend_definitions(
+        &self,
+        ids: &[String],
+        instances: &[String],
+        suspend: bool,
+    ) -> Result<(), Error> {
+        let with = crate::store::suspension(ids, suspend);
+        self.suspend_with(instances, suspend, &with).await
+    }
+
+    async fn suspend_with(
+        &self,
+        ids: &[String],
+        suspend: bool,
+        with: &[Statement],
+    ) -> Result<(), Error> {
+        if ids.is_empty() && with.is_empty() {
+            return Ok(());
+        }
+        let (first, rest) = ids.split_at(ids.len().min(MAX_UNIT_INSTANCES));
+        let none: &[Statement] = &[];
+        let others = rest.chunks(MAX_UNIT_INSTANCES).map(|group| (group, none));
+        for (group, with) in std::iter::once((first, with)).chain(others) {
+            self.unit(|handle| async move {
+                let mut assembly = Assembly::new(&handle);
+                assembly.unit.before.extend_from_slice(with);
+                for id in group {
+                    if assembly.ask(id, Command::Suspend(suspend)).await? {
+                        assembly.unit.before.extend(suspended_rows(id, suspend));
+                    }
+                }
+                assembly.finish().await
+            })
             .await?;
-        if done && !suspend {
+        }
+        if !suspend {
             self.inner.bells.ring(Bell::Jobs);
         }
-        Ok(done)
+        Ok(())
     }
+}
+
+/// What of an instance stands in tables of its own.
+fn suspended_rows(instance: &str, suspend: bool) -> [Statement; 3] {
+    ["job", "work", "task"].map(|table| {
+        let sql = format!("UPDATE {table} SET suspended = ? WHERE inst = ?");
+        Statement::new(sql, vec![suspend.into(), instance.into()])
+    })
 }

@@ -3,7 +3,7 @@
 use super::Handle;
 use super::assembly::Assembly;
 use crate::error::Error;
-use crate::machine::{Command, Document, Values};
+use crate::machine::{Command, Document, Values, Variables};
 use crate::store::{Statement, SubscriptionRow};
 use crate::value::Value;
 
@@ -32,16 +32,13 @@ pub struct Correlation {
 
 /// Who got a message.
 #[derive(Clone, Debug)]
-pub enum Correlated {
-    /// An execution.
-    Execution {
-        /// The execution.
-        execution: String,
-        /// Its instance, afterwards.
-        document: Box<Document>,
-    },
-    /// A definition: an instance was started.
-    Definition(Box<Document>),
+pub struct Correlated {
+    /// The execution; `None`: an instance was started.
+    pub execution: Option<String>,
+    /// The instance, afterwards.
+    pub document: Document,
+    /// Its variables, as the transaction left them.
+    pub variables: Variables,
 }
 
 impl Handle {
@@ -96,14 +93,13 @@ impl Handle {
                     .by_ref()
                     .find(|(doc, _)| doc.definition == row.definition && doc.parent.is_none()),
             };
-            let Some((document, _)) = found else { continue };
-            let document = Box::new(document.clone());
-            out.push(match row.execution.clone() {
-                Some(execution) => Correlated::Execution {
-                    execution,
-                    document,
-                },
-                None => Correlated::Definition(document),
+            let Some((document, variables)) = found else {
+                continue;
+            };
+            out.push(Correlated {
+                execution: row.execution.clone(),
+                document: document.clone(),
+                variables: variables.clone(),
             });
         }
         Ok(out)

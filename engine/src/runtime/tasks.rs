@@ -10,15 +10,11 @@ impl Handle {
     /// A task, or the error that the engine gives for an operation on one that is not there.
     pub(crate) async fn existing_task(&self, id: &str) -> Result<TaskRow, Error> {
         let row = self.inner.store.task(id).await?;
-        row.ok_or_else(|| Error::Engine(format!("Cannot find task with id {id}: task is null")))
+        row.ok_or_else(|| Error::Null(format!("Cannot find task with id {id}: task is null")))
     }
 
     /// Completes a task; gives the variables of its instance as they are afterwards.
-    pub async fn complete_task(
-        &self,
-        id: &str,
-        variables: &Values,
-    ) -> Result<crate::machine::Variables, Error> {
+    pub async fn complete_task(&self, id: &str, variables: &Values) -> Result<Values, Error> {
         let row = self.existing_task(id).await?;
         if row.suspended {
             return Err(Error::Engine(format!(
@@ -34,7 +30,7 @@ impl Handle {
             return self
                 .complete_standalone(id)
                 .await
-                .map(|()| crate::machine::Variables::default());
+                .map(|()| Values::default());
         };
         let command = Command::CompleteTask {
             task: id.to_owned(),
@@ -58,7 +54,11 @@ impl Handle {
             .instances
             .into_iter()
             .next()
-            .map(|(_, variables)| variables)
+            .map(|(document, after)| {
+                let all = after.of_instance(&document.id);
+                all.map(|(name, value)| (name.to_owned(), value.clone()))
+                    .collect()
+            })
             .unwrap_or_default())
     }
 
@@ -94,6 +94,30 @@ impl Handle {
         } else {
             Err(missing())
         }
+    }
+
+    /// Gives a delegated task back to its owner, with what was found out.
+    pub async fn resolve_task(&self, id: &str, variables: Values) -> Result<(), Error> {
+        let row = self.existing_task(id).await?;
+        let sql =
+            "UPDATE task SET assignee = owner, delegation = 'RESOLVED', updated = ? WHERE id = ?";
+        let with = Statement::new(sql, vec![self.inner.clock.now().into(), id.into()]);
+        let with = vec![with.expecting(Expect::One)];
+        let Some(instance) = row.instance.filter(|_| !variables.is_empty()) else {
+            return Ok(self.inner.store.apply(with).await?);
+        };
+        let set = Command::SetVariables {
+            execution: row.execution.unwrap_or_default(),
+            set: variables,
+            remove: Vec::new(),
+            local: false,
+        };
+        if self.command_with(&instance, &set, &with, None).await? {
+            return Ok(());
+        }
+        Err(Error::Null(format!(
+            "Cannot find task with id {id}: task is null"
+        )))
     }
 
     /// Takes a task for a user, if nobody has it.

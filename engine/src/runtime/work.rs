@@ -23,7 +23,7 @@ impl Handle {
     /// An external task that is there.
     pub async fn existing_work(&self, id: &str) -> Result<WorkRow, Error> {
         let row = self.inner.store.work(id).await?;
-        row.ok_or_else(|| Error::NotFound(format!("External task with id {id} does not exist")))
+        row.ok_or_else(|| missing(id))
     }
 
     /// The same, if this worker has it.
@@ -57,9 +57,7 @@ impl Handle {
                 assembly.unit.without_incident.insert(id.to_owned());
             }
             if !assembly.ask(&row.instance, command.clone()).await? {
-                return Err(Error::NotFound(format!(
-                    "External task with id {id} does not exist"
-                )));
+                return Err(missing(id));
             }
             assembly.finish().await
         })
@@ -97,6 +95,9 @@ impl Handle {
         variables: Values,
     ) -> Result<(), Error> {
         let row = self.work_of(id, worker, "bpmn error reported").await?;
+        if matches!(&raised, Raised::Error { code, .. } if code.is_empty()) {
+            return Err(Error::Wrong("Error Code is empty".to_owned()));
+        }
         let place = Place::Work(id.to_owned());
         // The row goes with the execution, whether somebody catches the error or not.
         self.end_work(
@@ -120,17 +121,13 @@ impl Handle {
         (retries, after_ms): (i64, i64),
         (variables, local): (Values, Values),
     ) -> Result<(), Error> {
+        for (value, name) in [(retries, "retries"), (after_ms, "retryDuration")] {
+            if value < 0 {
+                let why = format!("{name} is not greater than or equal to 0");
+                return Err(Error::Wrong(why));
+            }
+        }
         let row = self.work_of(id, worker, "failed").await?;
-        if retries < 0 {
-            return Err(Error::Engine(
-                "The number of retries cannot be negative".to_owned(),
-            ));
-        }
-        if after_ms < 0 {
-            return Err(Error::Engine(
-                "The retry timeout cannot be negative".to_owned(),
-            ));
-        }
         let now = self.inner.clock.now();
         let message = message.map(|m| m.chars().take(ERROR_MAX).collect::<String>());
         let sql = "UPDATE work SET err = ?, details = ?, retries = ?, lock_until = ? WHERE id = ? AND worker = ?";
@@ -144,20 +141,42 @@ impl Handle {
         ];
         let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
         out.extend(self.incident_after(&row, retries, message, now).await?);
-        for (values, only_here) in [(variables, false), (local, true)] {
-            if !values.is_empty() {
-                let execution = row.execution.clone();
-                let set = Command::SetVariables {
-                    execution,
-                    set: values,
-                    remove: Vec::new(),
-                    local: only_here,
-                };
-                self.command(&row.instance, &set).await?;
-            }
-        }
-        self.inner.store.apply(out).await?;
+        let sets = [(variables, false), (local, true)].into_iter();
+        let sets: Vec<Command> = sets
+            .filter(|(values, _)| !values.is_empty())
+            .map(|(set, local)| Command::SetVariables {
+                execution: row.execution.clone(),
+                set,
+                remove: Vec::new(),
+                local,
+            })
+            .collect();
+        self.write_with(&row, &out, &sets).await?;
         self.inner.bells.ring(Bell::Work);
+        Ok(())
+    }
+
+    /// Writes something of an external task, and carries out commands on its instance, in one transaction.
+    async fn write_with(
+        &self,
+        row: &WorkRow,
+        statements: &[Statement],
+        commands: &[Command],
+    ) -> Result<(), Error> {
+        if commands.is_empty() {
+            return Ok(self.inner.store.apply(statements.to_vec()).await?);
+        }
+        self.unit(|handle| async move {
+            let mut assembly = Assembly::new(&handle);
+            assembly.unit.before.extend_from_slice(statements);
+            for command in commands {
+                if !assembly.ask(&row.instance, command.clone()).await? {
+                    return Err(missing(&row.id));
+                }
+            }
+            assembly.finish().await
+        })
+        .await?;
         Ok(())
     }
 
@@ -195,20 +214,21 @@ impl Handle {
         })
     }
 
-    /// Sets the retries of an external task.
-    pub async fn set_work_retries(&self, id: &str, retries: i64) -> Result<(), Error> {
-        let row = self.existing_work(id).await?;
-        if retries < 0 {
-            return Err(Error::Bad(
-                "The number of retries cannot be negative".to_owned(),
-            ));
+    /// Sets the retries of external tasks: of all of them, or of none if one is not there.
+    pub async fn set_work_retries(&self, ids: &[String], retries: i64) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            rows.push(self.existing_work(id).await?);
         }
         let sql = "UPDATE work SET retries = ? WHERE id = ?";
-        let mut out =
-            vec![Statement::new(sql, vec![retries.into(), id.into()]).expecting(Expect::One)];
         let now = self.inner.clock.now();
-        let error = row.error.clone();
-        out.extend(self.incident_after(&row, retries, error, now).await?);
+        let mut out = Vec::new();
+        for row in rows {
+            let cells = vec![retries.into(), (&row.id).into()];
+            out.push(Statement::new(sql, cells).expecting(Expect::One));
+            let error = row.error.clone();
+            out.extend(self.incident_after(&row, retries, error, now).await?);
+        }
         self.inner.store.apply(out).await?;
         self.inner.bells.ring(Bell::Work);
         Ok(())
@@ -299,4 +319,8 @@ impl Handle {
         self.inner.bells.ring(Bell::Work);
         Ok(())
     }
+}
+
+fn missing(id: &str) -> Error {
+    Error::NotFound(format!("External task with id {id} does not exist"))
 }

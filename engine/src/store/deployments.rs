@@ -322,34 +322,24 @@ impl Store {
             .first()
             .map_or(0, |r| r.int(0)))
     }
+}
 
-    /// Suspends or resumes definitions, and with them their instances if that is wanted.
-    pub async fn suspend_definitions(
-        &self,
-        ids: &[String],
-        suspended: bool,
-    ) -> Result<(), Failure> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let list = marks(ids.len());
-        let cells = || {
-            std::iter::once(Cell::from(suspended))
-                .chain(ids.iter().map(Cell::from))
-                .collect::<Vec<_>>()
-        };
-        let out = vec![
-            Statement::new(
-                format!("UPDATE definition SET suspended = ? WHERE id IN {list}"),
-                cells(),
-            ),
-            Statement::new(
-                format!("UPDATE job SET suspended = ? WHERE inst IS NULL AND def IN {list}"),
-                cells(),
-            ),
-        ];
-        self.fenced(out).await.map(|_| ())
+/// Suspends or resumes definitions, with the timers that start them.
+pub(crate) fn suspension(ids: &[String], suspended: bool) -> Vec<Statement> {
+    if ids.is_empty() {
+        return Vec::new();
     }
+    let list = marks(ids.len());
+    let cells = || {
+        std::iter::once(Cell::from(suspended))
+            .chain(ids.iter().map(Cell::from))
+            .collect::<Vec<_>>()
+    };
+    let of = |sql: &str| Statement::new(format!("{sql} {list}"), cells());
+    vec![
+        of("UPDATE definition SET suspended = ? WHERE id IN"),
+        of("UPDATE job SET suspended = ? WHERE inst IS NULL AND def IN"),
+    ]
 }
 
 fn end_starts(row: &DefinitionRow) -> Vec<Statement> {

@@ -163,14 +163,6 @@ impl Store {
             .await
     }
 
-    /// Gives a delegated task back.
-    pub async fn resolve_task(&self, id: &str, now: Millis) -> Result<(), Failure> {
-        let sql =
-            "UPDATE task SET assignee = owner, delegation = 'RESOLVED', updated = ? WHERE id = ?";
-        let with = Statement::new(sql, vec![now.into(), id.into()]);
-        self.apply(vec![with.expecting(Expect::One)]).await
-    }
-
     /// Sets who answers for a task.
     pub async fn own_task(&self, id: &str, owner: Option<&str>) -> Result<(), Failure> {
         let cells = || vec![owner.map(str::to_owned).into(), id.into()];

@@ -3,7 +3,7 @@
 //! Owns their text.
 
 use crate::sql::key::StoredKey;
-use crate::sql::session::StoredMapping;
+use crate::sql::session::{Revision, StoredMapping};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -48,6 +48,69 @@ pub(super) async fn insert(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Versions that are kept already stay as they are.
+pub(super) async fn revise(
+    connection: &mut PgConnection,
+    what: i64,
+    rows: &[Revision],
+) -> Result<u64, sqlx::Error> {
+    let sql = "INSERT INTO history (kind, engine, id, generation, seq, home, state, source, at, actor, reason) \
+               SELECT * FROM UNNEST($1::smallint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[], \
+               $6::bigint[], $7::smallint[], $8::smallint[], $9::bigint[], $10::text[], $11::text[]) \
+               ON CONFLICT (kind, engine, id, generation) DO NOTHING";
+    let before = |row: &Revision| (row.from.clone(), row.from.seq, None, None);
+    let now = |row: &Revision| {
+        let (actor, reason) = (row.actor.clone(), row.reason.clone());
+        (row.to.clone(), row.seq, Some(actor), Some(reason))
+    };
+    let versions: Vec<_> = rows
+        .iter()
+        .flat_map(|row| [before(row), now(row)])
+        .collect();
+    sqlx::query(sql)
+        .bind(column(&versions, |(row, ..)| row.key.kind as i16))
+        .bind(column(&versions, |(row, ..)| row.key.engine))
+        .bind(column(&versions, |(row, ..)| row.key.id.clone()))
+        .bind(column(&versions, |(row, ..)| row.generation))
+        .bind(column(&versions, |(_, seq, ..)| *seq))
+        .bind(column(&versions, |(row, ..)| row.home))
+        .bind(column(&versions, |(row, ..)| row.state as i16))
+        .bind(column(&versions, |(row, ..)| row.source as i16))
+        .bind(column(&versions, |(row, ..)| row.updated_at))
+        .bind(column(&versions, |(_, _, actor, _)| actor.clone()))
+        .bind(column(&versions, |(.., reason)| reason.clone()))
+        .execute(&mut *connection)
+        .await?;
+    let sql = "INSERT INTO events (seq, what, kind, engine, id) SELECT e.seq, $1, e.kind, e.engine, e.id \
+               FROM UNNEST($2::bigint[], $3::smallint[], $4::bigint[], $5::bytea[]) AS e (seq, kind, engine, id)";
+    sqlx::query(sql)
+        .bind(what as i16)
+        .bind(column(rows, |row| row.seq))
+        .bind(column(rows, |row| row.to.key.kind as i16))
+        .bind(column(rows, |row| row.to.key.engine))
+        .bind(column(rows, |row| row.to.key.id.clone()))
+        .execute(&mut *connection)
+        .await?;
+    let sql = "UPDATE mappings m SET home = r.home, generation = r.generation, state = r.state, source = r.source, \
+               updated_at = r.updated_at FROM UNNEST($1::smallint[], $2::bigint[], $3::bytea[], $4::bigint[], \
+               $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[], $9::bigint[]) \
+               AS r (kind, engine, id, last, home, generation, state, source, updated_at) \
+               WHERE m.kind = r.kind AND m.engine = r.engine AND m.id = r.id AND m.generation = r.last";
+    let done = sqlx::query(sql)
+        .bind(column(rows, |row| row.to.key.kind as i16))
+        .bind(column(rows, |row| row.to.key.engine))
+        .bind(column(rows, |row| row.to.key.id.clone()))
+        .bind(column(rows, |row| row.from.generation))
+        .bind(column(rows, |row| row.to.home))
+        .bind(column(rows, |row| row.to.generation))
+        .bind(column(rows, |row| row.to.state as i16))
+        .bind(column(rows, |row| row.to.source as i16))
+        .bind(column(rows, |row| row.to.updated_at))
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
 }
 
 pub(super) async fn made(

@@ -7,7 +7,9 @@ use super::servers::Servers;
 use super::{ANSWER_TIMEOUT, bulk};
 use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
-use crate::sql::session::{Access, Arg, Ledger, Row, Session, StoredMapping, Value, args, failed};
+use crate::sql::session::{
+    Access, Arg, Ledger, Revision, Row, Session, StoredMapping, Value, args, failed,
+};
 use crate::store::Error;
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
@@ -172,6 +174,11 @@ impl Session for PostgresSession {
 
     async fn insert(&mut self, rows: &[StoredMapping]) -> Result<(), Error> {
         self.bounded(async |connection| bulk::insert(connection, rows).await)
+            .await
+    }
+
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error> {
+        self.bounded(async |connection| bulk::revise(connection, what, rows).await)
             .await
     }
 

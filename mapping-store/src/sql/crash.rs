@@ -14,7 +14,7 @@ mod server;
 mod changes;
 
 use super::Sql;
-use super::session::{Access, Arg, Backend, Ledger, Row, Session, StoredMapping};
+use super::session::{Access, Arg, Backend, Ledger, Revision, Row, Session, StoredMapping};
 use crate::mapping::{Generation, Timestamp};
 use crate::sql::key::StoredKey;
 use crate::store::{Error, Handle, Seq};
@@ -149,6 +149,11 @@ impl Session for MortalSession {
         self.inner.insert(rows).await
     }
 
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error> {
+        self.fate.alive(self.access)?;
+        self.inner.revise(what, rows).await
+    }
+
     async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {
         self.fate.alive(self.access)?;
         self.inner.made(after, to).await
@@ -273,7 +278,7 @@ async fn nothing_or_all(mortal: Box<dyn Backend>, watcher: Box<dyn Backend>) {
         }
         fate.unanswered.store(false, Ordering::SeqCst);
         match (change.run)(&store).await {
-            Ok(()) | Err(Error::Stale { .. } | Error::Unknown { .. }) => {}
+            Ok(()) | Err(Error::Stale { .. } | Error::Applied { .. } | Error::Unknown { .. }) => {}
             Err(other) => panic!("{}, said again: {other}", change.name),
         }
         let twice = dump(watcher.as_ref(), &TABLES).await;

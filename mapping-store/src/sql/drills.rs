@@ -5,13 +5,14 @@
 
 use super::Sql;
 use super::names::generation;
+use super::newest::{self, After};
 use super::session::{Row, Session, args};
 use super::write::Write;
 use crate::audit::AuditEntry;
 use crate::drill::{DrillProgress, DrillRecord, NewDrill};
 use crate::mapping::Timestamp;
 use crate::operation::Ends;
-use crate::store::Error;
+use crate::store::{Error, Page, Slice};
 use crate::{Generation, SiteId};
 use uuid::Uuid;
 
@@ -20,7 +21,8 @@ const ONE: &str = "SELECT id, mode, subject, sites, state, generation, body, sta
 const OPEN: &str = "SELECT id, mode, subject, sites, state, generation, body, started_at, updated_at, ended_at \
                     FROM drills WHERE ended_at IS NULL ORDER BY started_at, id";
 const NEWEST: &str = "SELECT id, mode, subject, sites, state, generation, body, started_at, updated_at, ended_at \
-                      FROM drills ORDER BY started_at DESC, id DESC LIMIT $1";
+                      FROM drills WHERE started_at < $1 OR (started_at = $1 AND ($2 = '' OR id < $2)) \
+                      ORDER BY started_at DESC, id DESC LIMIT $3";
 
 impl Sql {
     pub(super) async fn start_drill(
@@ -40,11 +42,16 @@ impl Sql {
         Ok(record)
     }
 
-    pub(super) async fn newest_drills(&self, limit: usize) -> Result<Vec<DrillRecord>, Error> {
+    pub(super) async fn newest_drills(&self, slice: Slice<'_>) -> Result<Page<DrillRecord>, Error> {
+        let after = After::read(slice.after)?;
         let mut session = self.read("read drills").await?;
-        let rows = session.rows(NEWEST, args![limit as i64]).await?;
+        let args = args![after.at, &after.id, newest::rows(slice.limit)];
+        let rows = session.rows(NEWEST, args).await?;
         session.commit().await?;
-        rows.iter().map(record).collect()
+        let items: Vec<DrillRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
+        Ok(newest::page(items, slice.limit, |one| {
+            (one.started_at, one.id.to_string())
+        }))
     }
 
     pub(super) async fn running_drills(&self) -> Result<Vec<DrillRecord>, Error> {

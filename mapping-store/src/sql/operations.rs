@@ -5,13 +5,14 @@
 
 use super::Sql;
 use super::names::{Known, generation};
+use super::newest::{self, After};
 use super::session::{Row, Session, args, stored};
 use super::switch::held;
 use super::write::Write;
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
-use crate::operation::{Ends, NewOperation, OperationEvent, OperationRecord, Progress};
-use crate::store::Error;
+use crate::operation::{Account, Ends, NewOperation, OperationEvent, OperationRecord, Progress};
+use crate::store::{Error, Page, Slice};
 use crate::{Generation, SiteId};
 use uuid::Uuid;
 
@@ -20,7 +21,8 @@ const ONE: &str = "SELECT id, plan, verb, subject, sites, state, generation, bod
 const OPEN: &str = "SELECT id, plan, verb, subject, sites, state, generation, body, started_at, updated_at, ended_at \
                     FROM operations WHERE ended_at IS NULL OR plan = $1";
 const NEWEST: &str = "SELECT id, plan, verb, subject, sites, state, generation, body, started_at, updated_at, ended_at \
-                      FROM operations ORDER BY started_at DESC, id LIMIT $1";
+                      FROM operations WHERE started_at < $1 OR (started_at = $1 AND id > $2) \
+                      ORDER BY started_at DESC, id LIMIT $3";
 
 impl Sql {
     pub(super) async fn start_operation(
@@ -46,12 +48,30 @@ impl Sql {
 
     pub(super) async fn newest_operations(
         &self,
-        limit: usize,
-    ) -> Result<Vec<OperationRecord>, Error> {
+        slice: Slice<'_>,
+    ) -> Result<Page<OperationRecord>, Error> {
+        let after = After::read(slice.after)?;
+        let id = match after.id.as_str() {
+            "" => Vec::new(),
+            id => Uuid::parse_str(id)
+                .map_err(|_| newest::no_cursor())?
+                .as_bytes()
+                .to_vec(),
+        };
         let mut session = self.read("read operations").await?;
-        let rows = session.rows(NEWEST, args![limit as i64]).await?;
+        let args = args![after.at, id, newest::rows(slice.limit)];
+        let rows = session.rows(NEWEST, args).await?;
         session.commit().await?;
-        rows.iter().map(record).collect()
+        let items: Vec<OperationRecord> = rows.iter().map(record).collect::<Result<_, _>>()?;
+        Ok(newest::page(items, slice.limit, |one| {
+            (one.started_at, one.id.to_string())
+        }))
+    }
+
+    pub(super) async fn write_account(&self, account: &Account) -> Result<OperationRecord, Error> {
+        let mut write = self.write("record an operation").await?;
+        let result = keep_account(&mut write, account).await;
+        write.end(result).await
     }
 
     pub(super) async fn step_operation(
@@ -79,6 +99,49 @@ impl Sql {
             })
             .collect()
     }
+}
+
+/// Such a record has ended whenever it is written: nobody goes on with it, and it stands in no other operation's way.
+async fn keep_account(write: &mut Write, account: &Account) -> Result<OperationRecord, Error> {
+    let id = account.id;
+    let now = write.session.now().await?;
+    let before = one(write.session.as_mut(), id).await?;
+    let next = write.next_generation(before.as_ref().map(|before| before.generation));
+    match before {
+        None => {
+            let names: Vec<&str> = account.sites.iter().map(|site| site.name()).collect();
+            let sites = serde_json::json!(names).to_string();
+            let sql = "INSERT INTO operations (id, plan, verb, subject, sites, state, generation, body, started_at, updated_at, ended_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $9)";
+            let args = args![
+                id.as_bytes().to_vec(),
+                format!("{} {id}", account.verb),
+                &account.verb,
+                &account.subject,
+                sites,
+                &account.state,
+                next,
+                &account.body,
+                now,
+            ];
+            write.session.run(sql, args).await?;
+        }
+        Some(before) => {
+            let sql = "UPDATE operations SET state = $1, generation = $2, body = $3, updated_at = $4, ended_at = $4 \
+                       WHERE id = $5 AND generation = $6";
+            let args = args![
+                &account.state,
+                next,
+                &account.body,
+                now,
+                id.as_bytes().to_vec(),
+                before.generation,
+            ];
+            write.session.run(sql, args).await?;
+        }
+    }
+    note(write, id, now, &account.what, &account.detail).await?;
+    read_back(write, id).await
 }
 
 async fn one(session: &mut dyn Session, id: Uuid) -> Result<Option<OperationRecord>, Error> {
@@ -134,13 +197,8 @@ async fn free(write: &mut Write, new: &NewOperation) -> Result<(), Error> {
     for row in write.session.rows(OPEN, args![&new.plan]).await? {
         let other = record(&row)?;
         if other.plan == new.plan {
-            return Err(Error::Stale {
-                what: format!(
-                    "the plan was applied before, by operation {}, and so",
-                    other.id
-                ),
-                expected: None,
-                found: None,
+            return Err(Error::Applied {
+                operation: other.id,
             });
         }
         let shared = new

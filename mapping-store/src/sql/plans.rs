@@ -3,10 +3,11 @@
 //! Owns their rows, which never change. Must not read bodies.
 
 use super::Sql;
+use super::newest::{self, After};
 use super::session::{Row, args};
 use crate::mapping::Timestamp;
 use crate::operation::PlanRecord;
-use crate::store::Error;
+use crate::store::{Error, Page, Slice};
 
 impl Sql {
     pub(super) async fn keep_plan(&self, plan: &PlanRecord) -> Result<(), Error> {
@@ -34,13 +35,19 @@ impl Sql {
         rows.first().map(plan).transpose()
     }
 
-    pub(super) async fn newest_plans(&self, limit: usize) -> Result<Vec<PlanRecord>, Error> {
+    pub(super) async fn newest_plans(&self, slice: Slice<'_>) -> Result<Page<PlanRecord>, Error> {
+        let after = After::read(slice.after)?;
         let mut session = self.read("read plans").await?;
         let sql = "SELECT hash, verb, subject, body, created_by, created_at FROM plans \
-                   ORDER BY created_at DESC, hash LIMIT $1";
-        let rows = session.rows(sql, args![limit as i64]).await?;
+                   WHERE created_at < $1 OR (created_at = $1 AND hash > $2) \
+                   ORDER BY created_at DESC, hash LIMIT $3";
+        let args = args![after.at, &after.id, newest::rows(slice.limit)];
+        let rows = session.rows(sql, args).await?;
         session.commit().await?;
-        rows.iter().map(plan).collect()
+        let items: Vec<PlanRecord> = rows.iter().map(plan).collect::<Result<_, _>>()?;
+        Ok(newest::page(items, slice.limit, |one| {
+            (one.created_at, one.hash.clone())
+        }))
     }
 }
 

@@ -124,6 +124,16 @@ pub(crate) struct StoredMapping {
     pub(crate) updated_at: i64,
 }
 
+/// A row's next version, and the number of the change.
+#[derive(Clone, Debug)]
+pub(crate) struct Revision {
+    pub(crate) from: StoredMapping,
+    pub(crate) to: StoredMapping,
+    pub(crate) seq: i64,
+    pub(crate) actor: String,
+    pub(crate) reason: String,
+}
+
 /// The one row of `store`, as it was when it was locked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ledger {
@@ -172,6 +182,9 @@ pub(crate) trait Session: Send {
     async fn find(&mut self, keys: &[StoredKey]) -> Result<Vec<StoredMapping>, Error>;
     /// Inserts rows that are known to be new.
     async fn insert(&mut self, rows: &[StoredMapping]) -> Result<(), Error>;
+    /// Gives rows their next versions, each from its own generation; answers how many were at it. What is kept of each: the
+    /// version before, this one, and an event of the kind `what`.
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error>;
     /// The rows made after `after` and up to `to`, in order.
     async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error>;
     /// Wakes whoever waits in `changed`, once this is committed.

@@ -2,7 +2,7 @@
 //!
 //! Owns nothing but the clock's run; everything else is the session's own.
 
-use super::session::{Access, Arg, Backend, Ledger, Row, Session, StoredMapping};
+use super::session::{Access, Arg, Backend, Ledger, Revision, Row, Session, StoredMapping};
 use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
 use crate::store::Error;
@@ -52,6 +52,10 @@ impl Session for Timed {
 
     async fn insert(&mut self, rows: &[StoredMapping]) -> Result<(), Error> {
         self.inner.insert(rows).await
+    }
+
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error> {
+        self.inner.revise(what, rows).await
     }
 
     async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {

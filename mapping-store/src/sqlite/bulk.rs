@@ -3,7 +3,7 @@
 //! Owns their text. Relies on few sizes of statement, so that each is prepared once.
 
 use crate::sql::key::StoredKey;
-use crate::sql::session::StoredMapping;
+use crate::sql::session::{Revision, StoredMapping};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -70,6 +70,72 @@ pub(super) async fn insert(
         }
         query.execute(&mut *connection).await?;
     }
+    Ok(())
+}
+
+/// Versions that are kept already stay as they are.
+pub(super) async fn revise(
+    connection: &mut SqliteConnection,
+    what: i64,
+    rows: &[Revision],
+) -> Result<u64, sqlx::Error> {
+    let mut changed = 0;
+    for row in rows {
+        let (actor, reason) = (Some(&row.actor), Some(&row.reason));
+        keep(connection, &row.from, row.from.seq, None, None).await?;
+        keep(connection, &row.to, row.seq, actor, reason).await?;
+        let key = &row.to.key;
+        sqlx::query("INSERT INTO events (seq, what, kind, engine, id) VALUES (?, ?, ?, ?, ?)")
+            .bind(row.seq)
+            .bind(what)
+            .bind(key.kind)
+            .bind(key.engine)
+            .bind(key.id.clone())
+            .execute(&mut *connection)
+            .await?;
+        let sql = "UPDATE mappings SET home = ?, generation = ?, state = ?, source = ?, updated_at = ? \
+                   WHERE kind = ? AND engine = ? AND id = ? AND generation = ?";
+        let done = sqlx::query(sql)
+            .bind(row.to.home)
+            .bind(row.to.generation)
+            .bind(row.to.state)
+            .bind(row.to.source)
+            .bind(row.to.updated_at)
+            .bind(key.kind)
+            .bind(key.engine)
+            .bind(key.id.clone())
+            .bind(row.from.generation)
+            .execute(&mut *connection)
+            .await?;
+        changed += done.rows_affected();
+    }
+    Ok(changed)
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    row: &StoredMapping,
+    seq: i64,
+    actor: Option<&String>,
+    reason: Option<&String>,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO history (kind, engine, id, generation, seq, home, state, source, at, actor, reason) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+               ON CONFLICT (kind, engine, id, generation) DO NOTHING";
+    sqlx::query(sql)
+        .bind(row.key.kind)
+        .bind(row.key.engine)
+        .bind(row.key.id.clone())
+        .bind(row.generation)
+        .bind(seq)
+        .bind(row.home)
+        .bind(row.state)
+        .bind(row.source)
+        .bind(row.updated_at)
+        .bind(actor.cloned())
+        .bind(reason.cloned())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

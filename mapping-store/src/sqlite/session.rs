@@ -5,7 +5,9 @@
 use super::bulk;
 use crate::mapping::Timestamp;
 use crate::sql::key::StoredKey;
-use crate::sql::session::{Access, Arg, Ledger, Row, Session, StoredMapping, Value, args, failed};
+use crate::sql::session::{
+    Access, Arg, Ledger, Revision, Row, Session, StoredMapping, Value, args, failed,
+};
 use crate::store::Error;
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
@@ -143,6 +145,12 @@ impl Session for SqliteSession {
 
     async fn insert(&mut self, rows: &[StoredMapping]) -> Result<(), Error> {
         bulk::insert(&mut self.connection, rows)
+            .await
+            .map_err(|error| failed(self.doing, error))
+    }
+
+    async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error> {
+        bulk::revise(&mut self.connection, what, rows)
             .await
             .map_err(|error| failed(self.doing, error))
     }

@@ -16,12 +16,15 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A compare-and-set found another generation than the one expected.
-    #[error("{what} is at generation {found:?}, not at the expected {expected:?}")]
+    #[error("{}", stale(what, *expected, *found))]
     Stale {
         what: String,
         expected: Option<Generation>,
         found: Option<Generation>,
     },
+    /// The plan has had its operation.
+    #[error("the plan was applied before, by operation {operation}; plan again")]
+    Applied { operation: uuid::Uuid },
     /// A row or file holds what this version cannot read.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(String),
@@ -74,4 +77,52 @@ pub enum Error {
     /// A limit of the store is reached.
     #[error("the limit of {1} {0} is reached")]
     Limit(&'static str, usize),
+}
+
+/// What a lost compare-and-set found, in words.
+fn stale(what: &str, expected: Option<Generation>, found: Option<Generation>) -> String {
+    match (expected, found) {
+        (Some(expected), Some(found)) => {
+            format!("{what} is at generation {found}, not at the expected {expected}")
+        }
+        (None, Some(found)) => format!("{what} is there already, at generation {found}"),
+        (Some(expected), None) => {
+            format!("{what} is not there, so it is not at the expected generation {expected}")
+        }
+        (None, None) => format!("{what} has changed meanwhile"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_compare_and_set_reads_as_a_sentence() {
+        let told = |expected: Option<u64>, found: Option<u64>| {
+            let lost = Error::Stale {
+                what: "the pin of user:mary".to_owned(),
+                expected: expected.map(Generation),
+                found: found.map(Generation),
+            };
+            lost.to_string()
+        };
+        assert_eq!(
+            told(Some(3), Some(4)),
+            "the pin of user:mary is at generation 4, not at the expected 3"
+        );
+        assert_eq!(
+            told(None, Some(4)),
+            "the pin of user:mary is there already, at generation 4"
+        );
+        assert_eq!(
+            told(Some(3), None),
+            "the pin of user:mary is not there, so it is not at the expected generation 3"
+        );
+        let operation = uuid::Uuid::from_u128(7);
+        assert_eq!(
+            Error::Applied { operation }.to_string(),
+            format!("the plan was applied before, by operation {operation}; plan again")
+        );
+    }
 }

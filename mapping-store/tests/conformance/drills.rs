@@ -5,7 +5,7 @@ use crate::support::{Fresh, audit, site};
 use homing_mapping_store::Generation;
 use homing_mapping_store::drill::{DrillProgress, DrillRecord, NewDrill};
 use homing_mapping_store::operation::Ends;
-use homing_mapping_store::store::Error;
+use homing_mapping_store::store::{Error, Slice};
 use uuid::Uuid;
 
 on_both!(
@@ -51,8 +51,16 @@ async fn a_site_is_in_one_drill_at_a_time(fresh: Fresh) {
         .unwrap();
     assert_eq!(store.open_drills().await.unwrap(), [other]);
     store.begin_drill(&second, &audit("drill")).await.unwrap();
-    assert_eq!(store.drills(10).await.unwrap().len(), 3);
-    assert_eq!(store.drills(1).await.unwrap().len(), 1);
+    let page = async |after: Option<&str>, limit| {
+        let slice = Slice { after, limit };
+        store.drills_page(slice).await.unwrap()
+    };
+    let all = page(None, 10).await;
+    assert_eq!((all.items.len(), all.next), (3, None));
+    let first = page(None, 2).await;
+    let second = page(first.next.as_deref(), 2).await;
+    let paged: Vec<_> = first.items.into_iter().chain(second.items).collect();
+    assert_eq!(paged, all.items);
     // Three that began and one that ended; the one that was refused left nothing.
     assert_eq!(store.audit(None, 10).await.unwrap().len(), 4);
 }
@@ -96,6 +104,10 @@ async fn a_drill_said_twice_is_one_drill(fresh: Fresh) {
     let once = store.begin_drill(&new, &audit("drill")).await.unwrap();
     let twice = store.begin_drill(&new, &audit("drill")).await.unwrap();
     assert_eq!(once, twice);
-    assert_eq!(store.drills(10).await.unwrap().len(), 1);
+    let newest = Slice {
+        after: None,
+        limit: 10,
+    };
+    assert_eq!(store.drills_page(newest).await.unwrap().items.len(), 1);
     assert_eq!(store.audit(None, 10).await.unwrap().len(), 1);
 }

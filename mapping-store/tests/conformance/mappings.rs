@@ -4,7 +4,7 @@ use crate::on_both;
 use crate::support::{Fresh, audit, instance, ship, shipment, site, started};
 use homing_mapping_store::store::{
     Changed, Error, Inserted, MappingChange, MappingFilter, NewMapping, OpenIntent, Pin, Seq,
-    Shipment,
+    Shipment, StateChange,
 };
 use homing_mapping_store::{
     Engine, Generation, Handle, Kind, RoutingKey, Source, State, Timestamp,
@@ -21,6 +21,7 @@ on_both!(
     a_change_needs_the_right_generation,
     changes_that_belong_together_are_made_together,
     of_racing_changes_one_wins_each_round,
+    what_has_ended_is_told_of_many_rows_at_once_and_of_no_other,
     a_removed_key_comes_back_above_its_last_generation,
     pins_change_by_compare_and_set,
     a_scan_sees_every_row_that_was_there_throughout,
@@ -537,4 +538,88 @@ async fn too_large_a_shipment_is_refused(fresh: Fresh) {
         .await
         .unwrap_err();
     assert!(matches!(refused, Error::Limit(..)), "{refused}");
+}
+
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
+async fn what_has_ended_is_told_of_many_rows_at_once_and_of_no_other(fresh: Fresh) {
+    let store = &fresh.store;
+    let rows = (1..=6).map(|number| started(instance(number), if number == 2 { "b" } else { "a" }));
+    ship(store, rows.collect()).await;
+    let lost = uuid::Uuid::from_u128(7);
+    let why = audit("failover.lost");
+    let gone = [instance(3)];
+    let marked = store.mark_lost(site("a"), lost, &gone, &why).await;
+    assert_eq!(marked.unwrap(), 1);
+    let seen = store.get(&instance(4)).await.unwrap().unwrap();
+    let moving = MappingChange {
+        to: Some((site("a"), State::Moving)),
+        ..set(instance(4), Some(seen.generation), "a")
+    };
+    let moving = store.change(&moving).await.unwrap().unwrap();
+    let head = store.head().await.unwrap();
+    let first = seen.generation;
+    let mut rows: Vec<_> = (1..=7).map(|number| (instance(number), first)).collect();
+    rows[3].1 = moving.generation;
+    rows[4].1 = Generation(first.0 + 9);
+    let end = StateChange {
+        site: site("a"),
+        from: State::Homed,
+        to: Some(State::Ended),
+        rows,
+        actor: "router:r1".into(),
+        reason: "its site says so".into(),
+        at: Timestamp(2_000),
+    };
+    let changed = store.change_states(&end).await.unwrap();
+    // Not the one at another site, the lost one, the one that moves, the one that has changed, the one that is not there.
+    let mut keys: Vec<_> = changed.iter().map(|row| row.key.clone()).collect();
+    keys.sort_by_key(ToString::to_string);
+    assert_eq!(keys, [instance(1), instance(6)]);
+    for row in &changed {
+        assert_eq!(
+            (row.state, row.source, row.home, row.updated_at),
+            (State::Ended, Source::Started, site("a"), Timestamp(2_000))
+        );
+        assert!(row.generation > first);
+        assert_eq!(store.get(&row.key).await.unwrap().as_ref(), Some(row));
+    }
+    let past = store.history(&instance(1)).await.unwrap();
+    let states: Vec<_> = past
+        .iter()
+        .map(|one| (one.state, one.actor.as_deref()))
+        .collect();
+    assert_eq!(
+        states,
+        [(State::Homed, None), (State::Ended, Some("router:r1"))]
+    );
+    assert!(store.loss(&instance(3)).await.unwrap().is_some());
+    let news = store.changes(head, 10).await.unwrap().items;
+    let told = |wanted: &RoutingKey| {
+        let is_it = |change: &Changed| matches!(change, Changed::Mapping { key, mapping: Some(now) } if key == wanted && now.state == State::Ended);
+        news.iter().filter(|(_, change)| is_it(change)).count()
+    };
+    assert_eq!(
+        (news.len(), told(&instance(1)), told(&instance(6))),
+        (2, 1, 1)
+    );
+    assert_eq!(store.change_states(&end).await.unwrap(), []);
+    let again = StateChange {
+        from: State::Ended,
+        to: Some(State::Homed),
+        rows: vec![(instance(1), changed[0].generation)],
+        ..end
+    };
+    let again = store.change_states(&again).await.unwrap();
+    assert_eq!(again[0].state, State::Homed);
+    let gone = StateChange {
+        site: site("a"),
+        from: State::Homed,
+        to: None,
+        rows: vec![(instance(1), again[0].generation)],
+        actor: "router:r1".into(),
+        reason: "its site leaves".into(),
+        at: Timestamp(3_000),
+    };
+    assert_eq!(store.change_states(&gone).await.unwrap(), []);
+    assert_eq!(store.get(&instance(1)).await.unwrap(), None);
 }

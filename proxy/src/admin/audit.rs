@@ -5,15 +5,15 @@
 use super::State;
 use super::error::{Error, ProblemShape};
 use super::extract::Query;
-use super::paging::{self, Page};
+use super::paging::{self, Page, Paging};
 use super::text;
 use axum::Json;
 use axum::extract::State as Shared;
 use homing_mapping_store::audit::{self, AuditRecord, Broken};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// A record.
 #[derive(Serialize, ToSchema)]
@@ -49,17 +49,6 @@ pub struct VerifiedShape {
     pub records: Option<u64>,
     /// What is wrong with it, if it is not.
     pub broken: Option<String>,
-}
-
-/// Which records.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Paging {
-    /// Where the page before this one ended (its `next`).
-    cursor: Option<String>,
-    /// Items on the page, 1 to 1000; 100 if not said.
-    limit: Option<usize>,
 }
 
 /// The trail, oldest first.

@@ -6,7 +6,7 @@ use super::State;
 use super::call::{Call, Precondition};
 use super::error::{Error, ProblemShape};
 use super::extract::{DryRun, Json, Query};
-use super::paging::Page;
+use super::paging::{self, Page, Paging};
 use super::text;
 use crate::decide::plan::Subject;
 use crate::drill::begin::{self, Asked, Means, Rejoins};
@@ -25,8 +25,6 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Drills that are listed.
-const DRILLS_MAX: usize = 100;
 /// Most paths that a drill is told to read.
 const PROBES_MAX: usize = 50;
 /// Longest path, in bytes.
@@ -142,16 +140,21 @@ async fn read(state: &State, text: &str) -> Result<(DrillRecord, Course), Error>
     Ok((record, course))
 }
 
-/// The newest drills.
-#[utoipa::path(get, path = "/v1/drills", tag = "re-homing",
-    responses((status = 200, body = Page<Value>), (status = 503, body = ProblemShape)))]
+/// Drills, page by page, the newest first.
+#[utoipa::path(get, path = "/v1/drills", tag = "re-homing", params(Paging),
+    responses((status = 200, body = Page<Value>), (status = 400, body = ProblemShape), (status = 503, body = ProblemShape)))]
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
+    Query(paging): Query<Paging>,
 ) -> Result<axum::Json<Page<Value>>, Error> {
-    let drills = state.store.drills(DRILLS_MAX).await?;
+    let page = state.store.drills_page(paging.slice()?).await;
+    let page = page.map_err(paging::wrong_cursor)?;
     let line = |record: &DrillRecord| Ok(report::line(record, &Course::of(record)?));
-    let lines: Result<Vec<Value>, store::Error> = drills.iter().map(line).collect();
-    Ok(axum::Json(Page::whole(lines?)))
+    let lines: Result<Vec<Value>, store::Error> = page.items.iter().map(line).collect();
+    Ok(axum::Json(Page {
+        items: lines?,
+        next: page.next,
+    }))
 }
 
 /// Begins a drill, if it may be and there is something to measure.

@@ -88,6 +88,9 @@ impl From<store::Error> for Error {
             store::Error::Stale { found, .. } => {
                 Error::stale(detail).with("found", found.map(|found| found.0))
             }
+            store::Error::Applied { operation } => {
+                Error::stale(detail).with("operation", operation.to_string())
+            }
             store::Error::Unknown { .. } => Error::absent(detail),
             store::Error::InUse { .. } | store::Error::OnlyThere { .. } => {
                 Error::unsafe_now("in-use", detail)

@@ -103,6 +103,8 @@ pub(super) async fn text(Shared(state): Shared<Arc<State>>) -> impl IntoResponse
     metrics()
         .lease_remaining_seconds
         .set(state.registrar.lease_remaining().as_secs_f64());
+    let topology = state.pipeline.topology.load();
+    metrics().keep_sites(|name| topology.sites().any(|site| site.id.name() == name));
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         metrics().text(),

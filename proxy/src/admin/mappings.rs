@@ -16,7 +16,7 @@ use super::text;
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::response::IntoResponse;
-use homing_mapping_store::store::{self, HistoryRow, MappingFilter};
+use homing_mapping_store::store::{HistoryRow, MappingFilter};
 use homing_mapping_store::{Kind, Mapping, RoutingKey, State as MappingState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -121,30 +121,11 @@ pub(super) async fn list(
         .store
         .scan(&wanted, filter.cursor.as_ref(), limit)
         .await
-        .map_err(wrong_cursor)?;
+        .map_err(paging::wrong_cursor)?;
     Ok(Json(Page {
         items: page.items.iter().map(|row| shape(&state, row)).collect(),
         next: page.next,
     }))
-}
-
-/// A cursor that this API never gave is the only name in a scan that the store may not know.
-fn wrong_cursor(error: store::Error) -> Error {
-    match error {
-        store::Error::Unknown { .. } => Error::bad("this cursor was not given by this API"),
-        error @ (store::Error::Unavailable { .. }
-        | store::Error::Stale { .. }
-        | store::Error::Corrupt(_)
-        | store::Error::Schema(_)
-        | store::Error::Url { .. }
-        | store::Error::Locked(_)
-        | store::Error::InUse { .. }
-        | store::Error::OnlyThere { .. }
-        | store::Error::NotAssigned { .. }
-        | store::Error::Refused { .. }
-        | store::Error::Busy(_)
-        | store::Error::Limit(..)) => error.into(),
-    }
 }
 
 /// One mapping, as the store has it.

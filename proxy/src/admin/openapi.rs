@@ -5,7 +5,7 @@
 use super::error::Error;
 use super::{
     State, armed, assignments, audit, deployments, drift, drills, explain, fate, health, instances,
-    mappings, operations, pins, plans, query, routers, settings, shared, sites, tail,
+    mappings, operations, pins, plans, query, reload, routers, settings, shared, sites, tail,
 };
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
@@ -92,6 +92,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(instances::one))
         .routes(routes!(routers::list))
         .routes(routes!(settings::get))
+        .routes(routes!(reload::reload))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
 }
@@ -129,6 +130,7 @@ mod tests {
                 "/v1/audit",
                 "/v1/audit/verify",
                 "/v1/config",
+                "/v1/config/reload",
                 "/v1/deployments",
                 "/v1/deployments/armed",
                 "/v1/deployments/drift",

@@ -6,8 +6,9 @@ use super::State;
 use super::call::{Call, Precondition};
 use super::error::{Error, ProblemShape};
 use super::extract::{DryRun, Json, Query};
-use super::paging::Page;
+use super::paging::{self, Page, Paging};
 use super::plans::{MoveShape, move_shape};
+use super::sites::restored::RESTORED;
 use super::text;
 use crate::rehome::apply::{self, Word};
 use crate::rehome::work::{Left, Work};
@@ -16,22 +17,19 @@ use axum::response::{IntoResponse, Response};
 use homing_mapping_store::operation::OperationRecord;
 use homing_mapping_store::store;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Operations that are listed.
-const OPERATIONS_MAX: usize = 100;
 
 /// An operation.
 #[derive(Serialize, ToSchema)]
 pub struct OperationShape {
     /// Its id.
     pub operation: String,
-    /// The plan that it carries out.
-    pub plan: String,
-    /// What is wanted.
+    /// The plan that it carries out; null for what was done without one (`restored`).
+    pub plan: Option<String>,
+    /// What is wanted, or was done: a plan's verb, or `restored`.
     pub verb: String,
     /// The site or zone.
     pub subject: String,
@@ -94,6 +92,9 @@ pub struct Back {
 }
 
 pub(super) fn shape(record: &OperationRecord) -> Result<OperationShape, store::Error> {
+    if record.verb == RESTORED {
+        return Ok(restored(record));
+    }
     let work = Work::of(record)?;
     let moves = work.moves.iter().map(|one| MovingShape {
         of: move_shape(&one.of),
@@ -109,7 +110,7 @@ pub(super) fn shape(record: &OperationRecord) -> Result<OperationShape, store::E
     });
     Ok(OperationShape {
         operation: record.id.to_string(),
-        plan: record.plan.clone(),
+        plan: Some(record.plan.clone()),
         verb: record.verb.clone(),
         subject: record.subject.clone(),
         state: record.state.clone(),
@@ -123,20 +124,45 @@ pub(super) fn shape(record: &OperationRecord) -> Result<OperationShape, store::E
     })
 }
 
+/// What was done about a restored site: no plan, no moves.
+fn restored(record: &OperationRecord) -> OperationShape {
+    let said: Value = serde_json::from_str(&record.body).unwrap_or_default();
+    let word = |name: &str| said[name].as_str().map(str::to_owned);
+    OperationShape {
+        operation: record.id.to_string(),
+        plan: None,
+        verb: record.verb.clone(),
+        subject: record.subject.clone(),
+        state: record.state.clone(),
+        generation: record.generation.0,
+        moves: Vec::new(),
+        actor: word("actor").unwrap_or_default(),
+        reason: word("reason"),
+        started_at: text::time(record.started_at),
+        updated_at: text::time(record.updated_at),
+        ended_at: record.ended_at.map(text::time),
+    }
+}
+
 fn id(text: &str) -> Result<Uuid, Error> {
     text.parse()
         .map_err(|_| Error::absent(format!("there is no operation {text}")))
 }
 
-/// The newest operations.
-#[utoipa::path(get, path = "/v1/operations", tag = "re-homing",
-    responses((status = 200, body = Page<OperationShape>), (status = 503, body = ProblemShape)))]
+/// Operations, page by page, the newest first.
+#[utoipa::path(get, path = "/v1/operations", tag = "re-homing", params(Paging),
+    responses((status = 200, body = Page<OperationShape>), (status = 400, body = ProblemShape), (status = 503, body = ProblemShape)))]
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
+    Query(paging): Query<Paging>,
 ) -> Result<axum::Json<Page<OperationShape>>, Error> {
-    let operations = state.store.operations(OPERATIONS_MAX).await?;
-    let shapes: Result<Vec<_>, _> = operations.iter().map(shape).collect();
-    Ok(axum::Json(Page::whole(shapes?)))
+    let page = state.store.operations_page(paging.slice()?).await;
+    let page = page.map_err(paging::wrong_cursor)?;
+    let shapes: Result<Vec<_>, _> = page.items.iter().map(shape).collect();
+    Ok(axum::Json(Page {
+        items: shapes?,
+        next: page.next,
+    }))
 }
 
 /// One operation.
@@ -214,6 +240,12 @@ async fn say(
     };
     if dry.dry_run {
         let record = apply::hear(&state.store, id(text)?, expected).await?;
+        if let Word::Abort { fenced_by } = &word
+            && let Some(why) =
+                apply::no_way_back(&state.store, &record, fenced_by.as_deref()).await?
+        {
+            return Err(Error::unsafe_now("busy", why));
+        }
         let body = json!({ "dry_run": true, "operation": shape(&record)? });
         return Ok((text::etag(record.generation), axum::Json(body)).into_response());
     }

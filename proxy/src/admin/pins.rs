@@ -7,7 +7,7 @@ use super::call::{Call, Precondition};
 use super::error::{Error, ProblemShape};
 use super::extract::{DryRun, Json, Key, Query};
 use super::mappings;
-use super::paging::Page;
+use super::paging::{self, Page, Paging};
 use super::{proof, text};
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
@@ -45,13 +45,27 @@ pub struct PinChange {
     pub home: String,
 }
 
-/// All pins.
-#[utoipa::path(get, path = "/v1/pins", tag = "pins", responses((status = 200, body = Page<PinShape>)))]
+/// Pins, page by page, in the order of their keys.
+#[utoipa::path(get, path = "/v1/pins", tag = "pins", params(Paging),
+    responses((status = 200, body = Page<PinShape>), (status = 400, body = ProblemShape)))]
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
+    Query(paging): Query<Paging>,
 ) -> Result<axum::Json<Page<PinShape>>, Error> {
-    let pins = state.store.pins().await?;
-    Ok(axum::Json(Page::whole(pins.iter().map(shape).collect())))
+    let limit = paging::limit(paging.limit)?;
+    // Every router holds all of them in memory: there are few.
+    let mut pins = state.store.pins().await?;
+    pins.sort_by_cached_key(|pin| pin.key.to_string());
+    if let Some(after) = &paging.cursor {
+        pins.retain(|pin| pin.key.to_string() > *after);
+    }
+    let more = pins.len() > limit;
+    pins.truncate(limit);
+    let last = pins.last().filter(|_| more);
+    Ok(axum::Json(Page {
+        next: last.map(|pin| pin.key.to_string()),
+        items: pins.iter().map(shape).collect(),
+    }))
 }
 
 /// The pin of one key.

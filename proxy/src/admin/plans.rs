@@ -7,7 +7,7 @@ use super::call::Call;
 use super::error::{Error, ProblemShape};
 use super::extract::{DryRun, Json, Query};
 use super::operations::{OperationShape, shape as operation_shape};
-use super::paging::Page;
+use super::paging::{self, Page, Paging};
 use super::text;
 use crate::decide::plan::{Move, Plan, Question, Subject, Verb};
 use crate::decide::report::Report;
@@ -23,8 +23,6 @@ use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Plans that are listed.
-const PLANS_MAX: usize = 100;
 /// Longest statement of how something is fenced, in bytes.
 const STATEMENT_BYTES_MAX: usize = 1024;
 
@@ -172,16 +170,20 @@ fn question(wanted: Wanted) -> Result<Question, Error> {
     })
 }
 
-/// Makes a plan and keeps it. Nothing else is changed.
-#[utoipa::path(post, path = "/v1/plans", tag = "re-homing", request_body = Wanted,
-    responses((status = 200, body = PlanShape), (status = 400, body = ProblemShape), (status = 503, body = ProblemShape)))]
+/// Makes a plan and keeps it, so that it can be applied; a dry run does not keep it. Nothing else is changed.
+#[utoipa::path(post, path = "/v1/plans", tag = "re-homing", request_body = Wanted, params(DryRun),
+    responses((status = 200, body = PlanShape), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape), (status = 503, body = ProblemShape)))]
 pub(super) async fn make(
     Shared(state): Shared<Arc<State>>,
+    Query(dry): Query<DryRun>,
     call: Call,
     Json(wanted): Json<Wanted>,
 ) -> Result<axum::Json<PlanShape>, Error> {
     let question = question(wanted)?;
-    let (plan, mut report) = apply::make(&state.executor, &question, &call.actor()).await?;
+    let (plan, mut report) = match dry.dry_run {
+        true => apply::decide(&state.executor, &question).await?,
+        false => apply::make(&state.executor, &question, &call.actor()).await?,
+    };
     count(&state, &mut report);
     Ok(axum::Json(shape(&plan, Some(report))))
 }
@@ -203,13 +205,15 @@ fn count(state: &State, report: &mut Report) {
     }
 }
 
-/// The newest plans.
-#[utoipa::path(get, path = "/v1/plans", tag = "re-homing",
-    responses((status = 200, body = Page<PlanLine>), (status = 503, body = ProblemShape)))]
+/// Plans, page by page, the newest first.
+#[utoipa::path(get, path = "/v1/plans", tag = "re-homing", params(Paging),
+    responses((status = 200, body = Page<PlanLine>), (status = 400, body = ProblemShape), (status = 503, body = ProblemShape)))]
 pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
+    Query(paging): Query<Paging>,
 ) -> Result<axum::Json<Page<PlanLine>>, Error> {
-    let plans = state.store.plans(PLANS_MAX).await?;
+    let page = state.store.plans_page(paging.slice()?).await;
+    let page = page.map_err(paging::wrong_cursor)?;
     let line = |plan: PlanRecord| PlanLine {
         hash: plan.hash,
         verb: plan.verb,
@@ -217,9 +221,10 @@ pub(super) async fn list(
         created_by: plan.created_by,
         created_at: text::time(plan.created_at),
     };
-    Ok(axum::Json(Page::whole(
-        plans.into_iter().map(line).collect(),
-    )))
+    Ok(axum::Json(Page {
+        items: page.items.into_iter().map(line).collect(),
+        next: page.next,
+    }))
 }
 
 /// One plan.

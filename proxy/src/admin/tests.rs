@@ -3,7 +3,10 @@
 mod barrier;
 mod drills;
 mod fate;
+mod lists;
 mod quiesce;
+mod rehoming;
+mod reload;
 mod restored;
 
 use super::service;
@@ -56,7 +59,10 @@ async fn admin() -> Admin {
          [[dialect]]\nname = \"orders\"\nrules = [{{ path = \"/orders/{{id}}\", class = \"keyed\", kind = \"order\", key = {{ path = \"id\" }} }}]\n\
          [[site]]\nname = \"c\"\ndialect = \"orders\"\nendpoints = [\"http://127.0.0.3:9\"]\n"
     );
-    let inputs = Inputs::text("homing.toml", text);
+    serving(folder, Inputs::text("homing.toml", text)).await
+}
+
+async fn serving(folder: TempDir, inputs: Inputs) -> Admin {
     let loaded = load(&inputs, Purpose::Serve).unwrap_or_else(|report| panic!("{report}"));
     let router = Router::open(inputs, loaded, Beginning::Alone)
         .await
@@ -245,6 +251,7 @@ async fn a_query_parameter_that_nobody_reads_is_refused() {
     for (path, known) in [
         ("/v1/mappings?sites=a", "it takes"),
         ("/v1/routers?limit=1", "it takes none"),
+        ("/v1/operations?state=open", "it takes cursor, limit"),
         ("/v1/sites/a?verbose=true", "it takes none"),
     ] {
         let refused = admin.get(path).await;

@@ -4,6 +4,7 @@
 
 use super::State;
 use super::error::Error;
+use crate::names;
 use crate::topology::Site;
 use axum::http::{HeaderName, HeaderValue, header};
 use homing_mapping_store::{Generation, SiteId, Timestamp};
@@ -33,8 +34,8 @@ pub(super) fn site(state: &State, name: &str) -> Result<Arc<Site>, Error> {
     found.ok_or_else(|| {
         let names: Vec<&str> = topology.sites().map(|site| site.id.name()).collect();
         Error::absent(format!(
-            "no site is called \"{name}\"; there are: {}",
-            names.join(", ")
+            "there is no {}",
+            names::unknown("site", name, &names)
         ))
     })
 }

@@ -3,6 +3,8 @@
 //! Owns the order: read, check, refuse, swap. Must not change what needs a restart; it says so instead. Relies on the
 //! config crate's diff for what may change live.
 
+mod left;
+
 use super::settings::{listener_limits, pipeline_settings, placement};
 use crate::clock;
 use crate::control::registrar::Registrar;
@@ -17,7 +19,6 @@ use crate::telemetry::metrics::metrics;
 use arc_swap::ArcSwap;
 use homing_config::{Change, Config, Input, Inputs, Loaded, Purpose, Style, When, diff, load};
 use homing_mapping_store::audit::AuditEntry;
-use homing_mapping_store::store::MappingFilter;
 use homing_mapping_store::{Handle, SiteId};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub enum Refused {
     Config(String),
     /// A site that is to be removed still is a home.
     #[error(
-        "site {site} cannot be removed: {keys} keys are homed there (drain it, or move them); the old configuration stays"
+        "site {site} cannot be removed: {keys} keys that have not ended are homed there (drain it, or move them); the old configuration stays"
     )]
     StillHome { site: String, keys: u64 },
     /// Its sites cannot be set up.
@@ -134,11 +135,30 @@ impl Reloader {
         taken
     }
 
-    async fn take(&self) -> Result<Vec<Change>, Refused> {
+    /// Whether the files would be taken now, and what that would change. Changes nothing.
+    pub async fn check(&self) -> Result<Vec<Change>, Refused> {
+        let _one_at_a_time = self.running.lock().await;
+        let (loaded, changes) = self.read()?;
+        let old = self.current();
+        // What it would take is not taken.
+        drop(self.parts.tls.reload(&loaded.config.listen)?);
+        if !changes.is_empty() {
+            Fleet::new(&loaded.config, Arc::clone(&self.parts.inventory))?;
+            self.removable(&old.config, &loaded.config).await?;
+        }
+        Ok(changes)
+    }
+
+    fn read(&self) -> Result<(Loaded, Vec<Change>), Refused> {
         let loaded = load(&self.inputs, Purpose::Serve)
             .map_err(|report| Refused::Config(report.render(Style::Plain)))?;
+        let changes = diff(&self.current(), &loaded);
+        Ok((loaded, changes))
+    }
+
+    async fn take(&self) -> Result<Vec<Change>, Refused> {
+        let (loaded, changes) = self.read()?;
         let old = self.current();
-        let changes = diff(&old, &loaded);
         // The files may be others though their names are not.
         let certificates = self.parts.tls.reload(&loaded.config.listen)?;
         if changes.is_empty() {
@@ -146,7 +166,8 @@ impl Reloader {
             return Ok(changes);
         }
         let fleet = Fleet::new(&loaded.config, Arc::clone(&self.parts.inventory))?;
-        self.removable(&old.config, &loaded.config).await?;
+        let gone = self.removable(&old.config, &loaded.config).await?;
+        self.unregister(&old.config, gone).await?;
         self.parts
             .registrar
             .replace(loaded.config.clone(), fleet)
@@ -173,8 +194,8 @@ impl Reloader {
         Ok(changes)
     }
 
-    /// A site leaves the registry only when nothing lives there.
-    async fn removable(&self, old: &Config, new: &Config) -> Result<(), Refused> {
+    /// The sites that the new configuration does not have any more. A site leaves the registry only when nothing lives there.
+    async fn removable<'c>(&self, old: &'c Config, new: &Config) -> Result<Vec<&'c str>, Refused> {
         let gone: Vec<&str> = old
             .sites
             .iter()
@@ -182,17 +203,22 @@ impl Reloader {
             .filter(|name| new.sites.iter().all(|site| site.name != *name))
             .collect();
         for name in &gone {
-            let filter = MappingFilter {
-                home: Some(SiteId::named(name)),
-                ..MappingFilter::default()
-            };
-            let keys = self.parts.store.count(&filter).await?;
+            let site = SiteId::named(name);
+            let keys = left::still_home(self.parts.store.as_ref(), site).await?;
             if keys > 0 {
                 return Err(Refused::StillHome {
                     site: (*name).to_owned(),
                     keys,
                 });
             }
+        }
+        Ok(gone)
+    }
+
+    async fn unregister(&self, old: &Config, gone: Vec<&str>) -> Result<(), Refused> {
+        for name in &gone {
+            let site = SiteId::named(name);
+            left::release(self.parts.store.as_ref(), site, &old.router.name).await?;
         }
         for name in gone {
             let audit = AuditEntry {

@@ -3,8 +3,9 @@
 //! Owns nothing but the words; the admin API does the work.
 
 use super::Exit;
-use super::client::{Call, Remote, segment};
+use super::client::{Call, Remote};
 use super::output;
+use super::page::{self, Paging};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -20,12 +21,7 @@ pub(super) struct Audit {
 #[derive(Subcommand)]
 enum Verb {
     /// Records, oldest first.
-    List {
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-        #[arg(long)]
-        cursor: Option<String>,
-    },
+    List(Paging),
     /// Whether the hash chain is whole.
     Verify,
     /// All records as NDJSON.
@@ -35,34 +31,21 @@ enum Verb {
 impl Audit {
     pub(super) fn run(self) -> Exit {
         let done = match &self.verb {
-            Verb::List { limit, cursor } => self.list(*limit, cursor.as_deref()),
+            Verb::List(paging) => self.list(paging),
             Verb::Verify => self.verify(),
             Verb::Export => self.export(),
         };
         done.err().unwrap_or(Exit::Ok)
     }
 
-    fn page(&self, limit: usize, cursor: Option<&str>) -> Result<Value, Exit> {
-        let mut path = format!("/v1/audit?limit={limit}");
-        if let Some(cursor) = cursor {
-            path.push_str(&format!("&cursor={}", segment(cursor)));
-        }
-        Ok(self.remote.call(Call::get(path))?.json)
-    }
-
-    fn list(&self, limit: usize, cursor: Option<&str>) -> Result<(), Exit> {
-        let page = self.page(limit, cursor)?;
+    fn list(&self, paging: &Paging) -> Result<(), Exit> {
+        let page = self.remote.call(Call::get(paging.of("/v1/audit")))?.json;
         if self.remote.json {
             output::machine("audit-list", &page);
             return Ok(());
         }
-        output::rows(
-            &["number", "at", "actor", "action", "subject", "reason"],
-            &items(&page),
-        );
-        if let Some(next) = page.get("next").and_then(Value::as_str) {
-            output::say(&format!("more: --cursor {next}"));
-        }
+        let columns = ["number", "at", "actor", "action", "subject", "reason"];
+        page::print(&columns, &page);
         Ok(())
     }
 
@@ -78,24 +61,19 @@ impl Audit {
     }
 
     fn export(&self) -> Result<(), Exit> {
-        const PAGE: usize = 1000;
-        let mut cursor: Option<String> = None;
+        let mut paging = Paging {
+            limit: 1000,
+            cursor: None,
+        };
         loop {
-            let page = self.page(PAGE, cursor.as_deref())?;
-            for record in items(&page) {
+            let page = self.remote.call(Call::get(paging.of("/v1/audit")))?.json;
+            for record in page["items"].as_array().into_iter().flatten() {
                 output::say(&record.to_string());
             }
             match page.get("next").and_then(Value::as_str) {
-                Some(next) => cursor = Some(next.to_owned()),
+                Some(next) => paging.cursor = Some(next.to_owned()),
                 None => return Ok(()),
             }
         }
     }
-}
-
-fn items(page: &Value) -> Vec<Value> {
-    page.get("items")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! Owns the router's configuration and who takes part. Must not do anything that a user could not do: it writes
 //! configuration files, starts `homing engine` and a router, and speaks HTTP to the router.
 
+mod curtain;
 mod http;
 mod people;
 mod stage;
@@ -12,12 +13,13 @@ use super::Exit;
 use super::input;
 use super::serve;
 use crate::clock;
+use curtain::Curtain;
 use homing_config::{Input, Inputs, Purpose, Style, load};
 use people::Scene;
 use stage::Stage;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Run two engine sites, a router and its admin listener, with nothing else installed.
 #[derive(clap::Args)]
@@ -56,21 +58,30 @@ impl Demo {
     fn perform(&self) -> Result<(), String> {
         let begin = clock::now();
         self.free_ports()?;
-        let stage = Stage::set(self.dir.as_deref(), self.sites)?;
+        let mut stage = Stage::new(self.dir.as_deref());
+        let curtain = Curtain::hang(stage.crew())?;
+        let done = self.play(&mut stage, &curtain, begin);
+        curtain.leave();
+        done
+    }
+
+    fn play(&self, stage: &mut Stage, curtain: &Curtain, begin: Instant) -> Result<(), String> {
+        stage.set(self.sites)?;
         let file = stage.folder().join("homing.toml");
-        stage::write(&file, &self.router(&stage))?;
+        stage::write(&file, &self.router(stage))?;
         let inputs = Inputs {
             files: vec![Input::File(file)],
             ..input::inputs(&[], &[])
         };
         let loaded = load(&inputs, Purpose::Serve).map_err(|report| report.render(Style::Plain))?;
         serve::logging(&loaded.config);
-        self.begin(&stage, begin);
+        self.begin(stage, begin);
+        curtain.router_runs();
         serve::alone(inputs, loaded).map_err(|error| crate::telemetry::chain(&error))
     }
 
     /// Everyone takes part as soon as the story is told.
-    fn begin(&self, stage: &Stage, begin: std::time::Instant) {
+    fn begin(&self, stage: &Stage, begin: Instant) {
         let scene = Scene {
             data: self.port,
             admin: self.admin_port,
@@ -80,7 +91,8 @@ impl Demo {
         let kill_after = self.kill_after.map(Duration::from_secs);
         people::hire("story", move || {
             let pids: Vec<u32> = (0..sites.len()).filter_map(|site| crew.pid(site)).collect();
-            if let Err(why) = story::tell(scene, &sites, &pids, begin) {
+            let told = story::tell(scene, (&sites, &pids), crew.kept(), begin);
+            if let Err(why) = told {
                 story::say(&format!("the demonstration could not go on: {why}"));
                 return;
             }

@@ -5,6 +5,7 @@
 use super::Exit;
 use super::client::{Call, Remote, segment};
 use super::output;
+use super::page::Paging;
 use super::rehome::HOMING_REASON;
 use crate::drill::page;
 use clap::{Subcommand, ValueEnum};
@@ -30,8 +31,8 @@ pub(super) struct Drill {
 enum Verb {
     /// Begin a drill, and wait for its report.
     Run(Box<Run>),
-    /// The newest drills.
-    List,
+    /// Drills, the newest first.
+    List(Paging),
     /// One report.
     Report {
         /// The drill's id.
@@ -145,7 +146,7 @@ impl Drill {
     pub(super) fn run(self) -> Exit {
         let done = match &self.verb {
             Verb::Run(run) => self.rehearse(run),
-            Verb::List => self.list(),
+            Verb::List(paging) => self.list(paging),
             Verb::Report { drill, html } => self.report(drill, *html),
             Verb::Abort {
                 drill,
@@ -221,24 +222,21 @@ impl Drill {
         }
     }
 
-    fn list(&self) -> Result<Exit, Exit> {
-        let reply = self.remote.call(Call::get("/v1/drills"))?.json;
+    fn list(&self, paging: &Paging) -> Result<Exit, Exit> {
+        let page = self.remote.call(Call::get(paging.of("/v1/drills")))?.json;
         if self.remote.json {
-            output::machine("drill-list", &reply);
+            output::machine("drill-list", &page);
         } else {
-            let items = reply.get("items").and_then(Value::as_array);
-            output::rows(
-                &[
-                    "drill",
-                    "subject",
-                    "mode",
-                    "state",
-                    "started_at",
-                    "rto_seconds",
-                    "actor",
-                ],
-                items.map(Vec::as_slice).unwrap_or_default(),
-            );
+            let columns = [
+                "drill",
+                "subject",
+                "mode",
+                "state",
+                "started_at",
+                "rto_seconds",
+                "actor",
+            ];
+            super::page::print(&columns, &page);
         }
         Ok(Exit::Ok)
     }

@@ -362,6 +362,7 @@ impl Map {
                     "seen",
                     "added",
                     "unchanged",
+                    "ended",
                     "conflicts",
                     "ghosts",
                     "unproven",
@@ -424,10 +425,11 @@ fn progress(site: &str, found: &Value) -> String {
     let number = |name: &str| found.get(name).and_then(Value::as_u64).unwrap_or_default();
     let detail = found.get("detail").and_then(Value::as_str);
     format!(
-        "site {site}, {}; {} rows added, {} were there, {} conflicts",
+        "site {site}, {}; {} rows added, {} were there, {} have ended, {} conflicts",
         detail.unwrap_or("not over"),
         number("added"),
         number("unchanged"),
+        number("ended"),
         number("conflicts")
     )
 }

@@ -5,6 +5,7 @@
 use super::Exit;
 use super::client::{Call, Remote, segment};
 use super::output;
+use super::page::{self, Paging};
 use super::rehome::HOMING_REASON;
 use clap::Subcommand;
 use http::Method;
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 /// Between two looks at an operation.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often an operation is looked at after an operator's word: 10 s.
+const OUTCOME_LOOKS: u32 = 50;
 
 /// Plans that are carried out.
 #[derive(clap::Args)]
@@ -25,8 +29,8 @@ pub(super) struct Op {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// The newest operations.
-    List,
+    /// Operations, the newest first.
+    List(Paging),
     /// One operation, with what has happened.
     Show { operation: String },
     /// Wait for its end.
@@ -68,7 +72,7 @@ struct Really {
 impl Op {
     pub(super) fn run(self) -> Exit {
         let done = match &self.verb {
-            Verb::List => self.list(),
+            Verb::List(paging) => self.list(paging),
             Verb::Show { operation } => self.show(operation),
             Verb::Watch { operation } => watch(&self.remote, operation),
             Verb::Resume {
@@ -91,23 +95,23 @@ impl Op {
         done.unwrap_or_else(|exit| exit)
     }
 
-    fn list(&self) -> Result<Exit, Exit> {
-        let reply = self.remote.call(Call::get("/v1/operations"))?;
+    fn list(&self, paging: &Paging) -> Result<Exit, Exit> {
+        let page = self
+            .remote
+            .call(Call::get(paging.of("/v1/operations")))?
+            .json;
         if self.remote.json {
-            output::machine("op-list", &reply.json);
+            output::machine("op-list", &page);
         } else {
-            let items = reply.json.get("items").and_then(Value::as_array);
-            output::rows(
-                &[
-                    "operation",
-                    "verb",
-                    "subject",
-                    "state",
-                    "started_at",
-                    "actor",
-                ],
-                items.map(Vec::as_slice).unwrap_or_default(),
-            );
+            let columns = [
+                "operation",
+                "verb",
+                "subject",
+                "state",
+                "started_at",
+                "actor",
+            ];
+            page::print(&columns, &page);
         }
         Ok(Exit::Ok)
     }
@@ -137,20 +141,64 @@ impl Op {
         reason: &str,
         body: &Value,
     ) -> Result<Exit, Exit> {
-        let (query, suffix) = if really.dry_run {
-            ("?dry_run=true", " (dry run: nothing was changed)")
-        } else {
-            ("", "")
-        };
+        let query = if really.dry_run { "?dry_run=true" } else { "" };
         let path = format!("/v1/operations/{}/{word}{query}", segment(id));
         let call = Call::with(Method::POST, path, body).header(HOMING_REASON.clone(), reason)?;
         let reply = self.remote.call(call)?;
+        if !really.dry_run {
+            return outcome(&self.remote, id, word);
+        }
         if self.remote.json {
             output::machine("operation", &reply.json);
         } else {
-            output::say(&format!("operation {id}: {word}{suffix}"));
+            output::say(&format!(
+                "operation {id}: {word} (dry run: nothing was changed)"
+            ));
         }
         Ok(Exit::Ok)
+    }
+}
+
+/// Follows an operation for a moment after an operator's word to it: what the word has achieved is the command's end.
+fn outcome(remote: &Remote, id: &str, word: &str) -> Result<Exit, Exit> {
+    let path = format!("/v1/operations/{}", segment(id));
+    let mut operation = Value::Null;
+    for look in 0..OUTCOME_LOOKS {
+        if look > 0 {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        operation = remote.call(Call::get(&path))?.json;
+        if operation["state"] != "running" {
+            break;
+        }
+    }
+    let state = operation["state"].as_str().unwrap_or_default();
+    let (exit, told) = judged(word, state);
+    if remote.json {
+        output::machine("operation", &operation);
+    } else {
+        output::say(&format!("operation {id} is {state}{told}"));
+    }
+    for one in operation["moves"].as_array().into_iter().flatten() {
+        let note = one["note"].as_str().unwrap_or_default();
+        let site = one["site"].as_str().unwrap_or_default();
+        if exit != Exit::Ok {
+            output::complain(exit, &format!("site {site}: {note}"));
+        } else if !note.is_empty() && !remote.json {
+            output::say(&format!("  {site}: {note}"));
+        }
+    }
+    Ok(exit)
+}
+
+/// What the state says of an operator's word.
+fn judged(word: &str, state: &str) -> (Exit, &'static str) {
+    match (word, state) {
+        (_, "running") => (Exit::Ok, ": the word was heard; see: homing op watch"),
+        ("abort", "aborted") => (Exit::Ok, ""),
+        ("abort", "done") => (Exit::Failed, ": it was over before it could be taken back"),
+        ("abort", "blocked") => (Exit::Refused, ""),
+        (_, state) => (exit_of(state), ""),
     }
 }
 
@@ -194,5 +242,23 @@ fn exit_of(state: &str) -> Exit {
         "done" => Exit::Ok,
         "partly" | "blocked" => Exit::Partly,
         _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_achieved_nothing_is_no_success() {
+        let exit = |word, state| judged(word, state).0;
+        assert_eq!(exit("abort", "aborted"), Exit::Ok);
+        assert_eq!(exit("abort", "running"), Exit::Ok);
+        assert_eq!(exit("abort", "blocked"), Exit::Refused);
+        assert_eq!(exit("abort", "done"), Exit::Failed);
+        assert_eq!(exit("abort", "partly"), Exit::Partly);
+        assert_eq!(exit("resume", "done"), Exit::Ok);
+        assert_eq!(exit("resume", "blocked"), Exit::Partly);
+        assert_eq!(exit("resume", "aborted"), Exit::Failed);
     }
 }

@@ -76,6 +76,19 @@ fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".into(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => "-".into(),
+        Some(Value::Array(items)) => {
+            let items: Vec<String> = items.iter().map(|item| cell(Some(item))).collect();
+            items.join("; ")
+        }
+        // What is not known is left out: a cell is one line.
+        Some(Value::Object(members)) => {
+            let known = members.iter().filter(|(_, value)| !value.is_null());
+            let known: Vec<String> = known
+                .map(|(name, value)| format!("{name}={}", cell(Some(value))))
+                .collect();
+            known.join(" ")
+        }
         Some(other) => other.to_string(),
     }
 }
@@ -96,5 +109,25 @@ pub(super) fn confirmed(yes: bool, what: &str) -> Result<(), Exit> {
     match std::io::stdin().read_line(&mut answer) {
         Ok(_) if answer.trim() == "yes" => Ok(()),
         Ok(_) | Err(_) => Err(complain(Exit::Failed, "nothing was changed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_for_people() {
+        let endpoints = json!([
+            { "url": "http://a:1", "running": 0, "why": null },
+            { "url": "http://a:2", "running": 3, "why": "slow" },
+        ]);
+        assert_eq!(
+            cell(Some(&endpoints)),
+            "running=0 url=http://a:1; running=3 url=http://a:2 why=slow"
+        );
+        assert_eq!(cell(Some(&json!([]))), "-");
+        assert_eq!(cell(Some(&json!(["x", "y"]))), "x; y");
+        assert_eq!(cell(None), "-");
     }
 }

@@ -6,6 +6,7 @@ use super::Exit;
 use super::change::Change;
 use super::client::{Call, Remote, segment};
 use super::output;
+use super::page::{self, Paging};
 use clap::Subcommand;
 use http::Method;
 use http::header::IF_MATCH;
@@ -22,8 +23,8 @@ pub(super) struct Pin {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// All pins.
-    List,
+    /// Pins, in the order of their keys.
+    List(Paging),
     /// Send a key's requests to this site. A held key only where the site really has it.
     Set {
         key: String,
@@ -42,7 +43,7 @@ enum Verb {
 impl Pin {
     pub(super) fn run(self) -> Exit {
         let done = match &self.verb {
-            Verb::List => self.list(),
+            Verb::List(paging) => self.list(paging),
             Verb::Set { key, site, change } => {
                 let what = format!("pin {key} to site {site}");
                 self.change(Method::PUT, key, &json!({ "home": site }), change, &what)
@@ -58,18 +59,12 @@ impl Pin {
         done.err().unwrap_or(Exit::Ok)
     }
 
-    fn list(&self) -> Result<(), Exit> {
-        let reply = self.remote.call(Call::get("/v1/pins"))?;
+    fn list(&self, paging: &Paging) -> Result<(), Exit> {
+        let page = self.remote.call(Call::get(paging.of("/v1/pins")))?.json;
         if self.remote.json {
-            output::machine("pin-list", &reply.json);
+            output::machine("pin-list", &page);
         } else {
-            let items = reply
-                .json
-                .get("items")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            output::rows(&["key", "home", "generation", "actor", "reason"], &items);
+            page::print(&["key", "home", "generation", "actor", "reason"], &page);
         }
         Ok(())
     }

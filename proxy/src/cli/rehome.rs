@@ -184,11 +184,12 @@ pub(super) fn verdict(made: &Value) -> Exit {
     if standing { Exit::Refused } else { Exit::Ok }
 }
 
-/// Nothing had to be done at any site that was considered, or its instances wait for it as they should.
+/// Nothing had to be done at any site that was considered, or its instances wait for it as they should. In a zone from
+/// which nothing is served there is nothing to do.
 fn is_as_wanted(made: &Value) -> bool {
     let sites = items(&made["report"], "sites");
     let wanted = |one: &Value| one["verdict"] == "nothing-to-do" || one["fate"] == "parked";
-    !sites.is_empty() && sites.iter().all(wanted)
+    sites.iter().all(wanted)
 }
 
 pub(super) fn show(made: &Value) {
@@ -198,10 +199,12 @@ pub(super) fn show(made: &Value) {
         made["verb"].as_str().unwrap_or_default(),
         made["subject"].as_str().unwrap_or_default(),
     ));
-    output::rows(
-        &["site", "verdict", "fate", "why"],
-        items(&made["report"], "sites"),
-    );
+    let sites = items(&made["report"], "sites");
+    if sites.is_empty() {
+        output::say("  nothing is served from there now");
+    } else {
+        output::rows(&["site", "verdict", "fate", "why"], sites);
+    }
     for one in items(&made["report"], "sites") {
         let rows = one["rows"].as_object().into_iter().flatten();
         let rows: Vec<String> = rows

@@ -43,9 +43,12 @@ pub(super) fn restored(remote: &Remote, which: &Which) -> Result<Exit, Exit> {
         Some(text) => text.to_owned(),
         None => reply.json[name].to_string(),
     };
+    let operation = match reply.json["operation"].as_str() {
+        Some(id) => format!("operation {id}: "),
+        None => String::new(),
+    };
     output::say(&format!(
-        "operation {}: {} lost, {} found again, {} older than the backup, {} could not be told{}",
-        word("operation"),
+        "{operation}{} lost, {} found again, {} older than the backup, {} could not be told{}",
         word("lost"),
         word("found_again"),
         word("older"),

@@ -181,7 +181,13 @@ impl Site {
         if self.remote.json {
             output::machine("site", &reply.json);
         } else {
-            output::say(&format!("site {site} is {state}{}", change.suffix()));
+            let is = match state {
+                "maintenance" => "is in maintenance",
+                "quarantined" => "is in quarantine",
+                "draining" => "is draining",
+                _ => "is ready",
+            };
+            output::say(&format!("site {site} {is}{}", change.suffix()));
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! The mapping table against what the sites hold.
 //!
-//! Owns the comparison, for whoever asks for one, and its going on all the time. Must not change or remove a row.
+//! Owns the comparison, for whoever asks for one, and its going on all the time. Must not remove a row, nor give one another home:
+//! all that is changed is that a thing has ended, or goes on, by its own site's word.
 
 pub mod comparison;
 pub mod continuous;
+pub mod ended;
 mod fence;
 mod pace;
+mod states;

@@ -194,7 +194,8 @@ impl Failover<'_> {
     /// The failover by which the site is served there; `None`: it was no failover to a replica.
     async fn operation(&self) -> Result<Option<Uuid>, NotYet> {
         let operations = self.executor.store.operations(OPERATIONS_MAX).await?;
-        for record in &operations {
+        let failover = Verb::Failover.as_str();
+        for record in operations.iter().filter(|one| one.verb == failover) {
             let work = Work::of(record)?;
             let ours = work.moves.iter().any(|one| {
                 one.of.site == self.site.id.name()
@@ -202,7 +203,7 @@ impl Failover<'_> {
                     && one.generation == Some(self.at.0)
                     && one.of.recovery == "replica"
             });
-            if ours && work.plan.verb == Verb::Failover {
+            if ours {
                 return Ok(Some(record.id));
             }
         }

@@ -39,7 +39,9 @@ pub struct Watch<'a> {
     pub seq: Seq,
     /// All routers that are registered.
     pub routers: &'a [RouterRecord],
-    /// All agents of the installation that served before.
+    /// The installation that served before.
+    pub installation: &'a str,
+    /// All of its agents.
     pub agents: &'a [Agent],
     /// The counters of these agents when the watch began, in the same order; what was not there has none.
     pub counters: &'a [Option<u64>],
@@ -100,8 +102,9 @@ fn routers(clocks: &Clocks, watch: &Watch<'_>) -> Verdict {
 fn installation(clocks: &Clocks, watch: &Watch<'_>) -> Verdict {
     let mut evidence = Vec::new();
     for (at, agent) in watch.agents.iter().enumerate() {
+        let who = format!("the agent of {} ({})", watch.installation, agent.holder);
         if agent.role == AgentRole::Fenced && agent.generation >= watch.generation {
-            evidence.push(format!("agent {} has fenced", agent.holder));
+            evidence.push(format!("{who} has fenced"));
             continue;
         }
         let wait = clocks.wait(agent.lease.max(clocks.site));
@@ -112,26 +115,20 @@ fn installation(clocks: &Clocks, watch: &Watch<'_>) -> Verdict {
                 continue;
             }
             return Verdict::Waiting(format!(
-                "agent {} has not fenced yet; its lease runs out in {left:?}",
-                agent.holder
+                "{who} has not fenced yet; its lease runs out in {left:?}"
             ));
         }
         let spoke = watch.counters.get(at).copied().flatten() != Some(agent.counter);
         if spoke && agent.role == AgentRole::Open && agent.live {
             return Verdict::Waiting(format!(
-                "agent {} still says that {} is open, after its lease has run out: stop that installation by hand",
-                agent.holder, "its installation"
+                "{who} still says that it is open, after its lease has run out: stop that installation by hand"
             ));
         }
         if agent.silence_proves() {
-            evidence.push(format!(
-                "the lease of agent {} has run out ({wait:?})",
-                agent.holder
-            ));
+            evidence.push(format!("the lease of {who} has run out ({wait:?})"));
         } else if watch.statement.is_none() {
             return Verdict::Waiting(format!(
-                "agent {} is silent, and its silence proves nothing; abort, or plan again with --fenced-by",
-                agent.holder
+                "{who} is silent, and its silence proves nothing; abort, or plan again with --fenced-by"
             ));
         }
     }

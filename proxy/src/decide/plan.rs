@@ -11,6 +11,7 @@ pub use rules::last_available;
 
 use super::report::{Considered, Objection, Report};
 use super::world::{Installation, Recovery, Site, World};
+use crate::names;
 use homing_mapping_store::Timestamp;
 use homing_mapping_store::switch::Rule;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,24 @@ impl Subject {
             Subject::Site(site) => site.clone(),
             Subject::Zone(zone) => format!("zone {zone}"),
         }
+    }
+
+    /// What is not there, with those that are; `None`: it is there.
+    pub fn unknown(&self, world: &World) -> Option<String> {
+        let zones = world.sites.iter().flat_map(|site| &site.installations);
+        let (word, name, mut known): (_, _, Vec<&str>) = match self {
+            Subject::Site(name) => {
+                let names = world.sites.iter().map(|site| site.name.as_str());
+                ("site", name, names.collect())
+            }
+            Subject::Zone(name) => {
+                let names = zones.filter_map(|one| one.zone.as_deref());
+                ("zone", name, names.collect())
+            }
+        };
+        known.sort_unstable();
+        known.dedup();
+        (!known.contains(&name.as_str())).then(|| names::unknown(word, name, &known))
     }
 }
 

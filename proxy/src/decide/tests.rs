@@ -409,6 +409,7 @@ fn judge(
             generation: Generation(5),
             seq: Seq(10),
             routers,
+            installation: "b-1",
             agents,
             counters,
             statement,

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+mod again;
 mod answers;
 mod bundle;
 mod deploys;
@@ -341,6 +342,10 @@ impl Dialect for EngineRest {
 
     fn holdings(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
         holdings::ask(kind, at, max)
+    }
+
+    fn ended(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        holdings::ended(kind, at, max)
     }
 
     fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {

@@ -268,6 +268,10 @@ impl Dialect for Flowable {
         holdings::ask(&self.layout, kind, at, max)
     }
 
+    fn ended(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+        holdings::ended(&self.layout, kind, at, max)
+    }
+
     fn held(&self, kind: Kind, keys: &[RoutingKey]) -> Option<Ask> {
         holdings::held(&self.layout, kind, keys)
     }

@@ -6,7 +6,7 @@
 //! than a page has is read by id. Must not ask. Relies on pages in the order that was asked for, and says so if they are not.
 
 use homing_mapping_store::{RoutingKey, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Something that a site has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +16,35 @@ pub struct Holding {
     /// When it began, by the site's clock, cut to the millisecond. `None`: the list does not say so, or in words that are not
     /// understood.
     pub began: Option<Timestamp>,
+    /// Whether it has ended.
+    pub end: End,
+}
+
+/// Whether something has ended, by its own site's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The list does not say.
+    Untold,
+    /// It has not.
+    NotYet,
+    /// It has, by the site's clock, cut to the millisecond.
+    At(Timestamp),
+}
+
+impl End {
+    /// Reads a time that is null while something goes on; a member that is missing says nothing.
+    pub(super) fn read(told: Option<Option<&str>>) -> End {
+        match told {
+            None => End::Untold,
+            Some(None) => End::NotYet,
+            Some(Some(text)) => super::time::read_ms(text).map_or(End::Untold, End::At),
+        }
+    }
+}
+
+/// A member that is there, even if it is null.
+pub(super) fn told<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// Where the reading of a list stands, and which page comes next.
@@ -134,6 +163,7 @@ mod tests {
         Holding {
             key: RoutingKey::new(Kind::PROCESS_INSTANCE, &format!("{id:05}")),
             began: Some(Timestamp(began)),
+            end: End::Untold,
         }
     }
 
@@ -178,6 +208,19 @@ mod tests {
                 After::End => return (seen, questions),
                 After::Disorder => panic!("disorder at {cursor:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn only_a_time_says_that_something_has_ended_and_only_null_that_it_has_not() {
+        let at = Some("1970-01-01T00:00:01.000+0000");
+        for (told, end) in [
+            (None, End::Untold),
+            (Some(None), End::NotYet),
+            (Some(at), End::At(Timestamp(1_000))),
+            (Some(Some("yesterday")), End::Untold),
+        ] {
+            assert_eq!(End::read(told), end);
         }
     }
 

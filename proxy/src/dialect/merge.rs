@@ -6,6 +6,7 @@
 mod add;
 mod data;
 mod durations;
+mod far;
 mod hal;
 mod key;
 mod rows;
@@ -13,8 +14,10 @@ mod rows;
 mod tests;
 
 pub use add::{added, concat, counted, distinct, promised, summed, union};
+use bytes::Bytes;
 pub use data::{data, is_empty, joined};
 pub use durations::{Durations, Only, Unit, apart, durations};
+pub use far::{Seek, Window};
 pub use hal::hal;
 pub use key::{By, Direction, Nulls, Reading};
 pub use rows::{Page, Row, Rows, Shape, Ties};
@@ -36,6 +39,8 @@ pub enum Plan {
     Union,
     /// Lists one after the other, in the order of the sites.
     Concat,
+    /// The only row of all sites, if there is one. Holds what the engine answers, with 400, when there are more.
+    Single(Bytes),
     /// Numbers, or all numbers of an object, added.
     Add,
     /// Every site has the same: the first that answers stands for all.

@@ -8,6 +8,7 @@ use super::load;
 use super::tally::{Read, Reads};
 use crate::decide::Report;
 use crate::decide::plan::{Plan, Question, Subject, Verb};
+use crate::names;
 use crate::pipeline::Pipeline;
 use crate::rehome::Executor;
 use crate::rehome::apply::{self, Error};
@@ -158,7 +159,10 @@ fn mode(config: &Config, asked: &Asked) -> Result<Mode, Error> {
         return Ok(asked.mode.unwrap_or(Mode::Switch));
     };
     let declared = config.sites.iter().find(|site| site.name == *name);
-    let declared = declared.ok_or_else(|| Error::Unknown(format!("site {name}")))?;
+    let declared = declared.ok_or_else(|| {
+        let known: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+        Error::Unknown(names::unknown("site", name, &known))
+    })?;
     match (asked.mode, declared.recovery) {
         (_, Recovery::Evacuate) => Err(refuse(
             "recovery evacuate cannot be rehearsed: no dialect of this fleet hands live instances over to another site",

@@ -4,7 +4,7 @@
 //! prober's. Relies on `observe` calling `Endpoint::prove` and keeping the identity in the site's view.
 
 use super::pool::Connection;
-use super::question::{ANSWER_BYTES_MAX, Asker};
+use super::question::{ANSWER_BYTES_MAX, Asker, Silence};
 use crate::observe::Observed;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
@@ -46,7 +46,10 @@ pub async fn before_use(target: &Target, endpoint: &Arc<Endpoint>) -> Result<(),
 /// Why a new connection must not carry traffic. Nothing was sent on it but the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unproven {
-    /// It ended, or said something else.
+    /// It ended before it had answered.
+    #[error("a new connection to it ended before it told its identity")]
+    Ended,
+    /// It said something else.
     #[error("it did not tell its identity")]
     Untold,
     /// It took too long.
@@ -84,9 +87,12 @@ pub(super) async fn on(
         bytes_max: ANSWER_BYTES_MAX,
     };
     let told = tokio::time::timeout(within, asker.get(&path)).await;
-    let (status, body) = told
-        .map_err(|_| Unproven::Late(within))?
-        .map_err(|_| Unproven::Untold)?;
+    let (status, body) =
+        told.map_err(|_| Unproven::Late(within))?
+            .map_err(|silence| match silence {
+                Silence::Broke => Unproven::Ended,
+                Silence::Unreadable => Unproven::Untold,
+            })?;
     let shown = site.dialect.read_identity(status, &body);
     let shown = shown.ok_or(Unproven::Untold)?;
     // A site whose identity nobody has seen yet is not proven either: the prober takes the first sight.

@@ -107,6 +107,8 @@ pub struct Live {
     sure_until_ms: AtomicU64,
     /// Whether its database puts rows without a value below all others.
     has_low_nulls: AtomicBool,
+    /// Whether it has told.
+    has_told_nulls: AtomicBool,
     /// Whether its engine was seen to make ids that no other one makes.
     has_own_ids: AtomicBool,
 }
@@ -122,6 +124,7 @@ impl Default for Live {
             write: Mutex::new(()),
             sure_until_ms: AtomicU64::new(u64::MAX),
             has_low_nulls: AtomicBool::new(false),
+            has_told_nulls: AtomicBool::new(false),
             has_own_ids: AtomicBool::new(false),
         }
     }
@@ -142,6 +145,12 @@ impl Live {
         }
     }
 
+    /// The same, if an answer has told at all.
+    pub fn told_nulls(&self) -> Option<Nulls> {
+        let told = self.has_told_nulls.load(Ordering::Acquire);
+        told.then(|| self.nulls())
+    }
+
     /// Whether its engine was seen to make ids that no other one makes.
     pub fn has_own_ids(&self) -> bool {
         self.has_own_ids.load(Ordering::Relaxed)
@@ -156,6 +165,7 @@ impl Live {
     pub fn set_nulls(&self, nulls: Nulls) {
         self.has_low_nulls
             .store(nulls == Nulls::Low, Ordering::Relaxed);
+        self.has_told_nulls.store(true, Ordering::Release);
     }
 
     /// What is observed now.

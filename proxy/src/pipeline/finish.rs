@@ -39,6 +39,18 @@ impl Context {
     }
 }
 
+impl Problem {
+    /// Names the key of the request. Who sends it does not know what it is about.
+    pub(super) fn of(self, class: &Class) -> Problem {
+        if let Class::Keyed(keyed) = class
+            && self.key.is_none()
+        {
+            return self.about(&keyed.key);
+        }
+        self
+    }
+}
+
 impl Pipeline {
     pub(super) fn finish(
         &self,
@@ -201,5 +213,27 @@ fn blame_of_answer(answer: &Response<Body>) -> Option<Blame> {
         500.. => Some(Blame::Upstream),
         400..=499 => Some(Blame::Downstream),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::{Keyed, Unknown};
+    use homing_mapping_store::RoutingKey;
+
+    #[test]
+    fn a_failed_exchange_is_told_with_the_key_of_the_request() {
+        let key: RoutingKey = "process-instance:one".parse().unwrap();
+        let class = Class::Keyed(Keyed {
+            key: key.clone(),
+            unknown: Unknown::Locate,
+        });
+        let failed = || Problem::new(Reason::SiteUnreachable, "site a does not answer");
+        assert_eq!(failed().of(&class).key, Some(key));
+        assert_eq!(failed().of(&Class::WorkerFetch).key, None);
+        let other: RoutingKey = "task:two".parse().unwrap();
+        let told = failed().about(&other).of(&class);
+        assert_eq!(told.key, Some(other), "what is known better stays");
     }
 }

@@ -4,7 +4,7 @@
 
 use super::audit::Actor;
 use super::execute::Executor;
-use super::work::{Abort, Work};
+use super::work::{Abort, Step, Work};
 use crate::clock;
 use crate::decide::plan::{ANY, Plan, Question, Verb};
 use crate::decide::{Report, plan};
@@ -39,15 +39,23 @@ pub enum Error {
     },
 }
 
+/// Makes a plan and does not keep it.
+pub async fn decide(executor: &Executor, question: &Question) -> Result<(Plan, Report), Error> {
+    let world = executor.world(question.verb).await?;
+    match question.subject.unknown(&world) {
+        Some(nothing) => Err(Error::Unknown(nothing)),
+        None => Ok(plan(question, &world, clock::wall())),
+    }
+}
+
 /// Makes a plan and keeps it.
 pub async fn make(
     executor: &Executor,
     question: &Question,
     actor: &Actor,
 ) -> Result<(Plan, Report), Error> {
-    let world = executor.world(question.verb).await?;
     let store = &executor.store;
-    let (made, report) = plan(question, &world, clock::wall());
+    let (made, report) = decide(executor, question).await?;
     store
         .put_plan(&PlanRecord {
             hash: made.hash(),
@@ -204,6 +212,38 @@ pub async fn hear(
     }
 }
 
+/// What would keep an operation that is told to go back from doing so, if it were told now.
+pub async fn no_way_back(
+    store: &Handle,
+    record: &OperationRecord,
+    fenced_by: Option<&str>,
+) -> Result<Option<String>, Error> {
+    let work = Work::of(record)?;
+    if work.plan.verb == Verb::Evacuate {
+        return Ok(None);
+    }
+    let assignments = store.assignments().await?;
+    let mut begun = work
+        .moves
+        .iter()
+        .filter(|one| one.step != Step::Begin && !one.step.is_last());
+    Ok(begun.find_map(|one| {
+        let site = SiteId::named(&one.of.site);
+        let held = assignments.iter().find(|held| held.site == site)?;
+        let target = held.pending.as_ref()?;
+        if let Some(promoted) = one.promoted() {
+            return Some(promoted);
+        }
+        let unproven = target.fenced.is_some() && fenced_by.is_none();
+        unproven.then(|| {
+            format!(
+                "{} may have begun to serve site {site}; say with --fenced-by how it is made sure that it can change nothing, or let the operation go on",
+                target.installation
+            )
+        })
+    }))
+}
+
 /// Says it. Without an expected generation it is said to the operation as it is by then: its own next step may come in
 /// between.
 pub async fn say(
@@ -242,6 +282,10 @@ async fn say_once(
             ("resume", actor.name.clone())
         }
         Word::Abort { fenced_by } => {
+            // What stands in the way is told anew, also if it is the same.
+            for one in work.moves.iter_mut().filter(|one| !one.step.is_last()) {
+                one.note = String::new();
+            }
             work.abort = Some(Abort {
                 actor: actor.name.clone(),
                 reason: actor.reason.clone(),

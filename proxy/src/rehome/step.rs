@@ -195,6 +195,7 @@ impl Stepper<'_> {
             generation: held.generation,
             seq: Seq(moving.seq.unwrap_or(u64::MAX)),
             routers: &routers,
+            installation: &moving.of.from,
             agents: &agents,
             counters: &counters,
             statement: self.work.plan.fenced_by.as_deref(),
@@ -327,11 +328,8 @@ impl Stepper<'_> {
             return self.back_before_begin(moving).await;
         }
         let held = self.ours(moving).await?;
-        if moving.of.max_lag_ms.is_some() && !matches!(moving.step, Step::Fence | Step::Promote) {
-            return Ok(Outcome::Waits(format!(
-                "blocked: the replica at {} may have been promoted, so there is no way back to {}; resume",
-                moving.of.to, moving.of.from
-            )));
+        if let Some(promoted) = moving.promoted() {
+            return Ok(Outcome::Waits(format!("blocked: {promoted}")));
         }
         let mut entry = self.entry("switch.abort", moving);
         entry.actor.clone_from(&abort.actor);
@@ -395,6 +393,7 @@ fn after(step: Step, error: &Error) -> Outcome {
         | Error::Busy(_)
         | Error::Unknown { .. }
         | Error::Stale { .. }
+        | Error::Applied { .. }
         | Error::Corrupt(_)
         | Error::Schema(_)
         | Error::Url { .. }

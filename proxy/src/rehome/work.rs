@@ -197,6 +197,17 @@ impl Work {
 }
 
 impl Moving {
+    /// Why there is no way back, once a replica may have been promoted.
+    pub fn promoted(&self) -> Option<String> {
+        let early = matches!(self.step, Step::Begin | Step::Fence | Step::Promote);
+        (self.of.max_lag_ms.is_some() && !early).then(|| {
+            format!(
+                "the replica at {} may have been promoted, so there is no way back to {}; resume",
+                self.of.to, self.of.from
+            )
+        })
+    }
+
     /// The id of the order of a step: the same after a kill, another one after an operator's `resume`.
     pub fn order(&self, operation: Uuid, step: Step) -> Uuid {
         let mut digest = Sha256::new();

@@ -7,7 +7,8 @@ use super::known::Home;
 use super::{Resolver, Target};
 use crate::problem::{Problem, Reason};
 use crate::topology::{Group, Topology};
-use homing_mapping_store::RoutingKey;
+use homing_mapping_store::table::Entry;
+use homing_mapping_store::{RoutingKey, State};
 use std::time::Duration;
 
 impl Resolver {
@@ -19,6 +20,13 @@ impl Resolver {
         home: Home,
     ) -> Result<Target, Problem> {
         let Some(site) = topology.site(home.site) else {
+            if self.has_ended(key) && self.learner.registry_is_fresh() {
+                let detail = format!(
+                    "{key} has ended at site {}, which has been removed since",
+                    home.site
+                );
+                return Err(Problem::new(Reason::UnknownId, detail).about(key));
+            }
             let detail = format!(
                 "{key} lives at site {}, which this router does not know yet",
                 home.site
@@ -37,5 +45,10 @@ impl Resolver {
             return Err(Problem::new(Reason::UnknownId, detail).about(key));
         }
         Target::of(site, home.source, home.generation).map_err(|problem| problem.about(key))
+    }
+
+    fn has_ended(&self, key: &RoutingKey) -> bool {
+        let ended = |row: Entry| row.state == State::Ended;
+        self.known.table.get(key).is_some_and(ended)
     }
 }

@@ -50,6 +50,8 @@ pub struct Metrics {
     /// What the last comparison of a site with the table has found.
     pub reconcile_drift: IntGaugeVec,
     pub reconcile_repaired: IntCounterVec,
+    /// Rows that say now that their thing has ended.
+    pub reconcile_ended: IntCounterVec,
     pub reconcile_last_success: IntGaugeVec,
     /// Instances that a place made which does not serve. Must stay 0.
     pub fence_broken: IntGaugeVec,
@@ -209,6 +211,11 @@ impl Metrics {
                 "Missing rows that this router added because exactly one site has the thing",
                 &["site"],
             ),
+            reconcile_ended: counters(
+                "reconcile_ended_total",
+                "Rows that this router marked as ended because their site says that the thing has ended",
+                &["site"],
+            ),
             reconcile_last_success: gauges(
                 "reconcile_last_success_timestamp_seconds",
                 "When the site was last compared with the table to the end",
@@ -252,6 +259,7 @@ impl Metrics {
             Box::new(made.drills.clone()),
             Box::new(made.reconcile_drift.clone()),
             Box::new(made.reconcile_repaired.clone()),
+            Box::new(made.reconcile_ended.clone()),
             Box::new(made.reconcile_last_success.clone()),
             Box::new(made.fence_broken.clone()),
             Box::new(build),
@@ -306,6 +314,36 @@ impl Metrics {
         (answered, failed)
     }
 
+    /// Drops what is told of sites that this router does not front any more. Counts of what has happened stay: they are a
+    /// past that does not change.
+    pub fn keep_sites(&self, is_kept: impl Fn(&str) -> bool) {
+        for gauges in [
+            &self.upstream_connections,
+            &self.site_available,
+            &self.site_state,
+            &self.deployments_missing,
+            &self.shared_missing,
+            &self.generation,
+            &self.failover_advised,
+            &self.reconcile_drift,
+            &self.reconcile_last_success,
+            &self.fence_broken,
+        ] {
+            for family in prometheus::core::Collector::collect(gauges) {
+                for metric in family.get_metric() {
+                    let labels = metric.get_label().iter();
+                    let labels: HashMap<&str, &str> =
+                        labels.map(|label| (label.name(), label.value())).collect();
+                    let gone = labels.get("site").is_some_and(|site| !is_kept(site));
+                    if gone {
+                        // Somebody else may have dropped it meanwhile.
+                        let _ = gauges.remove(&labels);
+                    }
+                }
+            }
+        }
+    }
+
     /// The text for `/metrics`.
     pub fn text(&self) -> String {
         TextEncoder::new()
@@ -353,6 +391,30 @@ fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_that_is_gone_is_told_no_more() {
+        let metrics = Metrics::new();
+        for site in ["here", "gone"] {
+            metrics.site_available.with_label_values(&[site]).set(1);
+            let running = [site, "running"];
+            metrics
+                .upstream_connections
+                .with_label_values(&running)
+                .set(2);
+        }
+        metrics.keep_sites(|site| site == "here");
+        let text = metrics.text();
+        assert!(!text.contains("gone"), "{text}");
+        assert!(
+            text.contains("homing_site_available{site=\"here\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("homing_upstream_connections{site=\"here\",state=\"running\"} 2"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn every_metric_can_be_told() {

@@ -197,6 +197,7 @@ impl Fleet {
             generation: row.generation,
             seq: self.seq(row.begun),
             routers: &routers,
+            installation: NAMES[0],
             agents: &agents,
             counters: &[None],
             statement: None,

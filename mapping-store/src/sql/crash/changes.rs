@@ -9,7 +9,7 @@ use crate::drill::NewDrill;
 use crate::mapping::{Generation, Source, State, Timestamp};
 use crate::operation::NewOperation;
 use crate::store::{
-    Error, Handle, MappingChange, NewMapping, OpenIntent, RouterRecord, Seq, Shipment,
+    Error, Handle, MappingChange, NewMapping, OpenIntent, RouterRecord, Seq, Shipment, StateChange,
 };
 use crate::switch::{Limits, Switch};
 use crate::{Kind, RoutingKey, SiteId};
@@ -175,10 +175,12 @@ fn named(round: u128) -> String {
 }
 
 /// Mappings, pins and sites.
+#[expect(clippy::too_many_lines, reason = "a list, one entry after the other")]
 fn content(round: u128) -> Vec<Change> {
     let first = Generation::first(u16::from(round > 1));
     let moved = key(round * 100);
     let pinned = moved.clone();
+    let ended = key(round * 100 + 1);
     let (lost, found) = ([moved.clone()], [moved.clone()]);
     vec![
         change("ship", move |store| {
@@ -197,6 +199,18 @@ fn content(round: u128) -> Vec<Change> {
                 audit: audit(),
             };
             Box::pin(async move { store.change(&change).await.map(drop) })
+        }),
+        change("end what has ended", move |store| {
+            let change = StateChange {
+                site: site("a"),
+                from: State::Homed,
+                to: Some(State::Ended),
+                rows: vec![(ended.clone(), first)],
+                actor: "router:r1".into(),
+                reason: "a test".into(),
+                at: Timestamp(2_000),
+            };
+            Box::pin(async move { store.change_states(&change).await.map(drop) })
         }),
         change("mark what is lost", move |store| {
             let keys = lost.clone();

@@ -71,10 +71,10 @@ pub(in crate::admin) async fn put(
         return Err(Error::unsafe_now("moving", format!("{key} is being moved")));
     }
     let proof = proof::prove(&state, &key, before.as_ref(), &site).await?;
-    let to = match (proof, before.as_ref().map(|before| before.state)) {
-        (Proof::Placed, _) => MappingState::Placed,
-        (Proof::Probed | Proof::Operator, Some(MappingState::Ended)) => MappingState::Ended,
-        (Proof::Probed | Proof::Operator, _) => MappingState::Homed,
+    let to = match proof {
+        Proof::Placed => MappingState::Placed,
+        // If it has ended, its site says so again.
+        Proof::Probed | Proof::Operator => MappingState::Homed,
     };
     let detail = json!({
         "before": summary(before.as_ref()),

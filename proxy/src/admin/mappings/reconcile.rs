@@ -42,7 +42,7 @@ pub struct ReconcileResult {
     pub sites: Vec<SiteResult>,
 }
 
-/// Adds what is missing. Can be repeated; a site that cannot be asked is named, the others are done.
+/// Adds what is missing, and notes what has ended. Can be repeated; a site that cannot be asked is named, the others are done.
 #[utoipa::path(post, path = "/v1/mappings/reconcile", tag = "mappings",
     params(Which, ("Homing-Reason" = String, Header)),
     responses((status = 200, body = ReconcileResult), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape), (status = 503, body = ProblemShape)))]
@@ -77,7 +77,7 @@ pub(in crate::admin) async fn reconcile(
         let compared = comparison.resumable(purpose, until).run().await?;
         if !which.dry_run {
             let detail = json!({
-                "seen": compared.seen, "added": compared.added, "conflicts": compared.conflicts,
+                "seen": compared.seen, "added": compared.added, "ended": compared.ended, "conflicts": compared.conflicts,
                 "ghosts": compared.ghosts, "complete": compared.complete, "unfinished": compared.unfinished,
             });
             let entry = call.audit("mapping.reconcile", site.id.name(), &detail);

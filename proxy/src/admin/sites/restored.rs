@@ -10,18 +10,23 @@ use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
 use crate::admin::{mappings, text};
 use crate::clock;
-use crate::control::reconcile::comparison::{self, Adds, SiteResult};
+use crate::control::reconcile::comparison::{self, Absentees, Adds, SiteResult};
 use crate::observe::inspect::Inspector;
+use crate::telemetry::metrics::metrics;
 use crate::topology::Site;
 use axum::extract::{Path, State as Shared};
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
-use homing_mapping_store::{Mapping, RoutingKey, Timestamp};
+use homing_mapping_store::operation::Account;
+use homing_mapping_store::switch::Override;
+use homing_mapping_store::{Generation, Mapping, RoutingKey, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// The verb under which it stands among the operations.
+pub(in crate::admin) const RESTORED: &str = "restored";
 /// Keys that are marked in one transaction.
 const BATCH: usize = 500;
 /// Keys that are named in the answer.
@@ -44,8 +49,9 @@ pub struct Restore {
 pub struct RestoredShape {
     /// The site.
     pub site: String,
-    /// What the loss is known by, in the audit trail and in the answers to requests.
-    pub operation: String,
+    /// What the loss is known by: in the list of operations, in the audit trail and in the answers to requests. Null in a dry
+    /// run.
+    pub operation: Option<String>,
     /// Whether nothing was changed.
     pub dry_run: bool,
     /// The assignment's generation from now on.
@@ -83,64 +89,191 @@ pub(in crate::admin) async fn restored(
         let detail = "taken_at lies in the future: every loss would count as older than the backup";
         return Err(Error::bad(detail));
     }
-    let operation = Uuid::now_v7();
     let record = super::release::record(&state, &site).await?;
-    let mut assignment = assignment(&state, &site).await?;
+    let assignment = assignment(&state, &site).await?;
     let overrides = super::state::overrides(&wanted.overrides, &call)?;
-    let kept_out = SiteState::Quarantined;
-    if dry.dry_run && record.state != kept_out {
-        super::state::judge(&state, &site, kept_out, &overrides).await?;
+    if dry.dry_run {
+        if record.state != SiteState::Quarantined {
+            super::state::judge(&state, &site, SiteState::Quarantined, &overrides).await?;
+        }
+        let compared = compare(&state, &site, &record, &assignment, Adds::Nothing).await?;
+        let (answer, _) = account(compared, assignment.generation, taken_at);
+        return Ok(axum::Json(answer));
     }
-    if !dry.dry_run {
+    let restoring = Restoring {
+        state: &state,
+        site: &site,
+        operation: Uuid::now_v7(),
+        call: &call,
+    };
+    let assignment = restoring.keep_out(&record, assignment, &overrides).await?;
+    let done = restoring.mark_all(&record, &assignment, taken_at).await;
+    restoring.tell(&done).await?;
+    Ok(axum::Json(done?))
+}
+
+/// What is done about one restored site.
+struct Restoring<'a> {
+    state: &'a State,
+    site: &'a Arc<Site>,
+    operation: Uuid,
+    call: &'a Call,
+}
+
+impl Restoring<'_> {
+    /// Into quarantine, and above everything that knows the older generation.
+    async fn keep_out(
+        &self,
+        record: &SiteRecord,
+        assignment: Assignment,
+        overrides: &[Override],
+    ) -> Result<Assignment, Error> {
+        let (state, operation, name) = (self.state, self.operation, self.site.id.name());
+        let kept_out = SiteState::Quarantined;
         if record.state != kept_out {
             let detail =
                 json!({ "operation": operation.to_string(), "before": record.state.as_str() });
-            let audit = call.audit("site.quarantined", &name, &detail);
-            super::state::change(&state, &site, kept_out, None, &overrides, &audit).await?;
+            let audit = self.call.audit("site.quarantined", name, &detail);
+            super::state::change(state, self.site, kept_out, None, overrides, &audit).await?;
         }
         let before = assignment.generation;
         let detail = json!({ "operation": operation.to_string(), "before": before.0 });
-        let audit = call.audit("site.restored", &name, &detail);
-        assignment = state.store.raise(site.id, before, &audit).await?;
+        let audit = self.call.audit("site.restored", name, &detail);
+        let raised = state.store.raise(self.site.id, before, &audit).await?;
         state.registrar.bell.notify_one();
+        let detail = format!("at generation {}; it is to be compared", raised.generation);
+        self.record("partly", "kept out", detail).await?;
+        Ok(raised)
     }
-    mappings::shipped(&state).await;
-    let place = place(&state, &site, &record, &assignment).await?;
-    let adds = if dry.dry_run {
-        Adds::Nothing
-    } else {
-        Adds::OnItsWord
-    };
+
+    async fn mark_all(
+        &self,
+        record: &SiteRecord,
+        assignment: &Assignment,
+        taken_at: Option<Timestamp>,
+    ) -> Result<RestoredShape, Error> {
+        let adds = Adds::OnItsWord;
+        let found = compare(self.state, self.site, record, assignment, adds).await?;
+        let there = found.there_again.clone();
+        let (mut answer, gone) = account(found, assignment.generation, taken_at);
+        answer.operation = Some(self.operation.to_string());
+        answer.dry_run = false;
+        answer.lost = self.mark(&gone).await?;
+        answer.found_again = self.unmark(&there).await?;
+        Ok(answer)
+    }
+
+    /// How it has ended, under the id that the answers to requests name.
+    async fn tell(&self, done: &Result<RestoredShape, Error>) -> Result<(), Error> {
+        let (result, what, detail) = match done {
+            Ok(done) => (
+                "done",
+                "marked",
+                format!(
+                    "{} lost, {} found again, {} older than the backup",
+                    done.lost, done.found_again, done.older
+                ),
+            ),
+            Err(error) => ("failed", "not compared", error.detail.clone()),
+        };
+        let labels = [RESTORED, result];
+        metrics().operations.with_label_values(&labels).inc();
+        self.record(result, what, detail).await
+    }
+
+    async fn record(&self, state: &str, what: &str, detail: String) -> Result<(), Error> {
+        let actor = self.call.actor();
+        let account = Account {
+            id: self.operation,
+            verb: RESTORED.to_owned(),
+            subject: self.site.id.name().to_owned(),
+            sites: vec![self.site.id],
+            state: state.to_owned(),
+            body: json!({ "actor": actor.name, "reason": actor.reason }).to_string(),
+            what: what.to_owned(),
+            detail,
+        };
+        self.state.store.record_operation(&account).await?;
+        Ok(())
+    }
+
+    async fn mark(&self, gone: &[RoutingKey]) -> Result<u64, Error> {
+        let (state, operation) = (self.state, self.operation);
+        let mut marked = 0;
+        for keys in gone.chunks(BATCH) {
+            let detail = json!({ "operation": operation.to_string(), "keys": keys.len() });
+            let audit = self.call.audit("site.restored.lost", self.site.id, &detail);
+            marked += state
+                .store
+                .mark_lost(self.site.id, operation, keys, &audit)
+                .await?;
+            // The others hear of it through the change sequence.
+            for key in keys {
+                let by = state.store.loss(key).await?.map(|loss| loss.operation);
+                state.pipeline.resolver.known.set_loss(key, by);
+            }
+        }
+        Ok(marked)
+    }
+
+    async fn unmark(&self, there: &[RoutingKey]) -> Result<u64, Error> {
+        let (state, operation) = (self.state, self.operation);
+        let mut found = 0;
+        for keys in there.chunks(BATCH) {
+            let detail = json!({ "operation": operation.to_string(), "keys": keys.len() });
+            let audit = self
+                .call
+                .audit("site.restored.found", self.site.id, &detail);
+            found += state.store.found_again(keys, &audit).await?;
+            for key in keys {
+                state.pipeline.resolver.known.set_loss(key, None);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The table against what the site holds, seen to the end.
+async fn compare(
+    state: &State,
+    site: &Arc<Site>,
+    record: &SiteRecord,
+    assignment: &Assignment,
+    adds: Adds,
+) -> Result<Absentees, Error> {
+    mappings::shipped(state).await;
+    let place = place(state, site, record, assignment).await?;
     let found = comparison::absentees(&state.pipeline, &place, adds).await?;
-    if let Some(why) = unusable(&found.compared) {
-        return Err(why);
+    match unusable(&found.compared) {
+        Some(why) => Err(why),
+        None => Ok(found),
     }
+}
+
+/// What would be marked, and the answer that says so.
+fn account(
+    found: Absentees,
+    generation: Generation,
+    taken_at: Option<Timestamp>,
+) -> (RestoredShape, Vec<RoutingKey>) {
     let (gone, older): (Vec<Mapping>, Vec<Mapping>) = found
         .absent
-        .iter()
-        .cloned()
+        .into_iter()
         .partition(|row| taken_at.is_none_or(|taken_at| row.created_at > taken_at));
     let gone: Vec<RoutingKey> = gone.into_iter().map(|row| row.key).collect();
-    let mut answer = RestoredShape {
-        site: name,
-        operation: operation.to_string(),
-        dry_run: dry.dry_run,
-        generation: assignment.generation.0,
+    let named = gone.iter().take(NAMED_MAX);
+    let answer = RestoredShape {
+        site: found.compared.site.clone(),
+        operation: None,
+        dry_run: true,
+        generation: generation.0,
         lost: gone.len() as u64,
-        lost_names: gone
-            .iter()
-            .take(NAMED_MAX)
-            .map(ToString::to_string)
-            .collect(),
+        lost_names: named.map(ToString::to_string).collect(),
         found_again: found.there_again.len() as u64,
         older: older.len() as u64,
         compared: found.compared,
     };
-    if !dry.dry_run {
-        answer.lost = mark(&state, &site, operation, &gone, &call).await?;
-        answer.found_again = unmark(&state, &site, operation, &found.there_again, &call).await?;
-    }
-    Ok(axum::Json(answer))
+    (answer, gone)
 }
 
 fn instant(text: &str) -> Result<Timestamp, Error> {
@@ -223,47 +356,4 @@ fn unusable(compared: &SiteResult) -> Option<Error> {
             compared.site
         ),
     ))
-}
-
-async fn mark(
-    state: &State,
-    site: &Site,
-    operation: Uuid,
-    gone: &[RoutingKey],
-    call: &Call,
-) -> Result<u64, Error> {
-    let mut marked = 0;
-    for keys in gone.chunks(BATCH) {
-        let detail = json!({ "operation": operation.to_string(), "keys": keys.len() });
-        let audit = call.audit("site.restored.lost", site.id, &detail);
-        marked += state
-            .store
-            .mark_lost(site.id, operation, keys, &audit)
-            .await?;
-        // The others hear of it through the change sequence.
-        for key in keys {
-            let by = state.store.loss(key).await?.map(|loss| loss.operation);
-            state.pipeline.resolver.known.set_loss(key, by);
-        }
-    }
-    Ok(marked)
-}
-
-async fn unmark(
-    state: &State,
-    site: &Site,
-    operation: Uuid,
-    there: &[RoutingKey],
-    call: &Call,
-) -> Result<u64, Error> {
-    let mut found = 0;
-    for keys in there.chunks(BATCH) {
-        let detail = json!({ "operation": operation.to_string(), "keys": keys.len() });
-        let audit = call.audit("site.restored.found", site.id, &detail);
-        found += state.store.found_again(keys, &audit).await?;
-        for key in keys {
-            state.pipeline.resolver.known.set_loss(key, None);
-        }
-    }
-    Ok(found)
 }

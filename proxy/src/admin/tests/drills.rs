@@ -43,8 +43,8 @@ async fn a_drill_that_cannot_be_is_refused_and_leaves_nothing() {
         ),
         (
             json!({ "zone": "nowhere" }),
-            StatusCode::CONFLICT,
-            "nothing to switch",
+            StatusCode::NOT_FOUND,
+            "there is no zone nowhere",
         ),
         (
             json!({ "site": "a", "mode": "switch" }),

@@ -39,7 +39,24 @@ async fn a_site_that_does_not_answer_is_kept_out_and_nothing_of_it_is_lost() {
     };
     let after = admin.get("/v1/assignments").await.json();
     assert!(generation(&after) > generation(&before), "{after}");
-    assert_eq!(admin.audit("site.restored").await.len(), 1);
+    let trail = admin.audit("site.restored").await;
+    assert_eq!(trail.len(), 1);
+    // The operation that the trail names can be looked up, with what came of it.
+    let id = trail[0]["detail"]["operation"].as_str().unwrap();
+    let account = admin.get(&format!("/v1/operations/{id}")).await.json();
+    assert_eq!(
+        (&account["verb"], &account["state"], &account["plan"]),
+        (&json!("restored"), &json!("failed"), &Value::Null),
+        "{account}"
+    );
+    assert_eq!(account["reason"], "a test", "{account}");
+    let events = admin
+        .get(&format!("/v1/operations/{id}/events"))
+        .await
+        .json();
+    assert_eq!(events["items"][1]["what"], "not compared", "{events}");
+    let listed = admin.get("/v1/operations").await.json();
+    assert_eq!(listed["items"][0]["operation"], id, "{listed}");
 }
 
 #[tokio::test]

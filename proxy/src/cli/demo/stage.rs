@@ -1,6 +1,7 @@
 //! The folder of one demonstration and the engine processes in it.
 //!
-//! Owns starting, killing and ending them: dropping the stage ends all and removes the folder. Must not speak to them.
+//! Owns starting, killing and ending them: striking the stage, or dropping it, ends all and removes the folder. Must not
+//! speak to them.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,56 +24,62 @@ type Engines = Arc<Mutex<Option<Vec<Child>>>>;
 pub(super) struct Crew {
     folder: PathBuf,
     engines: Engines,
+    /// Does the folder stay?
+    keep: bool,
 }
 
 pub(super) struct Stage {
     crew: Crew,
     pub(super) sites: Vec<Site>,
-    keep: bool,
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let engines = self.crew.lock().take();
-        for mut engine in engines.into_iter().flatten() {
-            // It may have ended already.
-            let _ = engine.kill();
-            let _ = engine.wait();
-        }
-        if !self.keep {
-            let _ = std::fs::remove_dir_all(&self.crew.folder);
-        }
+        self.crew.strike();
     }
 }
 
 impl Stage {
-    /// Starts so many sites, in `folder` or in one that goes with the stage.
-    pub(super) fn set(folder: Option<&Path>, sites: u16) -> Result<Stage, String> {
+    /// An empty stage, to be in `folder` or in one that goes with it.
+    pub(super) fn new(folder: Option<&Path>) -> Stage {
         let temporary = || std::env::temp_dir().join(format!("homing-demo-{}", std::process::id()));
         let keep = folder.is_some();
         let folder = folder.map_or_else(temporary, Path::to_owned);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         let engines = Arc::new(Mutex::new(Some(Vec::new())));
-        let mut stage = Stage {
-            crew: Crew { folder, engines },
-            sites: Vec::new(),
+        let crew = Crew {
+            folder,
+            engines,
             keep,
         };
+        Stage {
+            crew,
+            sites: Vec::new(),
+        }
+    }
+
+    /// Makes the folder and starts so many sites. All of it under the lock: what is there when the stage is struck goes,
+    /// and nothing comes after it.
+    pub(super) fn set(&mut self, sites: u16) -> Result<(), String> {
+        let engines = self.crew.lock();
+        if engines.is_some() {
+            let folder = self.folder();
+            std::fs::create_dir_all(folder)
+                .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+        }
+        drop(engines);
         for number in 0..sites {
             let name = char::from(b'a' + u8::try_from(number).unwrap_or(0)).to_string();
             let site = Site {
-                database: stage.folder().join(format!("site-{name}.db")),
+                database: self.folder().join(format!("site-{name}.db")),
                 port: free_port()?,
                 name,
             };
-            let engine = start(stage.folder(), &site)?;
-            if let Some(all) = stage.crew.lock().as_mut() {
-                all.push(engine);
+            if let Some(all) = self.crew.lock().as_mut() {
+                all.push(start(self.folder(), &site)?);
             }
-            stage.sites.push(site);
+            self.sites.push(site);
         }
-        Ok(stage)
+        Ok(())
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -87,6 +94,24 @@ impl Stage {
 impl Crew {
     fn lock(&self) -> MutexGuard<'_, Option<Vec<Child>>> {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the folder stay when all have ended?
+    pub(super) fn kept(&self) -> Option<&Path> {
+        self.keep.then_some(&*self.folder)
+    }
+
+    /// Ends all engines, and removes the folder unless it is to stay.
+    pub(super) fn strike(&self) {
+        let engines = self.lock().take();
+        for mut engine in engines.into_iter().flatten() {
+            // It may have ended already.
+            let _ = engine.kill();
+            let _ = engine.wait();
+        }
+        if !self.keep {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
 
     /// The process of a site's engine.

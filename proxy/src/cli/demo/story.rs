@@ -7,6 +7,7 @@ use super::people::{AWAY, Scene};
 use super::stage::Site;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The sample process: a user task, an external task, a message and timers.
@@ -36,8 +37,8 @@ pub(super) fn say(text: &str) {
 /// Deploys, places orders, says what to try.
 pub(super) fn tell(
     scene: Scene,
-    sites: &[Site],
-    pids: &[u32],
+    (sites, pids): (&[Site], &[u32]),
+    kept: Option<&Path>,
     begin: Instant,
 ) -> Result<(), String> {
     ready(scene)?;
@@ -52,6 +53,13 @@ pub(super) fn tell(
         ));
     }
     say(&what_to_try(scene, sites, pids, &orders, &task));
+    say(&kept.map_or_else(
+        || "Ctrl-C ends it and leaves nothing.\n".to_owned(),
+        |folder| {
+            let folder = folder.display();
+            format!("Ctrl-C ends it. What is in {folder} stays, for the next one there.\n")
+        },
+    ));
     Ok(())
 }
 
@@ -126,8 +134,6 @@ Try, in another terminal:
   # {there_key} is as it was
   kill -9 {pid}
   curl -si {data}/engine-rest/process-instance/{there_id}
-
-Ctrl-C ends it and leaves nothing.
 "#
     )
 }

@@ -2,14 +2,15 @@
 //!
 //! Owns the comparison: step by step, a page of the site's list (`list`) or of the table's rows (`rows`) each, so that it can
 //! stop after any of them and go on later (`progress`). Adds a row that is missing, because the site itself says that it has
-//! the thing; never changes or removes one: a row that names another home and a row whose thing no site shows are named for an
-//! operator. A site sees one small question at a time; memory is a few bytes for each thing (`seen`). Relies on the store's
+//! the thing, and notes which have ended (`states`); never gives one another home or removes it: a row that names another home and a
+//! row whose thing no site shows are named for an operator. A site sees one small question at a time; memory is a few bytes for each thing (`seen`). Relies on the store's
 //! insert-once, so it can be repeated.
 
 mod list;
 mod progress;
 mod rows;
 mod seen;
+mod states;
 
 use super::pace::Pace;
 use crate::clock;
@@ -84,6 +85,12 @@ pub struct SiteResult {
     pub added: u64,
     /// Rows that were right.
     pub unchanged: u64,
+    /// Rows whose thing has ended by the site's word, and that say so now.
+    #[serde(default)]
+    pub ended: u64,
+    /// Rows that said so, and whose thing goes on by the site's word.
+    #[serde(default)]
+    pub reopened: u64,
     /// Things whose row names another home. Nothing was written.
     pub conflicts: u64,
     /// The first hundred of those.

@@ -4,7 +4,7 @@
 //! ended; of an engine that keeps no history what runs is listed. Standalone tasks have no list of their own and are located.
 
 use super::intent;
-use crate::dialect::holdings::{Cursor, Holding};
+use crate::dialect::holdings::{Cursor, End, Holding, told};
 use crate::dialect::{Ask, time};
 use homing_mapping_store::{Kind, RoutingKey, Timestamp};
 use http::{Method, StatusCode};
@@ -16,28 +16,41 @@ struct List {
     name: &'static str,
     /// What it is sorted by for an order of ids.
     id: &'static str,
-    /// What it is sorted by for an order in time, and the filters of a window. `None`: it has no such filters.
-    time: Option<(&'static str, &'static str, &'static str)>,
+    /// When things began. `None`: it cannot be asked by time.
+    began: Option<Times>,
+    /// When they ended.
+    ended: Option<Times>,
 }
 
+/// What a list is sorted by for an order in time, and the filters of a window.
+type Times = (&'static str, &'static str, &'static str);
+
 fn list(kind: Kind) -> Option<List> {
-    let list = |name, id, time| Some(List { name, id, time });
-    match kind {
-        Kind::PROCESS_INSTANCE => {
-            let time = Some(("startTime", "startedAfter", "startedBefore"));
-            list("process-instance", "instanceId", time)
-        }
-        Kind::CASE_INSTANCE => {
-            let time = Some(("createTime", "createdAfter", "createdBefore"));
-            list("case-instance", "instanceId", time)
-        }
-        Kind::BATCH => list("batch", "batchId", None),
-        _ => None,
-    }
+    Some(match kind {
+        Kind::PROCESS_INSTANCE => List {
+            name: "process-instance",
+            id: "instanceId",
+            began: Some(("startTime", "startedAfter", "startedBefore")),
+            ended: Some(("endTime", "finishedAfter", "finishedBefore")),
+        },
+        Kind::CASE_INSTANCE => List {
+            name: "case-instance",
+            id: "instanceId",
+            began: Some(("createTime", "createdAfter", "createdBefore")),
+            ended: Some(("closeTime", "closedAfter", "closedBefore")),
+        },
+        Kind::BATCH => List {
+            name: "batch",
+            id: "batchId",
+            began: None,
+            ended: None,
+        },
+        _ => return None,
+    })
 }
 
 pub(super) fn first(kind: Kind) -> Option<Cursor> {
-    Some(match list(kind)?.time {
+    Some(match list(kind)?.began {
         Some(_) => Cursor::OLDEST,
         None => Cursor::Row(0),
     })
@@ -46,41 +59,63 @@ pub(super) fn first(kind: Kind) -> Option<Cursor> {
 /// Both ends of a window belong to it.
 pub(super) fn ask(kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
     let list = list(kind)?;
-    let by_id = |path: &str, first: usize| {
-        let sort = list.id;
-        format!("{path}?sortBy={sort}&sortOrder=asc&firstResult={first}")
-    };
-    let window = |from: Timestamp, to: Option<Timestamp>| {
-        let (_, after, before) = list.time?;
-        let mut filters = format!("&{after}={}", moment(from)?);
-        if let Some(to) = to {
-            filters.push_str(&format!("&{before}={}", moment(to)?));
-        }
-        Some(filters)
-    };
-    let history = format!("/history/{}", list.name);
     let path = match at {
-        Cursor::Row(first) => by_id(&history, first),
         Cursor::Running(first) if kind == Kind::PROCESS_INSTANCE => {
-            by_id("/process-instance", first)
+            by_id("/process-instance", list.id, first)
         }
+        Cursor::Running(_) => return None,
+        Cursor::Window { .. } | Cursor::Within { .. } | Cursor::Row(_) => {
+            in_history(&list, list.began, at)?
+        }
+    };
+    Some(page(&path, max))
+}
+
+/// Both ends of a window belong to it.
+pub(super) fn ended(kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+    let list = list(kind)?;
+    let times = list.ended?;
+    let timed = matches!(at, Cursor::Window { .. } | Cursor::Within { .. });
+    timed.then_some(())?;
+    Some(page(&in_history(&list, Some(times), at)?, max))
+}
+
+fn in_history(list: &List, times: Option<Times>, at: Cursor) -> Option<String> {
+    let history = format!("/history/{}", list.name);
+    Some(match at {
+        Cursor::Row(first) => by_id(&history, list.id, first),
         Cursor::Running(_) => return None,
         Cursor::Within { at, first } => {
             // A database may keep more of a time than is told.
             let to = Timestamp(at.0.saturating_add(1));
-            by_id(&history, first) + &window(at, Some(to))?
+            by_id(&history, list.id, first) + &window(times?, at, Some(to))?
         }
         Cursor::Window { from, to } => {
-            let filters = window(from, to)?;
-            let sort = list.time?.0;
+            let sort = times?.0;
+            let filters = window(times?, from, to)?;
             format!("{history}?sortBy={sort}&sortOrder=asc{filters}")
         }
-    };
-    Some(Ask {
+    })
+}
+
+fn by_id(path: &str, sort: &str, first: usize) -> String {
+    format!("{path}?sortBy={sort}&sortOrder=asc&firstResult={first}")
+}
+
+fn window((_, after, before): Times, from: Timestamp, to: Option<Timestamp>) -> Option<String> {
+    let mut filters = format!("&{after}={}", moment(from)?);
+    if let Some(to) = to {
+        filters.push_str(&format!("&{before}={}", moment(to)?));
+    }
+    Some(filters)
+}
+
+fn page(path: &str, max: usize) -> Ask {
+    Ask {
         method: Method::GET,
         path: format!("{path}&maxResults={max}"),
         body: None,
-    })
+    }
 }
 
 fn moment(at: Timestamp) -> Option<String> {
@@ -112,6 +147,8 @@ struct Row {
     id: String,
     #[serde(alias = "createTime")]
     start_time: Option<String>,
+    #[serde(default, alias = "closeTime", deserialize_with = "told")]
+    end_time: Option<Option<String>>,
 }
 
 pub(super) fn read(kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Holding>> {
@@ -122,6 +159,7 @@ pub(super) fn read(kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Ho
     let holding = |row: Row| Holding {
         key: RoutingKey::new(kind, &row.id),
         began: row.start_time.as_deref().and_then(time::read_ms),
+        end: End::read(row.end_time.as_ref().map(Option::as_deref)),
     };
     Some(rows.into_iter().map(holding).collect())
 }
@@ -177,6 +215,32 @@ mod tests {
         }
         assert_eq!(path(Kind::BATCH, Cursor::OLDEST), None);
         assert_eq!(path(Kind::TASK, Cursor::Row(0)), None);
+    }
+
+    #[test]
+    fn what_has_ended_is_asked_for_by_the_time_at_which_it_did() {
+        let path = |kind| ended(kind, Cursor::OLDEST, 500).map(|ask| ask.path);
+        let first = "1970-01-01T00:00:00.000%2B0000";
+        assert_eq!(
+            path(Kind::PROCESS_INSTANCE),
+            Some(format!(
+                "/history/process-instance?sortBy=endTime&sortOrder=asc&finishedAfter={first}&maxResults=500"
+            ))
+        );
+        assert_eq!(
+            path(Kind::CASE_INSTANCE),
+            Some(format!(
+                "/history/case-instance?sortBy=closeTime&sortOrder=asc&closedAfter={first}&maxResults=500"
+            ))
+        );
+        assert_eq!(path(Kind::BATCH), None);
+        let body = br#"[{"id":"a","endTime":"1970-01-01T00:00:02.000+0000"},{"id":"b","endTime":null},{"id":"c","ended":false}]"#;
+        let rows = read(Kind::PROCESS_INSTANCE, StatusCode::OK, body).unwrap();
+        let ends: Vec<End> = rows.iter().map(|row| row.end).collect();
+        assert_eq!(ends, [End::At(Timestamp(2_000)), End::NotYet, End::Untold]);
+        let body = br#"[{"id":"a","closeTime":"1970-01-01T00:00:02.000+0000"}]"#;
+        let rows = read(Kind::CASE_INSTANCE, StatusCode::OK, body).unwrap();
+        assert_eq!(rows[0].end, End::At(Timestamp(2_000)));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::answers;
 use super::intent;
 use super::layout::Layout;
-use crate::dialect::holdings::{Cursor, Holding};
+use crate::dialect::holdings::{Cursor, End, Holding, told};
 use crate::dialect::{Ask, time};
 use homing_mapping_store::{Kind, RoutingKey, Timestamp};
 use http::{Method, StatusCode};
@@ -24,6 +24,8 @@ struct Page<R> {
 struct Row {
     id: String,
     start_time: Option<String>,
+    #[serde(default, alias = "completeTime", deserialize_with = "told")]
+    end_time: Option<Option<String>>,
 }
 
 /// Cases are left out: an installation without them answers a list of them in the words of its container.
@@ -35,9 +37,31 @@ pub(super) fn first(kind: Kind) -> Option<Cursor> {
     }
 }
 
+const INSTANCES: &str = "/history/historic-process-instances";
+
+/// Both ends of a window belong to it.
+pub(super) fn ended(layout: &Layout, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
+    let window = match at {
+        Cursor::Window { from, to } => (from, to, "sort=endTime".to_owned()),
+        // A database may keep more of a time than is told.
+        Cursor::Within { at, first } => {
+            let to = Timestamp(at.0.saturating_add(1));
+            let sort = format!("sort=processInstanceId&start={first}");
+            (at, Some(to), sort)
+        }
+        Cursor::Row(_) | Cursor::Running(_) => return None,
+    };
+    let (from, to, sort) = (kind == Kind::PROCESS_INSTANCE).then_some(window)?;
+    let mut path = format!("{INSTANCES}?{sort}&finishedAfter={}", intent::date(from.0)?);
+    if let Some(to) = to {
+        path.push_str(&format!("&finishedBefore={}", intent::date(to.0)?));
+    }
+    let path = format!("{path}&order=asc&size={max}");
+    layout.path(&path).map(answers::get)
+}
+
 /// Both ends of a window belong to it.
 pub(super) fn ask(layout: &Layout, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
-    const INSTANCES: &str = "/history/historic-process-instances";
     let path = match (kind, at) {
         (Kind::PROCESS_INSTANCE, Cursor::Row(first)) => {
             format!("{INSTANCES}?sort=processInstanceId&start={first}")
@@ -101,6 +125,7 @@ pub(super) fn read(kind: Kind, status: StatusCode, body: &[u8]) -> Option<Vec<Ho
     let holding = |row: Row| Holding {
         key: RoutingKey::new(kind, &row.id),
         began: row.start_time.as_deref().and_then(time::read_ms),
+        end: End::read(row.end_time.as_ref().map(Option::as_deref)),
     };
     Some(rows.into_iter().map(holding).collect())
 }

@@ -2,12 +2,13 @@
 //!
 //! Owns reading a page and what becomes of each thing on it. Must not look at rows that the page does not name (`rows`).
 
+use super::states::{self, Differ};
 use super::{Adds, Comparison, ConflictShape, NAMED_MAX, PAGE, PROVEN_MAX, Stage};
 use crate::clock;
 use crate::dialect::Presence;
 use crate::dialect::holdings::{After, Cursor, Holding};
 use homing_mapping_store::store::{Error, Inserted, NewMapping, Shipment};
-use homing_mapping_store::{Kind, RoutingKey, Source, State as MappingState};
+use homing_mapping_store::{Kind, RoutingKey, Source};
 use http::StatusCode;
 
 impl Comparison<'_> {
@@ -51,9 +52,9 @@ impl Comparison<'_> {
         let after = cursor.after(&page, PAGE, clock::wall());
         let news = self.news(cursor, &page);
         self.at.named += news.len();
-        self.take(&news).await?;
-        for key in &news {
-            self.seen.add(key);
+        self.take(kind, &news).await?;
+        for thing in &news {
+            self.seen.add(&thing.key);
         }
         self.at.stage = match after {
             After::Page(next) => Stage::List(next),
@@ -78,10 +79,9 @@ impl Comparison<'_> {
     }
 
     /// What the page before has not named: windows share their ends.
-    fn news(&mut self, cursor: Cursor, page: &[Holding]) -> Vec<RoutingKey> {
-        let recent = |key: &&RoutingKey| !self.recent.contains(*key);
-        let news = page.iter().map(|one| &one.key);
-        let news: Vec<RoutingKey> = news.filter(recent).cloned().collect();
+    fn news(&mut self, cursor: Cursor, page: &[Holding]) -> Vec<Holding> {
+        let recent = |one: &&Holding| !self.recent.contains(&one.key);
+        let news: Vec<Holding> = page.iter().filter(recent).cloned().collect();
         if !matches!(cursor, Cursor::Within { .. }) {
             self.recent.clear();
         }
@@ -94,23 +94,32 @@ impl Comparison<'_> {
         news
     }
 
-    async fn take(&mut self, keys: &[RoutingKey]) -> Result<(), Error> {
-        self.found.seen += keys.len() as u64;
-        let held = self.pipeline.resolver.store.get_many(keys).await?;
-        let mut missing = Vec::new();
-        for (key, held) in keys.iter().zip(held) {
+    async fn take(&mut self, kind: Kind, things: &[Holding]) -> Result<(), Error> {
+        self.found.seen += things.len() as u64;
+        let keys: Vec<RoutingKey> = things.iter().map(|one| one.key.clone()).collect();
+        let held = self.pipeline.resolver.store.get_many(&keys).await?;
+        let (mut missing, mut differ) = (Vec::new(), Differ::default());
+        for (thing, held) in things.iter().zip(held) {
             match held {
                 None => missing.push(NewMapping {
-                    key: key.clone(),
+                    key: thing.key.clone(),
                     home: self.site.id,
-                    state: MappingState::Homed,
+                    state: states::of(thing),
                     source: Source::Reconciled,
                     at: clock::wall(),
                 }),
-                Some(held) if held.home == self.site.id => self.found.unchanged += 1,
-                Some(held) => self.conflict(key, held.home.name()),
+                Some(held) if held.home == self.site.id => {
+                    self.found.unchanged += 1;
+                    differ.look(thing, held);
+                }
+                Some(held) => self.conflict(&thing.key, held.home.name()),
             }
         }
+        self.states(kind, differ).await?;
+        self.add(missing).await
+    }
+
+    async fn add(&mut self, mut missing: Vec<NewMapping>) -> Result<(), Error> {
         match self.adds {
             Adds::Nothing => {
                 self.found.added += missing.len() as u64;
