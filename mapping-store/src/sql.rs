@@ -41,7 +41,7 @@ pub use agents::FACTS_BYTES_MAX;
 pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
-use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
+use crate::agent::{AgentRecord, NewOrder, Order, OrderState, Reporting};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
@@ -268,8 +268,8 @@ impl Store for Sql {
         self.undo_switch(site, expected, evidence, audit).await
     }
 
-    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error> {
-        self.take_report(report, lease_ms).await
+    async fn take(&self, reporting: Reporting<'_>) -> Result<AgentRecord, Error> {
+        self.take_report(reporting).await
     }
 
     async fn agents(&self) -> Result<Vec<AgentRecord>, Error> {

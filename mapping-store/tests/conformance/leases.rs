@@ -100,6 +100,8 @@ async fn a_router_that_stops_beating_is_not_live(fresh: Fresh) {
         seen_at: Timestamp(0),
         live: false,
         lease_ms: 0,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     };
     fresh
         .store

@@ -2,22 +2,38 @@
 //!
 //! Owns the runs. What is modelled, and what is not, is in `docs/dr/proof.md`.
 
+mod attested;
 mod fleet;
+mod once;
+mod promises;
 mod sabotage;
 mod starts;
 mod steps;
+mod time;
+mod words;
 mod world;
 
-use fleet::{Bounds, Clocked, Copies, Fleet, Reports};
+use fleet::{Attest, Bounds, Clocked, Copies, Fleet, Reports};
+use homing_proxy::clock;
 use sabotage::Sabotage;
 use starts::{Starts, Without};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::io::Write;
+use std::time::Duration;
+use world::Processes;
 
 /// The machine that tests run on has two cores.
 const THREADS: usize = 2;
 /// Fewer states than this are too small a world.
 const STATES_MIN: usize = 5_000_000;
+
+/// A larger world is left after so many seconds.
+const WITHIN_S: u64 = 1200;
+
+/// The first router.
+const FIRST: Processes = 1;
+/// Both routers.
+const BOTH: Processes = 3;
 
 /// One switch, with every pause that there is.
 const SWITCH: Bounds = Bounds {
@@ -25,12 +41,150 @@ const SWITCH: Bounds = Bounds {
     aborts: 0,
     crashes: 0,
     failovers: 0,
+    carriers: 1,
     routers: 1,
     controllers: 1,
     pauses: 5,
     reports: Reports::AtOnce,
     clocks: Clocked::Worst,
     copies: Copies::Older,
+    attest: Attest::Off,
+    agents: &[0, 1],
+    attesters: &[0, 1],
+    registered: FIRST,
+    asked: FIRST,
+    copied: FIRST,
+    restarts: 0,
+};
+/// The store is away, and both places may go on by the word of both routers, while two rest.
+const PLACE_GOES_ON: Bounds = Bounds {
+    pauses: 2,
+    attest: Attest::On,
+    registered: BOTH,
+    asked: BOTH,
+    carriers: 0,
+    routers: 2,
+    ..SWITCH
+};
+/// The store is away, and a router goes on by the word of the other one.
+const ROUTER_GOES_ON: Bounds = Bounds {
+    carriers: 1,
+    attesters: &[],
+    pauses: 1,
+    ..PLACE_GOES_ON
+};
+/// Both at once.
+const ATTESTED: Bounds = Bounds {
+    carriers: 1,
+    ..PLACE_GOES_ON
+};
+/// One place may go on, while somebody rests.
+const ONE_GOES_ON: Bounds = Bounds {
+    attesters: &[0],
+    pauses: 1,
+    ..PLACE_GOES_ON
+};
+/// Its agent dies and is started again.
+const AGENT_ANEW: Bounds = Bounds {
+    crashes: 1,
+    ..ONE_GOES_ON
+};
+/// Both routers watch.
+const BOTH_WATCH: Bounds = Bounds {
+    controllers: 2,
+    ..ONE_GOES_ON
+};
+/// Every combination of clocks.
+const ATTESTED_CLOCKS: Bounds = Bounds {
+    clocks: Clocked::All,
+    ..ONE_GOES_ON
+};
+/// A switch that is taken back, and another one.
+const ATTESTED_BACK: Bounds = Bounds {
+    switches: 2,
+    aborts: 1,
+    ..ONE_GOES_ON
+};
+/// A controller that the store has never heard of, and whom nobody asks.
+const STRANGER: Bounds = Bounds {
+    attest: Attest::On,
+    attesters: &[0],
+    carriers: 0,
+    pauses: 2,
+    ..SWITCH
+};
+/// A controller that registers itself after everybody has read whom to ask.
+const NEWCOMER: Bounds = Bounds {
+    routers: 2,
+    ..STRANGER
+};
+/// A controller that is asked by all, ends, is forgotten and comes back as another process.
+const RETURNED: Bounds = Bounds {
+    registered: BOTH,
+    asked: BOTH,
+    restarts: 1,
+    pauses: 1,
+    ..NEWCOMER
+};
+/// The same, while the reports of the agent are late.
+const RETURNED_LATE: Bounds = Bounds {
+    reports: Reports::Late,
+    ..RETURNED
+};
+/// The store fails over to a copy that knows nothing of the last switch, while the place that serves since then goes on.
+const COPY_OF_THE_NEW: Bounds = Bounds {
+    failovers: 1,
+    copies: Copies::BeforeTheSwitch,
+    switches: 0,
+    attesters: &[1],
+    ..NEWCOMER
+};
+/// The same; the copy knows a process that has ended since, and been forgotten.
+const COPY_RETURNED: Bounds = Bounds {
+    registered: BOTH,
+    asked: BOTH,
+    copied: BOTH,
+    restarts: 1,
+    ..COPY_OF_THE_NEW
+};
+/// The same; the copy knows both routers, and has been told of one only.
+const COPY_UNTOLD: Bounds = Bounds {
+    registered: BOTH,
+    asked: 0,
+    copied: 0,
+    ..COPY_OF_THE_NEW
+};
+/// A copy that has been told nothing, and a switch that is begun before it or in it, while a router goes on.
+const COPY_SWITCHES: Bounds = Bounds {
+    failovers: 1,
+    copies: Copies::First,
+    copied: 0,
+    attesters: &[],
+    carriers: 1,
+    pauses: 1,
+    ..NEWCOMER
+};
+/// A switch in such a copy, while a router goes on.
+const COPY_ROUTER: Bounds = Bounds {
+    copies: Copies::FirstAtOnce,
+    agents: &[],
+    ..COPY_SWITCHES
+};
+/// The same, while the old place goes on.
+const COPY_PLACE: Bounds = Bounds {
+    agents: &[0, 1],
+    attesters: &[0],
+    carriers: 0,
+    ..COPY_ROUTER
+};
+/// A copy that may be older, reports that are late, and a router that registers itself meanwhile.
+const COPY_LATE: Bounds = Bounds {
+    failovers: 1,
+    copies: Copies::Older,
+    reports: Reports::Late,
+    asked: 0,
+    pauses: 1,
+    ..NEWCOMER
 };
 /// One switch, with every combination of clocks.
 const CLOCKS: Bounds = Bounds {
@@ -67,6 +221,9 @@ const CRASHES: Bounds = Bounds {
 };
 /// Two routers that both watch.
 const TWO: Bounds = Bounds {
+    registered: BOTH,
+    asked: BOTH,
+    carriers: 2,
     routers: 2,
     controllers: 2,
     pauses: 1,
@@ -78,11 +235,31 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-#[test]
-fn every_bounded_world_is_exhausted_without_a_violation() {
+/// Exhausts these, and answers how many states there were.
+fn exhausted(worlds: &[(&str, Bounds)]) -> usize {
     let only = std::env::var_os("HOMING_MODEL");
     let mut all = 0;
-    for (name, bounds) in [
+    for (name, bounds) in worlds {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
+        let fleet = Fleet {
+            bounds: *bounds,
+            sabotage: None,
+        };
+        let checker = fleet.checker().threads(THREADS).spawn_bfs().join();
+        let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+        say(&format!("model: {name}: {states} states, {depth} deep"));
+        checker.assert_properties();
+        all += states;
+    }
+    say(&format!("model: {all} unique states exhausted"));
+    all
+}
+
+#[test]
+fn every_bounded_world_is_exhausted_without_a_violation() {
+    let all = exhausted(&[
         ("one switch, every pause", SWITCH),
         ("one switch, every combination of clocks", CLOCKS),
         ("a switch that is taken back, and another one", TAKEN_BACK),
@@ -93,22 +270,86 @@ fn every_bounded_world_is_exhausted_without_a_violation() {
         ("the store fails over to an older copy", OLDER_COPY),
         ("agents die, reports are late", CRASHES),
         ("two routers, two controllers", TWO),
-    ] {
+        (
+            "the store is away, and both places may go on",
+            PLACE_GOES_ON,
+        ),
+        ("the store is away, and a router goes on", ROUTER_GOES_ON),
+        ("an agent that goes on dies and comes back", AGENT_ANEW),
+        ("two controllers, and a place goes on", BOTH_WATCH),
+        (
+            "every combination of clocks, and a place goes on",
+            ATTESTED_CLOCKS,
+        ),
+        (
+            "taken back and begun again, and a place goes on",
+            ATTESTED_BACK,
+        ),
+        ("a controller whom nobody asks", STRANGER),
+        ("a controller that nobody asks yet", NEWCOMER),
+        ("a controller that comes back", RETURNED),
+        ("the same, and reports are late", RETURNED_LATE),
+        ("a copy without the last switch", COPY_OF_THE_NEW),
+        ("the same, and a controller that comes back", COPY_RETURNED),
+        ("the same, and a copy that was told nothing", COPY_UNTOLD),
+        ("a switch in a copy, and a router goes on", COPY_ROUTER),
+        ("a switch in a copy, and the old place goes on", COPY_PLACE),
+    ]);
+    assert!(all >= STATES_MIN || std::env::var_os("HOMING_MODEL").is_some());
+}
+
+#[test]
+#[ignore = "minutes: make campaign"]
+fn no_larger_world_has_a_violation() {
+    let within = std::env::var("HOMING_MODEL_SECONDS").ok();
+    let within = within.and_then(|seconds| seconds.parse().ok());
+    let within = Duration::from_secs(within.unwrap_or(WITHIN_S));
+    explored(
+        within,
+        &[
+            ("large: the store is away, and all go on", ATTESTED),
+            (
+                "large: a switch in a copy that was told nothing",
+                COPY_SWITCHES,
+            ),
+            (
+                "large: taken back and begun again, and a place goes on",
+                ATTESTED_BACK,
+            ),
+            ("large: a copy, late reports, and a newcomer", COPY_LATE),
+        ],
+    );
+}
+
+/// Explores these, each no longer than that: a world that is not exhausted by then says so.
+fn explored(within: Duration, worlds: &[(&str, Bounds)]) {
+    let only = std::env::var_os("HOMING_MODEL");
+    for (name, bounds) in worlds {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
         let fleet = Fleet {
-            bounds,
+            bounds: *bounds,
             sabotage: None,
         };
-        let checker = fleet.checker().threads(THREADS).spawn_bfs().join();
+        let begun = clock::now();
+        let checker = fleet
+            .checker()
+            .threads(THREADS)
+            .timeout(within)
+            .spawn_bfs()
+            .join();
         let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-        say(&format!("model: {name}: {states} states, {depth} deep"));
-        checker.assert_properties();
-        all += states;
+        // The checker calls itself done also when its time is over.
+        let whole = match clock::now().saturating_duration_since(begun) < within {
+            true => "exhausted",
+            false => "not exhausted",
+        };
+        say(&format!(
+            "model: {name}: {states} states, {depth} deep, {whole}"
+        ));
+        assert!(broken(&checker).is_empty(), "{:?}", broken(&checker));
     }
-    say(&format!("model: {all} unique states exhausted"));
-    assert!(all >= STATES_MIN || only.is_some());
 }
 
 /// The model must be red without this part.
@@ -167,6 +408,17 @@ caught! {
     a_note_without_generation_is_caught: NoteComparesNoGeneration in Bounds { pauses: 2, ..TAKEN_BACK } => PLACES;
     an_acknowledgement_before_obeying_is_caught: AcknowledgesBeforeItObeys in SWITCH => SENT;
     an_agent_that_extends_by_itself_is_caught: AgentExtendsByItself in SWITCH => PLACES;
+    a_watcher_that_attests_is_caught: WatcherAttests in PLACE_GOES_ON => PLACES;
+    one_word_that_is_enough_is_caught: OneWordIsEnough in PLACE_GOES_ON => PLACES;
+    an_attestation_from_the_answer_is_caught: AttestationCountsFromTheAnswer in PLACE_GOES_ON => PLACES;
+    a_stranger_that_waits_is_caught: StrangerWaits in STRANGER => PLACES;
+    a_watch_from_the_look_before_is_caught: WatchCountsFromTheLookBefore in STRANGER => PLACES;
+    a_roster_that_counts_before_it_is_told_is_caught: RosterCountsBeforeItIsTold in RETURNED => PLACES;
+    a_roster_without_a_look_is_caught: RosterNeedsNoLook in RETURNED_LATE => PLACES;
+    old_words_in_a_copy_are_caught: OldWordsCountInACopy in COPY_ROUTER => SENT;
+    another_process_of_the_name_is_caught: AnotherProcessCountsAsTheSame in COPY_RETURNED => PLACES;
+    a_router_that_is_forgotten_alive_is_caught: ForgottenAlive in COPY_RETURNED => PLACES;
+    a_copy_that_any_router_hears_is_caught: AnyRouterHearsACopy in COPY_OF_THE_NEW => PLACES;
     an_agent_that_obeys_any_generation_is_caught: AgentObeysAnyGeneration in OLDER_COPY => MEMORY;
     a_copy_without_an_incarnation_is_caught: NoIncarnation in OLDER_COPY => TWICE;
     a_copy_that_gives_rights_at_once_is_caught: CopyGivesRightsAtOnce in OLDER_COPY => PLACES;

@@ -113,6 +113,8 @@ fn router(round: u128) -> RouterRecord {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 0,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     }
 }
 
