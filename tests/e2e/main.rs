@@ -14,6 +14,7 @@ mod disk_full;
 mod drift;
 mod evacuate;
 mod flowable;
+mod flowable_cases;
 mod gate;
 mod gather;
 mod generic;
