@@ -1,5 +1,6 @@
 //! Reads over all sites: two engines look like one. What is expected comes out of the sites' own databases.
 
+mod far;
 mod hal;
 mod queries;
 mod reports;

@@ -6,6 +6,7 @@
 mod add;
 mod data;
 mod durations;
+mod far;
 mod hal;
 mod key;
 mod rows;
@@ -15,6 +16,7 @@ mod tests;
 pub use add::{added, concat, counted, distinct, promised, summed, union};
 pub use data::{data, is_empty, joined};
 pub use durations::{Durations, Only, Unit, apart, durations};
+pub use far::{Seek, Window};
 pub use hal::hal;
 pub use key::{By, Direction, Nulls, Reading};
 pub use rows::{Page, Row, Rows, Shape, Ties};

@@ -4,6 +4,7 @@
 //! site that did not answer, broke off, or answered something else than the operation promises is left out by name.
 
 mod budget;
+mod far;
 mod one;
 mod pieces;
 mod report;
@@ -16,7 +17,7 @@ use super::body::Body;
 use super::headers::HOMING_MISSING_SITES;
 use super::send::{Outgoing, Times};
 use crate::deployments::swap::Swap;
-use crate::dialect::merge::{self, Nulls, Plan, Shape};
+use crate::dialect::merge::{self, Nulls, Plan, Rows, Shape};
 use crate::problem::{Problem, Reason};
 use crate::topology::Site;
 use bytes::Bytes;
@@ -74,31 +75,16 @@ pub struct Gathered {
 
 /// Asks every site and merges.
 pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
-    let asking: Vec<BoxFuture<'_, Outcome>> = read
-        .sites
-        .iter()
-        .map(|site| one::ask(read, site).boxed())
-        .collect();
-    let outcomes: Vec<Outcome> = futures_util::stream::iter(asking)
-        .buffered(read.settings.fanout.max(1))
-        .collect()
-        .await;
-    let mut answers: Vec<Asked> = Vec::new();
-    let mut refused: Vec<Told> = Vec::new();
-    let mut missing: Vec<(SiteId, Problem)> = Vec::new();
-    for outcome in outcomes {
-        match outcome {
-            Outcome::Told(asked) => answers.push(asked),
-            Outcome::Refused(told) => refused.push(told),
-            Outcome::Missing(site, problem)
-                if problem.reason == Reason::LimitExceeded && is_ours(&problem) =>
-            {
-                let _ = site;
-                return Err(problem);
-            }
-            Outcome::Missing(site, problem) => missing.push((site, problem)),
-        }
+    if let Plan::Rows(rows) = read.plan
+        && let Some((page, found)) = Box::pin(far::look(read, rows)).await
+    {
+        return gathered(read, page, found);
     }
+    let Heard {
+        mut answers,
+        refused,
+        mut missing,
+    } = hear(read).await?;
     if answers.is_empty() {
         return nothing(refused, &missing);
     }
@@ -110,18 +96,64 @@ pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
             Problem::new(Reason::UpstreamBroke, detail),
         )
     }));
+    let merged = merged(read.plan, &mut answers).map_err(|merge::Malformed| malformed())?;
+    let told = answers.into_iter().map(|asked| asked.told).collect();
+    gathered(read, merged, Found { told, missing })
+}
+
+/// What all sites said.
+#[derive(Default)]
+struct Heard {
+    answers: Vec<Asked>,
+    refused: Vec<Told>,
+    missing: Vec<(SiteId, Problem)>,
+}
+
+/// Asks every site. `Err`: a limit of this router was reached.
+async fn hear(read: &Read<'_>) -> Result<Heard, Problem> {
+    let asking: Vec<BoxFuture<'_, Outcome>> = read
+        .sites
+        .iter()
+        .map(|site| one::ask(read, site).boxed())
+        .collect();
+    let outcomes: Vec<Outcome> = futures_util::stream::iter(asking)
+        .buffered(read.settings.fanout.max(1))
+        .collect()
+        .await;
+    let mut heard = Heard::default();
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Told(asked) => heard.answers.push(asked),
+            Outcome::Refused(told) => heard.refused.push(told),
+            Outcome::Missing(_, problem) if is_ours(&problem) => return Err(problem),
+            Outcome::Missing(site, problem) => heard.missing.push((site, problem)),
+        }
+    }
+    Ok(heard)
+}
+
+fn malformed() -> Problem {
+    Problem::new(
+        Reason::UpstreamBroke,
+        "the sites' answers cannot be merged: they are not what this operation promises",
+    )
+}
+
+/// What the sites said, and those that are left out.
+struct Found {
+    told: Vec<Told>,
+    missing: Vec<(SiteId, Problem)>,
+}
+
+/// The answer with its gaps named, unless there must be none.
+fn gathered(read: &Read<'_>, merged: Bytes, found: Found) -> Result<Gathered, Problem> {
+    let Found { told, missing } = found;
     for (site, problem) in &missing {
         tracing::info!(%site, "missing in a read over all sites: {}", problem.detail);
     }
     if let (OnMissing::Fail, Some(_)) = (read.settings.on_missing, missing.first()) {
         return Err(incomplete(&missing));
     }
-    let merged = merged(read.plan, &answers).map_err(|merge::Malformed| {
-        Problem::new(
-            Reason::UpstreamBroke,
-            "the sites' answers cannot be merged: they are not what this operation promises",
-        )
-    })?;
     let names: Vec<SiteId> = read
         .sites
         .iter()
@@ -129,13 +161,10 @@ pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
         .filter(|id| missing.iter().any(|(site, _)| site == id))
         .collect();
     let mut answer = answer(merged, &names);
-    if let Plan::Rows(rows) = read.plan {
-        let kind = HeaderValue::from_static(rows.shape.media_type());
-        answer.headers_mut().insert(CONTENT_TYPE, kind);
-    }
+    name_form(read.plan, &mut answer);
     Ok(Gathered {
         answer,
-        told: answers.into_iter().map(|asked| asked.told).collect(),
+        told,
         missing: names,
     })
 }
@@ -166,10 +195,20 @@ fn why(missing: &[(SiteId, Problem)]) -> String {
 
 /// Whether a limit of this router as a whole was reached, rather than one site's.
 fn is_ours(problem: &Problem) -> bool {
-    problem.site.is_none()
+    problem.reason == Reason::LimitExceeded && problem.site.is_none()
 }
 
-fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
+fn merged(plan: &Plan, answers: &mut [Asked]) -> Result<Bytes, merge::Malformed> {
+    if let Plan::Rows(rows) = plan {
+        let nulls = nulls(answers.iter().map(|asked| &asked.told));
+        let sites = answers.iter_mut().map(|asked| {
+            let mut settled = std::mem::take(&mut asked.rows);
+            rows.settle(&mut settled, asked.asked);
+            settled
+        });
+        let page = rows.merge(sites.collect(), nulls);
+        return shaped(rows, answers.iter().map(|asked| &asked.told), page);
+    }
     let bodies = || -> Vec<Bytes> {
         answers
             .iter()
@@ -177,19 +216,6 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
             .collect()
     };
     match plan {
-        Plan::Rows(rows) => {
-            let sites = answers.iter().map(|asked| {
-                let mut settled = rows.read(&asked.told.body)?;
-                rows.settle(&mut settled, asked.rows);
-                Ok(settled)
-            });
-            let page = rows.merge(sites.collect::<Result<_, _>>()?, nulls(answers));
-            match rows.shape {
-                Shape::List => Ok(page),
-                Shape::Hal(member) => merge::hal(member, &bodies(), &page),
-                Shape::Data => merge::data(&bodies(), &page, rows.page.first),
-            }
-        }
         Plan::Count => {
             let counts: Result<Vec<u64>, _> =
                 bodies().iter().map(|body| merge::counted(body)).collect();
@@ -202,18 +228,31 @@ fn merged(plan: &Plan, answers: &[Asked]) -> Result<Bytes, merge::Malformed> {
         Plan::Union => merge::union(&bodies()),
         Plan::Concat => merge::concat(&bodies()),
         Plan::Add => merge::added(&bodies()),
-        Plan::Copies | Plan::Saved | Plan::Words(_) | Plan::Refused(_) => Err(merge::Malformed),
+        Plan::Rows(_) | Plan::Copies | Plan::Saved | Plan::Words(_) | Plan::Refused(_) => {
+            Err(merge::Malformed)
+        }
+    }
+}
+
+/// A page of rows in what the sites' rows came in.
+fn shaped<'t>(
+    rows: &Rows,
+    told: impl Iterator<Item = &'t Told>,
+    page: Bytes,
+) -> Result<Bytes, merge::Malformed> {
+    let bodies = || -> Vec<Bytes> { told.map(|told| told.body.clone()).collect() };
+    match rows.shape {
+        Shape::List => Ok(page),
+        Shape::Hal(member) => merge::hal(member, &bodies(), &page),
+        Shape::Data => merge::data(&bodies(), &page, rows.page.first),
     }
 }
 
 /// The order of rows without a value: the sites' own where they agree, else PostgreSQL's.
-fn nulls(answers: &[Asked]) -> Nulls {
-    let is_low = |asked: &Asked| asked.told.target.site.live.nulls() == Nulls::Low;
-    if !answers.is_empty() && answers.iter().all(is_low) {
-        Nulls::Low
-    } else {
-        Nulls::High
-    }
+fn nulls<'t>(told: impl Iterator<Item = &'t Told>) -> Nulls {
+    let mut each = told.map(|told| told.target.site.live.nulls());
+    let low = each.next() == Some(Nulls::Low) && each.all(|nulls| nulls == Nulls::Low);
+    if low { Nulls::Low } else { Nulls::High }
 }
 
 /// No site gave an answer that can be merged.
@@ -239,6 +278,15 @@ fn nothing(refused: Vec<Told>, missing: &[(SiteId, Problem)]) -> Result<Gathered
         )
         .retry_after(Duration::from_secs(2))
         .proxy_error("destination_unavailable")),
+    }
+}
+
+/// Says in which form the answer is, where it is not plain JSON.
+fn name_form(plan: &Plan, answer: &mut Response<Body>) {
+    let headers = answer.headers_mut();
+    if let Plan::Rows(rows) = plan {
+        let kind = HeaderValue::from_static(rows.shape.media_type());
+        headers.insert(CONTENT_TYPE, kind);
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Page {
 }
 
 /// Rows asked for beyond a page's end, to see whether its last row has equals.
-const LOOK_AHEAD: usize = 20;
+const LOOK_AHEAD: usize = 3;
 /// Rows asked for beyond a page's end at most. A longer run of equal rows keeps the order in which its site gave it.
 const LOOK_AHEAD_MAX: usize = 10_000;
 
@@ -85,8 +85,22 @@ const LOOK_AHEAD_MAX: usize = 10_000;
 pub struct Row {
     /// A part of the answer that it came in, not a copy.
     raw: Bytes,
-    keys: Vec<Option<Value>>,
+    pub(super) keys: Vec<Option<Value>>,
     id: String,
+}
+
+/// Rows as a JSON list.
+pub(super) fn list(rows: impl Iterator<Item = Row>) -> Bytes {
+    let mut page = BytesMut::new();
+    page.put_u8(b'[');
+    for row in rows {
+        if page.len() > 1 {
+            page.put_u8(b',');
+        }
+        page.extend_from_slice(&row.raw);
+    }
+    page.put_u8(b']');
+    page.freeze()
 }
 
 impl Row {
@@ -122,9 +136,8 @@ impl Rows {
             return None;
         }
         let (last_wanted, last) = (rows.get(end - 1)?, rows.last()?);
-        let more = asked
-            .saturating_mul(2)
-            .min(end.saturating_add(LOOK_AHEAD_MAX));
+        let ahead = asked.saturating_sub(end).saturating_mul(8);
+        let more = end.saturating_add(ahead.min(LOOK_AHEAD_MAX));
         (last_wanted.keys == last.keys && more > asked).then_some(more)
     }
 
@@ -151,36 +164,49 @@ impl Rows {
     /// Brings one site's rows into the order of the merge. `asked`: how many rows it was asked for.
     pub fn settle(&self, rows: &mut Vec<Row>, asked: Option<usize>) {
         let whole = asked.is_none_or(|asked| rows.len() < asked);
-        if self.ties == Ties::Loose {
-            let count = rows.len();
-            let mut start = 0;
-            while start < count {
-                let run = rows[start..]
-                    .iter()
-                    .take_while(|row| row.keys == rows[start].keys)
-                    .count();
-                // Where the end of the run was not seen, ordering its beginning would tell rows apart by chance.
-                if whole || start + run < count {
-                    rows[start..start + run].sort_by(|one, two| one.id.cmp(&two.id));
-                }
-                start += run;
-            }
-        }
+        self.order_runs(rows, whole);
         if let Some(end) = self.page.end() {
             rows.truncate(end);
         }
     }
 
+    /// Puts rows that are equal in every key into one order. `whole`: no row follows the last one.
+    pub(super) fn order_runs(&self, rows: &mut [Row], whole: bool) {
+        if self.ties != Ties::Loose {
+            return;
+        }
+        let count = rows.len();
+        let mut start = 0;
+        while start < count {
+            let run = rows[start..]
+                .iter()
+                .take_while(|row| row.keys == rows[start].keys)
+                .count();
+            // Where the end of the run was not seen, ordering its beginning would tell rows apart by chance.
+            if whole || start + run < count {
+                rows[start..start + run].sort_by(|one, two| one.id.cmp(&two.id));
+            }
+            start += run;
+        }
+    }
+
     /// The page, as the JSON list that one engine would give. `sites`: settled rows, in the order of the sites.
     pub fn merge(&self, sites: Vec<Vec<Row>>, nulls: Nulls) -> Bytes {
+        let rows = self.merged(sites, nulls).skip(self.page.first);
+        list(rows.take(self.page.max.unwrap_or(usize::MAX)))
+    }
+
+    /// All rows in the order of the merge.
+    pub(super) fn merged(
+        &self,
+        sites: Vec<Vec<Row>>,
+        nulls: Nulls,
+    ) -> impl Iterator<Item = Row> + use<'_> {
         let mut heads: Vec<_> = sites
             .into_iter()
             .map(|rows| rows.into_iter().peekable())
             .collect();
-        let mut page = BytesMut::new();
-        page.put_u8(b'[');
-        let end = self.page.end().unwrap_or(usize::MAX);
-        for number in 0..end {
+        std::iter::from_fn(move || {
             let mut least: Option<(usize, &Row)> = None;
             for (site, head) in heads.iter_mut().enumerate() {
                 let Some(row) = head.peek() else { continue };
@@ -188,17 +214,9 @@ impl Rows {
                     least = Some((site, row));
                 }
             }
-            let Some((site, _)) = least else { break };
-            let Some(row) = heads[site].next() else { break };
-            if number >= self.page.first {
-                if page.len() > 1 {
-                    page.put_u8(b',');
-                }
-                page.extend_from_slice(&row.raw);
-            }
-        }
-        page.put_u8(b']');
-        page.freeze()
+            let (site, _) = least?;
+            heads[site].next()
+        })
     }
 
     fn compare(&self, one: &Row, two: &Row, nulls: Nulls) -> Ordering {

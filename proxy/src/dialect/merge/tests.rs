@@ -209,6 +209,145 @@ proptest! {
     }
 }
 
+/// What looking for a far page does, without a network: the page if it is proven, and the looks that it took.
+fn looked(sites: &[Site], plan: &Rows, nulls: Nulls) -> (Option<Vec<Value>>, usize) {
+    let window = |site: &Site, (first, max): (usize, usize)| {
+        let answer = site.answer(plan.order[0].direction, false, Some(first + max));
+        let mut rows = plan.read(&Bytes::from(answer)).unwrap();
+        let rows = rows.split_off(first.min(rows.len()));
+        let is_last = rows.len() < max;
+        Window {
+            first,
+            rows,
+            is_last,
+        }
+    };
+    let Some(mut seek) = plan.seek(sites.len()) else {
+        return (None, 0);
+    };
+    let heads: Vec<Window> = sites.iter().map(|site| window(site, (0, 1))).collect();
+    for (number, head) in heads.iter().enumerate() {
+        seek.saw(number, head);
+    }
+    let heads: Vec<Option<&Row>> = heads.iter().map(|head| head.rows.first()).collect();
+    for look in 1..9 {
+        let Some(places) = seek.places() else { break };
+        let pairs = sites.iter().zip(places);
+        let windows: Vec<Window> = pairs.map(|(site, place)| window(site, place)).collect();
+        for (number, window) in windows.iter().enumerate() {
+            seek.saw(number, window);
+        }
+        let windows: Vec<&Window> = windows.iter().collect();
+        if let Some(page) = seek.page(&windows, &heads, nulls) {
+            return (Some(serde_json::from_slice(&page).unwrap()), look);
+        }
+    }
+    (None, 8)
+}
+
+/// Sites of such sizes, with a key for each number.
+fn long(sizes: &[usize], nulls: Nulls, key: impl Fn(usize, usize) -> Option<i64>) -> Vec<Site> {
+    let site = |(site, size): (usize, &usize)| Site {
+        rows: (0..*size)
+            .map(|number| {
+                let mixed = ((number * 3 + site) as u32).wrapping_mul(2_654_435_761);
+                json!({ "id": format!("{mixed:08x}"), "priority": key(site, number) })
+            })
+            .collect(),
+        nulls,
+        shuffle: std::cell::Cell::new(site as u64),
+    };
+    sizes.iter().enumerate().map(site).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever the router believes of where a database puts rows without a value.
+    #[test]
+    fn a_far_page_that_is_proven_is_the_one_of_the_whole_lists(
+        direction in prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)],
+        (nulls, believed) in (any::<bool>(), any::<bool>()),
+        sizes in prop::collection::vec(0usize..1500, 3),
+        (spread, few, every) in (1i64..4000, 0i64..9, prop_oneof![Just(usize::MAX), 2usize..900]),
+        (first, max) in (500usize..4000, 1usize..40),
+    ) {
+        let order = |is_low| if is_low { Nulls::Low } else { Nulls::High };
+        let sites = long(&sizes, order(nulls), |site, number| {
+            let key = (number as i64 * 7919 + site as i64 * few) % spread;
+            (number % every != every - 1).then_some(key + site as i64 * few)
+        });
+        let plan = plan(direction, Ties::Loose, Page { first, max: Some(max) });
+        if let (Some(page), _) = looked(&sites, &plan, order(believed)) {
+            prop_assert_eq!(page, gathered(&sites, &plan, false, order(believed)));
+        }
+    }
+}
+
+#[test]
+fn a_far_page_is_found_in_few_looks() {
+    let page = |first| {
+        plan(
+            Direction::Descending,
+            Ties::Loose,
+            Page {
+                first,
+                max: Some(50),
+            },
+        )
+    };
+    let even = long(&[4000, 4000, 4000], Nulls::High, |site, number| {
+        Some((number * 3 + site) as i64)
+    });
+    let uneven = long(&[9000, 900, 0], Nulls::High, |site, number| {
+        Some((number * (1 + site * 7) + site * 500) as i64)
+    });
+    let curved = long(&[5000, 5000, 2000], Nulls::High, |site, number| {
+        Some((number * number) as i64 + site as i64 * 999)
+    });
+    for (sites, looks) in [(even, 1), (uneven, 5), (curved, 6)] {
+        for first in [600, 6000, 9000] {
+            let plan = page(first);
+            let (found, took) = looked(&sites, &plan, Nulls::High);
+            assert_eq!(found.unwrap(), gathered(&sites, &plan, false, Nulls::High));
+            assert!(took <= looks, "{took} looks");
+        }
+    }
+    let rows = |sizes: &[usize]| {
+        let sites = long(sizes, Nulls::High, |_, number| Some(number as i64));
+        looked(&sites, &page(5000), Nulls::High)
+            .0
+            .map(|rows| rows.len())
+    };
+    assert_eq!(rows(&[1700, 1700, 1640]), Some(40), "the last page");
+    assert!(
+        rows(&[1000, 1000, 1000]).is_none_or(|rows| rows == 0),
+        "behind the last page"
+    );
+}
+
+#[test]
+fn a_far_page_of_equal_rows_is_read_from_the_beginning() {
+    let plan = plan(
+        Direction::Ascending,
+        Ties::Loose,
+        Page {
+            first: 3000,
+            max: Some(50),
+        },
+    );
+    let equal = long(&[2000, 2000], Nulls::High, |_, _| Some(50));
+    assert_eq!(looked(&equal, &plan, Nulls::High).0, None);
+    let text = Rows {
+        order: vec![By {
+            reading: Reading::Text,
+            ..plan.order[0].clone()
+        }],
+        ..plan
+    };
+    assert!(text.seek(2).is_none(), "a database sorts texts as it likes");
+}
+
 #[test]
 fn rows_pass_byte_by_byte() {
     let one = Bytes::from_static(

@@ -5,7 +5,7 @@
 use super::Read;
 use super::budget::Held;
 use super::pieces::{self, Piece};
-use crate::dialect::merge::{self, Plan, Rows, Shape};
+use crate::dialect::merge::{self, Plan, Row, Rows, Shape, Window};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Outgoing};
 use crate::problem::{Problem, Reason};
@@ -17,6 +17,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What one site said.
 pub struct Told {
@@ -54,10 +55,11 @@ impl Told {
     }
 }
 
-/// An answer, and how many rows were asked for.
+/// An answer, the rows in it if it is to have any, and how many were asked for.
 pub(super) struct Asked {
     pub(super) told: Told,
-    pub(super) rows: Option<usize>,
+    pub(super) rows: Vec<Row>,
+    pub(super) asked: Option<usize>,
 }
 
 /// What became of asking one site.
@@ -78,38 +80,67 @@ pub(super) async fn ask(read: &Read<'_>, site: &Arc<Site>) -> Outcome {
     match tokio::time::timeout(within, within_deadline(read, &target)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(problem)) => Outcome::Missing(site.id, problem),
-        Err(_) => {
-            let detail = format!("site {} did not answer within {within:?}", site.id);
-            Outcome::Missing(
-                site.id,
-                Problem::new(Reason::SiteUnreachable, detail).at(site.id),
-            )
+        Err(_) => Outcome::Missing(site.id, late(site, within)),
+    }
+}
+
+/// A site was silent for too long.
+pub(super) fn late(site: &Site, within: Duration) -> Problem {
+    let detail = format!("site {} did not answer within {within:?}", site.id);
+    Problem::new(Reason::SiteUnreachable, detail).at(site.id)
+}
+
+async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Problem> {
+    let Plan::Rows(plan) = read.plan else {
+        let told = told(read, target, None).await?;
+        if !told.status.is_success() {
+            return Ok(Outcome::Refused(told));
+        }
+        if !merge::promised(read.plan, &told.body) {
+            return Err(malformed(target));
+        }
+        return Ok(Outcome::Told(Asked {
+            told,
+            rows: Vec::new(),
+            asked: None,
+        }));
+    };
+    let mut asked = plan.ask();
+    loop {
+        let told = told(read, target, asked).await?;
+        if !told.status.is_success() {
+            return Ok(Outcome::Refused(told));
+        }
+        let rows = plan.read(&told.body).map_err(|_| malformed(target))?;
+        match asked.and_then(|asked| plan.ask_again(&rows, asked)) {
+            Some(more) => asked = Some(more),
+            None => return Ok(Outcome::Told(Asked { told, rows, asked })),
         }
     }
 }
 
-async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Problem> {
-    let mut rows = if let Plan::Rows(plan) = read.plan {
-        plan.ask()
-    } else {
-        None
-    };
-    loop {
-        let told = told(read, target, rows).await?;
-        if !told.status.is_success() {
-            return Ok(Outcome::Refused(told));
-        }
-        if let Plan::Rows(plan) = read.plan {
-            match again(plan, &told, rows)? {
-                Some(more) => rows = Some(more),
-                None => return Ok(Outcome::Told(Asked { told, rows })),
-            }
-        } else if merge::promised(read.plan, &told.body) {
-            return Ok(Outcome::Told(Asked { told, rows }));
-        } else {
-            return Err(malformed(target));
-        }
+/// Some rows of one site's list. `Err`: there are none to be had in this way.
+pub(super) async fn window(
+    read: &Read<'_>,
+    plan: &Rows,
+    site: &Arc<Site>,
+    piece: Piece,
+) -> Result<(Told, Window), Option<Problem>> {
+    let target = Target::of(site, RouteSource::Default, Generation::default()).map_err(Some)?;
+    let outgoing = request(read, site.id, Some(piece)).map_err(Some)?;
+    let told = whole(read, &target, outgoing).await.map_err(Some)?;
+    if !told.status.is_success() {
+        return Err(None);
     }
+    let rows = plan
+        .read(&told.body)
+        .map_err(|_| Some(malformed(&target)))?;
+    let window = Window {
+        first: piece.first,
+        is_last: rows.len() < piece.max,
+        rows,
+    };
+    Ok((told, window))
 }
 
 /// What the site says to a request for so many rows. One that gives fewer at a time is asked piece by piece.
@@ -142,11 +173,6 @@ async fn told(read: &Read<'_>, target: &Target, rows: Option<usize>) -> Result<T
         .collect();
     let last = told.pop().ok_or_else(|| malformed(target))?;
     Ok(Told { body, held, ..last })
-}
-
-fn again(plan: &Rows, told: &Told, asked: Option<usize>) -> Result<Option<usize>, Problem> {
-    let rows = plan.read(&told.body).map_err(|_| malformed(&told.target))?;
-    Ok(asked.and_then(|asked| plan.ask_again(&rows, asked)))
 }
 
 fn malformed(target: &Target) -> Problem {

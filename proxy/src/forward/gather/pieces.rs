@@ -28,6 +28,12 @@ pub(super) struct Piece {
     pub(super) max: usize,
 }
 
+impl From<(usize, usize)> for Piece {
+    fn from((first, max): (usize, usize)) -> Piece {
+        Piece { first, max }
+    }
+}
+
 /// How many rows the site gives at a time, if it refused the first `rows` for that reason and the client's own page is
 /// not too long for it: then only our way of asking was.
 pub(super) fn limit(refused: &Told, plan: &Rows, rows: usize) -> Option<usize> {
