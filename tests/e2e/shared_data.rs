@@ -309,6 +309,33 @@ async fn what_only_one_site_has_is_found_there(
 }
 
 /// Open tasks of the runs of a test, newest first, as the databases have them.
+/// A run for one row is what one engine makes of all sites' rows.
+async fn one_result(pair: &Pair, client: &Client, (id, at_b): (&str, &str)) -> Result<()> {
+    let of = |number: &str| json!({ "processInstanceBusinessKey": format!("svrun-{number}") });
+    for number in ["2", "3"] {
+        let path = format!("/filter/{id}/singleResult");
+        let only = client.post(&path, &of(number)).await?.expect(200)?;
+        let wanted = newest_first(pair, &format!("svrun-{number}")).await?;
+        assert_eq!([only.member("id")?], wanted[..]);
+    }
+    let path = format!("/filter/{at_b}/singleResult");
+    let none = client.post(&path, &of("none")).await?.expect(204)?;
+    assert_eq!(none.text(), "");
+    // Several at one site, and one at each of two sites.
+    let direct = Client::new(loopback(pair.b.port()), "/engine-rest");
+    let own = direct.get(&path).await?;
+    let merged = client.get(&path).await?;
+    assert_eq!(merged.status, own.status, "{}", merged.text());
+    assert_eq!(merged.status, 400, "{}", merged.text());
+    assert_eq!(merged.member("type")?, own.member("type")?);
+    let two = json!({ "processInstanceBusinessKeyIn": ["svrun-0", "svrun-1"] });
+    let two = client.post(&path, &two).await?;
+    assert_eq!(two.status, 400, "{}", two.text());
+    assert_eq!(two.json()?["type"], own.json()?["type"], "{}", own.text());
+    assert_eq!(two.json()?["code"], own.json()?["code"], "{}", own.text());
+    Ok(())
+}
+
 async fn newest_first(pair: &Pair, keys: &str) -> Result<Vec<String>> {
     let select = format!(
         "SELECT to_char(t.create_time_, 'YYYYMMDDHH24MISSMS') || ' ' || t.id_ FROM act_ru_task t \
@@ -366,6 +393,7 @@ async fn a_saved_filter_runs_over_all_sites_in_its_own_order() -> Promise {
         let count = client.get(&format!("/filter/{named}/count")).await?;
         assert_eq!(count.expect(200)?.json()?["count"], 6);
     }
+    one_result(pair, &client, (&id, &at_b)).await?;
     // The request narrows what the filter has, and its order comes after the filter's.
     let narrower = json!({ "processInstanceBusinessKey": "svrun-3" });
     let narrower = client

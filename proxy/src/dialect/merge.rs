@@ -14,6 +14,7 @@ mod rows;
 mod tests;
 
 pub use add::{added, concat, counted, distinct, promised, summed, union};
+use bytes::Bytes;
 pub use data::{data, is_empty, joined};
 pub use durations::{Durations, Only, Unit, apart, durations};
 pub use far::{Seek, Window};
@@ -38,6 +39,8 @@ pub enum Plan {
     Union,
     /// Lists one after the other, in the order of the sites.
     Concat,
+    /// The only row of all sites, if there is one. Holds what the engine answers, with 400, when there are more.
+    Single(Bytes),
     /// Numbers, or all numbers of an object, added.
     Add,
     /// Every site has the same: the first that answers stands for all.

@@ -8,16 +8,18 @@ mod far;
 mod one;
 mod pieces;
 mod report;
+mod single;
 
 pub use budget::Budget;
 pub use one::Told;
 pub use report::report;
+pub use single::single;
 
 use super::body::Body;
 use super::headers::HOMING_MISSING_SITES;
 use super::send::{Outgoing, Times};
 use crate::deployments::swap::Swap;
-use crate::dialect::merge::{self, Nulls, Plan, Rows, Shape};
+use crate::dialect::merge::{self, Durations, Nulls, Plan, Rows, Shape};
 use crate::problem::{Problem, Reason};
 use crate::topology::Site;
 use bytes::Bytes;
@@ -25,12 +27,15 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use homing_config::settings::OnMissing;
 use homing_mapping_store::SiteId;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use one::{Asked, Outcome};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How the engines name a report that is a file.
+const REPORT_NAME: &str = "attachment; filename=\"process-instance-report.csv\"; filename*=UTF-8''process-instance-report.csv";
 
 /// One read over all sites.
 pub struct Read<'r> {
@@ -224,13 +229,18 @@ fn merged(plan: &Plan, answers: &mut [Asked]) -> Result<Bytes, merge::Malformed>
         }
         Plan::Sum(sum) => merge::summed(sum, &bodies()),
         Plan::SumCount(by) => merge::distinct(by, &bodies()),
-        Plan::Durations(durations) => merge::durations(durations, &bodies()),
+        Plan::Durations(durations) => {
+            merge::durations(durations, &bodies()).and_then(|report| durations.written(report))
+        }
         Plan::Union => merge::union(&bodies()),
         Plan::Concat => merge::concat(&bodies()),
         Plan::Add => merge::added(&bodies()),
-        Plan::Rows(_) | Plan::Copies | Plan::Saved | Plan::Words(_) | Plan::Refused(_) => {
-            Err(merge::Malformed)
-        }
+        Plan::Rows(_)
+        | Plan::Single(_)
+        | Plan::Copies
+        | Plan::Saved
+        | Plan::Words(_)
+        | Plan::Refused(_) => Err(merge::Malformed),
     }
 }
 
@@ -287,6 +297,10 @@ fn name_form(plan: &Plan, answer: &mut Response<Body>) {
     if let Plan::Rows(rows) = plan {
         let kind = HeaderValue::from_static(rows.shape.media_type());
         headers.insert(CONTENT_TYPE, kind);
+    } else if let Plan::Durations(Durations { csv: Some(csv), .. }) = plan {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(csv));
+        let name = HeaderValue::from_static(REPORT_NAME);
+        headers.insert(CONTENT_DISPOSITION, name);
     }
 }
 

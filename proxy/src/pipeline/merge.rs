@@ -175,6 +175,7 @@ impl Pipeline {
             | Plan::Durations(_)
             | Plan::Union
             | Plan::Concat
+            | Plan::Single(_)
             | Plan::Add => {}
         }
         let swap = Swap::of(&self.resolver.deployments.picture(), &class.aliases);
@@ -205,6 +206,7 @@ impl Pipeline {
         let gathered = match plan {
             Plan::Copies => gather::find(&read).await,
             Plan::Durations(durations) => gather::report(&read, durations).await,
+            Plan::Single(several) => gather::single(&read, several).await,
             Plan::Rows(_)
             | Plan::Count
             | Plan::Sum(_)

@@ -95,7 +95,7 @@ impl Sorts {
             return Plan::Refused(Refused::TooLong);
         };
         if operation.path.starts_with("/filter/") {
-            return saved::before(operation);
+            return Plan::Saved;
         }
         if reports::is_distinct(found, head) {
             return not_built(WORKERS);
@@ -113,6 +113,7 @@ impl Sorts {
             Merge::Rows(default) => match form {
                 Form::Json => self.rows(operation, default, asked),
                 Form::Hal(member) => in_hal(member, self.rows(operation, default, asked)),
+                Form::Csv(_) => not_built("this list in CSV"),
             },
             Merge::Cursor(by) => Plan::Rows(Rows {
                 order: vec![By {
@@ -136,7 +137,7 @@ impl Sorts {
             },
             Merge::Copies(_) | Merge::CopiesCount | Merge::One | Merge::Each => Plan::Copies,
             Merge::SumCount(by) => Plan::SumCount(by.clone()),
-            Merge::Report => reports::plan(operation, &asked.parameters),
+            Merge::Report => reports::plan(operation, &asked.parameters, form.csv()),
             Merge::Single | Merge::Fetch => not_built("one row out of several sites"),
             Merge::Concat => Plan::Concat,
             Merge::Add => Plan::Add,

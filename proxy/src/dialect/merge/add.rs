@@ -59,6 +59,10 @@ pub fn promised(plan: &Plan, body: &[u8]) -> bool {
         Plan::Concat => serde_json::from_slice::<Vec<&RawValue>>(body).is_ok(),
         Plan::Add => serde_json::from_slice(body)
             .is_ok_and(|value: Value| value.is_number() || value.is_object()),
+        // No row is no body.
+        Plan::Single(_) => {
+            body.is_empty() || serde_json::from_slice(body).is_ok_and(|row: Value| row.is_object())
+        }
         Plan::Rows(_)
         | Plan::Count
         | Plan::Sum(_)

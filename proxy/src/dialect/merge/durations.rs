@@ -22,6 +22,8 @@ pub struct Durations {
     pub unit: Unit,
     /// Rows that are meant; nothing: all.
     pub only: Vec<Only>,
+    /// The media type of comma-separated values, if the report is to be written so.
+    pub csv: Option<&'static str>,
 }
 
 /// A member that must have one of these values.
@@ -34,7 +36,7 @@ pub struct Only {
 }
 
 /// A part of the year; the same part of all years is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Unit {
     /// One of twelve.
@@ -56,7 +58,7 @@ impl Unit {
 }
 
 /// One row of a report.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Period {
     period: u64,
@@ -137,6 +139,30 @@ pub fn durations(plan: &Durations, lists: &[Bytes]) -> Result<Bytes, Malformed> 
 }
 
 impl Durations {
+    /// The report in the form that is wanted. `report`: as JSON.
+    pub fn written(&self, report: Bytes) -> Result<Bytes, Malformed> {
+        if self.csv.is_none() {
+            return Ok(report);
+        }
+        let rows: Vec<Period> = serde_json::from_slice(&report).map_err(|_| Malformed)?;
+        let mut text = String::from("PERIOD,PERIOD_UNIT,MINIMUM,MAXIMUM,AVERAGE");
+        for row in rows {
+            let unit = match row.period_unit {
+                Unit::Month => "MONTH",
+                Unit::Quarter => "QUARTER",
+            };
+            let Period {
+                period,
+                minimum,
+                maximum,
+                average,
+                ..
+            } = row;
+            text.push_str(&format!("\n{period},{unit},{minimum},{maximum},{average}"));
+        }
+        Ok(text.into())
+    }
+
     /// Period and duration of a row. `None`: it is not meant, or has no duration.
     fn read(
         &self,
@@ -180,6 +206,7 @@ mod tests {
             took: "durationInMillis",
             unit,
             only: Vec::new(),
+            csv: None,
         }
     }
 
@@ -240,6 +267,20 @@ mod tests {
         running["durationInMillis"] = Value::Null;
         let rows = report(&plan, &[json!([other, keyless, running, row(1, 5)])]);
         assert_eq!(rows[0]["maximum"], 5);
+    }
+
+    #[test]
+    fn a_report_is_written_as_comma_separated_values_too() {
+        let mut plan = plan(Unit::Quarter);
+        let rows = [bytes(&json!([row(1, 1), row(3, 4), row(12, 9)]))];
+        let report = durations(&plan, &rows).unwrap();
+        assert_eq!(plan.written(report.clone()), Ok(report.clone()));
+        plan.csv = Some("text/csv");
+        assert_eq!(
+            plan.written(report).unwrap(),
+            "PERIOD,PERIOD_UNIT,MINIMUM,MAXIMUM,AVERAGE\n1,QUARTER,1,4,2\n4,QUARTER,9,9,9"
+        );
+        assert_eq!(plan.written("[7]".into()), Err(Malformed));
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn request(read: &Read<'_>, site: SiteId, rows: Option<Piece>) -> Result<Outgoin
         Plan::Durations(durations) => {
             outgoing.target = beside(&outgoing.target, Some(&durations.query))?;
         }
-        Plan::Count | Plan::Union | Plan::Concat | Plan::Add => {}
+        Plan::Count | Plan::Union | Plan::Concat | Plan::Single(_) | Plan::Add => {}
         Plan::Copies | Plan::Saved | Plan::Words(_) | Plan::Refused(_) => {}
     }
     if !read.swap.is_empty() {

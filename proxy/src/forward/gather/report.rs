@@ -4,9 +4,9 @@
 //! Must not compute.
 
 use super::one::Told;
-use super::{Gathered, Read, answer, gather, name_missing};
+use super::{Gathered, Read, answer, gather, malformed, name_form, name_missing};
 use crate::dialect::merge::{self, Durations, Malformed, Plan};
-use crate::problem::{Problem, Reason};
+use crate::problem::Problem;
 use crate::topology::Site;
 use bytes::Bytes;
 use homing_mapping_store::SiteId;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 /// Asks every site for its report; for its rows as well, if two of them report the same period.
 pub async fn report(read: &Read<'_>, durations: &Durations) -> Result<Gathered, Problem> {
+    let read_as = &Plan::Durations(durations.clone());
     let reported = gather(&Read {
         plan: &Plan::Concat,
         ..*read
@@ -23,23 +24,21 @@ pub async fn report(read: &Read<'_>, durations: &Durations) -> Result<Gathered, 
         return Ok(reported);
     }
     let reports: Vec<Bytes> = reported.told.iter().map(|told| told.body.clone()).collect();
-    let joined = merge::apart(&reports).map_err(|Malformed| {
-        Problem::new(
-            Reason::UpstreamBroke,
-            "the sites' reports cannot be merged: they are not what this operation promises",
-        )
-    })?;
+    let joined = merge::apart(&reports).map_err(|Malformed| malformed())?;
     if let Some(joined) = joined {
         let missing = reported.missing;
+        let joined = durations.written(joined).map_err(|Malformed| malformed())?;
+        let mut answer = answer(joined, &missing);
+        name_form(read_as, &mut answer);
         return Ok(Gathered {
-            answer: answer(joined, &missing),
+            answer,
             told: Vec::new(),
             missing,
         });
     }
     let sites = having(read, &reported.told);
     let mut made = gather(&Read {
-        plan: &Plan::Durations(durations.clone()),
+        plan: read_as,
         sites: &sites,
         ..*read
     })

@@ -13,12 +13,29 @@ pub(super) const NOT_IN_HAL: &[&str] = &["lastUpdated"];
 /// Lists that these engines give in HAL as well, and under which name the rows are there.
 const IN_HAL: &[(&str, &str)] = &[("/task", "task")];
 
+/// Reports that these engines give as comma-separated values as well.
+const IN_CSV: &[&str] = &["/history/process-instance/report"];
+/// The media types of these, as the engines name them.
+const CSV: &[&str] = &["application/csv", "text/csv"];
+
 /// A form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Json,
     /// Rows under this name.
     Hal(&'static str),
+    /// Comma-separated values, under this media type.
+    Csv(&'static str),
+}
+
+impl Form {
+    /// The media type of comma-separated values, if they are wanted.
+    pub(super) fn csv(self) -> Option<&'static str> {
+        match self {
+            Form::Csv(media_type) => Some(media_type),
+            Form::Json | Form::Hal(_) => None,
+        }
+    }
 }
 
 /// The form to answer in. `None`: the client takes none that is merged.
@@ -50,6 +67,10 @@ pub(super) fn of(found: &Matched<'_>, head: &Head<'_>) -> Option<Form> {
         .find_map(|(range, _)| {
             if range.is("application/hal+json") {
                 hal
+            } else if let Some(csv) = CSV.iter().find(|csv| range.is(csv)) {
+                IN_CSV
+                    .contains(&&*found.operation.path)
+                    .then_some(Form::Csv(csv))
             } else {
                 (range.is_wild() || range.is("application/json")).then_some(Form::Json)
             }

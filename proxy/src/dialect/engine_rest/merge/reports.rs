@@ -26,7 +26,11 @@ pub(super) fn is_distinct(found: &Matched<'_>, head: &Head<'_>) -> bool {
 }
 
 /// What is done with a report of these parameters.
-pub(super) fn plan(operation: &Operation, parameters: &Parameters<'_>) -> Plan {
+pub(super) fn plan(
+    operation: &Operation,
+    parameters: &Parameters<'_>,
+    csv: Option<&'static str>,
+) -> Plan {
     let is_of_tasks = operation.path.ends_with("/task/report");
     let of = |name: &str| parameters.get(name).map(|value| &**value);
     let unit = match of("periodUnit") {
@@ -38,7 +42,10 @@ pub(super) fn plan(operation: &Operation, parameters: &Parameters<'_>) -> Plan {
         (Some("duration"), Some(unit), _) if is_of_tasks => {
             Plan::Durations(of_tasks(parameters, unit))
         }
-        (Some("duration"), Some(unit), _) => Plan::Durations(of_instances(parameters, unit)),
+        (Some("duration"), Some(unit), _) => Plan::Durations(Durations {
+            csv,
+            ..of_instances(parameters, unit)
+        }),
         (Some("count"), _, Some("taskName")) if is_of_tasks => counts(
             &["taskName", "processDefinitionKey", "tenantId"],
             vec![ascending("taskName"), falling("count")],
@@ -85,6 +92,7 @@ fn of_tasks(parameters: &Parameters<'_>, unit: Unit) -> Durations {
         took: "duration",
         unit,
         only: Vec::new(),
+        csv: None,
     }
 }
 
@@ -105,6 +113,7 @@ fn of_instances(parameters: &Parameters<'_>, unit: Unit) -> Durations {
         took: "durationInMillis",
         unit,
         only: only.collect(),
+        csv: None,
     }
 }
 

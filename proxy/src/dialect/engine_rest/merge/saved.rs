@@ -5,7 +5,8 @@
 
 use super::{Asked, Form, Sorting, Sorts, form, not_built};
 use crate::dialect::merge::{Plan, Refused};
-use crate::dialect::{Head, Matched, Merge, Operation};
+use crate::dialect::{Head, Matched, Merge};
+use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 
@@ -24,14 +25,8 @@ struct Query<'r> {
     sorting: Option<Vec<Sorting<'r>>>,
 }
 
-/// What is done before the filter has been read.
-pub(super) fn before(operation: &Operation) -> Plan {
-    if operation.merge == Merge::Single {
-        not_built("one row out of several sites' runs of a filter")
-    } else {
-        Plan::Saved
-    }
-}
+/// What these engines answer to a run for one row that finds more.
+const SEVERAL: &[u8] = br#"{"type":"InvalidRequestException","message":"Filter does not returns a valid single result. More than one site has a result.","code":0}"#;
 
 /// The list whose sort keys these rows have.
 pub(super) fn sorted_as(path: &str) -> &str {
@@ -89,6 +84,9 @@ impl Sorts {
         if let Merge::Rows(default) = &operation.merge {
             return self.rows(operation, default, asked);
         }
-        before(operation)
+        if operation.merge == Merge::Single {
+            return Plan::Single(Bytes::from_static(SEVERAL));
+        }
+        not_built("this run of a filter over several sites")
     }
 }

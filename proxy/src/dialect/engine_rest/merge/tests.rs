@@ -316,6 +316,8 @@ fn a_saved_filters_rows_come_in_its_order_and_then_in_the_requests() {
     );
     assert_eq!(saved("GET", "/filter/f/count?x=1", ""), Plan::Count);
     assert_eq!(plan("GET", "/filter/f/list", ""), Plan::Saved);
+    let single = saved("POST", "/filter/f/singleResult?x=1", "{}");
+    assert!(matches!(single, Plan::Single(_)), "{single:?}");
 }
 
 #[test]
@@ -342,7 +344,11 @@ fn every_read_over_all_sites_has_a_plan() {
             | Plan::Saved
             | Plan::Copies => built += 1,
             Plan::Words(_) if operation.merge == Merge::Report => built += 1,
-            other @ (Plan::Concat | Plan::Durations(_) | Plan::Words(_) | Plan::Refused(_)) => {
+            other @ (Plan::Concat
+            | Plan::Single(_)
+            | Plan::Durations(_)
+            | Plan::Words(_)
+            | Plan::Refused(_)) => {
                 panic!("{method} {target}: {other:?}")
             }
         }
