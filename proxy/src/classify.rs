@@ -133,6 +133,8 @@ pub enum Broadcast {
     /// A write about the copies of one definition or deployment: every site, each under its own id for its copy.
     /// The key is the id that the request names; until the ids of the copies are known it belongs to its owner alone.
     Aliased(RoutingKey),
+    /// Files of a deployment are deployed once more.
+    Redeploy(RoutingKey),
     /// A deployment is taken away at every site, each under its own id for it.
     Remove(RoutingKey),
 }

@@ -251,6 +251,7 @@ impl Pipeline {
         match broadcast {
             Broadcast::Deploy => self.deploy(context, asked).await,
             Broadcast::Remove(key) => self.remove(context, asked, &key).await,
+            Broadcast::Redeploy(key) => Box::pin(self.redeploy(context, asked, &key)).await,
             Broadcast::Same | Broadcast::Aliased(_) => self.every(context, asked).await,
         }
     }

@@ -189,6 +189,45 @@ async fn a_site_gets_what_it_missed_in_order_before_any_start() -> Promise {
     Ok(())
 }
 
+/// Its files are deployed once more at both sites, then the new deployment is taken away.
+async fn redeployed(pair: &Pair, client: &Client, deployment: &str) -> Result<()> {
+    let path = format!("/deployment/{deployment}/redeploy");
+    let unknown = json!({ "resourceNames": ["none.bpmn"] });
+    client.post(&path, &unknown).await?.expect(400)?;
+    let files = format!("/deployment/{deployment}/resources");
+    let file = client.get(&files).await?.expect(200)?.json()?[0]["id"].clone();
+    let versions = "SELECT version_::text || ' ' || d.source_ || ' ' || d.name_ FROM act_re_procdef p \
+         JOIN act_re_deployment d ON d.id_ = p.deployment_id_ WHERE key_ = 'aliased' AND version_ > 1";
+    for (wanted, source) in [
+        (json!({ "source": "again" }), "again"),
+        (json!({ "resourceIds": [file], "source": "id" }), "id"),
+    ] {
+        let again = client.post(&path, &wanted).await?.expect(200)?;
+        let id = again.member("id")?;
+        let made = again.json()?["deployedProcessDefinitions"].clone();
+        assert_eq!(
+            made.as_object().map(serde_json::Map::len),
+            Some(1),
+            "{made}"
+        );
+        for site in [&pair.a, &pair.b] {
+            let made = site.database().column(versions).await?;
+            assert!(
+                made.len() == 1 && made[0].starts_with(&format!("2 {source} ")),
+                "{made:?}"
+            );
+        }
+        client
+            .delete(&format!("/deployment/{id}"))
+            .await?
+            .expect(204)?;
+        for site in [&pair.a, &pair.b] {
+            assert_eq!(site.database().column(versions).await?.len(), 0);
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn an_id_read_from_one_site_works_at_all_of_them() -> Promise {
@@ -245,6 +284,7 @@ async fn an_id_read_from_one_site_works_at_all_of_them() -> Promise {
         .await?
         .expect(200)?;
 
+    redeployed(pair, &client, &deployment).await?;
     // Instances run at both, so both refuse; then both let it go.
     let refused = client.delete(&format!("/deployment/{deployment}")).await?;
     assert!(

@@ -58,6 +58,15 @@ pub trait Deploys: Send + Sync {
     /// Reads the content of a deployment. `None`: it is not understood; a site has to say what it thinks of it.
     fn read(&self, content_type: &str, body: &[u8]) -> Option<Bundle>;
 
+    /// Content with some of these files only, and this source: its type and bytes. `None`: one of them is not there.
+    fn again(
+        &self,
+        content_type: &str,
+        body: &[u8],
+        names: &[String],
+        source: Option<&str>,
+    ) -> Option<(String, Vec<u8>)>;
+
     /// Where content is sent to.
     fn path(&self, engine: &Engine) -> String;
 

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+mod again;
 mod answers;
 mod bundle;
 mod deploys;

@@ -4,6 +4,8 @@
 //! that is behind already, is left to the control loop and named in the answer. Runs as a task of its own, in turn with
 //! all other deployments. Must not choose sites: they are all of the group.
 
+mod redeploy;
+
 use super::every::{Every, told};
 use super::plainly::{is_plain, plainly};
 use super::{Asked, Pipeline};

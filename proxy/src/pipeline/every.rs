@@ -41,7 +41,9 @@ impl Pipeline {
         asked: Asked<'_>,
     ) -> Result<Response<Body>, Problem> {
         let mut swap = Swap::default();
-        if let Class::Broadcast(Broadcast::Aliased(key) | Broadcast::Remove(key)) = &asked.class
+        if let Class::Broadcast(
+            Broadcast::Aliased(key) | Broadcast::Remove(key) | Broadcast::Redeploy(key),
+        ) = &asked.class
             && asked.group.sites.len() > 1
         {
             swap = self.copies(&asked, key)?;

@@ -2,7 +2,7 @@
 //!
 //! Owns paths and shapes. Relies on `bundle` for the form that carries content.
 
-use super::{EngineRest, bundle};
+use super::{EngineRest, again, bundle};
 use crate::dialect::deploys::{Bundle, Definition, Deployed, Deploys};
 use crate::dialect::{Ask, path};
 use homing_mapping_store::{Engine, Kind};
@@ -81,6 +81,16 @@ fn of_tenant(tenant: Option<&str>) -> String {
 impl Deploys for EngineRest {
     fn read(&self, content_type: &str, body: &[u8]) -> Option<Bundle> {
         bundle::read(content_type, body)
+    }
+
+    fn again(
+        &self,
+        content_type: &str,
+        body: &[u8],
+        names: &[String],
+        source: Option<&str>,
+    ) -> Option<(String, Vec<u8>)> {
+        again::again(content_type, body, names, source)
     }
 
     fn path(&self, engine: &Engine) -> String {

@@ -26,7 +26,7 @@ pub(super) fn undo(
     engine: &Engine,
     body: &[u8],
 ) -> Undo {
-    if &*operation.path != "/deployment/create" {
+    if !["/deployment/create", "/deployment/{id}/redeploy"].contains(&&*operation.path) {
         return Undo::Impossible;
     }
     let Ok(deployed) = serde_json::from_slice::<Deployed>(body) else {

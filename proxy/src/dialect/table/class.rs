@@ -106,9 +106,11 @@ pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>
         Rule::Deploy => Ok(Class::Broadcast(Broadcast::Deploy)),
         Rule::Broadcast(members) => Ok(request.broadcast(members)),
         Rule::Aliased(kind, param) => request.key(*kind, *param).map(|key| {
-            let removes = *kind == Kind::DEPLOYMENT && request.head.method == Method::DELETE;
-            Class::Broadcast(if removes {
+            let is_deployment = *kind == Kind::DEPLOYMENT;
+            Class::Broadcast(if is_deployment && request.head.method == Method::DELETE {
                 Broadcast::Remove(key)
+            } else if is_deployment && request.head.method == Method::POST {
+                Broadcast::Redeploy(key)
             } else {
                 Broadcast::Aliased(key)
             })

@@ -66,7 +66,7 @@ fn does(operation: &Operation) -> String {
             "an execution is named: sent to its home; otherwise to who waits at every site, and what it starts starts at one".into()
         }
         "broadcast" if operation.path.starts_with("/deployment/{id}/") => {
-            "501: a write about one site's copy of a deployment is not built".into()
+            "recorded as a new deployment of these files, then every site, now or later, if the first one was deployed through Homing; else 501".into()
         }
         "broadcast" if operation.merge == Merge::Each && operation.path.contains("{id}") => {
             "every site, each under its own id for its copy, of what was deployed through Homing; else 501".into()
@@ -159,7 +159,7 @@ fn gathered(operation: &Operation) -> String {
         Plan::Saved => saved(operation).into(),
         Plan::Copies => "copies: the first site that has it answers".into(),
         Plan::Refused(Refused::NotBuilt(what)) => format!("501: {what} is not built"),
-        other @ (Plan::Concat | Plan::Words(_) | Plan::Refused(_)) => {
+        other @ (Plan::Concat | Plan::Single(_) | Plan::Words(_) | Plan::Refused(_)) => {
             panic!("{method} {path}: {other:?}")
         }
     }
@@ -168,6 +168,8 @@ fn gathered(operation: &Operation) -> String {
 fn saved(operation: &Operation) -> &'static str {
     if operation.merge == Merge::Count {
         "every site runs its own copy of a filter that was made through Homing, counts summed; else 501"
+    } else if operation.merge == Merge::Single {
+        "every site runs its own copy of a filter that was made through Homing, the only row of all answers; else 501"
     } else {
         "every site runs its own copy of a filter that was made through Homing, rows merged in its order; else 501"
     }
