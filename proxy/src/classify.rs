@@ -71,6 +71,9 @@ pub enum Unknown {
     Locate,
     /// A placed key (session, user): choose a home for it now.
     Place,
+    /// The same, and a thing that any site makes anew for who asks it (a login): while its home is down, another site is
+    /// asked.
+    Begin,
 }
 
 /// A request that makes something new.

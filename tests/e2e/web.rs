@@ -5,6 +5,7 @@
 //! are told it, and a login that wants session and token to agree.
 
 mod real;
+mod sticky;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;

@@ -174,7 +174,7 @@ impl Resolver {
                 Err(problem) if self.may_have_left(topology, home) => {
                     Box::pin(self.followed(topology, group, key, purpose, problem)).await
                 }
-                target => target,
+                target => self.or_begun(topology, group, keyed, target),
             };
         }
         // An execution's id may be its process instance's.
@@ -187,11 +187,14 @@ impl Resolver {
         }
         // From here on it is rare, and boxed: every request pays for the size of what it may become.
         if let Some(home) = Box::pin(self.stored(key, purpose)).await? {
-            return self.at(topology, group, key, home);
+            let target = self.at(topology, group, key, home);
+            return self.or_begun(topology, group, keyed, target);
         }
         match keyed.unknown {
             Unknown::Locate => Box::pin(self.located(topology, group, key, purpose)).await,
-            Unknown::Place => Box::pin(self.placed(topology, group, key, purpose)).await,
+            Unknown::Place | Unknown::Begin => {
+                Box::pin(self.placed(topology, group, key, purpose)).await
+            }
         }
     }
 
@@ -485,6 +488,6 @@ fn conflict(key: &RoutingKey, sites: &[SiteId]) -> Problem {
 }
 
 /// The same number on every router, so that routers without a store agree.
-fn hash_of(key: &RoutingKey) -> u64 {
+pub(super) fn hash_of(key: &RoutingKey) -> u64 {
     xxhash_rust::xxh3::xxh3_64(key.to_string().as_bytes())
 }

@@ -13,9 +13,9 @@ use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const FORM: &str = "username=demo&password=demo";
+pub(super) const FORM: &str = "username=demo&password=demo";
 
-async fn site(name: &str) -> Result<Engine> {
+pub(super) async fn site(name: &str) -> Result<Engine> {
     let database = Cluster::shared()?.fresh_database(name)?;
     engine::Builder::new(name, Kind::OperatonWeb, &database)
         .start()

@@ -3,6 +3,7 @@
 //! Owns the decision. Pure.
 
 use super::key::Held;
+use super::learn::Learned;
 use super::rule::Rule;
 use super::spec::ClassName;
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
@@ -50,10 +51,10 @@ fn with_key(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8
     let is_sticky = rule.class == ClassName::Sticky;
     match place.take(found, head, body) {
         Held::Key(id) => {
-            let unknown = if is_sticky {
-                Unknown::Place
-            } else {
-                Unknown::Locate
+            let unknown = match (&rule.learned, is_sticky) {
+                (_, false) => Unknown::Locate,
+                (Some(Learned::SetCookie(_)), true) => Unknown::Begin,
+                (Some(Learned::Header(_)) | None, true) => Unknown::Place,
             };
             Class::Keyed(Keyed {
                 key: RoutingKey::of(found.engine.clone(), kind, &id),

@@ -130,7 +130,7 @@ fn every_place_of_a_key_is_read() {
     );
     assert_eq!(
         class("GET", "/app/x", &[("cookie", "a=b; SID=7")], None),
-        held("session:7", Unknown::Place)
+        held("session:7", Unknown::Begin)
     );
 }
 
