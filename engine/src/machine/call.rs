@@ -75,9 +75,8 @@ impl Run<'_> {
         let Some(node) = self.doc.execution(execution) else {
             return Ok(());
         };
-        if matches!(raised, Raised::Error { .. }) {
-            self.take_back(node, variables)?;
-        }
+        // What is raised takes the call's outputs along, whether it ends the call or not.
+        self.take_back(node, variables)?;
         self.raise(node, raised, origin)
     }
 

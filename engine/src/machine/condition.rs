@@ -3,6 +3,7 @@
 use super::agenda::Run;
 use super::document::SubscriptionKind;
 use super::refusal::Refusal;
+use crate::expr::Error;
 use crate::model::{Condition, Kind, Process, Trigger};
 
 impl Run<'_> {
@@ -32,11 +33,22 @@ impl Run<'_> {
             else {
                 continue;
             };
-            if self.condition(node, condition)? {
+            if holds(self.condition(node, condition))? {
                 self.fire(node, &subscription)?;
             }
         }
         Ok(())
+    }
+}
+
+/// What a condition speaks of may not be there yet: then it does not hold, as in the real engine.
+fn holds(evaluated: Result<bool, Refusal>) -> Result<bool, Refusal> {
+    match evaluated {
+        Err(
+            Refusal::Expression(Error::UnknownName { .. } | Error::UnknownProperty { .. })
+            | Refusal::Script { .. },
+        ) => Ok(false),
+        other => other,
     }
 }
 
