@@ -11,6 +11,7 @@ mod support;
 use homing_engine::{Executor, Level};
 use http::Method;
 use serde_json::{Value as Json, json};
+use support::postgres::Server;
 use support::{Engine, flows, model};
 
 const HANDOVERS: &str = "/homing/handovers";
@@ -32,10 +33,14 @@ fn waits() -> String {
     model(&inner).replace("</definitions>", &below)
 }
 
-async fn site(level: Level) -> Engine {
+/// A site with a database of its own: on the server, if there is one, else a file.
+async fn site(level: Level, server: Option<&Server>, name: &str) -> Engine {
     let engine = Engine::with(|options| {
         options.executor = Executor::Disabled;
         options.history_level = Some(level);
+        if let Some(server) = server {
+            options.store_url = server.database(name);
+        }
     })
     .await;
     engine.deploy(&waits()).await;
@@ -99,13 +104,25 @@ async fn finish(engine: &Engine) {
 async fn an_instance_goes_from_every_level_to_every_other() {
     for from in Level::ALL {
         for to in Level::ALL {
-            goes(from, to).await;
+            goes(from, to, None).await;
         }
     }
 }
 
-async fn goes(from: Level, to: Level) {
-    let (a, b) = (site(from).await, site(to).await);
+#[tokio::test(flavor = "multi_thread")]
+async fn and_so_it_does_on_postgresql() {
+    let server = Server::start();
+    for from in Level::ALL {
+        for to in Level::ALL {
+            goes(from, to, Some(&server)).await;
+        }
+    }
+}
+
+async fn goes(from: Level, to: Level, server: Option<&Server>) {
+    let pair = format!("{}_{}", from.name(), to.name());
+    let a = site(from, server, &format!("{pair}_a")).await;
+    let b = site(to, server, &format!("{pair}_b")).await;
     let between = format!("{} to {}", from.name(), to.name());
     let id = a
         .begin("p", json!({ "v": { "value": 1, "type": "Integer" } }))
