@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use turmoil::net::TcpListener;
 
 /// Between two writes of the engine.
-const WRITES_EVERY: Duration = Duration::from_millis(7);
+const WRITES_EVERY: Duration = Duration::from_millis(11);
 /// Where the engine listens.
 pub(crate) const PORT: u16 = 80;
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Hosts run one after the other within a tick, so what is closer together has no order.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// An engine's write that passed its agent's gate.
 #[derive(Clone, Debug)]

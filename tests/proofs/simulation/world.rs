@@ -22,7 +22,7 @@ use turmoil::Sim;
 /// The site of every world.
 const SITE: &str = "b";
 /// Before the first fault.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(1_500);
 /// After the last fault was mended.
 const HEALING: Duration = Duration::from_secs(90);
 /// Between two looks whether all is well again.
@@ -160,7 +160,7 @@ impl World {
 
     /// Everything that happens, and the judgement over it.
     pub(crate) fn run(mut self) -> Result<Story, String> {
-        let chaos = Duration::from_millis(self.rng.u64(5_000..12_000));
+        let chaos = Duration::from_millis(self.rng.u64(4_000..9_000));
         let latency = [2, 10, 40, 120][self.rng.usize(0..4)];
         let term = self.rng.u64(900..2_200);
         let times = self.times(term, term / 5);
