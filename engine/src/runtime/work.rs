@@ -6,6 +6,7 @@ use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::machine::{Command, Place, Raised, Values};
 use crate::store::{Expect, Fetch, Statement, WorkRow};
+use std::collections::BTreeSet;
 
 /// Longest error message that is kept, in characters, as clients know it.
 const ERROR_MAX: usize = 666;
@@ -127,56 +128,55 @@ impl Handle {
                 return Err(Error::Wrong(why));
             }
         }
-        let row = self.work_of(id, worker, "failed").await?;
-        let now = self.inner.clock.now();
         let message = message.map(|m| m.chars().take(ERROR_MAX).collect::<String>());
-        let sql = "UPDATE work SET err = ?, details = ?, retries = ?, lock_until = ? WHERE id = ? AND worker = ?";
-        let cells = vec![
-            message.clone().into(),
-            details.into(),
-            retries.into(),
-            now.saturating_add(after_ms).into(),
-            id.into(),
-            worker.into(),
-        ];
-        let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
-        out.extend(self.incident_after(&row, retries, message, now).await?);
+        let failed = async |handle: &Handle| {
+            let row = handle.work_of(id, worker, "failed").await?;
+            let now = handle.inner.clock.now();
+            // What was set since then is seen by the next look.
+            let sql = "UPDATE work SET err = ?, details = ?, retries = ?, lock_until = ? WHERE id = ? AND worker = ? \
+                       AND COALESCE(retries, -1) = ?";
+            let cells = vec![
+                message.clone().into(),
+                details.clone().into(),
+                retries.into(),
+                now.saturating_add(after_ms).into(),
+                id.into(),
+                worker.into(),
+                row.retries.unwrap_or(UNSET).into(),
+            ];
+            let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
+            let incident = handle.incident_after(&row, retries, message.clone(), now);
+            out.extend(incident.await?);
+            Ok::<_, Error>((row, out))
+        };
         let sets = [(variables, false), (local, true)].into_iter();
-        let sets: Vec<Command> = sets
-            .filter(|(values, _)| !values.is_empty())
-            .map(|(set, local)| Command::SetVariables {
-                execution: row.execution.clone(),
-                set,
-                remove: Vec::new(),
-                local,
-            })
-            .collect();
-        self.write_with(&row, &out, &sets).await?;
-        self.inner.bells.ring(Bell::Work);
-        Ok(())
-    }
-
-    /// Writes something of an external task, and carries out commands on its instance, in one transaction.
-    async fn write_with(
-        &self,
-        row: &WorkRow,
-        statements: &[Statement],
-        commands: &[Command],
-    ) -> Result<(), Error> {
-        if commands.is_empty() {
-            return Ok(self.inner.store.apply(statements.to_vec()).await?);
-        }
-        self.unit(|handle| async move {
-            let mut assembly = Assembly::new(&handle);
-            assembly.unit.before.extend_from_slice(statements);
-            for command in commands {
-                if !assembly.ask(&row.instance, command.clone()).await? {
-                    return Err(missing(&row.id));
+        let sets: Vec<_> = sets.filter(|(values, _)| !values.is_empty()).collect();
+        if sets.is_empty() {
+            while !self.inner.store.once(failed(self).await?.1).await? {}
+        } else {
+            self.unit(|handle| {
+                let (failed, sets) = (&failed, &sets);
+                async move {
+                    let (row, statements) = failed(&handle).await?;
+                    let mut assembly = Assembly::new(&handle);
+                    assembly.unit.before.extend(statements);
+                    for (set, local) in sets {
+                        let command = Command::SetVariables {
+                            execution: row.execution.clone(),
+                            set: set.clone(),
+                            remove: Vec::new(),
+                            local: *local,
+                        };
+                        if !assembly.ask(&row.instance, command).await? {
+                            return Err(missing(&row.id));
+                        }
+                    }
+                    assembly.finish().await
                 }
-            }
-            assembly.finish().await
-        })
-        .await?;
+            })
+            .await?;
+        }
+        self.inner.bells.ring(Bell::Work);
         Ok(())
     }
 
@@ -216,22 +216,26 @@ impl Handle {
 
     /// Sets the retries of external tasks: of all of them, or of none if one is not there.
     pub async fn set_work_retries(&self, ids: &[String], retries: i64) -> Result<(), Error> {
-        let mut rows = Vec::with_capacity(ids.len());
-        for id in ids {
-            rows.push(self.existing_work(id).await?);
+        // Each once, and all in one order, as other writes take them.
+        let ids: BTreeSet<&String> = ids.iter().collect();
+        loop {
+            let now = self.inner.clock.now();
+            let mut out = Vec::new();
+            for id in &ids {
+                let row = self.existing_work(id).await?;
+                // What a failure has written since then is seen by the next look.
+                let sql = "UPDATE work SET retries = ? WHERE id = ? AND COALESCE(retries, -1) = ?";
+                let before = row.retries.unwrap_or(UNSET);
+                let cells = vec![retries.into(), (&row.id).into(), before.into()];
+                out.push(Statement::new(sql, cells).expecting(Expect::One));
+                let error = row.error.clone();
+                out.extend(self.incident_after(&row, retries, error, now).await?);
+            }
+            if self.inner.store.once(out).await? {
+                self.inner.bells.ring(Bell::Work);
+                return Ok(());
+            }
         }
-        let sql = "UPDATE work SET retries = ? WHERE id = ?";
-        let now = self.inner.clock.now();
-        let mut out = Vec::new();
-        for row in rows {
-            let cells = vec![retries.into(), (&row.id).into()];
-            out.push(Statement::new(sql, cells).expecting(Expect::One));
-            let error = row.error.clone();
-            out.extend(self.incident_after(&row, retries, error, now).await?);
-        }
-        self.inner.store.apply(out).await?;
-        self.inner.bells.ring(Bell::Work);
-        Ok(())
     }
 
     /// Sets the priority of an external task.
@@ -320,6 +324,9 @@ impl Handle {
         Ok(())
     }
 }
+
+/// Retries that nobody has set yet, where they are compared.
+const UNSET: i64 = -1;
 
 fn missing(id: &str) -> Error {
     Error::NotFound(format!("External task with id {id} does not exist"))
