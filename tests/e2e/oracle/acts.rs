@@ -5,6 +5,7 @@
 
 mod bad;
 mod bulk;
+mod cases;
 mod events;
 mod instances;
 mod shared;
@@ -63,9 +64,13 @@ const LIVE_MAX: usize = 20;
 pub(super) fn next(
     random: &mut fastrand::Rng,
     world: &mut World,
-    lists: &Lists,
+    lists: &mut Lists,
     likeness: Likeness,
 ) -> Option<Act> {
+    // Half of all acts, until everything was asked with once.
+    if lists.left() > 0 && random.bool() {
+        return lists.generate(random, world).map(Act::reads);
+    }
     match random.usize(..100) {
         0..12 if world.live.len() < LIVE_MAX => Some(instances::start(random, world)),
         0..12 => instances::end(random, world),
@@ -77,7 +82,8 @@ pub(super) fn next(
         54..61 => events::act(random, world),
         61..64 => bulk::act(random, world),
         64..68 => shared::act(random, world, likeness),
-        68..74 => bad::act(random, world),
+        68..72 => bad::act(random, world),
+        72..75 => cases::act(random, world),
         _ => lists.generate(random, world).map(Act::reads),
     }
 }
@@ -91,6 +97,7 @@ pub(super) fn deploy() -> Vec<Step> {
     const FLOW: &str = include_str!("../../models/oracle_flow.bpmn");
     const REST: &str = include_str!("../../models/oracle_rest.bpmn");
     const DISH: &str = include_str!("../../models/oracle.dmn");
+    const CASE: &str = include_str!("../../models/oracle.cmmn");
     let fork = FLOW.replace("name=\"Approve\"", "name=\"Approve it again\"");
     vec![
         Step::deploy(
@@ -99,6 +106,7 @@ pub(super) fn deploy() -> Vec<Step> {
                 ("oracle_flow.bpmn", FLOW),
                 ("oracle_rest.bpmn", REST),
                 ("oracle.dmn", DISH),
+                ("oracle.cmmn", CASE),
             ],
         )
         .naming("/id", "deployment"),

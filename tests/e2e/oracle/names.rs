@@ -150,13 +150,14 @@ impl Names {
     }
 }
 
-/// The engines' format of instants.
+/// The engines' formats of instants: `+0000` behind milliseconds, or as RFC 3339 has it.
 fn millis(text: &str) -> Option<i64> {
-    let looks = text.len() == 28 && text.as_bytes()[10] == b'T';
+    let looks = (20..=29).contains(&text.len()) && text.as_bytes()[10] == b'T';
     if !looks {
         return None;
     }
     jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text)
+        .or_else(|_| text.parse())
         .ok()
         .map(jiff::Timestamp::as_millisecond)
 }

@@ -17,14 +17,43 @@ use super::{
     lists::Lists,
     side::{Seen, Side},
     step::{Check, Step},
-    world::{self, KEYS, Look, World},
+    world::{self, Look, World},
 };
 
 /// More says nothing new.
-const DIFFERENCES_MAX: usize = 25;
+const DIFFERENCES_MAX: usize = 60;
 const BATCH_WITHIN: Duration = Duration::from_secs(120);
 /// Acts whose subject is not there yet, one after the other.
 const IDLE_MAX: usize = 1_000;
+
+/// What each site has a copy of under an id of its own: kind, the member that tells one from another, where it is listed.
+const COPIED: [(&str, &str, &str); 5] = [
+    (
+        "definition",
+        "key",
+        "/process-definition?keyLike=%25-MARK&sortBy=version&sortOrder=asc",
+    ),
+    (
+        "case-definition",
+        "key",
+        "/case-definition?keyLike=%25-MARK",
+    ),
+    (
+        "decision-definition",
+        "key",
+        "/decision-definition?keyLike=%25-MARK",
+    ),
+    (
+        "decision-requirements-definition",
+        "key",
+        "/decision-requirements-definition?keyLike=%25-MARK",
+    ),
+    (
+        "job-definition",
+        "activityId",
+        "/job-definition?processDefinitionKey=wait-MARK",
+    ),
+];
 
 pub(super) struct Play {
     pub(super) seed: u64,
@@ -41,8 +70,23 @@ pub(super) struct Play {
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) steps: usize,
+    /// Generated lists, and how many of them had rows.
+    pub(super) lists: (usize, usize),
+    /// Filters whose value the script never had.
+    pub(super) never_asked: Vec<String>,
     pub(super) known: BTreeMap<&'static str, usize>,
     pub(super) differences: Vec<String>,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (lists, filled) = self.lists;
+        write!(
+            f,
+            "{} steps compared, {lists} of them generated lists ({filled} with rows), never asked {:?}, known differences {:?}",
+            self.steps, self.never_asked, self.known
+        )
+    }
 }
 
 impl Play {
@@ -66,15 +110,23 @@ impl Play {
         self
     }
 
+    /// Every filter and every sort key is asked with, however many steps that takes.
+    pub(super) fn sweeping(mut self) -> Play {
+        self.lists.sweep();
+        self
+    }
+
     /// Plays until this many steps were compared, or too much differed.
     pub(super) async fn run(&mut self, steps: usize) -> Result<()> {
         self.prepare().await?;
         let mut idle = 0;
-        while self.report.steps < steps && self.report.differences.len() < DIFFERENCES_MAX {
+        while (self.report.steps < steps || self.lists.left() > 0)
+            && self.report.differences.len() < DIFFERENCES_MAX
+        {
             let Some(act) = acts::next(
                 &mut self.random,
                 &mut self.world,
-                &self.lists,
+                &mut self.lists,
                 self.likeness,
             ) else {
                 idle += 1;
@@ -84,6 +136,7 @@ impl Play {
             idle = 0;
             self.act(act).await?;
         }
+        self.report.never_asked.clone_from(&self.lists.given_up);
         Ok(())
     }
 
@@ -93,15 +146,18 @@ impl Play {
             anyhow::ensure!(seen.status == 200, "deploying: {}", seen.plain);
         }
         self.world.deployments = vec!["deployment#0".into(), "deployment#1".into()];
-        let list = format!("/process-definition?keysIn={KEYS}&sortBy=version&sortOrder=asc");
-        for (number, side) in self.sides.iter_mut().enumerate() {
-            let seen = side.run(&Step::get(&list)).await?;
-            for row in seen.raw.as_array().context("no definitions")? {
-                let of = |member: &str| row[member].as_str().unwrap_or_default().to_owned();
-                let base = format!("definition/{}", side.names.text(&of("key")));
-                let symbol = side.names.call(&base, &of("id"));
-                if number == 0 {
-                    self.world.definitions.push(symbol);
+        for (kind, member, list) in COPIED {
+            for (number, side) in self.sides.iter_mut().enumerate() {
+                let seen = side.run(&Step::get(list)).await?;
+                for row in seen.raw.as_array().context("no definitions")? {
+                    let of = |member: &str| row[member].as_str().unwrap_or_default().to_owned();
+                    let base = format!("{kind}/{}", side.names.text(&of(member)));
+                    let symbol = side.names.call(&base, &of("id"));
+                    match (number, kind) {
+                        (0, "definition") => self.world.definitions.push(symbol),
+                        (0, _) => self.world.add(kind, symbol),
+                        _ => {}
+                    }
                 }
             }
         }
@@ -153,6 +209,15 @@ impl Play {
         let (reference, others) = answers.split_first().context("no side")?;
         for (at, other) in others.iter().enumerate() {
             self.judge(&step.to_string(), step, reference, at + 1, other);
+        }
+        if let (Check::List(_), Some(rows)) = (&step.check, reference.raw.as_array()) {
+            self.report.lists.0 += 1;
+            self.report.lists.1 += usize::from(!rows.is_empty());
+        }
+        for (pointer, kind) in &step.names {
+            if let Some(id) = reference.raw.pointer(pointer).and_then(Value::as_str) {
+                self.world.add(kind, self.sides[0].names.text(id));
+            }
         }
         Ok(reference.clone())
     }
@@ -219,23 +284,25 @@ impl Play {
     /// A batch runs by itself, at each side at its own pace, until it ends or all that is left of it has failed.
     async fn finish_batch(&mut self, seen: &Seen) -> Result<()> {
         let symbol = seen.plain["id"].as_str().context("a batch without an id")?;
-        for side in &mut self.sides {
-            let id = side.names.fill(&format!("{{{{{symbol}}}}}"))?;
-            let client = side.client.clone();
-            eventually("the batch ends", BATCH_WITHIN, async || {
-                let path = format!("/history/batch/{id}");
-                let batch = client.get(&path).await?.expect(200)?.json()?;
-                let path = format!("/batch/statistics?batchId={id}");
-                let running = client.get(&path).await?.expect(200)?.json()?;
-                let jobs = |member: &str| running[0][member].as_u64().unwrap_or_default();
-                // What is refused for good stays as it is, at every side.
-                let stuck = jobs("failedJobs") > 0 && jobs("failedJobs") == jobs("remainingJobs");
-                Ok((stuck || batch["endTime"] != Value::Null).then_some(()))
-            })
-            .await?;
-        }
+        try_join_all(self.sides.iter().map(|side| ended(side, symbol))).await?;
         Ok(())
     }
+}
+
+async fn ended(side: &Side, batch: &str) -> Result<()> {
+    let id = side.names.fill(&format!("{{{{{batch}}}}}"))?;
+    let client = &side.client;
+    eventually("the batch ends", BATCH_WITHIN, async || {
+        let path = format!("/history/batch/{id}");
+        let batch = client.get(&path).await?.expect(200)?.json()?;
+        let path = format!("/batch/statistics?batchId={id}");
+        let running = client.get(&path).await?.expect(200)?.json()?;
+        let jobs = |member: &str| running[0][member].as_u64().unwrap_or_default();
+        // What is refused for good stays as it is, at every side.
+        let stuck = jobs("failedJobs") > 0 && jobs("failedJobs") == jobs("remainingJobs");
+        Ok((stuck || batch["endTime"] != Value::Null).then_some(()))
+    })
+    .await
 }
 
 fn short(value: &Value) -> String {

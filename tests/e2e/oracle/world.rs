@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) definitions: Vec<String>,
     pub(super) deployments: Vec<String>,
     pub(super) keys: usize,
+    /// What stands outside of instances, by what it is: cases, batches, definitions of other kinds.
+    further: BTreeMap<String, Vec<String>>,
     things: BTreeMap<String, Vec<(Thing, String)>>,
 }
 
@@ -51,6 +53,19 @@ impl World {
             .map(|(_, symbol)| symbol)
             .collect();
         (!all.is_empty()).then(|| all[random.usize(..all.len())].clone())
+    }
+
+    /// Something of this kind has this symbol.
+    pub(super) fn add(&mut self, kind: &str, symbol: String) {
+        let all = self.further.entry(kind.to_owned()).or_default();
+        if !all.contains(&symbol) {
+            all.push(symbol);
+        }
+    }
+
+    /// Any thing of what stands outside of instances.
+    pub(super) fn further(&self, random: &mut fastrand::Rng, kind: &str) -> Option<String> {
+        random.choice(self.further.get(kind)?).cloned()
     }
 
     /// The same, of an activity.
