@@ -369,15 +369,12 @@ fn member(kind: &str, value: &str) -> Value {
         "b" => json!(true),
         "x" => json!(50),
         "n" => value.parse::<i64>().map_or(Value::Null, Value::from),
-        "l" => value
-            .split(',')
-            .map(|word| word.replace('+', " "))
-            .collect(),
+        "l" => value.split(',').map(spaced).collect(),
         "d" => value.into(),
         "v" => compared(value),
         "e" => expression(value).into(),
         "o" => json!([alternatives(value)]),
-        _ => value.replace('+', " ").into(),
+        _ => spaced(value).into(),
     }
 }
 
@@ -398,6 +395,12 @@ fn compared(text: &str) -> Value {
         }
         _ => Value::Null,
     }
+}
+
+/// Symbols are taken as they are.
+fn spaced(text: &str) -> String {
+    let plus = if text.contains("{{") { "+" } else { " " };
+    text.replace('+', plus)
 }
 
 fn expression(text: &str) -> String {

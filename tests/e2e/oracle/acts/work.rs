@@ -111,12 +111,12 @@ pub(super) fn job(random: &mut fastrand::Rng, world: &World) -> Option<Act> {
 pub(super) fn incident(random: &mut fastrand::Rng, world: &World) -> Option<Act> {
     if random.bool() {
         // Operaton itself cannot always delete two incidents of one instance (OptimisticLockingException, by the chance of its
-        // ids), so only what can have no other gets one.
+        // ids), so only what has none and can have no other gets one.
         let execution = world.any(random, Thing::Execution)?;
-        if !["told-", "both-", "open-"]
+        let alone = ["told-", "both-", "open-"]
             .iter()
-            .any(|process| execution.starts_with(process))
-        {
+            .any(|process| execution.starts_with(process));
+        if !alone || world.holds(&execution, Thing::Incident) {
             return None;
         }
         let step = Step::post(
