@@ -15,6 +15,7 @@ mod drift;
 mod ended;
 mod evacuate;
 mod flowable;
+mod flowable_cases;
 mod gate;
 mod gather;
 mod generic;

@@ -8,6 +8,7 @@
 
 mod acts;
 mod compare;
+mod flowable;
 mod known;
 mod lists;
 mod names;

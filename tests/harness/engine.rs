@@ -33,6 +33,8 @@ pub enum Kind {
     OperatonWeb,
     Camunda,
     Flowable,
+    /// The same with the engines of cases and decisions, 7.1.0.
+    FlowableCases,
     /// Our own web application that embeds Operaton: sessions, users, orders.
     Orders,
 }
@@ -44,6 +46,7 @@ impl Kind {
             Self::OperatonWeb => "operaton-web",
             Self::Camunda => "camunda",
             Self::Flowable => "flowable",
+            Self::FlowableCases => "flowable-cases",
             Self::Orders => "orders",
         }
     }
@@ -52,7 +55,7 @@ impl Kind {
     pub fn base_path(self) -> &'static str {
         match self {
             Self::Operaton | Self::OperatonWeb | Self::Camunda => "/engine-rest",
-            Self::Flowable => "/process-api",
+            Self::Flowable | Self::FlowableCases => "/process-api",
             Self::Orders => "",
         }
     }
@@ -63,7 +66,7 @@ impl Kind {
             Self::Operaton | Self::OperatonWeb | Self::Camunda => {
                 "/engine-rest/deployment/count?id=none"
             }
-            Self::Flowable => "/process-api/management/properties",
+            Self::Flowable | Self::FlowableCases => "/process-api/management/properties",
             Self::Orders => "/health",
         }
     }
@@ -74,7 +77,7 @@ impl Kind {
             Self::Camunda => "camunda",
             // Its process has no jobs.
             Self::Orders => return vec!["--operaton.bpm.job-execution.enabled=false".to_owned()],
-            Self::Flowable => return Vec::new(),
+            Self::Flowable | Self::FlowableCases => return Vec::new(),
         };
         let administrator = ["id", "password"]
             .into_iter()
