@@ -62,7 +62,7 @@ fn missing(id: &str) -> Refused {
 }
 
 async fn remove(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
-    if !handle.store().delete_job(&id).await? {
+    if !handle.delete_job(&id).await? {
         return Err(missing(&id));
     }
     Ok(no_content())

@@ -11,7 +11,7 @@ use crate::machine::{Command, Context, Document, text_at};
 use crate::store::{Expect, Incident, JobRow, Statement};
 use crate::time::cycle::Cycle;
 use crate::time::retry::Retry;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest stack trace that is kept, in bytes.
 const TRACE_MAX: usize = 64 * 1024;
@@ -52,18 +52,25 @@ impl Handle {
     }
 
     async fn carry_out_job(&self, job: &JobRow, fence: Option<i64>) -> Result<(), Error> {
+        // That it has no incident is checked in the commit, and believed for the first try only.
+        let sure = &AtomicBool::new(job.retries > 0);
         self.unit(|handle| async move {
+            let sure = sure.swap(false, Ordering::Relaxed);
             let mut assembly = Assembly::new(&handle);
             match fence {
                 Some(fence) => assembly.unit.job = Some((job.id.clone(), fence)),
                 None => {
-                    let sql = "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows})";
+                    let sql = if sure {
+                        "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows}) AND retries > 0"
+                    } else {
+                        "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows})"
+                    };
                     let gone = Statement::each(sql, vec![vec![(&job.id).into()]]);
                     assembly.unit.before.push(gone.expecting(Expect::One));
                     assembly.unit.taken.insert(job.id.clone());
                 }
             }
-            if job.retries > 0 {
+            if sure {
                 assembly.unit.without_incident.insert(job.id.clone());
             }
             match &job.instance {
@@ -274,6 +281,12 @@ impl Handle {
                 return Ok(());
             }
         }
+    }
+
+    /// Removes a job; `false` if there is none.
+    pub async fn delete_job(&self, id: &str) -> Result<bool, Error> {
+        let now = self.inner.clock.now();
+        Ok(self.inner.store.delete_job(id, now).await?)
     }
 
     /// Sets when a job is due; `None`: at once.

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::machine::{Command, Place, Raised, Values};
 use crate::store::{Expect, Fetch, Statement, WorkRow};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest error message that is kept, in characters, as clients know it.
 const ERROR_MAX: usize = 666;
@@ -46,15 +47,21 @@ impl Handle {
 
     async fn end_work(&self, row: &WorkRow, worker: &str, command: &Command) -> Result<(), Error> {
         let id = row.id.as_str();
+        // That it has no incident is checked in the commit, and believed for the first try only.
+        let sure = &AtomicBool::new(row.retries.is_none_or(|retries| retries > 0));
         self.unit(|handle| async move {
             let mut assembly = Assembly::new(&handle);
-            let sql =
-                "DELETE FROM work WHERE (id, worker) IN (SELECT column1, column2 FROM {rows})";
+            let sure = sure.swap(false, Ordering::Relaxed);
+            let sql = if sure {
+                "DELETE FROM work WHERE (id, worker) IN (SELECT column1, column2 FROM {rows}) AND (retries IS NULL OR retries > 0)"
+            } else {
+                "DELETE FROM work WHERE (id, worker) IN (SELECT column1, column2 FROM {rows})"
+            };
             let held = vec![id.into(), worker.into()];
             let guard = Statement::each(sql, vec![held]).expecting(Expect::One);
             assembly.unit.before.push(guard);
             assembly.unit.taken.insert(id.to_owned());
-            if row.retries.is_none_or(|retries| retries > 0) {
+            if sure {
                 assembly.unit.without_incident.insert(id.to_owned());
             }
             if !assembly.ask(&row.instance, command.clone()).await? {

@@ -70,6 +70,13 @@ impl Incident {
         resolve_all(&[about.to_owned()], now, &mut out);
         out
     }
+
+    /// The statements that end what is open about a job that a person removes: it is not solved.
+    pub(super) fn delete(about: &str, now: Millis) -> Vec<Statement> {
+        let mut out = Vec::new();
+        end("ref", &[about.to_owned()], "deleted", now, &mut out);
+        out
+    }
 }
 
 /// Incidents of jobs and external tasks that are gone, and what they made at callers.

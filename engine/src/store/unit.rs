@@ -37,7 +37,7 @@ pub struct Unit {
     pub before: Vec<Statement>,
     /// Rows that `before` removes itself, with a check.
     pub taken: HashSet<String>,
-    /// Jobs and external tasks that are known to have no incident.
+    /// Jobs and external tasks that have no incident; what takes them checks that they still have tries.
     pub without_incident: HashSet<String>,
     /// Days that history is kept, by definition, of instances that begin in it.
     pub history_days: HashMap<String, i64>,
@@ -129,8 +129,12 @@ impl Unit {
         removal::settle(&self, &mut changes);
         let mut lanes: Vec<String> = changes.jobs.gone.clone();
         if let Some((job, fence)) = self.job {
-            let sql = "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows})";
             let row = vec![(&job).into(), fence.into()];
+            let sql = if self.without_incident.contains(&job) {
+                "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows}) AND retries > 0"
+            } else {
+                "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows})"
+            };
             out.push(Statement::each(sql, vec![row]).expecting(Expect::One));
             lanes.push(job.clone());
             self.taken.insert(job);
@@ -143,7 +147,6 @@ impl Unit {
             .filter(|id| !self.without_incident.contains(*id))
             .cloned()
             .collect();
-        super::incident::resolve_all(&refs, now, &mut out);
         changes.unlink(&mut out);
         for gone in [
             &mut changes.jobs.gone,
@@ -153,8 +156,20 @@ impl Unit {
             gone.retain(|id| !self.taken.contains(id));
         }
         changes.flush(&mut out);
+        // Behind the rows that they are about: a failure that is being written meanwhile holds such a row until its incident
+        // can be seen here.
+        super::incident::resolve_all(&refs, now, &mut out);
+        for ended in self.instances.iter().filter(|change| is_over(change)) {
+            let document = &ended.document;
+            super::incident::end_with(&document.id, document.parent.is_some(), now, &mut out);
+        }
         out
     }
+}
+
+/// Did it live before this unit, and not after it?
+fn is_over(change: &InstanceChange) -> bool {
+    change.revision.is_some() && change.document.ended
 }
 
 impl Changes {

@@ -1,8 +1,9 @@
 //! Small questions and changes that belong to no unit of work.
 
-use super::Store;
 use super::database::{Database, Failure};
 use super::statement::{Expect, Statement};
+use super::{Incident, Store};
+use crate::clock::Millis;
 
 impl Store {
     /// The kind of database.
@@ -102,12 +103,13 @@ impl Store {
         Ok(rows.first().map(|row| row.text(0)))
     }
 
-    /// Removes a job; `false` if there is none.
-    pub async fn delete_job(&self, id: &str) -> Result<bool, Failure> {
-        let out = vec![
+    /// Removes a job and its incident; `false` if there is none.
+    pub async fn delete_job(&self, id: &str, now: Millis) -> Result<bool, Failure> {
+        let mut out = vec![
             Statement::new("DELETE FROM job WHERE id = ?", vec![id.into()]).expecting(Expect::One),
             Statement::new("DELETE FROM lane WHERE job = ?", vec![id.into()]),
         ];
+        out.extend(Incident::delete(id, now));
         self.once(out).await
     }
 

@@ -81,7 +81,6 @@ pub(super) fn instance(
             let row = vec![id(), revision.into()];
             out.push(Statement::each(sql, vec![row]).expecting(Expect::One));
             out.extend(Statement::deleting("var", "inst", [&doc.id]));
-            super::incident::end_with(&doc.id, doc.parent.is_some(), now, out);
             return;
         }
     }

@@ -211,6 +211,10 @@ impl Scenario {
                 let id = account.job(&arg(0)).await;
                 site.post(&format!("/job/{id}/execute"), json!({})).await
             }
+            "delete-job" => {
+                let id = account.job(&arg(0)).await;
+                site.call(Method::DELETE, &format!("/job/{id}"), None).await
+            }
             "start-job" => {
                 let id = account.start_job(&arg(0), &self.keys[0]).await;
                 site.post(&format!("/job/{id}/execute"), json!({})).await
