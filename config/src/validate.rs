@@ -59,7 +59,7 @@ impl Validate<'_> {
             agent: file
                 .agent
                 .as_ref()
-                .and_then(|agent| self.agent(agent, &sites)),
+                .and_then(|agent| self.agent(agent, file.engine.as_ref(), &sites)),
             lease: (&file.lease).into(),
             health: (&file.health).into(),
             gather: (&file.gather).into(),

@@ -102,6 +102,30 @@ impl Store {
         Ok(store)
     }
 
+    /// Joins engines that are there, on a server, only to look at their site and to change it: makes no schema and takes no
+    /// work.
+    pub async fn attach(url: &str) -> Result<Store, Failure> {
+        if url.starts_with("sqlite:") {
+            return Err(Failure::Held(url.to_owned()));
+        }
+        Ok(Store {
+            db: Arc::new(Database::open(url, 1).await?),
+            known: Arc::default(),
+            keeping: Keeping::default(),
+            fetches: Arc::default(),
+        })
+    }
+
+    /// Does the database take writes? A replica of a server does not.
+    pub async fn takes_writes(&self) -> Result<bool, Failure> {
+        let Database::Postgres(_) = &*self.db else {
+            return Ok(true);
+        };
+        let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN 0::bigint ELSE 1::bigint END";
+        let rows = self.rows(sql, Vec::new()).await?;
+        Ok(rows.first().is_some_and(|row| row.int(0) == 1))
+    }
+
     /// The identity of this database, given to it when it was made.
     pub async fn installation(&self) -> Result<String, Failure> {
         let rows = self

@@ -20,6 +20,7 @@ pub mod relay;
 pub mod replica;
 pub mod role;
 pub mod status;
+pub mod switch;
 
 use crate::telemetry::chain;
 use enforcer::{Enforcer, Life, Standing};
@@ -41,6 +42,7 @@ use replica::{Replica, Watcher};
 use role::Role;
 use status::Telling;
 use std::sync::Arc;
+use switch::Switch;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -243,7 +245,7 @@ fn mode(agent: &Agent) -> &'static str {
         Fence::Relay { .. } => "relay",
         Fence::Postgres { .. } => "postgres",
         Fence::Command => "command",
-        Fence::Engine => "engine",
+        Fence::Engine { .. } => "engine",
     }
 }
 
@@ -266,7 +268,7 @@ fn deeds(config: &Config, agent: &Agent) -> Result<Deeds, Error> {
 fn reads(agent: &Agent) -> Reads {
     match &agent.fence {
         Fence::Relay { replica, .. } => *replica,
-        Fence::Postgres { .. } | Fence::Command | Fence::Engine => Reads::Closed,
+        Fence::Postgres { .. } | Fence::Command | Fence::Engine { .. } => Reads::Closed,
     }
 }
 
@@ -303,17 +305,15 @@ async fn means(agent: &Agent) -> Result<(Means, Accepting), Error> {
             Ok((means, Some((relay, listener))))
         }
         Fence::Postgres { url, role } => {
-            let role = Role::new(url.expose(), role)
-                .map_err(|error| Error::Unable(chain(&error)))?;
+            let role =
+                Role::new(url.expose(), role).map_err(|error| Error::Unable(chain(&error)))?;
             Ok((Means::Role(Box::new(role)), None))
         }
         Fence::Command => Ok((Means::Command(hooks(agent)), None)),
-        Fence::Engine => Err(Error::Unable(
-            "mode `engine` is not offered by the agent: Homing's own engine checks the site's generation inside its \
-             transactions, and is switched with `PUT /homing/site`. Beside it use mode `relay` in front of its PostgreSQL \
-             database, or mode `command`"
-                .into(),
-        )),
+        Fence::Engine { store } => {
+            let switch = Switch::new(store.expose(), &agent.installation);
+            Ok((Means::Engine(switch), None))
+        }
     }
 }
 

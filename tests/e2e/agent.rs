@@ -3,6 +3,7 @@
 mod engine;
 mod failover;
 mod modes;
+mod own;
 mod relay;
 mod replica;
 mod world;

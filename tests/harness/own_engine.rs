@@ -1,8 +1,8 @@
-//! One node of Homing's own engine on a database of its own: a real site that is there in a moment.
+//! One node of Homing's own engine, on a file of its own or on a database that it may share: a real site, there in a moment.
 //!
 //! Owns its configuration, process and folder. Must not know routers.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -27,11 +27,20 @@ impl OwnEngine {
     /// Starts it on a new SQLite file, and waits until it answers.
     pub async fn start(name: &str) -> Result<OwnEngine> {
         let folder = paths::new_folder(name)?;
+        let lines = format!("store = \"sqlite:{}/engine.db\"", folder.display());
+        Self::start_in(name, folder, &lines).await
+    }
+
+    /// The same with these lines of its `[engine]` table, the store among them.
+    pub async fn start_with(name: &str, lines: &str) -> Result<OwnEngine> {
+        Self::start_in(name, paths::new_folder(name)?, lines).await
+    }
+
+    async fn start_in(name: &str, folder: PathBuf, lines: &str) -> Result<OwnEngine> {
         let port = free_port()?;
         let file = folder.join("engine.toml");
         let text = format!(
-            "[router]\nname = \"{name}\"\n[engine]\nbind = \"127.0.0.1:{port}\"\nstore = \"sqlite:{}/engine.db\"\n",
-            folder.display()
+            "[router]\nname = \"{name}\"\n[engine]\nbind = \"127.0.0.1:{port}\"\n{lines}\n"
         );
         std::fs::write(&file, text)?;
         let process = nursery::start(nursery::Spec {
@@ -57,6 +66,21 @@ impl OwnEngine {
     /// Straight to it, past any router.
     pub fn client(&self) -> Client {
         Client::new(loopback(self.port), "/engine-rest")
+    }
+
+    /// What is neither an engine's operation nor hidden: `/homing/site` and its like.
+    pub fn site(&self) -> Client {
+        Client::new(loopback(self.port), "/homing")
+    }
+
+    /// All of its threads stand still.
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// They go on where they were.
+    pub fn resume(&self) -> Result<()> {
+        self.process.signal(Signal::CONT)
     }
 
     /// As a site's configuration names it.

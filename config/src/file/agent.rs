@@ -31,12 +31,15 @@ pub(crate) struct AgentFile {
     pub(crate) state: At<String>,
     /// How the installation is kept from changing data. `relay`: the engine reaches its database only through the
     /// agent. `postgres`: its database role loses LOGIN and its sessions are ended. `command`: `start` and `stop`.
-    /// `engine`: Homing's own engine, which checks generations itself.
+    /// `engine`: the database of Homing's own engine says who serves, and each of its transactions is checked against it.
     pub(crate) mode: At<AgentModeFile>,
     /// The relay. Only with `relay`, and needed there.
     pub(crate) relay: Option<RelayFile>,
     /// The engine's database role. Only with mode `postgres`, and needed there.
     pub(crate) postgres: Option<PostgresFile>,
+    /// The database of Homing's own engine. Only with mode `engine`, and needed there unless `[engine]` stands in the same
+    /// file.
+    pub(crate) engine: Option<EngineStoreFile>,
     /// Makes the replica here the primary: a command, or `{ patroni = "http://127.0.0.1:8008" }`.
     pub(crate) promote: Option<PromoteFile>,
     /// Command that makes the engine serve here.
@@ -125,6 +128,19 @@ pub(crate) struct PostgresFile {
     pub(crate) url_file: Option<At<String>>,
     /// The role that the engine logs in as, and nobody else.
     pub(crate) role: At<String>,
+}
+
+/// The database of Homing's own engine beside the agent.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EngineStoreFile {
+    /// Its URL: the `[engine] store` of the engines here, on PostgreSQL.
+    #[serde(default)]
+    #[schemars(extend("x-secret" = "url"))]
+    pub(crate) store: Option<At<String>>,
+    /// File that holds it, in place of `store`.
+    #[serde(default)]
+    pub(crate) store_file: Option<At<String>>,
 }
 
 /// How a replica is promoted.

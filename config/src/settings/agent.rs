@@ -63,8 +63,11 @@ pub enum Fence {
     },
     /// The start and stop commands.
     Command,
-    /// Homing's own engine checks generations itself.
-    Engine,
+    /// The database of Homing's own engine says who serves.
+    Engine {
+        /// Its URL.
+        store: Secret,
+    },
 }
 
 /// What passes a relay towards a replica.

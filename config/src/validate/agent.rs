@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::file::agent::{
     AgentFile, AgentModeFile, PostgresFile, PromoteFile, RelayFile, ReplicaFile,
 };
+use crate::file::engine::EngineFile;
 use crate::secret::Secret;
 use crate::settings::{Agent, Bind, Endpoint, Fence, HostPort, Promotion, Replica, Site};
 use crate::suggest;
@@ -14,7 +15,12 @@ use crate::text::At;
 use std::path::PathBuf;
 
 impl Validate<'_> {
-    pub(super) fn agent(&mut self, file: &AgentFile, sites: &[Site]) -> Option<Agent> {
+    pub(super) fn agent(
+        &mut self,
+        file: &AgentFile,
+        engine: Option<&EngineFile>,
+        sites: &[Site],
+    ) -> Option<Agent> {
         if !self.sites.is_empty() {
             self.stands_beside(file, sites);
         }
@@ -27,7 +33,7 @@ impl Validate<'_> {
             file.store_file.as_ref(),
             ["store", "store_file"],
         );
-        let fence = self.fence(file);
+        let fence = self.fence(file, engine);
         let promote = file
             .promote
             .as_ref()
@@ -121,6 +127,58 @@ impl Validate<'_> {
         })
     }
 
+    /// Its own table names the database, or the engine's in the same file does.
+    fn own_engine(&mut self, file: &AgentFile, engine: Option<&EngineFile>) -> Option<Fence> {
+        let own = file.engine.as_ref();
+        let url = own.and_then(|own| own.store.as_ref());
+        let in_file = own.and_then(|own| own.store_file.as_ref());
+        let (url, in_file) = match (url.or(in_file), engine) {
+            (None, Some(engine)) => {
+                self.same_installation(file, engine);
+                (Some(&engine.store), engine.store_file.as_ref())
+            }
+            _ => (url, in_file),
+        };
+        let Some(place) = in_file.or(url) else {
+            let problem =
+                Diagnostic::error("agent-mode", "mode `engine` needs the engine's database");
+            self.report(problem.at(&file.mode.span(), "neither `engine` nor `[engine]` names it").help(
+                "add engine = { store = \"postgres://USER@127.0.0.1:5432/DATABASE\" }, the `[engine] store` of the engines here, or `store_file`",
+            ));
+            return None;
+        };
+        let store = match in_file {
+            Some(path) => self.secret_of(path)?,
+            None => Secret::new(url?.get().clone()),
+        };
+        if !store.expose().starts_with("postgres") {
+            let problem =
+                Diagnostic::error("agent-mode", "mode `engine` needs engines on PostgreSQL");
+            self.report(
+                problem
+                    .at(&place.span(), "not a PostgreSQL URL")
+                    .help("an engine on a file has it for itself: use mode = \"command\""),
+            );
+        }
+        Some(Fence::Engine { store })
+    }
+
+    fn same_installation(&mut self, file: &AgentFile, engine: &EngineFile) {
+        let said = engine.installation.as_ref();
+        if said.is_some_and(|said| said.get() == file.installation.get()) {
+            return;
+        }
+        let problem = Diagnostic::error(
+            "agent-mode",
+            "the engine must belong to the installation that its agent stands beside",
+        );
+        let place = said.unwrap_or(&file.installation);
+        self.report(problem.at(&place.span(), "not the other's").help(format!(
+            "write installation = {:?} into `[engine]`",
+            file.installation.get()
+        )));
+    }
+
     fn stands_beside(&mut self, file: &AgentFile, sites: &[Site]) {
         self.known_site(&file.site);
         let Some(site) = sites.iter().find(|site| site.name == *file.site.get()) else {
@@ -148,36 +206,9 @@ impl Validate<'_> {
         }
     }
 
-    fn fence(&mut self, file: &AgentFile) -> Option<Fence> {
+    fn fence(&mut self, file: &AgentFile, engine: Option<&EngineFile>) -> Option<Fence> {
         let mode = &file.mode;
-        if let Some(relay) = file
-            .relay
-            .as_ref()
-            .filter(|_| *mode.get() != AgentModeFile::Relay)
-        {
-            let problem =
-                Diagnostic::error("agent-mode", "`relay` has a meaning only with mode `relay`");
-            self.report(
-                problem
-                    .at(&relay.listen.span(), "never opened")
-                    .help("use mode = \"relay\", or leave `relay` out"),
-            );
-        }
-        if let Some(postgres) = file
-            .postgres
-            .as_ref()
-            .filter(|_| *mode.get() != AgentModeFile::Postgres)
-        {
-            let problem = Diagnostic::error(
-                "agent-mode",
-                "`postgres` has a meaning only with mode `postgres`",
-            );
-            self.report(
-                problem
-                    .at(&postgres.role.span(), "never changed")
-                    .help("use mode = \"postgres\", or leave `postgres` out"),
-            );
-        }
+        self.only_with(file);
         match mode.get() {
             AgentModeFile::Relay => {
                 let Some(relay) = &file.relay else {
@@ -207,7 +238,35 @@ impl Validate<'_> {
                 }
                 Some(Fence::Command)
             }
-            AgentModeFile::Engine => Some(Fence::Engine),
+            AgentModeFile::Engine => self.own_engine(file, engine),
+        }
+    }
+
+    /// Each mode has a table of its own, and reads no other's.
+    fn only_with(&mut self, file: &AgentFile) {
+        let mode = &file.mode;
+        let engine = file.engine.as_ref().map(|engine| {
+            let place = engine.store.as_ref().or(engine.store_file.as_ref());
+            place.map_or_else(|| mode.span(), At::span)
+        });
+        let relay = file.relay.as_ref().map(|relay| relay.listen.span());
+        let postgres = file.postgres.as_ref().map(|role| role.role.span());
+        for (of, name, place, unused) in [
+            (AgentModeFile::Relay, "relay", relay, "never opened"),
+            (
+                AgentModeFile::Postgres,
+                "postgres",
+                postgres,
+                "never changed",
+            ),
+            (AgentModeFile::Engine, "engine", engine, "never asked"),
+        ] {
+            if let Some(place) = place.filter(|_| *mode.get() != of) {
+                let why = format!("`{name}` has a meaning only with mode `{name}`");
+                let help = format!("use mode = \"{name}\", or leave `{name}` out");
+                let problem = Diagnostic::error("agent-mode", why);
+                self.report(problem.at(&place, unused).help(help));
+            }
         }
     }
 

@@ -108,8 +108,7 @@ async fn change(State(handle): State<Handle>, body: Body) -> Answer {
         holder: body.text("holder"),
         executor: executor(&body)?,
         quarantine: quarantine(&body)?,
-        told: None,
-        engine: None,
+        ..SiteChange::default()
     };
     if change.generation.is_some_and(|generation| generation < 0) {
         return Err(Refused::invalid("'generation' is negative"));

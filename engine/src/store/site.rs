@@ -81,6 +81,8 @@ pub struct SiteChange {
     pub executor: Option<Executor>,
     /// `Some(None)` releases it, `Some(Some(why))` puts it into quarantine.
     pub quarantine: Option<Option<String>>,
+    /// What the quarantine was when it was looked at: another one by now refuses the change.
+    pub seen_quarantine: Option<Option<String>>,
     /// The engine that is told: it may serve the generation from now on.
     pub told: Option<String>,
     /// An engine and its own switch.
@@ -201,7 +203,8 @@ impl Store {
                    generation = COALESCE(?, generation), executor = COALESCE(?, executor), \
                    quarantine = CASE WHEN ? = 1 THEN ? ELSE quarantine END \
                    WHERE one = 1 AND generation <= COALESCE(?, generation) \
-                   AND (generation < COALESCE(?, generation) OR holder IS NULL OR COALESCE(?, holder) = holder)";
+                   AND (generation < COALESCE(?, generation) OR holder IS NULL OR COALESCE(?, holder) = holder) \
+                   AND (? = 0 OR COALESCE(quarantine, '') = COALESCE(?, ''))";
         let executor = change.executor.map(|it| it.text().to_owned());
         let cells: Vec<Cell> = vec![
             asked.into(),
@@ -214,6 +217,8 @@ impl Store {
             asked.into(),
             asked.into(),
             (&change.holder).into(),
+            change.seen_quarantine.is_some().into(),
+            change.seen_quarantine.clone().flatten().into(),
         ];
         let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
         if let Some(name) = &change.told {

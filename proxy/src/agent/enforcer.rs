@@ -29,8 +29,8 @@ pub enum Life {
 /// What the installation may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
-    /// Change data, until then.
-    Write(Moment),
+    /// Change data, until then, at this generation.
+    Write(Moment, Generation),
     /// Read a replica, until then.
     Read(Moment),
     /// Nothing.
@@ -128,7 +128,7 @@ impl Enforcer {
         };
         let replica = self.replica.borrow_and_update();
         let wanted = match decision {
-            Decision::Open { until, .. } => Wanted::Write(until),
+            Decision::Open { until, generation } => Wanted::Write(until, generation),
             Decision::Fenced(Why::Leaving) => Wanted::Nothing,
             Decision::Fenced(_) => match (self.reads, replica.read_only_until()) {
                 (settings::Replica::ReadOnly, Some(until)) if now < until => Wanted::Read(until),
@@ -148,18 +148,18 @@ impl Enforcer {
             clock::moment().since(told.at) < self.means.look_again().max(LOOK_AT_CLOCK)
         };
         match wanted {
-            Wanted::Write(until) => {
+            Wanted::Write(until, at) => {
                 let again = self.means.look_again() > Duration::ZERO
-                    && told
-                        .filter(recently)
-                        .is_some_and(|told| matches!(told.wanted, Wanted::Write(_)));
+                    && told.filter(recently).is_some_and(
+                        |told| matches!(told.wanted, Wanted::Write(_, before) if before == at),
+                    );
                 if again {
                     return None;
                 }
-                self.open(until).await
+                self.open(until, at).await
             }
             Wanted::Read(until) => {
-                if told.is_some_and(|told| matches!(told.wanted, Wanted::Write(_)))
+                if told.is_some_and(|told| matches!(told.wanted, Wanted::Write(..)))
                     && let Err(error) = self.means.shut().await
                 {
                     return Some(Err(error));
@@ -178,10 +178,14 @@ impl Enforcer {
     }
 
     /// Opens, unless the leave ends meanwhile: then what was begun is given up, and nothing is said about it.
-    async fn open(&mut self, until: Moment) -> Option<Result<String, means::Error>> {
+    async fn open(
+        &mut self,
+        until: Moment,
+        at: Generation,
+    ) -> Option<Result<String, means::Error>> {
         let mut news = self.evidence.clone();
         let mut life = self.life.clone();
-        let opening = self.means.open(until);
+        let opening = self.means.open(until, at);
         let mut opening = std::pin::pin!(opening);
         loop {
             tokio::select! {
@@ -239,7 +243,7 @@ impl Enforcer {
     async fn news(&mut self, wanted: Wanted, at_most: Option<Duration>) {
         let now = clock::moment();
         let ends = match wanted {
-            Wanted::Write(until) | Wanted::Read(until) => until.since(now),
+            Wanted::Write(until, _) | Wanted::Read(until) => until.since(now),
             Wanted::Nothing => LOOK_AT_CLOCK,
         };
         let sleep = ends.min(LOOK_AT_CLOCK).max(Duration::from_millis(1));

@@ -6,7 +6,9 @@ use super::gate::Gate;
 use super::hooks::{self, Hooks};
 use super::relay::Relay;
 use super::role::{self, Role};
+use super::switch::{self, Switch};
 use crate::clock::Moment;
+use homing_mapping_store::Generation;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub enum Means {
     Role(Box<Role>),
     /// Its engine runs only while it serves.
     Command(Hooks),
+    /// Its engines, which are Homing's own, commit only while the site's row names it.
+    Engine(Switch),
 }
 
 /// Why it was not done, or not proven.
@@ -32,6 +36,8 @@ pub enum Error {
     Role(#[from] role::Error),
     #[error(transparent)]
     Command(#[from] hooks::Error),
+    #[error(transparent)]
+    Engine(#[from] switch::Error),
 }
 
 /// Every connection of the relay hears of the cut at once; what takes longer is a stuck thread.
@@ -40,8 +46,8 @@ const CUT_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Means {
-    /// Lets the installation change data until then. Called again with each further leave.
-    pub async fn open(&self, until: Moment) -> Result<String, Error> {
+    /// Lets the installation change data until then, at this generation. Called again with each further leave.
+    pub async fn open(&self, until: Moment, at: Generation) -> Result<String, Error> {
         match self {
             Means::Relay { gate, .. } => {
                 gate.open(until);
@@ -50,6 +56,7 @@ impl Means {
             Means::Role(role) => Ok(role.open().await?),
             Means::Command(hooks) if hooks.start.is_some() => Ok(hooks.start().await?),
             Means::Command(_) => Ok("nothing is to be started".into()),
+            Means::Engine(switch) => Ok(switch.open(at).await?),
         }
     }
 
@@ -66,6 +73,7 @@ impl Means {
             }
             Means::Role(role) => Ok(role.shut().await?),
             Means::Command(hooks) => Ok(hooks.stop().await?),
+            Means::Engine(switch) => Ok(switch.shut().await?),
         }
     }
 
@@ -73,7 +81,7 @@ impl Means {
     pub async fn keep_shut(&self) -> Result<String, Error> {
         match self {
             Means::Command(hooks) => Ok(hooks.still_stopped().await?),
-            Means::Relay { .. } | Means::Role(_) => self.shut().await,
+            Means::Relay { .. } | Means::Role(_) | Means::Engine(_) => self.shut().await,
         }
     }
 
@@ -84,7 +92,7 @@ impl Means {
                 gate.open(until);
                 true
             }
-            Means::Role(_) | Means::Command(_) => false,
+            Means::Role(_) | Means::Command(_) | Means::Engine(_) => false,
         }
     }
 
@@ -92,7 +100,7 @@ impl Means {
     pub fn look_again(&self) -> Duration {
         match self {
             Means::Relay { .. } => Duration::ZERO,
-            Means::Role(_) | Means::Command(_) => LOOK_AGAIN,
+            Means::Role(_) | Means::Command(_) | Means::Engine(_) => LOOK_AGAIN,
         }
     }
 }
