@@ -27,7 +27,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a step that sets a variable that is too large: then nothing of the step is kept.
+    /// Refuses a step that sets a variable that is too large, or a number that none is: then nothing of the step is kept.
     pub(crate) fn check<'e>(
         &self,
         effects: impl IntoIterator<Item = &'e Effect>,
@@ -41,6 +41,15 @@ impl Limits {
     }
 
     fn check_variable(&self, name: &str, value: &Value) -> Result<(), Refusal> {
+        if let Value::Double(number) = value
+            && !number.is_finite()
+        {
+            // No JSON can tell it, and the databases keep it each in its own way.
+            return Err(Refusal::NotFinite {
+                name: name.chars().take(NAME_SHOWN).collect(),
+                number: number.to_string(),
+            });
+        }
         let bytes = name.len() + value.size();
         if bytes <= self.variable_bytes {
             return Ok(());

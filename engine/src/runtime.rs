@@ -18,6 +18,7 @@ mod scripts;
 mod site;
 mod takeover;
 mod tasks;
+mod turns;
 mod work;
 
 pub use cleanup::{AtOnce, Cleaning, Window};
@@ -40,10 +41,14 @@ use crate::script::QuickJs;
 use crate::store::Store;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Tries of a unit that others keep changing under it.
-pub(crate) const CONFLICT_TRIES: usize = 8;
+/// Tries of a unit that others keep changing under it: those of this engine wait for each other after the first, so that only
+/// other engines' and the newest can overtake one.
+pub(crate) const CONFLICT_TRIES: usize = 24;
+/// Longest pause before a unit is tried again that was overtaken more than once; each is a random part of it.
+pub(crate) const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
 /// Most instances that one unit may touch: calls within calls.
 pub const MAX_UNIT_INSTANCES: usize = 500;
 
@@ -70,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) bridges: crate::bridge::Board,
     /// What this engine measures that it has to give; `None`: like any other.
     pub(crate) weight: watch::Sender<Option<f64>>,
+    /// Who tries again, one at a time at each instance.
+    pub(crate) turns: turns::Turns,
     /// What this engine takes at most.
     pub(crate) limits: Limits,
     /// What this engine has done so far.
@@ -124,6 +131,7 @@ impl Handle {
             bells: Bells::default(),
             bridges: crate::bridge::Board::default(),
             weight: watch::channel(None).0,
+            turns: turns::Turns::default(),
             limits,
             counters: Counters::default(),
             branches,

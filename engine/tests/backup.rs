@@ -18,15 +18,17 @@ use std::time::Duration;
 use support::postgres::Server;
 use support::{Answer, Engine, eventually, flows, model};
 
-/// A task, an external task, a timer and a called process with a message wait side by side; a job makes each beginning.
+/// A task with a condition, an external task, a timer and a called process with a message wait side by side; a job makes each beginning.
 fn many_waits() -> String {
     let inner = format!(
         r#"<startEvent id="s" camunda:asyncAfter="true"/><parallelGateway id="f"/><userTask id="u" camunda:candidateGroups="g"/>
         <serviceTask id="w" camunda:type="external" camunda:topic="pack"/>
         <intermediateCatchEvent id="t"><timerEventDefinition><timeDuration>PT1H</timeDuration></timerEventDefinition></intermediateCatchEvent>
+        <boundaryEvent id="b" attachedToRef="u" cancelActivity="false"><conditionalEventDefinition>
+        <condition>${{n == 99}}</condition></conditionalEventDefinition></boundaryEvent><endEvent id="x"/>
         <callActivity id="c" calledElement="below" camunda:calledElementBinding="latest"/>
         <parallelGateway id="j"/><endEvent id="e"/>{}"#,
-        flows("s>f f>u f>w f>t f>c u>j w>j t>j c>j j>e")
+        flows("s>f f>u f>w f>t f>c u>j w>j t>j c>j j>e b>x")
     );
     let below = format!(
         r#"<process id="below" isExecutable="true" camunda:historyTimeToLive="P1D"><startEvent id="s2"/>

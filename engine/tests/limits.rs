@@ -275,3 +275,56 @@ async fn many_variables_are_set_read_and_removed_at_once() {
     assert_eq!(count(&engine, "variable-instance").await, 1);
     engine.node.shutdown().await;
 }
+
+/// A token that doubles at each turn comes to the limit in about the time that one takes that only goes round.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_forks_for_ever_is_refused_and_costs_no_more_than_one_that_turns() {
+    let engine = Engine::without_executor().await;
+    let forks = format!(
+        r#"<startEvent id="s"/><exclusiveGateway id="m"/><parallelGateway id="g"/>
+        <sequenceFlow id="again" sourceRef="g" targetRef="m"/>{}"#,
+        flows("s>m m>g g>m")
+    );
+    engine.deploy(&model(&forks)).await;
+    let start = "/engine-rest/process-definition/key/p/start";
+    let answer = engine.send(Method::POST, start, json!({})).await;
+    let message = answer.json()["message"].as_str().unwrap().to_owned();
+    assert_eq!(answer.status, 500, "{message}");
+    assert!(
+        message.contains("limit operations_per_step") || message.contains("limit executions"),
+        "{message}"
+    );
+    assert_eq!(count(&engine, "process-instance").await, 0);
+    assert_eq!(hits(&engine).await, 1);
+    engine.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_none_is_is_refused_from_wherever_it_comes() {
+    let engine = Engine::without_executor().await;
+    let task = "<startEvent id=\"s\"/><userTask id=\"t\"/><serviceTask id=\"x\" camunda:expression=\"${n / 0}\" camunda:resultVariable=\"r\"/><endEvent id=\"e\"/>";
+    engine
+        .deploy(&model(&format!("{task}{}", flows("s>t t>x x>e"))))
+        .await;
+    let start = "/engine-rest/process-definition/key/p/start";
+    for text in ["NaN", "Infinity", "-Infinity", "1e400"] {
+        let body = json!({ "variables": { "n": { "value": text, "type": "Double" } } });
+        let answer = engine.send(Method::POST, start, body).await;
+        assert_eq!(answer.status, 400, "{text}: {}", answer.json());
+    }
+    let instance = engine
+        .begin("p", json!({ "n": { "value": 1.5, "type": "Double" } }))
+        .await;
+    let task = engine.tasks(&instance).await[0]["id"].clone();
+    let complete = format!("/engine-rest/task/{}/complete", task.as_str().unwrap());
+    let answer = engine.send(Method::POST, &complete, json!({})).await;
+    assert_eq!(answer.status, 500, "{}", answer.json());
+    assert!(
+        answer.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("not a finite number")
+    );
+    assert_eq!(engine.tasks(&instance).await.len(), 1);
+    engine.node.shutdown().await;
+}

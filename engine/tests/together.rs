@@ -66,21 +66,92 @@ async fn each_task_is_done_by_one_of_two_that_complete_it(engine: &Engine) {
     }
 }
 
+/// Many at one instance: each changes what the others' changes were computed from.
+async fn all_tasks_of_one_instance_can_be_done_at_once(engines: &[&Engine]) {
+    let many = format!(
+        r#"<startEvent id="s"/><userTask id="u"><multiInstanceLoopCharacteristics><loopCardinality>{INSTANCES}</loopCardinality>
+        </multiInstanceLoopCharacteristics></userTask><endEvent id="e"/>{}"#,
+        flows("s>u u>e")
+    );
+    let many = model(&many).replace("id=\"p\"", "id=\"many\"");
+    engines[0].deploy(&many).await;
+    let instance = engines[0].begin("many", json!({})).await;
+    let set = async |n: usize| {
+        let path = format!("/engine-rest/process-instance/{instance}/variables/v{n}");
+        let value = json!({ "value": n });
+        let engine = engines[n % engines.len()];
+        engine.send(Method::PUT, &path, value).await.status
+    };
+    let set = join_all((0..INSTANCES).map(set)).await;
+    assert!(set.iter().all(|status| *status == 204), "{set:?}");
+    let tasks = engines[0].tasks(&instance).await;
+    let complete = async |(n, task): (usize, &Json)| {
+        let path = format!(
+            "/engine-rest/task/{}/complete",
+            task["id"].as_str().unwrap()
+        );
+        let engine = engines[n % engines.len()];
+        engine.send(Method::POST, &path, json!({})).await.status
+    };
+    let done = join_all(tasks.iter().enumerate().map(complete)).await;
+    assert!(
+        done.len() == INSTANCES && done.iter().all(|status| *status == 204),
+        "{done:?}"
+    );
+    assert_eq!(engines[0].state(&instance).await, "COMPLETED");
+}
+
+/// The same deployed by many at once, each of whom wants it only if it is new.
+async fn equal_deployments_at_once_are_one(engines: &[&Engine]) {
+    let same = format!(r#"<startEvent id="s"/><endEvent id="e"/>{}"#, flows("s>e"));
+    let same = model(&same).replace("id=\"p\"", "id=\"same\"");
+    let fields = [
+        ("deployment-name", "same"),
+        ("enable-duplicate-filtering", "true"),
+    ];
+    let deploy = async |n: usize| {
+        let engine = engines[n % engines.len()];
+        let answer = engine
+            .upload(&fields, &[("same.bpmn", same.as_str())])
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let ids: BTreeSet<String> = join_all((0..INSTANCES).map(deploy))
+        .await
+        .into_iter()
+        .collect();
+    let versions = engines[0]
+        .get("/engine-rest/process-definition/count?key=same")
+        .await;
+    assert_eq!((ids.len(), &versions["count"]), (1, &json!(1)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_crowd_each_has_its_own_outcome_on_sqlite() {
     let engine = Engine::without_executor().await;
     each_task_is_done_by_one_of_two_that_complete_it(&engine).await;
+    all_tasks_of_one_instance_can_be_done_at_once(&[&engine]).await;
+    equal_deployments_at_once_are_one(&[&engine]).await;
     engine.node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_crowd_each_has_its_own_outcome_on_postgresql() {
     let server = support::postgres::Server::start();
-    let engine = Engine::with(|options| {
-        options.executor = homing_engine::Executor::Disabled;
-        options.store_url = server.database("together");
-    })
-    .await;
+    let url = server.database("together");
+    let node = async |name: &str| {
+        Engine::with(|options| {
+            options.executor = homing_engine::Executor::Disabled;
+            options.store_url.clone_from(&url);
+            options.name = name.to_owned();
+        })
+        .await
+    };
+    let (engine, other) = (node("one").await, node("other").await);
     each_task_is_done_by_one_of_two_that_complete_it(&engine).await;
+    all_tasks_of_one_instance_can_be_done_at_once(&[&engine, &other]).await;
+    equal_deployments_at_once_are_one(&[&engine, &other]).await;
     engine.node.shutdown().await;
+    other.node.shutdown().await;
 }

@@ -31,13 +31,17 @@ fn json(line: &str) -> Result<Value> {
 }
 
 fn start() -> Result<Process> {
+    start_with(&[])
+}
+
+fn start_with(more: &[&str]) -> Result<Process> {
     let log = paths::new_folder("demo")?.join("demo.log");
     let (data, admin) = (free_port()?.to_string(), free_port()?.to_string());
     let args = ["demo", "--port", &data, "--admin-port", &admin];
     nursery::start(nursery::Spec {
         name: "demo".to_owned(),
         program: paths::homing_binary()?.to_owned(),
-        args: args.map(Into::into).to_vec(),
+        args: args.iter().chain(more).map(Into::into).collect(),
         user: None,
         stop_signal: Signal::INT,
         log,
@@ -172,5 +176,30 @@ async fn a_demo_that_is_ended_while_it_starts_leaves_nothing() -> Promise {
             );
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_demo_in_the_folder_of_one_that_runs_is_refused_and_changes_nothing_there()
+-> Promise {
+    let folder = paths::new_folder("demo-kept")?;
+    let folder = folder.to_str().context("a folder's name")?;
+    let first = start_with(&["--dir", folder])?;
+    said(&first, "stays, for the next one there").await?;
+    let files = ["homing.toml", "engine-a.toml"].map(|name| PathBuf::from(folder).join(name));
+    let before = files.each_ref().map(std::fs::read_to_string);
+    let second = start_with(&["--dir", folder])?;
+    assert!(!second.wait(PATIENCE)?.success());
+    let told = std::fs::read_to_string(second.log())?;
+    assert!(told.contains("a demonstration runs in"), "{told}");
+    for (file, before) in files.iter().zip(before) {
+        assert_eq!(std::fs::read_to_string(file)?, before?);
+    }
+    first.signal(Signal::INT)?;
+    assert!(first.wait(PATIENCE)?.success());
+    let again = start_with(&["--dir", folder])?;
+    said(&again, "stays, for the next one there").await?;
+    again.signal(Signal::INT)?;
+    assert!(again.wait(PATIENCE)?.success());
     Ok(())
 }

@@ -367,10 +367,9 @@ fn waits(document: &Document) -> BTreeSet<(&'static str, String)> {
             let id = subscription.id.clone();
             match subscription.kind {
                 SubscriptionKind::Timer { .. } => out.insert(("job", id)),
-                SubscriptionKind::Message(_) | SubscriptionKind::Signal(_) => {
-                    out.insert(("subscription", id))
-                }
-                SubscriptionKind::Condition => false,
+                SubscriptionKind::Message(_)
+                | SubscriptionKind::Signal(_)
+                | SubscriptionKind::Condition => out.insert(("subscription", id)),
             };
         }
     }

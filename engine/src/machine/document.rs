@@ -200,6 +200,13 @@ impl Document {
             .collect()
     }
 
+    /// Is an execution inside a scope?
+    pub fn has_children(&self, scope: NodeKey) -> bool {
+        // The youngest are the likely ones.
+        let mut youngest_first = self.nodes.values().rev();
+        youngest_first.any(|node| node.parent == Some(scope))
+    }
+
     /// An execution and the scopes around it, innermost first.
     pub fn ancestry(&self, key: NodeKey) -> Vec<NodeKey> {
         let mut out = vec![key];

@@ -30,6 +30,11 @@ impl Run<'_> {
 
     pub(super) fn join_parallel(&mut self, node: NodeKey) -> Result<(), Refusal> {
         let needed = self.element(node)?.incoming.len();
+        if needed <= 1 {
+            // A fork: there is nobody to look for.
+            self.plan(Operation::Complete(node));
+            return Ok(());
+        }
         let waiting = self.waiting(node)?;
         if waiting.len() >= needed {
             self.merge(node, &waiting)

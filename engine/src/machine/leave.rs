@@ -126,7 +126,7 @@ impl Run<'_> {
             return Ok(());
         };
         let scope = gone.parent.unwrap_or(Document::ROOT);
-        if !self.doc.children(scope).is_empty() {
+        if self.doc.has_children(scope) {
             return Ok(());
         }
         if scope == Document::ROOT {

@@ -54,7 +54,7 @@ impl Run<'_> {
         while let Some(operation) = planned.pop() {
             self.plan(operation);
         }
-        if self.doc.children(Document::ROOT).is_empty() {
+        if !self.doc.has_children(Document::ROOT) {
             self.delete(super::Outcome::Cancelled)?;
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Run<'_> {
             match scope {
                 Some(scope)
                     if scope != Document::ROOT
-                        && self.doc.children(scope).is_empty()
+                        && !self.doc.has_children(scope)
                         && planned.is_empty() =>
                 {
                     at = scope

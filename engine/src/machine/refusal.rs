@@ -71,6 +71,14 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// A number that cannot be kept.
+    #[error("the variable '{name}' would be {number}, which is not a finite number")]
+    NotFinite {
+        /// The variable, or as much of its name as can be shown.
+        name: String,
+        /// What it would be.
+        number: String,
+    },
     /// The definition no longer knows an element that the instance stands at.
     #[error("the definition has no element '{0}'")]
     NoElement(String),

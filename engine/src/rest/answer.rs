@@ -2,7 +2,15 @@
 
 use axum::body::Body;
 use http::{Response, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
+
+/// What a file's name in a header must not have as it is: RFC 5987, `attr-char`.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// What every handler gives.
 pub(super) type Answer = Result<Response<Body>, super::error::Refused>;
@@ -55,7 +63,8 @@ pub(super) fn bytes(media_type: &str, name: Option<&str>, bytes: Vec<u8>) -> Res
             })
             .collect();
         if let Ok(value) = header::HeaderValue::from_str(&format!(
-            "attachment; filename=\"{safe}\"; filename*=UTF-8''{safe}"
+            "attachment; filename=\"{safe}\"; filename*=UTF-8''{}",
+            utf8_percent_encode(name, NAME)
         )) {
             response
                 .headers_mut()

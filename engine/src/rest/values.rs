@@ -89,6 +89,7 @@ pub(super) fn read(dto: &Json) -> Result<Value, Refused> {
             value
                 .as_f64()
                 .or_else(|| value.as_str()?.trim().parse().ok())
+                .filter(|number: &f64| number.is_finite())
                 .ok_or_else(cannot)?,
         ),
         "String" if value.is_number() || value.is_boolean() => Value::String(value.to_string()),

@@ -4,7 +4,7 @@
 //! was faster, it is read and computed again: the machine is pure, so nothing was done yet.
 
 use super::scripts::{self, Place};
-use super::{CONFLICT_TRIES, Handle, MAX_UNIT_INSTANCES};
+use super::{CONFLICT_PAUSE, CONFLICT_TRIES, Handle, MAX_UNIT_INSTANCES};
 use crate::clock::Millis;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
@@ -51,6 +51,7 @@ impl Handle {
         Fut: Future<Output = Result<(Unit, Vec<InstanceChange>), Error>>,
     {
         let mut tries = 0;
+        let mut turn = None;
         loop {
             tries += 1;
             let computed = match compute(self.clone()).await {
@@ -63,6 +64,7 @@ impl Handle {
                 .map(|i| (i.document.clone(), i.variables.clone()))
                 .collect();
             let rings = rings(&instances);
+            let first = instances.first().map(|change| change.document.id.clone());
             unit.instances = instances;
             match self.inner.store.commit(unit).await {
                 Ok(()) => {
@@ -77,6 +79,10 @@ impl Handle {
                         .counters
                         .conflicts
                         .fetch_add(1, Ordering::Relaxed);
+                    match (&turn, first) {
+                        (None, Some(id)) => turn = Some(self.inner.turns.take(&id).await),
+                        _ => tokio::time::sleep(CONFLICT_PAUSE.mul_f64(fastrand::f64())).await,
+                    }
                 }
                 Err(failure) => return Err(failure.into()),
             }

@@ -44,14 +44,48 @@ pub struct Deployed {
     pub definitions: Option<Vec<DefinitionRow>>,
 }
 
+/// What is left of an upload without what is there already.
+enum Left {
+    /// Nothing: this is the same.
+    Nothing(Deployed),
+    /// The resources of these names.
+    These(HashSet<String>),
+}
+
 impl Handle {
     /// Deploys resources, all or none.
-    pub async fn deploy(&self, mut upload: Upload) -> Result<Deployed, Error> {
-        if (upload.filter_duplicates || upload.changed_only)
-            && let Some(same) = self.without_duplicates(&mut upload).await?
-        {
-            return Ok(same);
+    pub async fn deploy(&self, upload: Upload) -> Result<Deployed, Error> {
+        let parsed = self.parse_all(&upload)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // Before duplicates are looked for: what is deployed from here on takes the version that this one asks for.
+            let versions = self.next_versions(&upload, &parsed).await?;
+            let left = match self.without_duplicates(&upload).await? {
+                Left::Nothing(same) => return Ok(same),
+                Left::These(names) => names,
+            };
+            let new = self.assemble(&upload, &left, &parsed, &versions).await?;
+            let definitions: Vec<DefinitionRow> =
+                new.definitions.iter().map(|d| d.row.clone()).collect();
+            let deployment = new.deployment.clone();
+            match self.inner.store.deploy(new).await {
+                Ok(()) => {
+                    self.inner.bells.ring(Bell::Jobs);
+                    return Ok(Deployed {
+                        deployment,
+                        definitions: Some(definitions),
+                    });
+                }
+                // Two deployments of one key at once: the version is taken; count again.
+                Err(failure) if tries < TRIES && failure.lost_race() => {}
+                Err(failure) => return Err(failure.into()),
+            }
         }
+    }
+
+    /// The processes of an upload: the resource, its hash, the process.
+    fn parse_all(&self, upload: &Upload) -> Result<Vec<(String, String, Process)>, Error> {
         let mut parsed = Vec::new();
         let mut keys = HashSet::new();
         for (name, bytes) in &upload.resources {
@@ -71,32 +105,33 @@ impl Handle {
                 )));
             }
         }
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let new = self.assemble(&upload, &parsed).await?;
-            let definitions: Vec<DefinitionRow> =
-                new.definitions.iter().map(|d| d.row.clone()).collect();
-            let deployment = new.deployment.clone();
-            match self.inner.store.deploy(new).await {
-                Ok(()) => {
-                    self.inner.bells.ring(Bell::Jobs);
-                    return Ok(Deployed {
-                        deployment,
-                        definitions: Some(definitions),
-                    });
-                }
-                // Two deployments of one key at once: the version is taken; count again.
-                Err(failure) if tries < TRIES && failure.lost_race() => {}
-                Err(failure) => return Err(failure.into()),
-            }
+        Ok(parsed)
+    }
+
+    /// The version that each key would have.
+    async fn next_versions(
+        &self,
+        upload: &Upload,
+        parsed: &[(String, String, Process)],
+    ) -> Result<HashMap<String, i64>, Error> {
+        let mut out = HashMap::new();
+        for (_, _, process) in parsed {
+            let latest = self
+                .inner
+                .store
+                .latest(&process.key, upload.tenant.as_deref());
+            let version = latest.await?.map_or(1, |row| row.version + 1);
+            out.insert(process.key.clone(), version);
         }
+        Ok(out)
     }
 
     async fn assemble(
         &self,
         upload: &Upload,
+        left: &HashSet<String>,
         parsed: &[(String, String, Process)],
+        versions: &HashMap<String, i64>,
     ) -> Result<NewDeployment, Error> {
         let now = self.inner.clock.now();
         let deployment = Deployment {
@@ -117,13 +152,8 @@ impl Handle {
             )
         };
         let mut definitions = Vec::new();
-        for (name, sha, process) in parsed {
-            let latest = self
-                .inner
-                .store
-                .latest(&process.key, upload.tenant.as_deref())
-                .await?;
-            let version = latest.map_or(1, |row| row.version + 1);
+        for (name, sha, process) in parsed.iter().filter(|(name, ..)| left.contains(name)) {
+            let version = versions.get(&process.key).copied().unwrap_or(1);
             let long = format!("{}:{version}:{}", process.key, self.new_id());
             let row = DefinitionRow {
                 id: if long.len() > DEFINITION_ID_MAX {
@@ -148,7 +178,12 @@ impl Handle {
         }
         Ok(NewDeployment {
             deployment,
-            resources: upload.resources.iter().map(resource).collect(),
+            resources: upload
+                .resources
+                .iter()
+                .filter(|(name, _)| left.contains(name))
+                .map(resource)
+                .collect(),
             definitions,
         })
     }
@@ -226,37 +261,48 @@ impl Handle {
         Ok(out)
     }
 
-    /// Leaves out resources that the latest deployment of the name has already; gives that one if nothing is left.
-    async fn without_duplicates(&self, upload: &mut Upload) -> Result<Option<Deployed>, Error> {
+    /// Leaves out resources that the latest deployment of the name has already, if that is wanted.
+    async fn without_duplicates(&self, upload: &Upload) -> Result<Left, Error> {
+        let all = || {
+            Left::These(
+                upload
+                    .resources
+                    .iter()
+                    .map(|(name, _)| name.clone())
+                    .collect(),
+            )
+        };
+        if !upload.filter_duplicates && !upload.changed_only {
+            return Ok(all());
+        }
         let store = &self.inner.store;
         let named = store
             .deployments_named(upload.name.as_deref(), upload.tenant.as_deref())
             .await?;
-        let Some(last) = named
-            .into_iter()
-            .next()
-            .filter(|d| d.source == upload.source)
-        else {
-            return Ok(None);
+        let last = named.into_iter().next();
+        let Some(last) = last.filter(|d| d.source == upload.source) else {
+            return Ok(all());
         };
         let resources = store.resources(&last.id).await?;
         let known: HashMap<&str, &str> = resources
             .iter()
             .map(|r| (r.name.as_str(), r.sha.as_str()))
             .collect();
-        let changed = |(name, bytes): &(String, Vec<u8>)| {
+        let is_new = |(name, bytes): &&(String, Vec<u8>)| {
             known.get(name.as_str()) != Some(&sha(bytes).as_str())
         };
-        if !upload.resources.iter().any(changed) {
-            return Ok(Some(Deployed {
+        let new = upload.resources.iter().filter(is_new);
+        let new: HashSet<String> = new.map(|(name, _)| name.clone()).collect();
+        if new.is_empty() {
+            return Ok(Left::Nothing(Deployed {
                 deployment: last,
                 definitions: None,
             }));
         }
-        if upload.changed_only {
-            upload.resources.retain(changed);
-        }
-        Ok(None)
+        Ok(match upload.changed_only {
+            true => Left::These(new),
+            false => all(),
+        })
     }
 
     /// Takes a deployment away. With `cascade` its instances and history go too; without, running instances refuse it.

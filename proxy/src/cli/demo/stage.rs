@@ -3,6 +3,7 @@
 //! Owns starting, killing and ending them: striking the stage, or dropping it, ends all and removes the folder. Must not
 //! speak to them.
 
+use std::fs::{File, TryLockError};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,6 +32,8 @@ pub(super) struct Crew {
 pub(super) struct Stage {
     crew: Crew,
     pub(super) sites: Vec<Site>,
+    /// Held while the folder is ours: what another demonstration wrote here would be read by this one's router.
+    lock: Option<File>,
 }
 
 impl Drop for Stage {
@@ -54,6 +57,7 @@ impl Stage {
         Stage {
             crew,
             sites: Vec::new(),
+            lock: None,
         }
     }
 
@@ -65,6 +69,7 @@ impl Stage {
             let folder = self.folder();
             std::fs::create_dir_all(folder)
                 .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+            self.lock = Some(lock(folder)?);
         }
         drop(engines);
         for number in 0..sites {
@@ -171,6 +176,21 @@ fn start(folder: &Path, site: &Site) -> Result<Child, String> {
         .stderr(log)
         .spawn()
         .map_err(|error| format!("cannot start the engine of site {name}: {error}"))
+}
+
+/// The folder is one demonstration's at a time, until it ends in whatever way.
+fn lock(folder: &Path) -> Result<File, String> {
+    let path = folder.join("demo.lock");
+    let cannot = |error| format!("cannot lock {}: {error}", path.display());
+    let file = File::create(&path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "a demonstration runs in {} already; end it, or name another folder with --dir",
+            folder.display()
+        )),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
 }
 
 pub(super) fn write(file: &Path, text: &str) -> Result<(), String> {

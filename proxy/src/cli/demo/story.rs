@@ -65,9 +65,12 @@ pub(super) fn tell(
 
 fn what_runs(scene: Scene, sites: &[Site], pids: &[u32], took: Duration) -> String {
     let mut text = format!(
-        "Homing is ready after {:.1} s: {} sites behind http://127.0.0.1:{}, admin listener http://127.0.0.1:{}\n\n",
+        "Homing is ready after {:.1} s: {} behind http://127.0.0.1:{}, admin listener http://127.0.0.1:{}\n\n",
         took.as_secs_f64(),
-        sites.len(),
+        match sites.len() {
+            1 => "1 site".to_owned(),
+            more => format!("{more} sites"),
+        },
         scene.data,
         scene.admin
     );
