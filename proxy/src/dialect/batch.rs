@@ -39,12 +39,6 @@ pub fn row_in(body: &[u8]) -> Option<Bytes> {
     }
 }
 
-/// The number in an answer to a count.
-pub fn count_in(body: &[u8]) -> Option<u64> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    answer.get("count")?.as_u64()
-}
-
 /// What a batch that has ended, by its history, adds to those that run.
 pub fn ended(history: &[u8]) -> Option<Bytes> {
     let history: Map<String, Value> = serde_json::from_slice(history).ok()?;

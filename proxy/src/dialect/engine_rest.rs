@@ -226,7 +226,8 @@ impl Dialect for EngineRest {
             } else {
                 Wanted::Rows
             };
-            return Parts::read(&found.engine, head.method, &id, wanted);
+            let parts = Parts::read(&found.engine, head.method, &id, wanted)?;
+            return Some(parts.filtered(head.query?));
         }
         None
     }

@@ -3,9 +3,13 @@
 //! Owns which requests those are and what each site is asked instead. Pure.
 
 use super::names::prefix;
-use super::{batch, path};
+use super::{batch, path, query};
 use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::{Method, Uri};
+use serde_json::{Map, Value};
+
+/// Filters that a part may pass though the whole does not, or the other way round: no site is asked with them.
+const OF_THE_WHOLE: [&str; 4] = ["completed", "suspended", "withFailures", "withoutFailures"];
 
 /// One request.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub struct Parts {
     pub ids: Vec<String>,
     /// What the client wants.
     pub wanted: Wanted,
+    /// What the whole has to be like to stand in the list.
+    filters: Vec<(&'static str, bool)>,
     engine: Engine,
 }
 
@@ -45,7 +51,27 @@ impl Parts {
             id: id.to_owned(),
             ids,
             wanted,
+            filters: Vec::new(),
             engine: engine.clone(),
+        })
+    }
+
+    /// The same, of a list with this query.
+    #[must_use]
+    pub fn filtered(mut self, query: &str) -> Parts {
+        self.filters = query.split('&').filter_map(filter).collect();
+        self
+    }
+
+    /// Whether the batch, made of its parts, stands in the list.
+    pub fn holds(&self, whole: &[u8]) -> bool {
+        let whole: Map<String, Value> = serde_json::from_slice(whole).unwrap_or_default();
+        let fails = || whole.get("failedJobs").and_then(Value::as_u64) > Some(0);
+        self.filters.iter().all(|(name, wanted)| match *name {
+            "completed" => whole.get("endTime").is_some_and(Value::is_string) == *wanted,
+            "suspended" => whole.get("suspended") == Some(&Value::Bool(*wanted)),
+            "withFailures" => !wanted || fails(),
+            _ => !wanted || !fails(),
         })
     }
 
@@ -54,9 +80,19 @@ impl Parts {
         RoutingKey::of(self.engine.clone(), Kind::BATCH, id)
     }
 
-    /// The same request about one of them.
+    /// The same request about one of them; for a count, the list that is counted.
     pub fn target(&self, whole: &Uri, id: &str) -> Option<Uri> {
-        let whole = whole.path_and_query()?.as_str();
+        let list = match self.wanted {
+            Wanted::Count => whole.path().strip_suffix("/count")?,
+            Wanted::One | Wanted::Rows | Wanted::Done => whole.path(),
+        };
+        let whole = match whole.query() {
+            None => list.to_owned(),
+            Some(query) => {
+                let asked = query.split('&').filter(|pair| filter(pair).is_none());
+                format!("{list}?{}", asked.collect::<Vec<_>>().join("&"))
+            }
+        };
         let (before, after) = whole.split_once(&self.id)?;
         format!("{before}{}{after}", path::encode(id)).parse().ok()
     }
@@ -68,6 +104,13 @@ impl Parts {
             .parse()
             .ok()
     }
+}
+
+/// A filter of the whole. What the engine would not understand is left to it.
+fn filter(pair: &str) -> Option<(&'static str, bool)> {
+    let (name, value) = query::pairs(pair).next()?;
+    let name = OF_THE_WHOLE.into_iter().find(|known| *known == name)?;
+    Some((name, value.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -89,6 +132,18 @@ mod tests {
             "/engine-rest/history/batch/x"
         );
         assert!(read("x").is_none());
+        let list = Parts::read(&Engine::DEFAULT, &Method::GET, "homing.x.y", Wanted::Count);
+        let list = list
+            .unwrap()
+            .filtered("completed=true&batchId=homing.x.y&withFailures=true");
+        let whole = "/engine-rest/history/batch/count?completed=true&batchId=homing.x.y&type=t";
+        assert_eq!(
+            list.target(&whole.parse().unwrap(), "y").unwrap(),
+            "/engine-rest/history/batch?batchId=y&type=t"
+        );
+        assert!(list.holds(br#"{"endTime":"2026","failedJobs":1}"#));
+        assert!(!list.holds(br#"{"endTime":null,"failedJobs":1}"#));
+        assert!(!list.holds(br#"{"endTime":"2026","failedJobs":0}"#));
         let doing = Parts::read(&Engine::DEFAULT, &Method::DELETE, "homing.x", Wanted::One);
         assert_eq!(doing.unwrap().wanted, Wanted::Done);
     }

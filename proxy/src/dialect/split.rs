@@ -202,6 +202,13 @@ impl Split {
     }
 }
 
+/// Whether a body names a definition beside whom it lists.
+pub fn names_definition(body: &[u8]) -> bool {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    let mut members = members.iter();
+    members.any(|(name, raw)| DEFINITIONS.contains(&&**name) && raw.get() != "null")
+}
+
 /// What a member of this name holds, if every site has it under an id of its own. `None`: it is one of those, but it
 /// cannot be told which.
 fn copied(name: &str) -> Option<Option<Kind>> {

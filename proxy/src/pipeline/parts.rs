@@ -37,7 +37,7 @@ impl Pipeline {
             // A list that nobody stands in.
             Err(problem) if problem.reason == Reason::UnknownId => match parts.wanted {
                 Wanted::Rows => return Ok(gather::answer("[]".into(), &[])),
-                Wanted::Count => return counted(Vec::new()),
+                Wanted::Count => return Ok(counted(0)),
                 Wanted::One | Wanted::Done => return Err(problem),
             },
             places => places?,
@@ -45,10 +45,8 @@ impl Pipeline {
         let whole = asked.outgoing.target.clone();
         let of_part = |(id, _): &Place| parts.target(&whole, id);
         let done = self.each(context, &asked, &places, of_part).await?;
-        match parts.wanted {
-            Wanted::Done => return told(done, &*asked.group.dialect),
-            Wanted::Count => return counted(done),
-            Wanted::One | Wanted::Rows => {}
+        if parts.wanted == Wanted::Done {
+            return told(done, &*asked.group.dialect);
         }
         let (mut bodies, mut ended, mut none) = (Vec::new(), Vec::new(), None);
         for (place, Done { whole, .. }) in places.into_iter().zip(done) {
@@ -67,7 +65,10 @@ impl Pipeline {
             }
         }
         if let (true, Some((head, body))) = (bodies.is_empty(), none) {
-            return Ok(several::passed(head, body));
+            return Ok(match parts.wanted {
+                Wanted::Count => counted(0),
+                Wanted::One | Wanted::Rows | Wanted::Done => several::passed(head, body),
+            });
         }
         let in_history = |(id, target): &Place| parts.history(&target.site.base_path, id);
         for Done { whole, .. } in self.each(context, &asked, &ended, in_history).await? {
@@ -79,13 +80,13 @@ impl Pipeline {
             Problem::new(Reason::UpstreamBroke, detail)
         };
         let one = batch::together(&parts.id, &bodies).map_err(malformed)?;
-        Ok(gather::answer(
-            match parts.wanted {
-                Wanted::Rows => [b"[", &*one, b"]"].concat().into(),
-                Wanted::One | Wanted::Count | Wanted::Done => one,
-            },
-            &[],
-        ))
+        let stands = parts.holds(&one);
+        Ok(match parts.wanted {
+            Wanted::Count => counted(u8::from(stands)),
+            Wanted::Rows if stands => gather::answer([b"[", &*one, b"]"].concat().into(), &[]),
+            Wanted::Rows => gather::answer("[]".into(), &[]),
+            Wanted::One | Wanted::Done => gather::answer(one, &[]),
+        })
     }
 
     /// Where the parts live. One that has ended, and is not in history any more, is left out.
@@ -137,18 +138,9 @@ impl Pipeline {
     }
 }
 
-/// One batch, as long as a part of it is there.
-fn counted(done: Vec<Done>) -> Result<Response<Body>, Problem> {
-    let mut count = 0;
-    for Done { whole, .. } in done {
-        let (head, body) = whole?;
-        if !head.status.is_success() {
-            return Ok(several::passed(head, body));
-        }
-        count |= i32::from(batch::count_in(&body).is_some_and(|count| count > 0));
-    }
+fn counted(count: u8) -> Response<Body> {
     let answer = serde_json::json!({ "count": count }).to_string();
-    Ok(gather::answer(answer.into(), &[]))
+    gather::answer(answer.into(), &[])
 }
 
 /// A part that is not there any more has nothing to be done to.

@@ -108,9 +108,8 @@ pub(super) fn deploy() -> Vec<Step> {
                 ("oracle.dmn", DISH),
                 ("oracle.cmmn", CASE),
             ],
-        )
-        .naming("/id", "deployment"),
-        Step::deploy("second-MARK", &[("oracle_flow.bpmn", &fork)]).naming("/id", "deployment"),
+        ),
+        Step::deploy("second-MARK", &[("oracle_flow.bpmn", &fork)]),
     ]
 }
 

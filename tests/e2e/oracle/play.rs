@@ -27,7 +27,8 @@ const BATCH_WITHIN: Duration = Duration::from_secs(120);
 const IDLE_MAX: usize = 1_000;
 
 /// What each site has a copy of under an id of its own: kind, the member that tells one from another, where it is listed.
-const COPIED: [(&str, &str, &str); 5] = [
+const COPIED: [(&str, &str, &str); 6] = [
+    ("deployment", "name", "/deployment?nameLike=%25-MARK"),
     (
         "definition",
         "key",
@@ -145,7 +146,6 @@ impl Play {
             let seen = self.step(&step).await?;
             anyhow::ensure!(seen.status == 200, "deploying: {}", seen.plain);
         }
-        self.world.deployments = vec!["deployment#0".into(), "deployment#1".into()];
         for (kind, member, list) in COPIED {
             for (number, side) in self.sides.iter_mut().enumerate() {
                 let seen = side.run(&Step::get(list)).await?;
@@ -155,6 +155,7 @@ impl Play {
                     let symbol = side.names.call(&base, &of("id"));
                     match (number, kind) {
                         (0, "definition") => self.world.definitions.push(symbol),
+                        (0, "deployment") => self.world.deployments.push(symbol),
                         (0, _) => self.world.add(kind, symbol),
                         _ => {}
                     }

@@ -68,14 +68,6 @@ impl World {
         random.choice(self.further.get(kind)?).cloned()
     }
 
-    /// Whether the instance that this is a part of has any such thing.
-    pub(super) fn holds(&self, symbol: &str, thing: Thing) -> bool {
-        self.things.iter().any(|(instance, all)| {
-            let is_part = symbol == instance || symbol.starts_with(&format!("{instance}/"));
-            is_part && all.iter().any(|(kind, _)| *kind == thing)
-        })
-    }
-
     /// Any thing of this kind, of an activity.
     pub(super) fn at(
         &self,

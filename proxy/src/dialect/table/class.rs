@@ -8,6 +8,7 @@ use super::shared::{SharedRule, named};
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
 use crate::dialect::pointers::{Pointers, Seen};
 use crate::dialect::shares::{Shared, Write};
+use crate::dialect::split::names_definition;
 use crate::dialect::{Head, Matched, batch, path};
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
@@ -316,7 +317,13 @@ impl Request<'_> {
         Ok(Class::Gather(gather))
     }
 
-    /// One id and nothing else that widens the set: the whole request belongs to its owner.
+    /// Whether each site has something that this names under an id of its own.
+    fn names_definition(&self) -> bool {
+        let path = &self.found.operation.path;
+        path.starts_with("/process-definition/{id}/") || self.body.is_some_and(names_definition)
+    }
+
+    /// One id and nothing else that widens the set, or has to be translated: the whole request belongs to its owner.
     fn split(&self, members: &Members) -> Class {
         let Some(named) = self.named(members) else {
             return Class::Split;
@@ -324,6 +331,7 @@ impl Request<'_> {
         match (named.open, named.owners.as_slice(), named.copies.as_slice()) {
             // Every site has a copy of it.
             (false, [], [(Kind::DEPLOYMENT, _)]) => Class::Split,
+            (false, [_], []) if self.names_definition() => Class::Split,
             (false, [(kind, id)], []) | (false, [], [(kind, id)]) => {
                 keyed(RoutingKey::of(self.engine(), *kind, id))
             }

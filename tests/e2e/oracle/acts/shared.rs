@@ -44,7 +44,7 @@ pub(super) fn act(random: &mut fastrand::Rng, world: &World, likeness: Likeness)
             Step::get(format!("/authorization?userIdIn=MARKuser{number}")),
             Step::delete("/authorization/{{authorization#0}}"), Step::get("/authorization/{{authorization#0}}")],
         _ => vec![Step::get("/schema/log?version=nothing&sortBy=timestamp&sortOrder=desc"), Step::get("/schema/log").check(Check::Status), Step::get("/version"), Step::get("/engine"), Step::get("/history/cleanup/configuration").check(Check::Status),
-            Step::get("/deployment/{{deployment#0}}"), Step::get("/deployment/{{deployment#0}}/resources")],
+            Step::get("/deployment/{{deployment/main-MARK#0}}"), Step::get("/deployment/{{deployment/main-MARK#0}}/resources")],
     };
     Some(Act::reads(steps))
 }

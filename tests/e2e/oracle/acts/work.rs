@@ -110,18 +110,12 @@ pub(super) fn job(random: &mut fastrand::Rng, world: &World) -> Option<Act> {
 
 pub(super) fn incident(random: &mut fastrand::Rng, world: &World) -> Option<Act> {
     if random.bool() {
-        // Operaton itself cannot always delete two incidents of one instance (OptimisticLockingException, by the chance of its
-        // ids), so only what has none and can have no other gets one.
         let execution = world.any(random, Thing::Execution)?;
-        let alone = ["told-", "both-", "open-"]
-            .iter()
-            .any(|process| execution.starts_with(process));
-        if !alone || world.holds(&execution, Thing::Incident) {
-            return None;
-        }
+        // An engine takes all incidents of one type and configuration for one, whichever instances they belong to.
+        let own = format!("MARK-{}", random.u32(..));
         let step = Step::post(
             format!("/execution/{{{{{execution}}}}}/create-incident"),
-            json!({ "incidentType": "custom", "configuration": "x", "message": "a custom one" }),
+            json!({ "incidentType": "custom", "configuration": own, "message": "a custom one" }),
         );
         return Some(Act::on(&execution, vec![step]));
     }

@@ -471,6 +471,23 @@ fn a_write_about_one_id_belongs_to_its_owner_and_others_are_split() {
         assert_eq!(class("POST", path, body), Class::Split, "{body}");
     }
     assert_eq!(classified("POST", path, None).1, Class::Split);
+    // Its owner has the definition under an id of its own.
+    for (path, body) in [
+        (
+            "/modification/executeAsync",
+            r#"{"processInstanceIds":["p"],"processDefinitionId":"o:1:7"}"#,
+        ),
+        (
+            "/migration/execute",
+            r#"{"processInstanceIds":["p"],"migrationPlan":{"sourceProcessDefinitionId":"o:1:7"}}"#,
+        ),
+        (
+            "/process-definition/o:1:7/restart",
+            r#"{"processInstanceIds":["p"]}"#,
+        ),
+    ] {
+        assert_eq!(class("POST", path, body), Class::Split, "{path}");
+    }
     assert_eq!(
         class(
             "POST",
