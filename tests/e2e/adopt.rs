@@ -147,14 +147,14 @@ async fn a_site_with_a_long_past_is_taken_in_by_parts_over_a_death_of_the_router
     Ok(())
 }
 
-async fn run(database: &Database, statement: &str) -> Result<()> {
+pub(crate) async fn run(database: &Database, statement: &str) -> Result<()> {
     let statement = format!("WITH made AS ({statement} RETURNING 1) SELECT count(*) FROM made");
     database.count(&statement).await?;
     Ok(())
 }
 
 /// Part by part; answers what was found, and the router's memory at its highest.
-async fn to_the_end(router: &Router) -> Result<(Value, u64)> {
+pub(crate) async fn to_the_end(router: &Router) -> Result<(Value, u64)> {
     let mut highest = 0;
     loop {
         let found = part(router, 5_000).await?;

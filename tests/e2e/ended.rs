@@ -23,10 +23,10 @@ use crate::operate::{json as machine, said};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const WHY: [&str; 3] = ["--reason", "a look", "--yes"];
-const TIMES: &str = "[reconcile]\nended_every = \"200ms\"\nquestions_per_second = 100\n";
+pub(crate) const TIMES: &str = "[reconcile]\nended_every = \"200ms\"\nquestions_per_second = 100\n";
 
 /// Ids of a site's rows in this state, as the store's own table has them.
-async fn rows(store: &Database, site: &str, state: &str) -> Result<BTreeSet<String>> {
+pub(crate) async fn rows(store: &Database, site: &str, state: &str) -> Result<BTreeSet<String>> {
     let number = ["placed", "homed", "moving", "ended"];
     let number = number
         .iter()
@@ -47,7 +47,7 @@ async fn history(engine: &Database, ended: bool) -> Result<BTreeSet<String>> {
     Ok(engine.column(&statement).await?.into_iter().collect())
 }
 
-async fn agree(store: &Database, engine: &Database) -> Result<()> {
+pub(crate) async fn agree(store: &Database, engine: &Database) -> Result<()> {
     eventually("the rows say what the engine says", PATIENCE, async || {
         let ended = rows(store, "a", "ended").await? == history(engine, true).await?;
         let open = rows(store, "a", "homed").await? == history(engine, false).await?;

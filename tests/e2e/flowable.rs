@@ -17,8 +17,8 @@ use std::time::Duration;
 
 const MODEL: &str = include_str!("../models/review.bpmn20.xml");
 const PATIENCE: Duration = Duration::from_secs(90);
-const TASKS: &str = "/process-api/runtime/tasks";
-const INSTANCES: &str = "/process-api/runtime/process-instances";
+pub(crate) const TASKS: &str = "/process-api/runtime/tasks";
+pub(crate) const INSTANCES: &str = "/process-api/runtime/process-instances";
 const HISTORY: &str = "/process-api/history/historic-process-instances";
 
 /// A site is named by its application's root: the process API and that of external workers stand below it.
@@ -31,14 +31,14 @@ async fn router(name: &str, a: &Engine, b: &Engine) -> Result<Router> {
         .await
 }
 
-async fn site(name: &str) -> Result<Engine> {
+pub(crate) async fn site(name: &str) -> Result<Engine> {
     let database = Cluster::shared()?.fresh_database("flowable")?;
     engine::Builder::new(name, Kind::Flowable, &database)
         .start()
         .await
 }
 
-async fn deploy(client: &Client) -> Result<Answer> {
+pub(crate) async fn deploy(client: &Client) -> Result<Answer> {
     let form = format!(
         "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"review.bpmn20.xml\"\r\n\
          Content-Type: application/xml\r\n\r\n{MODEL}\r\n--edge--\r\n"
@@ -108,7 +108,7 @@ async fn pages(client: &Client) -> Result<Vec<String>> {
 }
 
 /// The task of an instance, at the site that has it.
-async fn task_of(engine: &Engine, instance: &str) -> Result<String> {
+pub(crate) async fn task_of(engine: &Engine, instance: &str) -> Result<String> {
     let select = format!("SELECT id_ FROM act_ru_task WHERE proc_inst_id_ = '{instance}'");
     let found = engine.database().column(&select).await?;
     found.into_iter().next().context("no task")

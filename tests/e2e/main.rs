@@ -16,6 +16,7 @@ mod ended;
 mod evacuate;
 mod flowable;
 mod flowable_cases;
+mod flowable_past;
 mod gate;
 mod gather;
 mod generic;
