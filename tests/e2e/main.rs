@@ -34,6 +34,7 @@ mod parked;
 mod passwords;
 mod protocols;
 mod quarantine;
+mod quiesce;
 mod reconcile;
 mod registry;
 mod rehome;

@@ -2,6 +2,7 @@
 //!
 //! Owns the shape of a site. Must not ask the store: this is what the router acts on, also while the store is away.
 
+mod executor;
 pub mod quiesce;
 pub mod release;
 pub mod restored;

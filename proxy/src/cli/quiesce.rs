@@ -45,6 +45,7 @@ pub(super) fn quiesce(remote: &Remote, which: &Which) -> Result<Exit, Exit> {
                 "due_jobs",
                 "jobs are due: they run unless the engine or its executor is stopped",
             ),
+            ("jobs_held", "jobs are held by the site's engines"),
         ] {
             output::say(&format!("{} {what}", reply.json[name]));
         }

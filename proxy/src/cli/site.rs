@@ -37,6 +37,9 @@ enum Verb {
         /// Check everything and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Leave the executor of Homing's own engine off, if `quiesce` has switched it off.
+        #[arg(long)]
+        leave_executor: bool,
         /// Accepted for the sake of scripts; this verb does not ask.
         #[arg(long, hide = true)]
         yes: bool,
@@ -87,27 +90,29 @@ impl Site {
                 site,
                 reason,
                 dry_run,
+                leave_executor,
                 yes: _,
             } => self.state(
                 site,
                 ("ready", &[]),
+                *leave_executor,
                 &Change::harmless(reason.as_deref(), *dry_run),
             ),
             Verb::Drain {
                 site,
                 overrides,
                 change,
-            } => self.state(site, ("draining", overrides), change),
+            } => self.state(site, ("draining", overrides), false, change),
             Verb::Maintenance {
                 site,
                 overrides,
                 change,
-            } => self.state(site, ("maintenance", overrides), change),
+            } => self.state(site, ("maintenance", overrides), false, change),
             Verb::Quarantine {
                 site,
                 overrides,
                 change,
-            } => self.state(site, ("quarantined", overrides), change),
+            } => self.state(site, ("quarantined", overrides), false, change),
             Verb::Compare { site } => {
                 return release::compare(&self.remote, site).unwrap_or_else(|exit| exit);
             }
@@ -168,15 +173,16 @@ impl Site {
         &self,
         site: &str,
         (state, overrides): (&str, &[String]),
+        leave_executor: bool,
         change: &Change,
     ) -> Result<(), Exit> {
         change.confirm(&format!("set site {site} to {state}"))?;
         let path = format!("/v1/sites/{}/state{}", segment(site), change.query());
-        let call = change.apply(Call::with(
-            Method::PUT,
-            path,
-            &json!({ "state": state, "overrides": overrides }),
-        ))?;
+        let mut body = json!({ "state": state, "overrides": overrides });
+        if leave_executor {
+            body["leave_executor"] = true.into();
+        }
+        let call = change.apply(Call::with(Method::PUT, path, &body))?;
         let reply = self.remote.call(call)?;
         if self.remote.json {
             output::machine("site", &reply.json);

@@ -149,6 +149,12 @@ const ENGINE_REST: &str = "/engine-rest";
 /// Most bytes of an answer of an own engine: a whole instance may be in it.
 const OWN_BYTES_MAX: usize = 160 * 1024 * 1024;
 
+/// A path of an own engine's that is no operation of the API at this base path.
+pub(super) fn beside(base: &str, path: &str) -> String {
+    let root = base.strip_suffix(ENGINE_REST).unwrap_or(base);
+    format!("{root}/homing{path}")
+}
+
 /// Asks the own engine of a site for a step that may be taken twice. `path`: below `/homing`, beside the engine's API.
 pub async fn own(
     target: &Target,
@@ -162,9 +168,7 @@ pub async fn own(
         bytes,
     });
     let mut outgoing = request(target, method, "", content, via, Repeat::Safe)?;
-    let base = &target.site.base_path;
-    let root = base.strip_suffix(ENGINE_REST).unwrap_or(base);
-    outgoing.target = format!("{root}/homing{path}")
+    outgoing.target = beside(&target.site.base_path, path)
         .parse()
         .map_err(|_| Problem::new(Reason::BadRequest, "the id cannot stand in a path"))?;
     let (head, body) = read(target, outgoing, OWN_BYTES_MAX, times).await?;

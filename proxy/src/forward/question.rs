@@ -3,6 +3,7 @@
 //! Owns the shape of such a request (service account, Via, no client data) and the bound on its answer. Must not judge the
 //! answer, nor wait: whoever asks sets the time.
 
+use super::ask::beside;
 use super::headers::closes;
 use super::payload::Payload;
 use super::pool::Connection;
@@ -47,6 +48,17 @@ impl Asker<'_> {
 
     /// Sends a question of a dialect's, a body with it if it has one. The path is below the site's base path.
     pub async fn put(&mut self, question: &Ask) -> Result<(StatusCode, Bytes), Silence> {
+        let path = format!("{}{}", self.site.base_path, question.path);
+        self.put_at(&path, question).await
+    }
+
+    /// The same of Homing's own engine, below `/homing` beside its API.
+    pub async fn put_beside(&mut self, question: &Ask) -> Result<(StatusCode, Bytes), Silence> {
+        let path = beside(&self.site.base_path, &question.path);
+        self.put_at(&path, question).await
+    }
+
+    async fn put_at(&mut self, path: &str, question: &Ask) -> Result<(StatusCode, Bytes), Silence> {
         let mut request = Request::new(Payload::Empty);
         if let Some(body) = &question.body {
             *request.body_mut() = Payload::from(Bytes::from(body.to_string()));
@@ -54,8 +66,7 @@ impl Asker<'_> {
             request.headers_mut().insert(CONTENT_TYPE, json);
         }
         *request.method_mut() = question.method.clone();
-        let path = format!("{}{}", self.site.base_path, question.path);
-        self.send(&path, request).await
+        self.send(path, request).await
     }
 
     async fn send(

@@ -1,9 +1,11 @@
 //! `POST /v1/sites/{site}/quiesce`: a site that stands still, with the proof of it.
 //!
-//! Owns the wait and what is shown. Stops what comes through Homing; must not claim more: an engine's own executor is told of
-//! by what its API shows, and a client that goes past Homing is not seen at all. Relies on what routers share about sites
-//! that they have stopped: with which generation, and how many of their requests still run there.
+//! Owns the wait and what is shown. Stops what comes through Homing, and the executor of Homing's own engine; must not claim
+//! more: another engine's executor is told of by what its API shows, and a client that goes past Homing is not seen at all.
+//! Relies on what routers share about sites that they have stopped: with which generation, and how many of their requests
+//! still run there.
 
+use super::executor;
 use super::returned;
 use crate::admin::State;
 use crate::admin::barrier::WAIT_MS_MAX;
@@ -47,7 +49,8 @@ pub struct StillShape {
     pub state: &'static str,
     /// Generation of the state.
     pub generation: u64,
-    /// Whether every router that is live has stopped, none of its requests runs there, and no external task is locked.
+    /// Whether every router that is live has stopped, none of its requests runs there, no external task is locked, and an
+    /// executor that can be asked is off and holds no job.
     pub still: bool,
     /// What is not still, in words.
     pub why: Vec<String>,
@@ -57,6 +60,10 @@ pub struct StillShape {
     pub locked_external_tasks: Option<u64>,
     /// Jobs that an executor would take as soon as it runs; null: cannot be told.
     pub due_jobs: Option<u64>,
+    /// `enabled` or `disabled`: the executor of Homing's own engine; null: another engine, or none answers.
+    pub executor: Option<&'static str>,
+    /// Jobs that its engines have begun and not ended; null: cannot be told.
+    pub jobs_held: Option<u64>,
 }
 
 /// What one router has said.
@@ -73,7 +80,8 @@ pub struct StoppedShape {
 }
 
 /// Stops a site for a cold backup: it goes into maintenance, and the answer comes when nothing runs there, or when the time is
-/// over. `ready` ends it. The engine's executor is not switched: stop the engine, or switch its executor off.
+/// over. `ready` ends it. The executor of Homing's own engine is switched off, and by `ready` on again if it was this call that
+/// switched it; with another engine stop it, or switch its executor off.
 #[utoipa::path(post, path = "/v1/sites/{site}/quiesce", tag = "sites", request_body = Quiesce,
     params(("site" = String, Path), DryRun, ("Homing-Reason" = String, Header)),
     responses((status = 200, body = StillShape), (status = 400, body = ProblemShape), (status = 404, body = ProblemShape),
@@ -116,6 +124,7 @@ pub(in crate::admin) async fn quiesce(
         let changed = super::state::change(&state, &site, to, expected, &overrides, &audit).await?;
         generation = changed.generation;
     }
+    executor::switch_off(&state, &site, &call).await?;
     let deadline = clock::now() + Duration::from_millis(wait);
     loop {
         let seen = look(&state, &site, SiteState::Maintenance, generation).await?;
@@ -165,6 +174,15 @@ async fn look(
     if let Some(locked @ 1..) = locked {
         why.push(format!("{locked} external tasks are locked"));
     }
+    let own = executor::seen(state, site).await;
+    let enabled = own.as_ref().map(|own| own.enabled);
+    let jobs_held = own.and_then(|own| own.held);
+    if enabled == Some(true) {
+        why.push("the executor of its engines is enabled".to_owned());
+    }
+    if let Some(held @ 1..) = jobs_held {
+        why.push(format!("{held} jobs are held by its engines"));
+    }
     if wanted != SiteState::Maintenance {
         why.push(format!("the site is {wanted}"));
     }
@@ -177,6 +195,8 @@ async fn look(
         routers,
         locked_external_tasks: locked,
         due_jobs,
+        executor: enabled.map(|on| if on { "enabled" } else { "disabled" }),
+        jobs_held,
     })
 }
 

@@ -46,6 +46,9 @@ pub struct StateChange {
     /// Safety rules that are overridden, by name; each that was needed is kept in the audit trail with the person.
     #[serde(default)]
     pub overrides: Vec<String>,
+    /// With `ready`: leave the executor of Homing's own engine off that a quiesce has switched off.
+    #[serde(default)]
+    pub leave_executor: bool,
 }
 
 pub(super) fn overrides(names: &[String], call: &Call) -> Result<Vec<Override>, Error> {
@@ -134,6 +137,7 @@ pub(in crate::admin) async fn put(
 ) -> Result<Response, Error> {
     let site = text::site(&state, &name)?;
     let overrides = overrides(&wanted.overrides, &call)?;
+    let leave_executor = wanted.leave_executor;
     let wanted = match wanted.state {
         WantedState::Ready => SiteState::Ready,
         WantedState::Draining => SiteState::Draining,
@@ -165,6 +169,9 @@ pub(in crate::admin) async fn put(
         Some(record.generation),
     )?;
     if !dry.dry_run {
+        if wanted == SiteState::Ready && record.state == SiteState::Maintenance && !leave_executor {
+            super::executor::give_back(&state, &site, &call).await?;
+        }
         let detail = json!({ "before": record.state.as_str(), "after": wanted.as_str() });
         let audit = call.audit(&format!("site.{wanted}"), &name, &detail);
         let changed = change(&state, &site, wanted, expected, &overrides, &audit).await?;
