@@ -44,6 +44,17 @@ pub enum Error {
     /// There is no database.
     #[error("{} is no database file", .0.display())]
     NoDatabase(PathBuf),
+    /// The server has no database of this name.
+    #[error(
+        "the server at {place} has no database '{name}': correct the name in `[engine] store`, or make the database first if a backup \
+         is to be restored to it"
+    )]
+    NotOnServer {
+        /// Its name.
+        name: String,
+        /// Host and port, or the folder of a socket.
+        place: String,
+    },
     /// Somebody works on what is to stand still.
     #[error(
         "the database does not stand still: {0}; stop the site's engines, or take a hot backup"

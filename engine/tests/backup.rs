@@ -274,6 +274,19 @@ async fn a_cold_backup_is_refused_while_an_engine_is_there_and_a_changed_one_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_the_server_does_not_have_is_named() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let url = server.database("there").replace("/there?", "/elsewhere?");
+    let taken = backup::take(&url, &folder.path().join("copy"), Kind::Hot).await;
+    let told = taken.unwrap_err().to_string();
+    assert!(told.contains("has no database 'elsewhere'"), "{told}");
+    assert!(told.contains("[engine] store"), "{told}");
+    let place = url.split_once("host=").unwrap().1;
+    assert!(told.contains(place), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_of_the_life_before_can_commit_nothing_to_a_restored_server() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();

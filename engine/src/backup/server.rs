@@ -27,9 +27,35 @@ const OTHERS: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = curr
 const LOOKS: usize = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
+/// PostgreSQL's code for a database that is not there.
+const NO_DATABASE: &str = "3D000";
+
 async fn session(url: &str) -> Result<Session, Error> {
     let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
-    Ok(Session::Server(options.connect().await?))
+    let connected = options.connect().await;
+    Ok(Session::Server(connected.map_err(|error| {
+        match error.as_database_error().and_then(|e| e.code()) {
+            Some(code) if code == NO_DATABASE => Error::NotOnServer {
+                name: database(&options).to_owned(),
+                place: format!("{}:{}", host(&options), options.get_port()),
+            },
+            _ => error.into(),
+        }
+    })?))
+}
+
+/// A folder if it is reached by a socket.
+fn host(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => options.get_host().to_owned(),
+    }
+}
+
+fn database(options: &PgConnectOptions) -> &str {
+    options
+        .get_database()
+        .unwrap_or_else(|| options.get_username())
 }
 
 pub(super) async fn take(url: &str, folder: &Path, kind: Kind) -> Result<Manifest, Error> {
@@ -130,21 +156,12 @@ fn is_site(line: &str) -> bool {
 /// One of PostgreSQL's programs, told where to log in.
 fn program(name: &str, url: &str) -> Result<Command, Error> {
     let options = PgConnectOptions::from_str(url)?;
-    let host = match options.get_socket() {
-        Some(folder) => folder.display().to_string(),
-        None => options.get_host().to_owned(),
-    };
     let mut command = Command::new(name);
     command
-        .env("PGHOST", host)
+        .env("PGHOST", host(&options))
         .env("PGPORT", options.get_port().to_string())
         .env("PGUSER", options.get_username())
-        .env(
-            "PGDATABASE",
-            options
-                .get_database()
-                .unwrap_or_else(|| options.get_username()),
-        )
+        .env("PGDATABASE", database(&options))
         .env("PGSSLMODE", ssl_mode(options.get_ssl_mode()));
     if let Ok(url) = url::Url::parse(url) {
         if let Some(password) = url.password() {

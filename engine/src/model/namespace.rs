@@ -5,6 +5,12 @@ use roxmltree::Node;
 /// BPMN 2.0.
 pub(super) const BPMN: &str = "http://www.omg.org/spec/BPMN/20100524/MODEL";
 
+/// The drawings that go with it.
+const DRAWINGS: [&str; 2] = [
+    "http://www.omg.org/spec/BPMN/20100524/DI",
+    "http://www.omg.org/spec/DD/20100524/DI",
+];
+
 /// The extension namespaces: one vocabulary under several names.
 const EXTENSIONS: [&str; 4] = [
     "http://camunda.org/schema/1.0/bpmn",
@@ -16,6 +22,12 @@ const EXTENSIONS: [&str; 4] = [
 /// Is it a BPMN element of this name?
 pub(super) fn is(node: Node<'_, '_>, name: &str) -> bool {
     node.is_element() && node.tag_name().namespace() == Some(BPMN) && node.tag_name().name() == name
+}
+
+/// Is it of the schema of BPMN, drawings included?
+pub(super) fn has_schema(node: Node<'_, '_>) -> bool {
+    let namespace = node.tag_name().namespace();
+    node.is_element() && namespace.is_some_and(|ns| ns == BPMN || DRAWINGS.contains(&ns))
 }
 
 /// The first BPMN child of this name.

@@ -3,12 +3,14 @@
 use super::element::{Element, Flow, Kind};
 use super::extension;
 use super::graph::{ElementIndex, FlowIndex, Process};
-use super::namespace::{BPMN, child, extension as attribute, extension_flag, extensions, is};
+use super::namespace::{
+    BPMN, child, extension as attribute, extension_flag, extensions, has_schema, is,
+};
 use super::problem::Failure;
 use super::xml::{Reader, document, text};
 use super::{activity, event, flow};
 use roxmltree::Node;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a Java name in a model stands for here.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,6 +73,7 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
             format!("the root element is not 'definitions' of {BPMN}"),
         );
     }
+    each_id_once(&mut reader, root);
     let mut processes = Vec::new();
     for node in root.children().filter(|n| is(*n, "process")) {
         // Without the attribute a process is not executable; collapsed pools of a collaboration are such.
@@ -82,6 +85,18 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
         Ok(processes)
     } else {
         Err(Failure::Model(reader.problems))
+    }
+}
+
+/// Ids are unique in the whole file, drawings and documentation included, as the schema of BPMN has them.
+fn each_id_once(reader: &mut Reader<'_, '_>, root: Node<'_, '_>) {
+    let mut seen = HashSet::new();
+    for node in root.descendants().filter(|node| has_schema(*node)) {
+        if let Some(id) = node.attribute("id")
+            && !seen.insert(id.to_owned())
+        {
+            reader.problem(node, format!("the id '{id}' is used twice"));
+        }
     }
 }
 
@@ -210,7 +225,6 @@ impl<'a, 'i> Builder<'a, 'i> {
         };
         let index = ElementIndex(u32::try_from(self.process.elements.len()).ok()?);
         if self.process.find(id).is_some() {
-            reader.problem(node, format!("the id '{id}' is used twice"));
             return None;
         }
         self.process.by_id.insert(id.to_owned(), index);
@@ -315,16 +329,6 @@ impl<'a, 'i> Builder<'a, 'i> {
             return;
         };
         let id = node.attribute("id").unwrap_or_default().to_owned();
-        let flows = self.process.flows.iter().map(|flow| flow.id.as_str());
-        if !id.is_empty()
-            && flows
-                .clone()
-                .chain(self.process.by_id.keys().map(String::as_str))
-                .any(|known| known == id)
-        {
-            reader.problem(node, format!("the id '{id}' is used twice"));
-            return;
-        }
         self.process.flows.push(Flow {
             id,
             source,

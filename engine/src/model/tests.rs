@@ -125,14 +125,41 @@ fn broken_references_are_told() {
 }
 
 #[test]
+fn an_id_is_used_once_in_the_whole_file() {
+    // As Operaton: whoever bears it, also what is only drawn or documented; extension elements have ids of their own.
+    let twice = |file: &str| match parse(file, &Delegates::default()) {
+        Err(Failure::Model(found)) => found
+            .iter()
+            .map(|p| p.message.clone())
+            .collect::<Vec<_>>()
+            .join(" "),
+        other => format!("{other:?}"),
+    };
+    let file = wrap(r#"<startEvent id="s"/>"#);
+    for again in [
+        r#"<process id="q" isExecutable="true"><startEvent id="s"/></process>"#,
+        r#"<collaboration id="c"><participant id="s" processRef="p"/></collaboration>"#,
+        r#"<message id="s" name="n"/>"#,
+        r#"<d:BPMNDiagram xmlns:d="http://www.omg.org/spec/BPMN/20100524/DI" id="s"/>"#,
+    ] {
+        let found = twice(&file.replace("</definitions>", &format!("{again}</definitions>")));
+        assert_eq!(found, "the id 's' is used twice", "{again}");
+    }
+    let flows = r#"<startEvent id="s"/><endEvent id="z"/><sequenceFlow id="z" sourceRef="s" targetRef="z"/>"#;
+    assert_eq!(twice(&wrap(flows)), "the id 'z' is used twice");
+    let own = r#"<startEvent id="s"><extensionElements><camunda:property id="s"/></extensionElements></startEvent>"#;
+    assert!(parse(&wrap(own), &Delegates::default()).is_ok());
+}
+
+#[test]
 fn what_refers_to_a_refused_element_is_not_refused_for_its_sake() {
     let found = problems(
         r#"<startEvent id="s"/><exclusiveGateway id="x" default="b"/><eventBasedGateway id="g"/>
         <serviceTask id="java" camunda:class="a.B"/>
-        <boundaryEvent id="e" attachedToRef="java"><errorEventDefinition/></boundaryEvent>
+        <boundaryEvent id="be" attachedToRef="java"><errorEventDefinition/></boundaryEvent>
         <transaction id="t"><startEvent id="ts"/></transaction>
         <intermediateCatchEvent id="l"><linkEventDefinition name="l"/></intermediateCatchEvent>
-        <subProcess id="p" triggeredByEvent="true"><startEvent id="c"><compensateEventDefinition/></startEvent></subProcess>
+        <subProcess id="sp" triggeredByEvent="true"><startEvent id="c"><compensateEventDefinition/></startEvent></subProcess>
         <callActivity id="case" camunda:caseRef="c"/>
         <sequenceFlow id="a" sourceRef="x" targetRef="g"><conditionExpression>${true}</conditionExpression></sequenceFlow>
         <sequenceFlow id="b" sourceRef="x" targetRef="java"/>

@@ -77,6 +77,7 @@ fn failed(error: &Error) -> Exit {
         }
         Error::File(..)
         | Error::NoDatabase(_)
+        | Error::NotOnServer { .. }
         | Error::Database(_)
         | Error::Program { .. }
         | Error::Differs(_) => Exit::Failed,
