@@ -6,6 +6,7 @@
 mod deployed;
 mod filter;
 mod history;
+mod jobs;
 mod runtime;
 mod variables;
 
@@ -18,7 +19,8 @@ use serde_json::{Map, Value as Json, json};
 
 pub use deployed::{CLEANABLE, DEFINITIONS, DEPLOYMENTS};
 pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY, TASK_HISTORY};
-pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, JOBS, TASKS};
+pub use jobs::{JOB_DEFINITIONS, JOBS};
+pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, TASKS};
 pub use variables::{VARIABLE_HISTORY, VARIABLES, variable_row};
 
 /// How a column becomes a field.

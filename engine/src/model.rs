@@ -11,6 +11,7 @@ mod extension;
 mod flow;
 mod form;
 mod graph;
+mod jobs;
 mod names;
 mod namespace;
 mod parse;
@@ -24,6 +25,7 @@ pub use element::{
 pub use element::{Condition, ErrorCatch};
 pub use form::{Field, FieldKind, Rule};
 pub use graph::{ElementIndex, FlowIndex, Process};
+pub use jobs::{JobDefinition, TIMER};
 pub use parse::{Delegate, Delegates, parse};
 pub use problem::{Failure, Problem};
 

@@ -147,6 +147,10 @@ impl Node {
             options.limits,
         );
         handle.look().await?;
+        if let Err(failure) = handle.complete_job_definitions().await {
+            // A site that others serve is not written to; the next start does it.
+            tracing::warn!(%failure, "job definitions of earlier deployments could not be added");
+        }
         let (listener, address) = listening(options.bind).await?;
         let (stop, stopped) = watch::channel(false);
         let (member, membership) = watch::channel(None);

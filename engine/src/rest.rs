@@ -19,6 +19,7 @@ mod homing;
 mod incident;
 mod instance;
 mod job;
+mod job_definition;
 mod links;
 mod message;
 mod multipart;
@@ -100,6 +101,7 @@ fn operations() -> Router<Handle> {
         .merge(external_task::routes())
         .merge(message::routes())
         .merge(job::routes())
+        .merge(job_definition::routes())
         .merge(incident::routes())
         .merge(variables::routes())
         .merge(history::routes())

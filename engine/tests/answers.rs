@@ -20,7 +20,7 @@ use support::{Answer, Engine, flows, models, request};
 
 const REQUESTS: &str = include_str!("answers/requests.txt");
 /// What of an answer without an error is compared.
-const SHOWN: [&str; 9] = [
+const SHOWN: [&str; 15] = [
     "p",
     "q",
     "value",
@@ -30,6 +30,12 @@ const SHOWN: [&str; 9] = [
     "workerId",
     "variables",
     "lockExpirationTime",
+    "activityId",
+    "jobType",
+    "jobConfiguration",
+    "overridingJobPriority",
+    "priority",
+    "dueDate",
 ];
 
 fn golden() -> PathBuf {
@@ -56,7 +62,7 @@ async fn ids(address: SocketAddr) -> Vec<(String, String)> {
         )
     };
     let text = models(&format!(
-        r#"<message id="m" name="answers"/>{}{}{}{}"#,
+        r#"<message id="m" name="answers"/>{}{}{}{}{}"#,
         process(
             "ans_work",
             r#"<serviceTask id="x_ans_work" camunda:type="external" camunda:topic="answers"/>"#
@@ -66,6 +72,11 @@ async fn ids(address: SocketAddr) -> Vec<(String, String)> {
         process(
             "ans_message",
             r#"<receiveTask id="x_ans_message" messageRef="m"/>"#
+        ),
+        process(
+            "ans_job",
+            r#"<serviceTask id="x_ans_job" camunda:expression="${nowhere}" camunda:asyncBefore="true"/>
+            <boundaryEvent id="b_ans_job" attachedToRef="x_ans_job"><timerEventDefinition><timeDuration>PT1H</timeDuration></timerEventDefinition></boundaryEvent>"#
         ),
     ));
     let body = format!(
@@ -84,6 +95,7 @@ async fn ids(address: SocketAddr) -> Vec<(String, String)> {
         ("held", "ans_work", "external-task"),
         ("task", "ans_task", "task"),
         ("other", "ans_task", "task"),
+        ("job", "ans_job", "job"),
     ] {
         let path = format!("/process-definition/key/{key}/start");
         let body = json!({ "variables": { "p": { "value": 7 } } }).to_string();
@@ -94,6 +106,9 @@ async fn ids(address: SocketAddr) -> Vec<(String, String)> {
         ids.push((name.to_owned(), text_of(&found[0]["id"])));
         ids.push((format!("{name}:instance"), instance));
     }
+    let path = "/job-definition?processDefinitionKey=ans_job&activityIdIn=x_ans_job";
+    let found = send(address, "GET", path, None).await.json();
+    ids.push(("jobs".to_owned(), text_of(&found[0]["id"])));
     ids
 }
 

@@ -13,23 +13,8 @@
 mod scenario;
 mod support;
 
-use scenario::{Scenario, Site};
-use std::path::PathBuf;
+use scenario::{Site, folder, scenarios};
 use support::Engine;
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
-
-fn scenarios() -> Vec<Scenario> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .filter(|p| p.extension().is_some_and(|e| e == "txt"))
-        .collect();
-    files.sort();
-    files.iter().map(|path| Scenario::read(path)).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_gives_what_operaton_gave() {
@@ -95,16 +80,7 @@ async fn every_scenario_gives_the_same_on_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a running Operaton"]
 async fn record() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a tool for people, not a setting of the product"
-    )]
-    let oracle =
-        std::env::var("HOMING_ORACLE").expect("HOMING_ORACLE is the address of an Operaton");
-    let address = oracle
-        .trim_start_matches("http://")
-        .parse()
-        .expect("HOMING_ORACLE is http://IP:PORT");
+    let site = Site::oracle();
     #[expect(
         clippy::disallowed_methods,
         reason = "a tool for people, not a setting of the product"
@@ -117,7 +93,7 @@ async fn record() {
         {
             continue;
         }
-        let played = scenario.play(&Site::new(address)).await;
+        let played = scenario.play(&site).await;
         std::fs::write(folder().join(format!("{}.golden", scenario.name)), played).unwrap();
     }
 }

@@ -121,6 +121,11 @@ async fn seen(engine: &Engine, id: &str) -> Json {
     let mut jobs = engine
         .get(&format!("/engine-rest/job?processInstanceId={id}"))
         .await;
+    for job in jobs.as_array_mut().unwrap() {
+        // Each site has its own, and has one.
+        assert!(job["jobDefinitionId"].is_string(), "{job}");
+        job["jobDefinitionId"] = Json::Null;
+    }
     for row in work
         .as_array_mut()
         .unwrap()

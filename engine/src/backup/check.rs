@@ -25,7 +25,14 @@ pub struct Broken {
 }
 
 /// Rows that name a row which is not there: what they are, their table, its id, when it counts, and what has to exist.
-const ROWS: [(&str, &str, &str, &str, &str); 26] = [
+const ROWS: [(&str, &str, &str, &str, &str); 27] = [
+    (
+        "job definitions without their definition",
+        "job_def",
+        "id",
+        "1 = 1",
+        "SELECT 1 FROM definition y WHERE y.id = x.def",
+    ),
     (
         "jobs without their instance",
         "job",

@@ -309,88 +309,10 @@ pub static EXTERNAL_TASKS: List = List {
     default_order: "w.id",
 };
 
-/// `/job`
-pub static JOBS: List = List {
-    from: "job j JOIN definition d ON d.id = j.def",
-    fields: &[
-        ("id", "j.id", Kind::Text),
-        ("processInstanceId", "j.inst", Kind::Text),
-        ("processDefinitionId", "j.def", Kind::Text),
-        ("processDefinitionKey", "d.key", Kind::Text),
-        ("executionId", "j.exec", Kind::Text),
-        ("exceptionMessage", "j.err", Kind::Text),
-        (
-            "failedActivityId",
-            "CASE WHEN j.err IS NULL THEN NULL ELSE j.act END",
-            Kind::Text,
-        ),
-        ("retries", "j.retries", Kind::Int),
-        (
-            "dueDate",
-            "CASE WHEN j.has_due = 1 THEN j.due ELSE NULL END",
-            Date,
-        ),
-        ("suspended", "j.suspended", Bool),
-        ("priority", "j.prio", Kind::Int),
-        ("tenantId", "j.tenant", Kind::Text),
-        ("createTime", "j.created", Date),
-        (
-            "rootProcessInstanceId",
-            "(SELECT i.root FROM inst i WHERE i.id = j.inst)",
-            Kind::Text,
-        ),
-    ],
-    constants: &[
-        ("jobDefinitionId", Constant::Null),
-        ("batchId", Constant::Null),
-    ],
-    filters: &[
-        ("jobId", Text("j.id")),
-        ("jobIds", OneOf("j.id")),
-        ("jobDefinitionId", NotBuilt),
-        ("processInstanceId", Text("j.inst")),
-        ("processInstanceIds", OneOf("j.inst")),
-        ("executionId", Text("j.exec")),
-        ("processDefinitionId", Text("j.def")),
-        ("processDefinitionKey", Text("d.key")),
-        ("activityId", Text("j.act")),
-        ("failedActivityId", Holds("j.act = ? AND j.err IS NOT NULL")),
-        ("withRetriesLeft", When("j.retries > 0")),
-        ("noRetriesLeft", When("j.retries = 0")),
-        (
-            "executable",
-            When("j.retries > 0 AND j.due <= {now} AND j.suspended = 0"),
-        ),
-        ("timers", When("j.kind IN ('timer', 'start-timer')")),
-        ("messages", When("j.kind = 'continue'")),
-        ("withException", When("j.err IS NOT NULL")),
-        ("exceptionMessage", Text("j.err")),
-        ("dueDates", NotBuilt),
-        ("createTimes", NotBuilt),
-        ("priorityHigherThanOrEquals", Compare("j.prio", ">=")),
-        ("priorityLowerThanOrEquals", Compare("j.prio", "<=")),
-        ("active", When("j.suspended = 0")),
-        ("suspended", When("j.suspended = 1")),
-        ("tenantIdIn", OneOf("j.tenant")),
-        ("withoutTenantId", When("j.tenant IS NULL")),
-    ],
-    sorts: &[
-        ("jobId", "j.id"),
-        ("executionId", "j.exec"),
-        ("processInstanceId", "j.inst"),
-        ("processDefinitionId", "j.def"),
-        ("processDefinitionKey", "d.key"),
-        ("jobPriority", "j.prio"),
-        ("jobRetries", "j.retries"),
-        ("jobDueDate", "j.due"),
-        ("tenantId", "j.tenant"),
-    ],
-    default_order: "j.id",
-};
-
 /// `/incident`
 pub static INCIDENTS: List = List {
-    from: "incident x LEFT JOIN definition d ON d.id = x.def",
+    from: "incident x LEFT JOIN definition d ON d.id = x.def LEFT JOIN job j ON j.id = x.ref \
+           LEFT JOIN job_def jd ON jd.def = j.def AND jd.act = j.act AND jd.place = j.place",
     fields: &[
         ("id", "x.id", Kind::Text),
         ("processDefinitionId", "x.def", Kind::Text),
@@ -405,11 +327,9 @@ pub static INCIDENTS: List = List {
         ("configuration", "NULLIF(x.ref, '')", Kind::Text),
         ("incidentMessage", "x.message", Kind::Text),
         ("tenantId", "x.tenant", Kind::Text),
+        ("jobDefinitionId", "jd.id", Kind::Text),
     ],
-    constants: &[
-        ("jobDefinitionId", Constant::Null),
-        ("annotation", Constant::Null),
-    ],
+    constants: &[("annotation", Constant::Null)],
     filters: &[
         ("incidentId", Text("x.id")),
         ("incidentType", Text("x.type")),
@@ -427,7 +347,7 @@ pub static INCIDENTS: List = List {
         ("rootCauseIncidentId", Text("x.root_cause")),
         ("configuration", Text("x.ref")),
         ("tenantIdIn", OneOf("x.tenant")),
-        ("jobDefinitionIdIn", NotBuilt),
+        ("jobDefinitionIdIn", OneOf("jd.id")),
     ],
     sorts: &[
         ("incidentId", "x.id"),

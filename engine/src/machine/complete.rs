@@ -2,7 +2,7 @@
 
 use super::agenda::{Operation, Run};
 use super::document::{NodeKey, Role, Wait};
-use super::effect::{Effect, Outcome, Record};
+use super::effect::{Break, Effect, Outcome, Record};
 use super::refusal::Refusal;
 
 impl Run<'_> {
@@ -19,7 +19,9 @@ impl Run<'_> {
             _ => element.async_after,
         };
         if break_after {
-            let job = self.continue_job(node)?;
+            let body = element.multi.is_some() && role != Role::Inner;
+            let at = if body { Break::BodyAfter } else { Break::After };
+            let job = self.continue_job(node, at)?;
             self.node_mut(node)?.wait = Wait::After { job };
         } else {
             self.plan(Operation::Leave(node));

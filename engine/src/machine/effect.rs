@@ -101,11 +101,36 @@ pub struct Job {
     pub priority: i64,
 }
 
+/// Where a transaction break is at its element.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Break {
+    /// Before it, or before one of many instances.
+    Before,
+    /// After it, or after one of many instances.
+    After,
+    /// Before all instances of a multi-instance activity.
+    BodyBefore,
+    /// After all of them.
+    BodyAfter,
+}
+
+impl Break {
+    /// Its name in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Break::Before => "before",
+            Break::After => "after",
+            Break::BodyBefore => "body-before",
+            Break::BodyAfter => "body-after",
+        }
+    }
+}
+
 /// What a job is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum JobKind {
     /// Going on after a transaction break.
-    Continue,
+    Continue(Break),
     /// A timer.
     Timer,
     /// A timer that starts an instance.

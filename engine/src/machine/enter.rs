@@ -2,7 +2,7 @@
 
 use super::agenda::{Operation, Run};
 use super::document::{NodeKey, Role, Wait};
-use super::effect::{ActivityRecord, Effect, Job, JobKind, Record};
+use super::effect::{ActivityRecord, Break, Effect, Job, JobKind, Record};
 use super::refusal::Refusal;
 use crate::model::Element;
 use crate::time::retry::{self, Retry};
@@ -20,7 +20,13 @@ impl Run<'_> {
             _ => element.async_before,
         };
         if break_before {
-            let job = self.continue_job(node)?;
+            let body = element.multi.is_some() && !inner;
+            let at = if body {
+                Break::BodyBefore
+            } else {
+                Break::Before
+            };
+            let job = self.continue_job(node, at)?;
             self.node_mut(node)?.wait = Wait::Before { job };
         } else {
             self.plan(Operation::Enter(node));
@@ -105,7 +111,7 @@ impl Run<'_> {
     }
 
     /// A job that goes on with an execution; gives its id.
-    pub(super) fn continue_job(&mut self, node: NodeKey) -> Result<String, Refusal> {
+    pub(super) fn continue_job(&mut self, node: NodeKey, at: Break) -> Result<String, Refusal> {
         let element = self.element(node)?;
         let id = self.new_id();
         let exclusive = match (&element.multi, self.node(node)?.role) {
@@ -116,7 +122,7 @@ impl Run<'_> {
             id: id.clone(),
             execution: self.node(node)?.id.clone(),
             element: element.id.clone(),
-            kind: JobKind::Continue,
+            kind: JobKind::Continue(at),
             due: None,
             repeat: None,
             retries: self.job_retries(node, element)?,

@@ -51,7 +51,7 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/history/variable-instance/{id}/data", get(variable_data))
 }
 
-fn listed(list: &'static List) -> MethodRouter<Handle> {
+pub(super) fn listed(list: &'static List) -> MethodRouter<Handle> {
     let by_query = move |State(handle): State<Handle>, asked: Asked| async move {
         let page = asked.page()?;
         Answer::Ok(json(handle.list(list, &asked.parameters(), page).await?))
@@ -64,7 +64,7 @@ fn listed(list: &'static List) -> MethodRouter<Handle> {
     get(by_query).post(by_body)
 }
 
-fn counted(list: &'static List) -> MethodRouter<Handle> {
+pub(super) fn counted(list: &'static List) -> MethodRouter<Handle> {
     let by_query = move |State(handle): State<Handle>, asked: Asked| async move {
         Answer::Ok(json(
             json!({ "count": handle.count(list, &asked.parameters()).await? }),

@@ -80,14 +80,18 @@ async fn retries(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
         .int32("retries")?
         .ok_or_else(|| Refused::invalid("The number of retries cannot be null."))?;
     if retries < 0 {
-        let refused = Refused::invalid(format!(
-            "ENGINE-13054 The number of job retries must be a non-negative Integer, but '{retries}' has been provided."
-        ));
-        return Err(refused.status(StatusCode::INTERNAL_SERVER_ERROR));
+        return Err(negative(retries));
     }
     let done = handle.set_job_retries(&id, retries).await;
     done.map_err(|error| Refused::from(error).into_invalid(StatusCode::INTERNAL_SERVER_ERROR))?;
     Ok(no_content())
+}
+
+pub(super) fn negative(retries: i64) -> Refused {
+    let refused = Refused::invalid(format!(
+        "ENGINE-13054 The number of job retries must be a non-negative Integer, but '{retries}' has been provided."
+    ));
+    refused.status(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 async fn due_date(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {

@@ -201,6 +201,7 @@ fn list(path: &str) -> Option<&'static List> {
         "/task" => &lists::TASKS,
         "/external-task" => &lists::EXTERNAL_TASKS,
         "/job" => &lists::JOBS,
+        "/job-definition" => &lists::JOB_DEFINITIONS,
         "/incident" => &lists::INCIDENTS,
         "/event-subscription" => &lists::EVENT_SUBSCRIPTIONS,
         "/variable-instance" => &lists::VARIABLES,

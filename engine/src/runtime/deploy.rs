@@ -5,7 +5,7 @@ use crate::clock::Millis;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::expr::{Environment, Known, Member, Operand, Template, to_text};
-use crate::model::{Kind, Problem, Process, Trigger};
+use crate::model::{JobDefinition, Kind, Problem, Process, Trigger};
 use crate::store::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };
@@ -174,7 +174,8 @@ impl Handle {
                 startable: process.startable,
             };
             let starts = self.starts(name, process, &row, now).await?;
-            definitions.push(NewDefinition { row, starts });
+            let jobs = self.job_definitions(process);
+            definitions.push(NewDefinition { row, starts, jobs });
         }
         Ok(NewDeployment {
             deployment,
@@ -186,6 +187,21 @@ impl Handle {
                 .collect(),
             definitions,
         })
+    }
+
+    fn job_definitions(&self, process: &Process) -> Vec<(String, JobDefinition)> {
+        let all = process.job_definitions().into_iter();
+        all.map(|job| (self.new_id(), job)).collect()
+    }
+
+    /// Adds job definitions to what earlier programs deployed.
+    pub(crate) async fn complete_job_definitions(&self) -> Result<(), Error> {
+        for row in self.inner.store.without_job_definitions().await? {
+            let definition = self.parsed(&row).await?;
+            let jobs = self.job_definitions(&definition.process);
+            self.inner.store.add_job_definitions(&row, &jobs).await?;
+        }
+        Ok(())
     }
 
     /// What starts instances of a definition from outside.
@@ -337,6 +353,7 @@ impl Handle {
                         &NewDefinition {
                             row: latest,
                             starts,
+                            jobs: Vec::new(),
                         },
                         now,
                     )

@@ -52,8 +52,9 @@ impl Handle {
     }
 
     async fn carry_out_job(&self, job: &JobRow, fence: Option<i64>) -> Result<(), Error> {
-        // That it has no incident is checked in the commit, and believed for the first try only.
-        let sure = &AtomicBool::new(job.retries > 0);
+        // That it has no incident is checked in the commit, and believed for the first try only. Tries that all jobs of a kind
+        // were given leave the incidents where they are.
+        let sure = &AtomicBool::new(job.retries > 0 && !job.tried);
         self.unit(|handle| async move {
             let sure = sure.swap(false, Ordering::Relaxed);
             let mut assembly = Assembly::new(&handle);
@@ -61,7 +62,7 @@ impl Handle {
                 Some(fence) => assembly.unit.job = Some((job.id.clone(), fence)),
                 None => {
                     let sql = if sure {
-                        "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows}) AND retries > 0"
+                        "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows}) AND retries > 0 AND tried = 0"
                     } else {
                         "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows})"
                     };
@@ -118,8 +119,9 @@ impl Handle {
         });
         if let Some(due) = next {
             let sql = "INSERT INTO job (id, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, fence, \
-                       failovers, repeat, created, tenant) SELECT ?, def, act, kind, ?, 1, prio, ?, 0, exclusive, suspended, 0, 0, \
-                       repeat, ?, tenant FROM job WHERE id = ?";
+                       failovers, repeat, created, tenant, place) SELECT ?, j.def, j.act, j.kind, ?, 1, COALESCE(x.prio, j.prio), ?, 0, \
+                       j.exclusive, COALESCE(x.suspended, j.suspended), 0, 0, j.repeat, ?, j.tenant, j.place FROM job j \
+                       LEFT JOIN job_def x ON x.def = j.def AND x.act = j.act AND x.place = j.place WHERE j.id = ?";
             let now = assembly.now();
             let cells = vec![
                 self.new_id().into(),
@@ -203,6 +205,9 @@ impl Handle {
         let Some(instance) = job.instance.as_ref().filter(|_| job.retries > 0) else {
             return Ok(Vec::new());
         };
+        if job.tried && self.inner.store.has_incident(&job.id).await? {
+            return Ok(Vec::new());
+        }
         let incident = Incident {
             id: self.new_id(),
             instance: instance.clone(),

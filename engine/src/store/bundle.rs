@@ -172,7 +172,8 @@ impl Bundle {
         for table in tables() {
             let rows = all.get(table.name).into_iter().flatten();
             let rows = rows.map(|row| {
-                let columns = table.columns.iter().zip(row);
+                let missing = std::iter::repeat(&Json::Null);
+                let columns = table.columns.iter().zip(row.iter().chain(missing));
                 let cell = |((name, holds), value): (&(&str, Holds), &Json)| match (*name, value) {
                     ("home_gen", _) => generation.into(),
                     // Nobody holds it here yet, and whoever held it there is fenced.
@@ -220,7 +221,8 @@ impl Bundle {
 fn tables_fit(bundle: &Bundle) -> bool {
     tables().all(|table| {
         let rows = bundle.rows.get(table.name).into_iter().flatten();
-        rows.into_iter().all(|row| row.len() == table.columns.len())
+        // An earlier program has fewer columns: later ones are added at the end, and may be empty.
+        rows.into_iter().all(|row| row.len() <= table.columns.len())
     })
 }
 

@@ -78,6 +78,7 @@ pub(super) const TABLES: [Table; 13] = [
             ("repeat", Text),
             ("created", Int),
             ("tenant", Text),
+            ("place", Text),
         ],
     },
     Table {

@@ -3,8 +3,10 @@
 use super::Store;
 use super::cell::{Cell, Row};
 use super::database::Failure;
+use super::job_definitions;
 use super::statement::{Statement, insert, marks};
 use crate::clock::Millis;
+use crate::model::{JobDefinition, TIMER};
 
 /// A deployment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,6 +79,8 @@ pub struct NewDefinition {
     pub row: DefinitionRow,
     /// Its start events: id of the row to be made, element, trigger.
     pub starts: Vec<(String, String, StartTrigger)>,
+    /// The kinds of jobs that it has, with the ids of the rows to be made.
+    pub jobs: Vec<(String, JobDefinition)>,
 }
 
 /// A deployment to be stored.
@@ -133,6 +137,7 @@ impl Store {
         for definition in &new.definitions {
             out.extend(end_starts(&definition.row));
             out.extend(definition_row(&definition.row));
+            out.extend(job_definitions::rows(&definition.row.id, &definition.jobs));
             out.extend(starts(definition, d.at));
         }
         self.fenced(out).await.map(|_| ())
@@ -267,6 +272,7 @@ impl Store {
         }
         for table in [
             "inst",
+            "job_def",
             "job",
             "work",
             "task",
@@ -339,6 +345,7 @@ pub(crate) fn suspension(ids: &[String], suspended: bool) -> Vec<Statement> {
     vec![
         of("UPDATE definition SET suspended = ? WHERE id IN"),
         of("UPDATE job SET suspended = ? WHERE inst IS NULL AND def IN"),
+        of("UPDATE job_def SET suspended = ? WHERE def IN"),
     ]
 }
 
@@ -374,10 +381,11 @@ fn definition_row(row: &DefinitionRow) -> Vec<Statement> {
         row.suspended.into(),
         row.ttl.into(),
         row.startable.into(),
+        true.into(),
     ];
     insert(
         "definition",
-        "id, key, version, name, tag, tenant, deployment, resource, sha, suspended, ttl, startable",
+        "id, key, version, name, tag, tenant, deployment, resource, sha, suspended, ttl, startable, listed",
         vec![cells],
         "",
     )
@@ -414,11 +422,12 @@ fn starts(definition: &NewDefinition, now: Millis) -> Vec<Statement> {
                 repeat.into(),
                 now.into(),
                 (&row.tenant).into(),
+                TIMER.into(),
             ]),
         }
     }
     let mut out = insert("sub", "id, def, act, kind, name, tenant, created", subs, "");
-    let columns = "id, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, fence, failovers, repeat, created, tenant";
+    let columns = "id, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, fence, failovers, repeat, created, tenant, place";
     out.extend(insert("job", columns, jobs, ""));
     out
 }

@@ -5,7 +5,16 @@ use super::database::{Database, Failure, Under};
 use super::statement::Statement;
 
 /// Steps in order; a database remembers how many it has. Steps are never changed, only added.
-const STEPS: &[&[&str]] = &[FIRST, SITE, HANDOVER, QUEUES, RETENTION, CAUSES, POSITIONS];
+const STEPS: &[&[&str]] = &[
+    FIRST,
+    SITE,
+    HANDOVER,
+    QUEUES,
+    RETENTION,
+    CAUSES,
+    POSITIONS,
+    JOB_DEFINITIONS,
+];
 
 /// The version of the tables that this program works with.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;
@@ -134,6 +143,18 @@ const POSITIONS: &[&str] = &[
     "DROP TABLE bridge",
     "CREATE TABLE bridge_node (bridge TEXT NOT NULL, node TEXT NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (bridge, node))",
     "ALTER TABLE bridge_position ADD COLUMN lost BIGINT NOT NULL DEFAULT 0",
+];
+
+/// The kinds of jobs that definitions have, and by which place at its element a job is of which kind. What an earlier
+/// program deployed has none yet (`listed`); its async jobs do not say their place and stay without.
+const JOB_DEFINITIONS: &[&str] = &[
+    "CREATE TABLE job_def (id TEXT PRIMARY KEY, def TEXT NOT NULL, act TEXT NOT NULL, place TEXT NOT NULL, type TEXT NOT NULL, \
+     config TEXT NOT NULL, suspended BIGINT NOT NULL, prio BIGINT)",
+    "CREATE UNIQUE INDEX job_def_place ON job_def (def, act, place)",
+    "ALTER TABLE definition ADD COLUMN listed BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX definition_listed ON definition (id) WHERE listed = 0",
+    "ALTER TABLE job ADD COLUMN place TEXT",
+    "UPDATE job SET place = 'timer' WHERE kind IN ('timer', 'start-timer')",
 ];
 
 /// Brings the schema to this version.

@@ -79,6 +79,10 @@ impl Pending {
         self.index.get(id).and_then(|at| self.rows[*at].as_mut())
     }
 
+    fn rows(self) -> Vec<Vec<Cell>> {
+        self.rows.into_iter().flatten().collect()
+    }
+
     fn flush(self, table: &str, columns: &str, conflict: &str, out: &mut Vec<Statement>) {
         out.extend(Statement::deleting(table, "id", &self.gone));
         let rows = self.rows.into_iter().flatten().collect();
@@ -131,7 +135,7 @@ impl Unit {
         if let Some((job, fence)) = self.job {
             let row = vec![(&job).into(), fence.into()];
             let sql = if self.without_incident.contains(&job) {
-                "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows}) AND retries > 0"
+                "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows}) AND retries > 0 AND tried = 0"
             } else {
                 "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows})"
             };
@@ -179,7 +183,8 @@ impl Changes {
     }
 
     fn flush(self, out: &mut Vec<Statement>) {
-        self.jobs.flush("job", write::JOB, "", out);
+        out.extend(Statement::deleting("job", "id", &self.jobs.gone));
+        super::job_definitions::new_jobs(self.jobs.rows(), out);
         self.work.flush("work", write::WORK, "", out);
         self.tasks.flush("task", write::TASK, "", out);
         let link = "task, type, user_id, group_id";

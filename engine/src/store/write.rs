@@ -7,10 +7,11 @@ use super::unit::{Changes, InstanceChange};
 use super::variable;
 use crate::clock::Millis;
 use crate::machine::{ActivityRecord, Effect, Job, JobKind, Outcome, Record, Task, Work};
+use crate::model::TIMER;
 use std::collections::HashMap;
 
 pub(super) const JOB: &str = "id, inst, exec, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, \
-     fence, failovers, repeat, created, tenant";
+     fence, failovers, repeat, created, tenant, place";
 pub(super) const WORK: &str =
     "id, inst, exec, def, act, ai, topic, prio, created, suspended, tenant";
 pub(super) const TASK: &str = "id, inst, exec, def, act, ai, name, description, assignee, due, follow_up, prio, form_key, \
@@ -180,10 +181,10 @@ pub(super) fn effect(effect: &Effect, change: &InstanceChange, now: Millis, chan
 }
 
 fn job(job: &Job, change: &InstanceChange, now: Millis) -> Vec<Cell> {
-    let kind = match job.kind {
-        JobKind::Continue => "continue",
-        JobKind::Timer => "timer",
-        JobKind::StartTimer => "start-timer",
+    let (kind, place) = match job.kind {
+        JobKind::Continue(at) => ("continue", at.name()),
+        JobKind::Timer => ("timer", TIMER),
+        JobKind::StartTimer => ("start-timer", TIMER),
     };
     vec![
         (&job.id).into(),
@@ -204,6 +205,7 @@ fn job(job: &Job, change: &InstanceChange, now: Millis) -> Vec<Cell> {
         (&job.repeat).into(),
         now.into(),
         (&change.document.tenant).into(),
+        place.into(),
     ]
 }
 

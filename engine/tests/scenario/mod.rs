@@ -13,7 +13,7 @@ use crate::support::{Answer, flows, models, request};
 use hyper::Method;
 use serde_json::{Map, Value as Json, json};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) struct Scenario {
     pub(crate) name: String,
@@ -31,7 +31,35 @@ pub(crate) struct Site {
     address: SocketAddr,
 }
 
+/// Where the scenarios and what Operaton answered are.
+pub(crate) fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// All scenarios, by name.
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "txt"))
+        .collect();
+    files.sort();
+    files.iter().map(|path| Scenario::read(path)).collect()
+}
+
 impl Site {
+    /// The Operaton at `HOMING_ORACLE`.
+    pub(crate) fn oracle() -> Site {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a tool for people, not a setting of the product"
+        )]
+        let oracle =
+            std::env::var("HOMING_ORACLE").expect("HOMING_ORACLE is the address of an Operaton");
+        let address = oracle.trim_start_matches("http://").parse();
+        Site::new(address.expect("HOMING_ORACLE is http://IP:PORT"))
+    }
+
     pub(crate) fn new(address: SocketAddr) -> Site {
         Site { address }
     }
