@@ -7,6 +7,7 @@ mod deployed;
 mod filter;
 mod history;
 mod jobs;
+mod logs;
 mod runtime;
 mod variables;
 
@@ -20,6 +21,7 @@ use serde_json::{Map, Value as Json, json};
 pub use deployed::{CLEANABLE, DEFINITIONS, DEPLOYMENTS};
 pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY, TASK_HISTORY};
 pub use jobs::{JOB_DEFINITIONS, JOBS};
+pub use logs::{DETAILS, JOB_LOG, WORK_LOG};
 pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, TASKS};
 pub use variables::{VARIABLE_HISTORY, VARIABLES, variable_row};
 

@@ -251,6 +251,7 @@ async fn opened(options: &Options) -> Result<Store, StartError> {
     match keeping(&store, options).await {
         Ok(keeping) => {
             store.keeping = keeping;
+            store.host = options.name.as_str().into();
             Ok(store)
         }
         Err(error) => {

@@ -21,6 +21,7 @@ mod instance;
 mod job;
 mod job_definition;
 mod links;
+mod log;
 mod message;
 mod multipart;
 mod not_built;
@@ -105,6 +106,7 @@ fn operations() -> Router<Handle> {
         .merge(incident::routes())
         .merge(variables::routes())
         .merge(history::routes())
+        .merge(log::routes())
         .merge(cleanup::routes())
         .merge(not_built::routes())
         .method_not_allowed_fallback(error::wrong_method)

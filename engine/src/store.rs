@@ -20,6 +20,7 @@ mod incident;
 mod job_definitions;
 mod keeping;
 mod list;
+mod log;
 mod lookup;
 mod members;
 mod merge;
@@ -56,6 +57,7 @@ pub use incident::Incident;
 pub use job_definitions::{JobsOf, Whose};
 pub use keeping::{Keeping, Level, Removal};
 pub use list::{Condition, Page, Query, Sort};
+pub use log::{Failed, Field as LoggedField, Happened, Writing};
 pub use members::Peer;
 pub use message::{
     LeaseWish, Message, NewMessage, message_died, message_done, message_extended, message_failed,
@@ -81,6 +83,8 @@ pub struct Store {
     pub(crate) db: Arc<Database>,
     pub(crate) known: Arc<Known>,
     pub(crate) keeping: Keeping,
+    /// What this node is called in the logs.
+    pub(crate) host: Arc<str>,
     pub(crate) fetches: Arc<fetch::Fetches>,
 }
 
@@ -91,12 +95,7 @@ impl Store {
     pub async fn open(url: &str, connections: u32) -> Result<Store, Failure> {
         let db = Database::open(url, connections).await?;
         schema::migrate(&db).await?;
-        let store = Store {
-            db: Arc::new(db),
-            known: Arc::default(),
-            keeping: Keeping::default(),
-            fetches: Arc::default(),
-        };
+        let store = Store::over(db);
         store.known.set(Some(store.site().await?.mark()));
         if matches!(&*store.db, Database::Sqlite(_)) {
             store.reclaim_file().await?;
@@ -110,12 +109,17 @@ impl Store {
         if url.starts_with("sqlite:") {
             return Err(Failure::Held(url.to_owned()));
         }
-        Ok(Store {
-            db: Arc::new(Database::open(url, 1).await?),
+        Ok(Store::over(Database::open(url, 1).await?))
+    }
+
+    fn over(db: Database) -> Store {
+        Store {
+            db: Arc::new(db),
             known: Arc::default(),
             keeping: Keeping::default(),
+            host: Arc::from(""),
             fetches: Arc::default(),
-        })
+        }
     }
 
     /// Does the database take writes? A replica of a server does not.
@@ -142,7 +146,18 @@ impl Store {
 
     /// Commits a unit, or nothing of it.
     pub async fn commit(&self, unit: Unit) -> Result<(), Failure> {
-        self.fenced(unit.statements(self.keeping)).await.map(|_| ())
+        let logs = self.writing(unit.now);
+        let statements = unit.statements(self.keeping, &logs);
+        self.fenced(statements).await.map(|_| ())
+    }
+
+    /// How the logs of history are written now.
+    pub fn writing(&self, now: crate::clock::Millis) -> Writing {
+        Writing {
+            level: self.keeping.level,
+            now,
+            host: Arc::clone(&self.host),
+        }
     }
 
     /// Carries out statements in one transaction.

@@ -139,13 +139,24 @@ async fn seen(engine: &Engine, id: &str) -> Json {
     let mut variables = engine
         .get(&format!("/engine-rest/process-instance/{id}/variables"))
         .await;
+    let mut logs = Vec::new();
+    for list in ["job-log", "external-task-log", "detail"] {
+        let path = format!("/engine-rest/history/{list}?processInstanceId={id}");
+        let mut rows = engine.get(&path).await;
+        for row in rows.as_array_mut().unwrap() {
+            for own in ["processDefinitionId", "jobDefinitionId", "deploymentId"] {
+                row[own] = Json::Null;
+            }
+        }
+        logs.push(rows);
+    }
     let below = engine
         .get(&format!(
             "/engine-rest/process-instance?superProcessInstance={id}"
         ))
         .await;
     json!({
-        "task": task, "links": links, "work": work, "jobs": jobs, "variables": variables.take(), "below": below[0]["id"],
+        "task": task, "links": links, "work": work, "jobs": jobs, "variables": variables.take(), "below": below[0]["id"], "logs": logs,
         "path": engine.path(id).await,
     })
 }

@@ -34,10 +34,10 @@ async fn many(engine: &Engine, list: &str) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_level_writes_what_the_real_engine_writes() {
     for (level, wanted) in [
-        (Level::None, [0, 0, 0, 0, 0]),
-        (Level::Activity, [1, 4, 1, 0, 0]),
-        (Level::Audit, [1, 4, 1, 2, 0]),
-        (Level::Full, [1, 4, 1, 2, 1]),
+        (Level::None, [0, 0, 0, 0, 0, 0, 0]),
+        (Level::Activity, [1, 4, 1, 0, 0, 0, 0]),
+        (Level::Audit, [1, 4, 1, 2, 0, 0, 0]),
+        (Level::Full, [1, 4, 1, 2, 1, 2, 2]),
     ] {
         let engine = Engine::with(|options| {
             options.executor = Executor::Disabled;
@@ -60,6 +60,8 @@ async fn each_level_writes_what_the_real_engine_writes() {
             "task",
             "variable-instance",
             "incident",
+            "external-task-log",
+            "detail",
         ] {
             have.push(many(&engine, list).await);
         }
@@ -286,7 +288,13 @@ async fn cleaned(change: impl FnOnce(&mut Options)) {
         many(&engine, "process-instance").await == 1
     })
     .await;
-    for list in ["activity-instance", "task", "variable-instance"] {
+    for list in [
+        "activity-instance",
+        "task",
+        "variable-instance",
+        "external-task-log",
+        "detail",
+    ] {
         let rows = engine.get(&format!("/engine-rest/history/{list}")).await;
         let rows = rows.as_array().unwrap();
         assert!(
@@ -399,10 +407,13 @@ async fn history_is_removed_by_hand_as_the_real_engine_does() {
         204
     );
     assert_eq!(many(&engine, "variable-instance").await, 0);
+    assert_eq!(many(&engine, "detail").await, 0);
+    assert_eq!(many(&engine, "external-task-log").await, 2);
     assert_eq!(
         (delete(&path).await.status, delete(&path).await.status),
         (204, 404)
     );
     assert_eq!(many(&engine, "activity-instance").await, 0);
+    assert_eq!(many(&engine, "external-task-log").await, 0);
     engine.node.shutdown().await;
 }

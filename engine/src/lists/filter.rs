@@ -11,6 +11,8 @@ pub enum Filter {
     Text(&'static str),
     /// The column has one of these texts.
     OneOf(&'static str),
+    /// The column has one of these texts, whatever their case.
+    OneOfAnyCase(&'static str),
     /// The column has none of these texts.
     NoneOf(&'static str),
     /// The column is like this pattern.
@@ -73,6 +75,10 @@ impl Filter {
             Filter::Text(column) => one(format!("{column} = ?"), scalar()?.into()),
             Filter::Like(column) => one(format!("{column} LIKE ?"), scalar()?.into()),
             Filter::OneOf(column) => Ok(Some(one_of(column, items()?, true))),
+            Filter::OneOfAnyCase(column) => {
+                let folded = items()?.iter().map(|item| item.to_lowercase()).collect();
+                Ok(Some(one_of(&format!("LOWER({column})"), folded, true)))
+            }
             Filter::NoneOf(column) => Ok(Some(one_of(column, items()?, false))),
             Filter::Int(column) => one(
                 format!("{column} = ?"),

@@ -19,6 +19,9 @@ macro_rules! activity {
     };
 }
 
+/// The element of a row of the jobs' log.
+pub(super) const LOGGED_ACTIVITY: &str = activity!("l", "l");
+
 /// `/job-definition`
 pub static JOB_DEFINITIONS: List = List {
     from: "job_def x JOIN definition d ON d.id = x.def",

@@ -78,7 +78,11 @@ pub(super) fn counted(list: &'static List) -> MethodRouter<Handle> {
     get(by_query).post(by_body)
 }
 
-fn single(list: &'static List, column: &'static str, what: &'static str) -> MethodRouter<Handle> {
+pub(super) fn single(
+    list: &'static List,
+    column: &'static str,
+    what: &'static str,
+) -> MethodRouter<Handle> {
     get(
         move |State(handle): State<Handle>, Path(id): Path<String>| async move {
             let found = handle.one(list, column, &id).await?;

@@ -210,6 +210,9 @@ fn list(path: &str) -> Option<&'static List> {
         "/history/task" => &lists::TASK_HISTORY,
         "/history/variable-instance" => &lists::VARIABLE_HISTORY,
         "/history/incident" => &lists::INCIDENT_HISTORY,
+        "/history/job-log" => &lists::JOB_LOG,
+        "/history/external-task-log" => &lists::WORK_LOG,
+        "/history/detail" => &lists::DETAILS,
         _ => return None,
     })
 }

@@ -10,7 +10,7 @@ use crate::expr::{Template, to_text};
 use crate::ids::At;
 use crate::machine::{Context, Definition, Values, text_at};
 use crate::model::{Field, FieldKind, Kind, Rule, Trigger};
-use crate::store::{DefinitionRow, Loaded};
+use crate::store::{DefinitionRow, Loaded, LoggedField};
 use crate::time::pattern;
 use crate::value::Value;
 use std::sync::Arc;
@@ -67,7 +67,29 @@ impl Handle {
             Some(form) => form.checked(self, values)?,
             None => values.clone(),
         };
-        self.complete_task(id, &checked).await
+        let logs = self.inner.store.writing(self.inner.clock.now());
+        let log = logs.task_form(id, &self.logged(values));
+        self.complete_task_with(id, &checked, log.as_slice()).await
+    }
+
+    /// What of a form goes into the log: as in the real engine, what was submitted as text.
+    fn logged(&self, values: &Values) -> Vec<LoggedField> {
+        let texts = values.iter().filter_map(|(name, value)| match value {
+            Value::String(text) => Some((self.new_id(), name.clone(), text.clone())),
+            Value::Null
+            | Value::Boolean(_)
+            | Value::Short(_)
+            | Value::Integer(_)
+            | Value::Long(_)
+            | Value::Double(_)
+            | Value::Date(_)
+            | Value::Bytes(_)
+            | Value::File(_)
+            | Value::Object(_)
+            | Value::Json(_)
+            | Value::Xml(_) => None,
+        });
+        texts.collect()
     }
 
     /// Starts an instance with what its form was filled with.
@@ -77,8 +99,12 @@ impl Handle {
         mut start: Start,
     ) -> Result<Started, Error> {
         let form = self.start_form(row).await?;
+        let fields = self.logged(&start.variables);
         start.variables = form.checked(self, &start.variables)?;
-        self.start(row, &start).await
+        let id = self.new_id();
+        let logs = self.inner.store.writing(self.inner.clock.now());
+        let log = logs.start_form(&id, (&row.id, row.tenant.clone()), &fields);
+        self.start_as(id, row, &start, log.as_slice()).await
     }
 }
 

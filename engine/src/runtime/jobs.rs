@@ -8,13 +8,15 @@ use crate::error::Error;
 use crate::expr::Template;
 use crate::ids::At;
 use crate::machine::{Command, Context, Document, text_at};
-use crate::store::{Expect, Incident, JobRow, Statement};
+use crate::store::{Expect, Failed, Happened, Incident, JobRow, Statement};
 use crate::time::cycle::Cycle;
 use crate::time::retry::Retry;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest stack trace that is kept, in bytes.
 const TRACE_MAX: usize = 64 * 1024;
+/// Longest message that is kept, in characters, as clients know it.
+const MESSAGE_MAX: usize = 666;
 /// How soon a job is tried again whose transaction met another: its retries are not touched.
 const AFTER_CONFLICT_MS: Millis = 50;
 
@@ -61,6 +63,9 @@ impl Handle {
             match fence {
                 Some(fence) => assembly.unit.job = Some((job.id.clone(), fence)),
                 None => {
+                    let logs = handle.inner.store.writing(assembly.now());
+                    let done = logs.jobs(Happened::Done, std::slice::from_ref(&job.id));
+                    assembly.unit.before.extend(done);
                     let sql = if sure {
                         "DELETE FROM job WHERE id IN (SELECT column1 FROM {rows}) AND retries > 0 AND tried = 0"
                     } else {
@@ -177,18 +182,25 @@ impl Handle {
         let trace: String = message.chars().take(TRACE_MAX).collect();
         let sql = "UPDATE job SET owner = NULL, retries = ?, tried = 1, due = COALESCE(?, due), has_due = CASE WHEN ? = 1 THEN 1 ELSE has_due END, \
                    err = ?, trace = ? WHERE id = ? AND fence = ? AND retries = ?";
+        let failed = Failed {
+            id: self.new_id(),
+            message: Some(message.chars().take(MESSAGE_MAX).collect()),
+            details: Some(trace.clone()),
+        };
+        let log = self.inner.store.writing(now).failed_job(&job.id, &failed);
         let cells = vec![
             retries.into(),
             due.into(),
             due.is_some().into(),
-            message.chars().take(666).collect::<String>().into(),
+            failed.message.into(),
             trace.into(),
             (&job.id).into(),
             job.fence.into(),
             job.retries.into(),
         ];
         let lane = Statement::new("DELETE FROM lane WHERE job = ?", vec![(&job.id).into()]);
-        let mut out = vec![Statement::new(sql, cells).expecting(Expect::One), lane];
+        let mut out: Vec<Statement> = log.into_iter().collect();
+        out.extend([Statement::new(sql, cells).expecting(Expect::One), lane]);
         if retries <= 0 {
             out.extend(self.without_tries(job, Some(message), now).await?);
         }

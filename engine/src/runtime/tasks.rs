@@ -15,6 +15,16 @@ impl Handle {
 
     /// Completes a task; gives the variables of its instance as they are afterwards.
     pub async fn complete_task(&self, id: &str, variables: &Values) -> Result<Values, Error> {
+        self.complete_task_with(id, variables, &[]).await
+    }
+
+    /// The same, with statements of the caller in the transaction, before the task goes.
+    pub(super) async fn complete_task_with(
+        &self,
+        id: &str,
+        variables: &Values,
+        with: &[Statement],
+    ) -> Result<Values, Error> {
         let row = self.existing_task(id).await?;
         if row.suspended {
             return Err(Error::Engine(format!(
@@ -40,6 +50,7 @@ impl Handle {
         let finished = self
             .unit(|handle| async move {
                 let mut assembly = Assembly::new(&handle);
+                assembly.unit.before.extend_from_slice(with);
                 assembly.unit.before.push(gone(id));
                 assembly.unit.taken.insert(id.to_owned());
                 if !assembly.ask(instance, command.clone()).await? {

@@ -5,7 +5,7 @@ use super::assembly::Assembly;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::machine::{Command, Place, Raised, Values};
-use crate::store::{Expect, Fetch, Statement, WorkRow};
+use crate::store::{Expect, Failed, Fetch, Happened, Statement, WorkRow};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,6 +51,9 @@ impl Handle {
         let sure = &AtomicBool::new(row.retries.is_none_or(|retries| retries > 0));
         self.unit(|handle| async move {
             let mut assembly = Assembly::new(&handle);
+            let logs = handle.inner.store.writing(assembly.now());
+            let ended = logs.works(happened(command), std::slice::from_ref(&row.id));
+            assembly.unit.before.extend(ended);
             let sure = sure.swap(false, Ordering::Relaxed);
             let sql = if sure {
                 "DELETE FROM work WHERE (id, worker) IN (SELECT column1, column2 FROM {rows}) AND (retries IS NULL OR retries > 0)"
@@ -151,7 +154,14 @@ impl Handle {
                 worker.into(),
                 row.retries.unwrap_or(UNSET).into(),
             ];
-            let mut out = vec![Statement::new(sql, cells).expecting(Expect::One)];
+            let failed = Failed {
+                id: handle.new_id(),
+                message: message.clone(),
+                details: details.clone(),
+            };
+            let log = handle.inner.store.writing(now).failed_work(id, &failed);
+            let mut out: Vec<Statement> = log.into_iter().collect();
+            out.push(Statement::new(sql, cells).expecting(Expect::One));
             let incident = handle.incident_after(&row, retries, message.clone(), now);
             out.extend(incident.await?);
             Ok::<_, Error>((row, out))
@@ -329,6 +339,14 @@ impl Handle {
             .await?;
         self.inner.bells.ring(Bell::Work);
         Ok(())
+    }
+}
+
+/// What an external task is logged with that ends like this: who reports an error has not done it.
+fn happened(command: &Command) -> Happened {
+    match command {
+        Command::CompleteWork { .. } => Happened::Done,
+        _ => Happened::Deleted,
     }
 }
 

@@ -35,7 +35,7 @@ macro_rules! of_instances {
 }
 
 /// All tables, in the order in which they are emptied.
-pub(super) const TABLES: [Table; 13] = [
+pub(super) const TABLES: [Table; 16] = [
     Table {
         name: "var",
         of_root: of_instances!(),
@@ -270,6 +270,78 @@ pub(super) const TABLES: [Table; 13] = [
         ],
     },
     Table {
+        name: "h_job",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("job", Text),
+            ("at", Int),
+            ("seq", Int),
+            ("state", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("place", Text),
+            ("due", Int),
+            ("retries", Int),
+            ("prio", Int),
+            ("err", Text),
+            ("trace", Text),
+            ("failed", Text),
+            ("tenant", Text),
+            ("host", Text),
+        ],
+    },
+    Table {
+        name: "h_work",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("work", Text),
+            ("at", Int),
+            ("seq", Int),
+            ("state", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("act", Text),
+            ("ai", Text),
+            ("topic", Text),
+            ("worker", Text),
+            ("retries", Int),
+            ("prio", Int),
+            ("err", Text),
+            ("details", Text),
+            ("tenant", Text),
+        ],
+    },
+    Table {
+        name: "h_detail",
+        of_root: of_instances!(),
+        columns: &[
+            ("id", Text),
+            ("at", Int),
+            ("rev", Int),
+            ("pos", Int),
+            ("kind", Text),
+            ("var", Text),
+            ("inst", Text),
+            ("exec", Text),
+            ("def", Definition),
+            ("ai", Text),
+            ("task", Text),
+            ("name", Text),
+            ("type", Text),
+            ("num", Real),
+            ("txt", Text),
+            ("bytes", Blob),
+            ("meta", Text),
+            ("initial", Int),
+            ("tenant", Text),
+        ],
+    },
+    Table {
         name: "inst",
         of_root: "root = ?",
         columns: &[
@@ -324,6 +396,6 @@ impl Table {
 /// All tables, in order.
 pub(super) fn tables() -> impl Iterator<Item = &'static Table> {
     static LAST: Table = INSTANCES;
-    static ALL: [Table; 13] = TABLES;
+    static ALL: [Table; 16] = TABLES;
     ALL.iter().chain(std::iter::once(&LAST))
 }

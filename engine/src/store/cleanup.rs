@@ -135,16 +135,21 @@ impl Store {
         if self.rows(sql, vec![instance.into()]).await?.is_empty() {
             return Ok(false);
         }
-        let sql = "DELETE FROM h_var WHERE inst = ?";
-        self.apply(vec![Statement::new(sql, vec![instance.into()])])
-            .await?;
+        let gone = ["h_var WHERE", "h_detail WHERE var IS NOT NULL AND"].map(|rows| {
+            let sql = format!("DELETE FROM {rows} inst = ?");
+            Statement::new(sql, vec![instance.into()])
+        });
+        self.apply(gone.into()).await?;
         Ok(true)
     }
 
     /// Removes what history knows of a variable; `false` if it knows nothing.
     pub async fn remove_variable_history(&self, id: &str) -> Result<bool, Failure> {
+        let changes =
+            "DELETE FROM h_detail WHERE var = ? AND inst IN (SELECT inst FROM h_var WHERE id = ?)";
         let sql = "DELETE FROM h_var WHERE id = ?";
         self.once(vec![
+            Statement::new(changes, vec![id.into(), id.into()]),
             Statement::new(sql, vec![id.into()]).expecting(Expect::One),
         ])
         .await
@@ -181,6 +186,9 @@ impl Store {
             "DELETE FROM h_task WHERE inst IN {}",
             "DELETE FROM h_var WHERE inst IN {}",
             "DELETE FROM h_incident WHERE inst IN {}",
+            "DELETE FROM h_job WHERE inst IN {}",
+            "DELETE FROM h_work WHERE inst IN {}",
+            "DELETE FROM h_detail WHERE inst IN {}",
             "DELETE FROM h_inst WHERE id IN {}",
         ] {
             out.push(Statement::new(sql.replace("{}", &list), all().collect()));

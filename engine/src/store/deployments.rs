@@ -283,6 +283,9 @@ impl Store {
             "h_task",
             "h_var",
             "h_incident",
+            "h_job",
+            "h_work",
+            "h_detail",
         ] {
             out.push(Statement::new(
                 format!("DELETE FROM {table} WHERE def IN {of}"),

@@ -11,13 +11,16 @@ use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 
 /// The least level at which a table is written.
-const LEVELS: [(&str, Level); 6] = [
+const LEVELS: [(&str, Level); 9] = [
     ("h_inst", Level::Activity),
     ("h_act", Level::Activity),
     ("h_task", Level::Activity),
     ("comment", Level::Activity),
     ("h_var", Level::Audit),
     ("h_incident", Level::Full),
+    ("h_job", Level::Full),
+    ("h_work", Level::Full),
+    ("h_detail", Level::Full),
 ];
 
 /// A table of what lives, the one of its history, and of which columns a row there is made.

@@ -14,6 +14,7 @@ const STEPS: &[&[&str]] = &[
     CAUSES,
     POSITIONS,
     JOB_DEFINITIONS,
+    LOGS,
 ];
 
 /// The version of the tables that this program works with.
@@ -155,6 +156,23 @@ const JOB_DEFINITIONS: &[&str] = &[
     "CREATE INDEX definition_listed ON definition (id) WHERE listed = 0",
     "ALTER TABLE job ADD COLUMN place TEXT",
     "UPDATE job SET place = 'timer' WHERE kind IN ('timer', 'start-timer')",
+];
+
+/// What happened to jobs, external tasks and variables, each time.
+const LOGS: &[&str] = &[
+    "CREATE TABLE h_job (id TEXT PRIMARY KEY, job TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, state TEXT NOT NULL, inst TEXT, \
+     exec TEXT, def TEXT NOT NULL, act TEXT NOT NULL, place TEXT, due BIGINT, retries BIGINT NOT NULL, prio BIGINT NOT NULL, err TEXT, \
+     trace TEXT, failed TEXT, tenant TEXT, host TEXT)",
+    "CREATE INDEX h_job_inst ON h_job (inst)",
+    "CREATE INDEX h_job_start ON h_job (def, at) WHERE inst IS NULL",
+    "CREATE TABLE h_work (id TEXT PRIMARY KEY, work TEXT NOT NULL, at BIGINT NOT NULL, seq BIGINT NOT NULL, state TEXT NOT NULL, \
+     inst TEXT NOT NULL, exec TEXT, def TEXT NOT NULL, act TEXT NOT NULL, ai TEXT, topic TEXT, worker TEXT, retries BIGINT, \
+     prio BIGINT NOT NULL, err TEXT, details TEXT, tenant TEXT)",
+    "CREATE INDEX h_work_inst ON h_work (inst)",
+    "CREATE TABLE h_detail (id TEXT PRIMARY KEY, at BIGINT NOT NULL, rev BIGINT NOT NULL, pos BIGINT NOT NULL, kind TEXT NOT NULL, var TEXT, \
+     inst TEXT NOT NULL, exec TEXT, def TEXT, ai TEXT, task TEXT, name TEXT NOT NULL, type TEXT, num DOUBLE PRECISION, txt TEXT, \
+     bytes {blob}, meta TEXT, initial BIGINT NOT NULL, tenant TEXT)",
+    "CREATE INDEX h_detail_inst ON h_detail (inst)",
 ];
 
 /// Brings the schema to this version.

@@ -5,6 +5,7 @@
 
 use super::cell::Cell;
 use super::keeping::{Keeping, Level};
+use super::log::{Happened, Writing};
 use super::statement::{Expect, Statement};
 use super::{removal, write};
 use crate::clock::Millis;
@@ -79,6 +80,16 @@ impl Pending {
         self.index.get(id).and_then(|at| self.rows[*at].as_mut())
     }
 
+    /// The ids of the rows to be made.
+    fn made(&self) -> Vec<String> {
+        let rows = self.rows.iter().flatten();
+        let ids = rows.filter_map(|row| match row.first() {
+            Some(Cell::Text(id)) => id.clone(),
+            _ => None,
+        });
+        ids.collect()
+    }
+
     fn rows(self) -> Vec<Vec<Cell>> {
         self.rows.into_iter().flatten().collect()
     }
@@ -107,11 +118,16 @@ pub struct Changes {
     pub(super) variables_gone: Vec<Vec<Cell>>,
     pub(super) position: i64,
     pub(super) keeping: Keeping,
+    /// Changes of variables, and variables that were removed, for the log.
+    pub(super) details: Vec<Vec<Cell>>,
+    pub(super) removed: Vec<(String, i64, i64)>,
+    /// Has the instance at hand entered an element yet?
+    pub(super) entered: bool,
 }
 
 impl Unit {
     /// The statements, checks first.
-    pub fn statements(mut self, keeping: Keeping) -> Vec<Statement> {
+    pub fn statements(mut self, keeping: Keeping, logs: &Writing) -> Vec<Statement> {
         let mut out = std::mem::take(&mut self.before);
         let mut changes = Changes {
             keeping,
@@ -122,6 +138,8 @@ impl Unit {
             write::instance(change, keeping.level, now, &mut out);
         }
         for change in &self.instances {
+            // A called instance is given its variables by its caller, which does not count as its beginning.
+            changes.entered = change.revision.is_some() || change.document.parent.is_some();
             for effect in &change.effects {
                 write::effect(effect, change, now, &mut changes);
             }
@@ -133,6 +151,7 @@ impl Unit {
         removal::settle(&self, &mut changes);
         let mut lanes: Vec<String> = changes.jobs.gone.clone();
         if let Some((job, fence)) = self.job {
+            out.extend(logs.jobs(Happened::Done, std::slice::from_ref(&job)));
             let row = vec![(&job).into(), fence.into()];
             let sql = if self.without_incident.contains(&job) {
                 "DELETE FROM job WHERE (id, fence) IN (SELECT column1, column2 FROM {rows}) AND retries > 0 AND tried = 0"
@@ -159,7 +178,9 @@ impl Unit {
         ] {
             gone.retain(|id| !self.taken.contains(id));
         }
-        changes.flush(&mut out);
+        out.extend(logs.jobs(Happened::Deleted, &changes.jobs.gone));
+        out.extend(logs.works(Happened::Deleted, &changes.work.gone));
+        changes.flush(logs, &mut out);
         // Behind the rows that they are about: a failure that is being written meanwhile holds such a row until its incident
         // can be seen here.
         super::incident::resolve_all(&refs, now, &mut out);
@@ -182,10 +203,13 @@ impl Changes {
         out.extend(Statement::deleting("link", "task", &self.tasks.gone));
     }
 
-    fn flush(self, out: &mut Vec<Statement>) {
+    fn flush(self, logs: &Writing, out: &mut Vec<Statement>) {
+        let (jobs, works) = (self.jobs.made(), self.work.made());
         out.extend(Statement::deleting("job", "id", &self.jobs.gone));
         super::job_definitions::new_jobs(self.jobs.rows(), out);
         self.work.flush("work", write::WORK, "", out);
+        out.extend(logs.jobs(Happened::Created, &jobs));
+        out.extend(logs.works(Happened::Created, &works));
         self.tasks.flush("task", write::TASK, "", out);
         let link = "task, type, user_id, group_id";
         out.extend(Statement::inserting("link", link, self.links, ""));
@@ -207,5 +231,12 @@ impl Changes {
             let sql = "UPDATE h_var SET state = 'DELETED' WHERE id IN (SELECT column1 FROM {rows})";
             out.push(Statement::each(sql, self.variables_gone));
         }
+        out.extend(Statement::inserting(
+            "h_detail",
+            super::log::DETAIL,
+            self.details,
+            "",
+        ));
+        out.extend(super::log::removed(logs.now, &self.removed));
     }
 }

@@ -1,6 +1,7 @@
 //! Small questions and changes that belong to no unit of work.
 
 use super::database::{Database, Failure};
+use super::log::Happened;
 use super::statement::{Expect, Statement};
 use super::{Incident, Store};
 use crate::clock::Millis;
@@ -105,10 +106,12 @@ impl Store {
 
     /// Removes a job and its incident; `false` if there is none.
     pub async fn delete_job(&self, id: &str, now: Millis) -> Result<bool, Failure> {
-        let mut out = vec![
+        let log = self.writing(now).jobs(Happened::Deleted, &[id.to_owned()]);
+        let mut out: Vec<Statement> = log.into_iter().collect();
+        out.extend([
             Statement::new("DELETE FROM job WHERE id = ?", vec![id.into()]).expecting(Expect::One),
             Statement::new("DELETE FROM lane WHERE job = ?", vec![id.into()]),
-        ];
+        ]);
         out.extend(Incident::delete(id, now));
         self.once(out).await
     }

@@ -331,6 +331,7 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
         }
         Record::Ended { .. } => {}
         Record::Entered(entered) => {
+            changes.entered = true;
             changes.position += 1;
             changes.activities.make(
                 &entered.activity,
@@ -350,6 +351,13 @@ fn history(record: &Record, change: &InstanceChange, now: Millis, changes: &mut 
         }
         Record::Set { .. } => variable_history(record, change, now, changes),
         Record::Removed { id } => {
+            if changes.keeping.level == Level::Full {
+                let revision = change.revision.unwrap_or(0);
+                let position = i64::try_from(changes.details.len() + changes.removed.len());
+                changes
+                    .removed
+                    .push((id.clone(), revision, position.unwrap_or(0)));
+            }
             if let Some(row) = changes.variable_history.row(id) {
                 row[VARIABLE_STATE] = "DELETED".into();
             } else {
@@ -379,9 +387,34 @@ fn variable_history(record: &Record, change: &InstanceChange, now: Millis, chang
         name.into(),
     ];
     row.extend(variable::columns(value));
+    if changes.keeping.level == Level::Full {
+        detail(id, &row, change, now, changes);
+    }
     let tenant = &change.document.tenant;
     row.extend([now.into(), "CREATED".into(), tenant.into()]);
     changes.variable_history.make(id, row);
+}
+
+/// A change of a variable, whose history begins with these columns.
+fn detail(id: &str, row: &[Cell], change: &InstanceChange, now: Millis, changes: &mut Changes) {
+    let revision = change.revision.unwrap_or(0);
+    let position = changes.details.len() + changes.removed.len();
+    let position = i64::try_from(position).unwrap_or(0);
+    let mut out: Vec<Cell> = vec![
+        super::log::detail_id(id, revision, position).into(),
+        now.into(),
+        revision.into(),
+        position.into(),
+        "variableUpdate".into(),
+    ];
+    out.extend_from_slice(row);
+    // What an instance is given before it has entered an element it begins with.
+    out.extend([
+        (!changes.entered).into(),
+        (&change.document.tenant).into(),
+        Cell::Text(None),
+    ]);
+    changes.details.push(out);
 }
 
 fn activity(

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
 pub(super) struct Account<'s> {
-    site: &'s Site,
+    pub(super) site: &'s Site,
     keys: Vec<String>,
     unordered: bool,
     /// Instances that were there before; a shared database has others.
@@ -36,7 +36,7 @@ impl<'s> Account<'s> {
     }
 
     /// Instances of this scenario in order of start.
-    async fn instances(&self) -> Vec<Json> {
+    pub(super) async fn instances(&self) -> Vec<Json> {
         let mut out = Vec::new();
         for key in &self.keys {
             let path = format!(

@@ -2,12 +2,14 @@
 //!
 //! A file has sections that begin with `==`: `process KEY` (elements of a process, `flows: a>b`), `top` (top-level
 //! elements), `steps` (one a line), `unordered` (concurrent executions have no order in history), `differs` (lines `golden => ours`, each under a `#` reason).
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it should be"
 )]
 
 mod account;
+mod logs;
 
 use crate::support::{Answer, flows, models, request};
 use hyper::Method;
