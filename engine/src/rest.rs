@@ -29,6 +29,7 @@ mod openapi;
 pub mod operations;
 mod process_definition;
 mod queue;
+mod statistics;
 mod system;
 mod task;
 mod tree;
@@ -95,6 +96,7 @@ fn operations() -> Router<Handle> {
         .merge(system::routes())
         .merge(deployment::routes())
         .merge(process_definition::routes())
+        .merge(statistics::routes())
         .merge(instance::routes())
         .merge(execution::routes())
         .merge(task::routes())

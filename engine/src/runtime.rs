@@ -16,6 +16,7 @@ mod messages;
 mod queues;
 mod scripts;
 mod site;
+mod statistics;
 mod takeover;
 mod tasks;
 mod turns;

@@ -34,6 +34,7 @@ mod schema;
 mod site;
 mod sqlite;
 mod statement;
+mod statistics;
 mod tasks;
 mod unit;
 mod upkeep;
@@ -72,6 +73,7 @@ pub(crate) use site::Seen;
 pub use site::{Executor, Known, Member, Site, SiteChange};
 pub(crate) use sqlite::lock_file;
 pub use statement::{Expect, Statement};
+pub use statistics::OpenIncidents;
 pub use tasks::{Comment, Link, TaskFields};
 pub use unit::{Changes, InstanceChange, Unit};
 

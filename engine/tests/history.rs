@@ -26,6 +26,17 @@ fn busy() -> String {
     model(&format!("{elements}{}", flows("s>g g>w g>u")))
 }
 
+/// What levels differ in.
+const WRITTEN: [&str; 7] = [
+    "process-instance",
+    "activity-instance",
+    "task",
+    "variable-instance",
+    "incident",
+    "external-task-log",
+    "detail",
+];
+
 async fn many(engine: &Engine, list: &str) -> i64 {
     let path = format!("/engine-rest/history/{list}/count");
     engine.get(&path).await["count"].as_i64().unwrap()
@@ -54,15 +65,7 @@ async fn each_level_writes_what_the_real_engine_writes() {
         );
         engine.post(&path, failure).await;
         let mut have = Vec::new();
-        for list in [
-            "process-instance",
-            "activity-instance",
-            "task",
-            "variable-instance",
-            "incident",
-            "external-task-log",
-            "detail",
-        ] {
+        for list in WRITTEN {
             have.push(many(&engine, list).await);
         }
         assert_eq!(have, wanted, "{level:?}");
@@ -249,6 +252,15 @@ async fn an_instance_that_begins_and_ends_at_once_has_a_removal_time() {
     engine.node.shutdown().await;
 }
 
+/// Some of what goes with an instance.
+const REMOVED: [&str; 5] = [
+    "activity-instance",
+    "task",
+    "variable-instance",
+    "external-task-log",
+    "detail",
+];
+
 /// Old history goes, what runs stays, and a database with more than one transaction's worth is emptied.
 async fn cleaned(change: impl FnOnce(&mut Options)) {
     let engine = Engine::with(|options| {
@@ -288,13 +300,7 @@ async fn cleaned(change: impl FnOnce(&mut Options)) {
         many(&engine, "process-instance").await == 1
     })
     .await;
-    for list in [
-        "activity-instance",
-        "task",
-        "variable-instance",
-        "external-task-log",
-        "detail",
-    ] {
+    for list in REMOVED {
         let rows = engine.get(&format!("/engine-rest/history/{list}")).await;
         let rows = rows.as_array().unwrap();
         assert!(

@@ -78,7 +78,7 @@ async fn unknown_things_are_refused_as_the_real_engine_refuses_them() {
         (Method::GET, "/user", 501, "NotImplementedException"),
         (
             Method::GET,
-            "/history/job-log/count",
+            "/history/batch/count",
             501,
             "NotImplementedException",
         ),

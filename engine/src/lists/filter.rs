@@ -1,6 +1,7 @@
 //! Parameters as conditions.
 
 use super::Parameters;
+use crate::clock::Millis;
 use crate::store::{Cell, Condition};
 use serde_json::Value as Json;
 
@@ -93,17 +94,7 @@ impl Filter {
                     .into(),
             ),
             Filter::Moment(column, operator) => {
-                // One form of text, as the real engine takes; a body may have milliseconds.
-                let moment = value
-                    .as_str()
-                    .and_then(crate::time::rest_date)
-                    .or_else(|| value.as_i64())
-                    .ok_or_else(|| {
-                        let shown = text(value);
-                        Problem::Invalid(format!(
-                            "Cannot set query parameter '{name}' to value '{shown}': Cannot convert value \"{shown}\" to java type java.util.Date"
-                        ))
-                    })?;
+                let moment = moment(name, value)?;
                 one(format!("{column} {operator} ?"), moment.into())
             }
             Filter::When(sql) => {
@@ -127,6 +118,20 @@ impl Filter {
             Filter::NotBuilt => Err(Problem::NotBuilt(format!("filter '{name}'"))),
         }
     }
+}
+
+/// One form of text, as the real engine takes; a body may have milliseconds.
+fn moment(name: &str, value: &Json) -> Result<Millis, Problem> {
+    let moment = value
+        .as_str()
+        .and_then(crate::time::rest_date)
+        .or_else(|| value.as_i64());
+    moment.ok_or_else(|| {
+        let shown = text(value);
+        Problem::Invalid(format!(
+            "Cannot set query parameter '{name}' to value '{shown}': Cannot convert value \"{shown}\" to java type java.util.Date"
+        ))
+    })
 }
 
 fn plain(sql: &str) -> Condition {

@@ -41,9 +41,9 @@ pub(super) fn routes() -> Router<Handle> {
 }
 
 /// Which definition a path names.
-type Named = Path<std::collections::HashMap<String, String>>;
+pub(super) type Named = Path<std::collections::HashMap<String, String>>;
 
-async fn named(handle: &Handle, names: &Named) -> Result<DefinitionRow, Refused> {
+pub(super) async fn named(handle: &Handle, names: &Named) -> Result<DefinitionRow, Refused> {
     let key = names.get("key");
     let tenant = names.get("tenant").map(String::as_str);
     match (names.get("id"), key) {

@@ -128,14 +128,21 @@ impl Handle {
                        j.exclusive, COALESCE(x.suspended, j.suspended), 0, 0, j.repeat, ?, j.tenant, j.place FROM job j \
                        LEFT JOIN job_def x ON x.def = j.def AND x.act = j.act AND x.place = j.place WHERE j.id = ?";
             let now = assembly.now();
+            let next = self.new_id();
             let cells = vec![
-                self.new_id().into(),
+                (&next).into(),
                 due.into(),
                 crate::time::retry::DEFAULT.into(),
                 now.into(),
                 (&job.id).into(),
             ];
             assembly.unit.before.insert(0, Statement::new(sql, cells));
+            let log = self
+                .inner
+                .store
+                .writing(now)
+                .jobs(Happened::Created, &[next]);
+            drop(assembly.unit.before.splice(1..1, log));
             self.inner.bells.ring(Bell::Jobs);
         }
         Ok(())

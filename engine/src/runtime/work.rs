@@ -344,9 +344,10 @@ impl Handle {
 
 /// What an external task is logged with that ends like this: who reports an error has not done it.
 fn happened(command: &Command) -> Happened {
-    match command {
-        Command::CompleteWork { .. } => Happened::Done,
-        _ => Happened::Deleted,
+    if matches!(command, Command::CompleteWork { .. }) {
+        Happened::Done
+    } else {
+        Happened::Deleted
     }
 }
 

@@ -107,6 +107,7 @@ impl Store {
         now: Millis,
         (most, until): (i64, Millis),
     ) -> Result<Option<i64>, Failure> {
+        self.remove_old_starts(now, most).await?;
         let when = removable(self.keeping.removal, now);
         let sql = format!(
             "SELECT h.id FROM h_inst h JOIN definition d ON d.id = h.def WHERE {when} \
@@ -118,6 +119,16 @@ impl Store {
             return Ok(None);
         }
         Ok(Some(i64::try_from(ids.len()).unwrap_or(i64::MAX)))
+    }
+
+    /// Removes what the log has of timers that start instances: their own, so their definition's days count from the row.
+    async fn remove_old_starts(&self, now: Millis, most: i64) -> Result<(), Failure> {
+        let sql = format!(
+            "DELETE FROM h_job WHERE id IN (SELECT l.id FROM h_job l JOIN definition d ON d.id = l.def \
+             WHERE l.inst IS NULL AND l.at + d.ttl * {DAY_MS} <= ? LIMIT ?)"
+        );
+        self.apply(vec![Statement::new(sql, vec![now.into(), most.into()])])
+            .await
     }
 
     /// Removes the history of an instance that has ended; `false` if there is none.

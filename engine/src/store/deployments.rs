@@ -4,6 +4,7 @@ use super::Store;
 use super::cell::{Cell, Row};
 use super::database::Failure;
 use super::job_definitions;
+use super::log::{Happened, Writing};
 use super::statement::{Statement, insert, marks};
 use crate::clock::Millis;
 use crate::model::{JobDefinition, TIMER};
@@ -135,10 +136,11 @@ impl Store {
             ));
         }
         for definition in &new.definitions {
-            out.extend(end_starts(&definition.row));
+            let logs = self.writing(d.at);
+            out.extend(end_starts(&definition.row, &logs));
             out.extend(definition_row(&definition.row));
             out.extend(job_definitions::rows(&definition.row.id, &definition.jobs));
-            out.extend(starts(definition, d.at));
+            out.extend(starts(definition, &logs));
         }
         self.fenced(out).await.map(|_| ())
     }
@@ -149,8 +151,9 @@ impl Store {
         definition: &NewDefinition,
         now: Millis,
     ) -> Result<(), Failure> {
-        let mut out = end_starts(&definition.row);
-        out.extend(starts(definition, now));
+        let logs = self.writing(now);
+        let mut out = end_starts(&definition.row, &logs);
+        out.extend(starts(definition, &logs));
         self.fenced(out).await.map(|_| ())
     }
 
@@ -352,7 +355,7 @@ pub(crate) fn suspension(ids: &[String], suspended: bool) -> Vec<Statement> {
     ]
 }
 
-fn end_starts(row: &DefinitionRow) -> Vec<Statement> {
+fn end_starts(row: &DefinitionRow, logs: &Writing) -> Vec<Statement> {
     let versions = format!("(SELECT id FROM definition WHERE {SAME})");
     let cells = || {
         vec![
@@ -360,14 +363,12 @@ fn end_starts(row: &DefinitionRow) -> Vec<Statement> {
             row.tenant.clone().unwrap_or_default().into(),
         ]
     };
-    ["sub", "job"]
-        .map(|table| {
-            Statement::new(
-                format!("DELETE FROM {table} WHERE inst IS NULL AND def IN {versions}"),
-                cells(),
-            )
-        })
-        .into()
+    let log = logs.start_timers_gone(&versions, cells());
+    let gone = ["sub", "job"].map(|table| {
+        let sql = format!("DELETE FROM {table} WHERE inst IS NULL AND def IN {versions}");
+        Statement::new(sql, cells())
+    });
+    log.into_iter().chain(gone).collect()
 }
 
 fn definition_row(row: &DefinitionRow) -> Vec<Statement> {
@@ -394,7 +395,8 @@ fn definition_row(row: &DefinitionRow) -> Vec<Statement> {
     )
 }
 
-fn starts(definition: &NewDefinition, now: Millis) -> Vec<Statement> {
+fn starts(definition: &NewDefinition, logs: &Writing) -> Vec<Statement> {
+    let now = logs.now;
     let row = &definition.row;
     let (mut subs, mut jobs): (Vec<Vec<Cell>>, Vec<Vec<Cell>>) = (Vec::new(), Vec::new());
     for (id, element, trigger) in &definition.starts {
@@ -432,6 +434,9 @@ fn starts(definition: &NewDefinition, now: Millis) -> Vec<Statement> {
     let mut out = insert("sub", "id, def, act, kind, name, tenant, created", subs, "");
     let columns = "id, def, act, kind, due, has_due, prio, retries, tried, exclusive, suspended, fence, failovers, repeat, created, tenant, place";
     out.extend(insert("job", columns, jobs, ""));
+    let ids = definition.starts.iter().map(|(id, ..)| id.clone());
+    let ids: Vec<String> = ids.collect();
+    out.extend(logs.jobs(Happened::Created, &ids));
     out
 }
 

@@ -111,6 +111,25 @@ impl Writing {
         self.many(WORK, happened, ids)
     }
 
+    /// Timers that start instances of these definitions are about to go; `cells`: the parameters of the sub-query.
+    pub(super) fn start_timers_gone(
+        &self,
+        definitions: &str,
+        cells: Vec<Cell>,
+    ) -> Option<Statement> {
+        let sql = format!(
+            "INSERT INTO h_job (id, job, at, seq, state, def, act, place, due, retries, prio, failed, tenant, host) \
+             SELECT 'de-' || j.id, j.id, {}, {}, 'deleted', j.def, j.act, j.place, j.due, j.retries, j.prio, \
+             CASE WHEN j.err IS NOT NULL THEN j.act END, j.tenant, CAST(? AS TEXT) FROM job j WHERE j.inst IS NULL \
+             AND j.def IN {definitions} ON CONFLICT (id) DO NOTHING",
+            self.now,
+            sequence(self.now, 0)
+        );
+        let mut all: Vec<Cell> = vec![(&*self.host).into()];
+        all.extend(cells);
+        (self.level == Level::Full).then(|| Statement::new(sql, all))
+    }
+
     fn many(&self, sql: &'static str, happened: Happened, ids: &[String]) -> Option<Statement> {
         let rows = ids.iter().zip(0_i64..);
         let rows =

@@ -82,6 +82,29 @@ fn detail(row: &Json) -> String {
     )
 }
 
+/// Where instances of a definition stand.
+async fn standing(site: &Site, key: &str) -> String {
+    let path = format!("/process-definition/key/{key}/statistics?failedJobs=true&incidents=true");
+    let rows = site.get(&path).await;
+    let line = |row: &Json| {
+        let (id, failed) = (text(&row["id"]), &row["failedJobs"]);
+        let incidents = row["incidents"].as_array().unwrap().iter();
+        let incidents =
+            incidents.map(|of| format!(" {}={}", text(&of["incidentType"]), of["incidentCount"]));
+        let incidents: String = incidents.collect();
+        format!(
+            "    stands {id} {} failed={failed}{incidents}\n",
+            row["instances"]
+        )
+    };
+    let mut lines: Vec<String> = rows.as_array().unwrap().iter().map(line).collect();
+    lines.sort();
+    match lines.concat() {
+        lines if lines.is_empty() => lines,
+        lines => format!("  {key} now\n{lines}"),
+    }
+}
+
 impl Scenario {
     /// Plays the steps; gives what the logs hold.
     pub(crate) async fn logs(&self, site: &Site) -> String {
@@ -93,6 +116,9 @@ impl Scenario {
             self.step(site, step, &mut account).await;
         }
         let mut blocks = account.logs().await;
+        for key in &self.keys {
+            blocks.push(standing(site, key).await);
+        }
         blocks.sort();
         let path = format!("/deployment/{deployment}?cascade=true");
         site.call(hyper::Method::DELETE, &path, None).await;
