@@ -119,7 +119,7 @@ impl Script {
         )
     }
 
-    /// Plays until this many steps were compared, or too much differed.
+    /// Plays until this many steps were compared and every sort key was asked with, or too much differed.
     pub(super) async fn run(&mut self, steps: usize) -> Result<()> {
         for side in &self.sides {
             let model = MODEL.replace("MARK", &side.names.fill("MARK")?);
@@ -145,6 +145,9 @@ impl Script {
                 13 => self.bad().await?,
                 _ => self.list().await?,
             }
+        }
+        while self.asked < self.sorts.len() && self.differences.len() < DIFFERENCES_MAX {
+            self.list().await?;
         }
         Ok(())
     }
