@@ -3,12 +3,14 @@
 //! Owns the translation of query parameters into conditions, as data: one table per list. Must not write. Parameters
 //! that the real engine knows and that are not built are refused by name; unknown ones are ignored, as it does.
 
+mod candidates;
 mod deployed;
 mod filter;
 mod history;
 mod jobs;
 mod logs;
 mod runtime;
+mod tasks;
 mod variables;
 
 pub use filter::{Filter, Problem};
@@ -19,11 +21,12 @@ use crate::store::{Condition, Failure, Page, Query, Row, Sort};
 use serde_json::{Map, Value as Json, json};
 
 pub use deployed::{CLEANABLE, DEFINITIONS, DEPLOYMENTS};
-pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY, TASK_HISTORY};
+pub use history::{ACTIVITY_HISTORY, INCIDENT_HISTORY, INSTANCE_HISTORY};
 pub use jobs::{JOB_DEFINITIONS, JOBS};
 pub use logs::{DETAILS, JOB_LOG, WORK_LOG};
-pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES, TASKS};
-pub use variables::{VARIABLE_HISTORY, VARIABLES, variable_row};
+pub use runtime::{EVENT_SUBSCRIPTIONS, EXTERNAL_TASKS, INCIDENTS, INSTANCES};
+pub use tasks::{TASK_HISTORY, TASKS};
+pub use variables::{VARIABLE_HISTORY, VARIABLES, comparisons, variable_row};
 
 /// How a column becomes a field.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,20 @@ pub struct Parameters {
     pub values: Map<String, Json>,
     /// Texts may hold several values, separated by commas.
     pub from_query: bool,
+    /// They are an entry of `orQueries`: any of them suffices.
+    pub any: bool,
+}
+
+impl Parameters {
+    /// A parameter that is true or false; false if it is missing.
+    fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.values.get(name) {
+            None | Some(Json::Null) => Ok(false),
+            Some(value) => {
+                filter::flag(value).ok_or_else(|| filter::unfit(name, value, "java.lang.Boolean"))
+            }
+        }
+    }
 }
 
 /// Why a list was not given.
@@ -115,6 +132,31 @@ pub(crate) fn within(what: &str, have: usize, most: usize) -> Result<(), Problem
     )))
 }
 
+/// The list behind a path.
+pub(crate) fn behind(path: &str) -> Option<&'static List> {
+    Some(match path {
+        "/deployment" => &DEPLOYMENTS,
+        "/process-definition" => &DEFINITIONS,
+        "/process-instance" => &INSTANCES,
+        "/task" => &TASKS,
+        "/external-task" => &EXTERNAL_TASKS,
+        "/job" => &JOBS,
+        "/job-definition" => &JOB_DEFINITIONS,
+        "/incident" => &INCIDENTS,
+        "/event-subscription" => &EVENT_SUBSCRIPTIONS,
+        "/variable-instance" => &VARIABLES,
+        "/history/process-instance" => &INSTANCE_HISTORY,
+        "/history/activity-instance" => &ACTIVITY_HISTORY,
+        "/history/task" => &TASK_HISTORY,
+        "/history/variable-instance" => &VARIABLE_HISTORY,
+        "/history/incident" => &INCIDENT_HISTORY,
+        "/history/job-log" => &JOB_LOG,
+        "/history/external-task-log" => &WORK_LOG,
+        "/history/detail" => &DETAILS,
+        _ => return None,
+    })
+}
+
 impl List {
     /// The query of these parameters.
     pub fn query(&self, parameters: &Parameters, now: Millis) -> Result<Query, Problem> {
@@ -153,6 +195,7 @@ impl List {
         let parameters = Parameters {
             values,
             from_query: false,
+            any: true,
         };
         let mut any = Condition {
             sql: String::new(),
@@ -288,3 +331,6 @@ impl Handle {
         Ok(rows.first().map(|row| list.row(&row.from(1))))
     }
 }
+
+#[cfg(test)]
+mod tests;

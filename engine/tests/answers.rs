@@ -2,7 +2,7 @@
 //! engine must give the same.
 //!
 //! `cargo test -p homing-engine --test answers -- --ignored record` with `HOMING_ORACLE=http://HOST:PORT` set to a fresh
-//! Operaton writes the answers anew. A request that begins with `~` is compared without the message, whose words are our
+//! Operaton writes the answers to one file of requests anew, the one that `HOMING_SCENARIO` names. A request that begins with `~` is compared without the message, whose words are our
 //! own; one that begins with `!` by its status alone: Operaton answers it in the words of its JSON library.
 
 #![allow(
@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use support::{Answer, Engine, flows, models, request};
 
-const REQUESTS: &str = include_str!("answers/requests.txt");
 /// What of an answer without an error is compared.
 const SHOWN: [&str; 15] = [
     "p",
@@ -38,8 +37,8 @@ const SHOWN: [&str; 15] = [
     "dueDate",
 ];
 
-fn golden() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/answers/answers.golden")
+fn file(name: &str, kind: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/answers/{name}.{kind}"))
 }
 
 async fn send(address: SocketAddr, method: &str, path: &str, body: Option<&str>) -> Answer {
@@ -136,10 +135,11 @@ fn shown(answer: &Answer) -> String {
 }
 
 /// Sends all requests; gives a line for each answer.
-async fn play(address: SocketAddr) -> Vec<String> {
+async fn play(address: SocketAddr, name: &str) -> Vec<String> {
     let ids = ids(address).await;
     let mut out = Vec::new();
-    for line in REQUESTS.lines() {
+    let requests = std::fs::read_to_string(file(name, "txt")).unwrap();
+    for line in requests.lines() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -171,12 +171,11 @@ fn compared(answer: &str) -> String {
     format!("{request}\n    {}", kept.join(" "))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn single_requests_are_answered_as_operaton_answers_them() {
-    let engine = Engine::without_executor().await;
-    let played = play(engine.node.address()).await;
+/// Plays a file here, and compares.
+async fn compare(engine: Engine, name: &str) {
+    let played = play(engine.node.address(), name).await;
     engine.node.shutdown().await;
-    let kept = std::fs::read_to_string(golden()).unwrap();
+    let kept = std::fs::read_to_string(file(name, "golden")).unwrap();
     let wanted: Vec<&str> = kept.split("\n\n").map(str::trim).collect();
     assert_eq!(played.len(), wanted.len(), "record the answers anew");
     let differ: Vec<String> = played
@@ -186,6 +185,27 @@ async fn single_requests_are_answered_as_operaton_answers_them() {
         .map(|(ours, theirs)| format!("{theirs}\n here: {}", ours.lines().last().unwrap()))
         .collect();
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn single_requests_are_answered_as_operaton_answers_them() {
+    compare(Engine::without_executor().await, "requests").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_select_what_they_select_in_operaton() {
+    compare(Engine::without_executor().await, "filters").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_select_the_same_on_postgresql() {
+    let server = support::postgres::Server::start();
+    let engine = Engine::with(|options| {
+        options.executor = homing_engine::Executor::Disabled;
+        options.store_url = server.database("filters");
+    })
+    .await;
+    compare(engine, "filters").await;
 }
 
 /// Writes down what Operaton answers.
@@ -198,7 +218,12 @@ async fn record() {
     )]
     let oracle =
         std::env::var("HOMING_ORACLE").expect("HOMING_ORACLE is the address of an Operaton");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a tool for people, not a setting of the product"
+    )]
+    let name = std::env::var("HOMING_SCENARIO").expect("HOMING_SCENARIO is one of the files");
     let address = oracle.trim_start_matches("http://").parse().unwrap();
-    let played = play(address).await;
-    std::fs::write(golden(), format!("{}\n", played.join("\n\n"))).unwrap();
+    let played = play(address, &name).await;
+    std::fs::write(file(&name, "golden"), format!("{}\n", played.join("\n\n"))).unwrap();
 }

@@ -1,8 +1,11 @@
 //! Lists of what is deployed.
 
 use super::{Constant, Filter, Kind, List, UNBUILT};
-use Filter::{Holds, Int, Like, Moment, NotBuilt, OneOf, Text, When};
+use Filter::{Flag, Holds, Int, Like, Moment, NotBuilt, OneOf, Tenants, Text, When};
 use Kind::{Bool, Date};
+
+/// Of each key and tenant the last one.
+const LATEST: &str = "d.version = (SELECT MAX(o.version) FROM definition o WHERE o.key = d.key AND COALESCE(o.tenant, '') = COALESCE(d.tenant, ''))";
 
 /// `/deployment`
 pub static DEPLOYMENTS: List = List {
@@ -21,11 +24,14 @@ pub static DEPLOYMENTS: List = List {
         ("nameLike", Like("p.name")),
         ("source", Text("p.source")),
         ("withoutSource", When("p.source IS NULL")),
-        ("tenantIdIn", OneOf("p.tenant")),
+        (
+            "tenantIdIn",
+            Tenants("p.tenant", "includeDeploymentsWithoutTenantId"),
+        ),
         ("withoutTenantId", When("p.tenant IS NULL")),
         ("after", Moment("p.at", ">")),
         ("before", Moment("p.at", "<")),
-        ("includeDeploymentsWithoutTenantId", NotBuilt),
+        ("includeDeploymentsWithoutTenantId", Flag),
     ],
     sorts: &[
         ("id", "p.id"),
@@ -81,12 +87,7 @@ pub static DEFINITIONS: List = List {
         ("keysIn", OneOf("d.key")),
         ("keyLike", Like("d.key")),
         ("version", Int("d.version")),
-        (
-            "latestVersion",
-            When(
-                "d.version = (SELECT MAX(o.version) FROM definition o WHERE o.key = d.key AND COALESCE(o.tenant, '') = COALESCE(d.tenant, ''))",
-            ),
-        ),
+        ("latestVersion", When(LATEST)),
         ("resourceName", Text("d.resource")),
         ("resourceNameLike", Like("d.resource")),
         ("active", When("d.suspended = 0")),
@@ -95,17 +96,37 @@ pub static DEFINITIONS: List = List {
             "incidentId",
             Holds("EXISTS (SELECT 1 FROM incident x WHERE x.def = d.id AND x.id = ?)"),
         ),
-        ("tenantIdIn", OneOf("d.tenant")),
+        (
+            "tenantIdIn",
+            Tenants("d.tenant", "includeProcessDefinitionsWithoutTenantId"),
+        ),
         ("withoutTenantId", When("d.tenant IS NULL")),
         ("versionTag", Text("d.tag")),
         ("versionTagLike", Like("d.tag")),
         ("withoutVersionTag", When("d.tag IS NULL")),
         ("startableInTasklist", When("d.startable = 1")),
         ("notStartableInTasklist", When("d.startable = 0")),
-        ("startablePermissionCheck", NotBuilt),
+        ("startablePermissionCheck", Flag),
         ("startableBy", NotBuilt),
-        ("category", When("1 = 0")),
-        ("includeProcessDefinitionsWithoutTenantId", NotBuilt),
+        ("category", NotBuilt),
+        ("includeProcessDefinitionsWithoutTenantId", Flag),
+        ("categoryLike", NotBuilt),
+        ("ver", Int("d.version")),
+        ("latest", When(LATEST)),
+        (
+            "incidentType",
+            Holds("EXISTS (SELECT 1 FROM incident x WHERE x.def = d.id AND x.type = ?)"),
+        ),
+        (
+            "incidentMessage",
+            Holds("EXISTS (SELECT 1 FROM incident x WHERE x.def = d.id AND x.message = ?)"),
+        ),
+        (
+            "incidentMessageLike",
+            Holds(
+                "EXISTS (SELECT 1 FROM incident x WHERE x.def = d.id AND x.message LIKE ? ESCAPE '\\')",
+            ),
+        ),
     ],
     sorts: &[
         ("id", "d.id"),

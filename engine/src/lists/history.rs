@@ -1,7 +1,11 @@
 //! Lists of what was.
 
+use super::runtime::FAILED_AT;
+use super::variables::Variables as Conditions;
 use super::{Constant, Filter, Kind, List, UNBUILT};
-use Filter::{Either, Holds, Like, Moment, NoneOf, NotBuilt, OneOf, Text, Variables, When};
+use Filter::{
+    At, Flag, Holds, Like, Moment, NoneOf, NotBuilt, Nothing, OneOf, Text, Variables, When, Within,
+};
 use Kind::{Bool, Date, Int};
 
 /// `/history/process-instance`
@@ -43,11 +47,8 @@ pub static INSTANCE_HISTORY: List = List {
         ("processInstanceBusinessKeyIn", OneOf("h.bkey")),
         ("processInstanceBusinessKeyLike", Like("h.bkey")),
         ("rootProcessInstances", When("h.super_inst IS NULL")),
-        ("finished", Either("h.ended IS NOT NULL", "h.ended IS NULL")),
-        (
-            "unfinished",
-            Either("h.ended IS NULL", "h.ended IS NOT NULL"),
-        ),
+        ("finished", When("h.ended IS NOT NULL")),
+        ("unfinished", When("h.ended IS NULL")),
         ("startedBefore", Moment("h.started", "<=")),
         ("startedAfter", Moment("h.started", ">=")),
         ("finishedBefore", Moment("h.ended", "<=")),
@@ -93,21 +94,62 @@ pub static INSTANCE_HISTORY: List = List {
         ),
         (
             "incidentStatus",
-            Holds("EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id AND x.state = ?)"),
+            Holds(
+                "EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id AND (CASE ? WHEN 'open' THEN x.ended IS NULL WHEN 'resolved' THEN x.ended IS NOT NULL ELSE 1 = 1 END))",
+            ),
         ),
-        ("executedActivityIdIn", NotBuilt),
-        ("activeActivityIdIn", NotBuilt),
+        (
+            "executedActivityIdIn",
+            Within(
+                "EXISTS (SELECT 1 FROM h_act a WHERE a.inst = h.id AND a.ended IS NOT NULL AND a.act IN {})",
+            ),
+        ),
+        (
+            "activeActivityIdIn",
+            Within(
+                "EXISTS (SELECT 1 FROM h_act a WHERE a.inst = h.id AND a.ended IS NULL AND a.act IN {})",
+            ),
+        ),
         ("executedActivityAfter", NotBuilt),
         ("executedActivityBefore", NotBuilt),
         ("executedJobAfter", NotBuilt),
         ("executedJobBefore", NotBuilt),
-        ("startedBy", NotBuilt),
+        ("startedBy", Nothing),
         (
             "incidentMessage",
             Holds("EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id AND x.message = ?)"),
         ),
-        ("variables", Variables("h.id")),
-        ("caseInstanceId", When("1 = 0")),
+        (
+            "variables",
+            Variables(Conditions {
+                table: "h_var",
+                of: "v.inst = h.id",
+                word: "",
+            }),
+        ),
+        ("caseInstanceId", Nothing),
+        ("rootProcessInstanceId", Text("h.root")),
+        (
+            "withJobsRetrying",
+            When(
+                "EXISTS (SELECT 1 FROM job j WHERE j.inst = h.id AND j.retries > 0 AND j.err IS NOT NULL)",
+            ),
+        ),
+        (
+            "incidentMessageLike",
+            Holds(
+                "EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id AND x.message LIKE ? ESCAPE '\\')",
+            ),
+        ),
+        (
+            "incidentIdIn",
+            Within("EXISTS (SELECT 1 FROM h_incident x WHERE x.inst = h.id AND x.id IN {})"),
+        ),
+        ("activityIdIn", At("i.doc")),
+        ("superCaseInstanceId", Nothing),
+        ("subCaseInstanceId", Nothing),
+        ("variableNamesIgnoreCase", Flag),
+        ("variableValuesIgnoreCase", Flag),
     ],
     sorts: &[
         ("instanceId", "h.id"),
@@ -124,6 +166,10 @@ pub static INSTANCE_HISTORY: List = List {
     default_order: "h.id",
 };
 
+/// Whose task it is, or was when it ended.
+const ASSIGNEE: &str =
+    "COALESCE((SELECT k.assignee FROM h_task k WHERE k.id = h.task), h.assignee)";
+
 /// `/history/activity-instance`
 pub static ACTIVITY_HISTORY: List = List {
     from: "h_act h JOIN definition d ON d.id = h.def",
@@ -139,7 +185,7 @@ pub static ACTIVITY_HISTORY: List = List {
         ("executionId", "h.exec", Kind::Text),
         ("taskId", "h.task", Kind::Text),
         ("calledProcessInstanceId", "h.called", Kind::Text),
-        ("assignee", "h.assignee", Kind::Text),
+        ("assignee", ASSIGNEE, Kind::Text),
         ("startTime", "h.started", Date),
         ("endTime", "h.ended", Date),
         ("durationInMillis", "h.ended - h.started", Int),
@@ -171,12 +217,9 @@ pub static ACTIVITY_HISTORY: List = List {
         ("activityName", Text("h.name")),
         ("activityNameLike", Like("h.name")),
         ("activityType", Text("h.type")),
-        ("taskAssignee", Text("h.assignee")),
-        ("finished", Either("h.ended IS NOT NULL", "h.ended IS NULL")),
-        (
-            "unfinished",
-            Either("h.ended IS NULL", "h.ended IS NOT NULL"),
-        ),
+        ("taskAssignee", Text(ASSIGNEE)),
+        ("finished", When("h.ended IS NOT NULL")),
+        ("unfinished", When("h.ended IS NULL")),
         ("canceled", When("h.canceled = 1")),
         ("completeScope", NotBuilt),
         ("startedBefore", Moment("h.started", "<=")),
@@ -203,122 +246,6 @@ pub static ACTIVITY_HISTORY: List = List {
     default_order: "h.id",
 };
 
-/// `/history/task`
-pub static TASK_HISTORY: List = List {
-    from: "h_task h LEFT JOIN definition d ON d.id = h.def",
-    fields: &[
-        ("id", "h.id", Kind::Text),
-        ("processDefinitionKey", "d.key", Kind::Text),
-        ("processDefinitionId", "h.def", Kind::Text),
-        ("processInstanceId", "h.inst", Kind::Text),
-        ("executionId", "h.exec", Kind::Text),
-        ("activityInstanceId", "h.ai", Kind::Text),
-        ("name", "h.name", Kind::Text),
-        ("description", "h.description", Kind::Text),
-        ("deleteReason", "h.reason", Kind::Text),
-        ("owner", "h.owner", Kind::Text),
-        ("assignee", "h.assignee", Kind::Text),
-        ("startTime", "h.started", Date),
-        ("endTime", "h.ended", Date),
-        ("duration", "h.ended - h.started", Int),
-        ("taskDefinitionKey", "h.act", Kind::Text),
-        ("priority", "h.prio", Int),
-        ("due", "h.due", Date),
-        ("followUp", "h.follow_up", Date),
-        ("tenantId", "h.tenant", Kind::Text),
-        (
-            "removalTime",
-            "(SELECT p.removal FROM h_inst p WHERE p.id = h.inst)",
-            Date,
-        ),
-        (
-            "rootProcessInstanceId",
-            "(SELECT p.root FROM h_inst p WHERE p.id = h.inst)",
-            Kind::Text,
-        ),
-    ],
-    constants: &[
-        ("caseDefinitionKey", Constant::Null),
-        ("caseDefinitionId", Constant::Null),
-        ("caseInstanceId", Constant::Null),
-        ("caseExecutionId", Constant::Null),
-        ("parentTaskId", Constant::Null),
-    ],
-    filters: &[
-        ("taskId", Text("h.id")),
-        ("taskParentTaskId", NotBuilt),
-        ("processInstanceId", Text("h.inst")),
-        (
-            "processInstanceBusinessKey",
-            Holds("h.inst IN (SELECT p.id FROM h_inst p WHERE p.bkey = ?)"),
-        ),
-        ("processDefinitionId", Text("h.def")),
-        ("processDefinitionKey", Text("d.key")),
-        ("processDefinitionName", Text("d.name")),
-        ("executionId", Text("h.exec")),
-        ("activityInstanceIdIn", OneOf("h.ai")),
-        ("taskName", Text("h.name")),
-        ("taskNameLike", Like("h.name")),
-        ("taskDescription", Text("h.description")),
-        ("taskDefinitionKey", Text("h.act")),
-        ("taskDefinitionKeyIn", OneOf("h.act")),
-        ("taskDeleteReason", Text("h.reason")),
-        ("taskAssignee", Text("h.assignee")),
-        ("taskAssigneeLike", Like("h.assignee")),
-        ("taskOwner", Text("h.owner")),
-        ("assigned", When("h.assignee IS NOT NULL")),
-        ("unassigned", When("h.assignee IS NULL")),
-        ("finished", Either("h.ended IS NOT NULL", "h.ended IS NULL")),
-        (
-            "unfinished",
-            Either("h.ended IS NULL", "h.ended IS NOT NULL"),
-        ),
-        (
-            "processFinished",
-            When("h.inst IN (SELECT p.id FROM h_inst p WHERE p.ended IS NOT NULL)"),
-        ),
-        (
-            "processUnfinished",
-            When("h.inst IN (SELECT p.id FROM h_inst p WHERE p.ended IS NULL)"),
-        ),
-        ("startedBefore", Moment("h.started", "<=")),
-        ("startedAfter", Moment("h.started", ">=")),
-        ("finishedBefore", Moment("h.ended", "<=")),
-        ("finishedAfter", Moment("h.ended", ">=")),
-        ("tenantIdIn", OneOf("h.tenant")),
-        ("withoutTenantId", When("h.tenant IS NULL")),
-        ("processVariables", NotBuilt),
-        ("taskVariables", NotBuilt),
-        ("taskInvolvedUser", NotBuilt),
-        ("taskInvolvedGroup", NotBuilt),
-    ],
-    sorts: &[
-        ("taskId", "h.id"),
-        ("activityInstanceID", "h.ai"),
-        ("activityInstanceId", "h.ai"),
-        ("processInstanceId", "h.inst"),
-        ("processDefinitionId", "h.def"),
-        ("executionId", "h.exec"),
-        ("duration", "(h.ended - h.started)"),
-        ("endTime", "h.ended"),
-        ("startTime", "h.started"),
-        ("taskName", "h.name"),
-        ("taskDescription", "h.description"),
-        ("assignee", "h.assignee"),
-        ("owner", "h.owner"),
-        ("dueDate", "h.due"),
-        ("followUpDate", "h.follow_up"),
-        ("deleteReason", "h.reason"),
-        ("taskDefinitionKey", "h.act"),
-        ("priority", "h.prio"),
-        ("tenantId", "h.tenant"),
-        ("caseDefinitionId", UNBUILT),
-        ("caseInstanceId", UNBUILT),
-        ("caseExecutionId", UNBUILT),
-    ],
-    default_order: "h.id",
-};
-
 /// `/history/incident`
 pub static INCIDENT_HISTORY: List = List {
     from: "h_incident x LEFT JOIN definition d ON d.id = x.def",
@@ -332,7 +259,7 @@ pub static INCIDENT_HISTORY: List = List {
         ("endTime", "x.ended", Date),
         ("incidentType", "x.type", Kind::Text),
         ("activityId", "x.act", Kind::Text),
-        ("failedActivityId", "x.act", Kind::Text),
+        ("failedActivityId", FAILED_AT, Kind::Text),
         ("causeIncidentId", "x.cause", Kind::Text),
         ("rootCauseIncidentId", "x.root_cause", Kind::Text),
         ("configuration", "NULLIF(x.ref, '')", Kind::Text),
@@ -376,7 +303,7 @@ pub static INCIDENT_HISTORY: List = List {
         ("processInstanceId", Text("x.inst")),
         ("executionId", Text("x.exec")),
         ("activityId", Text("x.act")),
-        ("failedActivityId", Text("x.act")),
+        ("failedActivityId", Text(FAILED_AT)),
         ("createTimeBefore", Moment("x.at", "<")),
         ("createTimeAfter", Moment("x.at", ">")),
         ("endTimeBefore", Moment("x.ended", "<")),
@@ -388,6 +315,9 @@ pub static INCIDENT_HISTORY: List = List {
         ("tenantIdIn", OneOf("x.tenant")),
         ("withoutTenantId", When("x.tenant IS NULL")),
         ("jobDefinitionIdIn", NotBuilt),
+        ("causeIncidentId", Text("x.cause")),
+        ("rootCauseIncidentId", Text("x.root_cause")),
+        ("historyConfiguration", NotBuilt),
     ],
     sorts: &[
         ("incidentId", "x.id"),

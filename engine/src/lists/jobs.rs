@@ -1,7 +1,7 @@
 //! Lists of jobs, and of the kinds of jobs that definitions have.
 
 use super::{Constant, Filter, Kind, List};
-use Filter::{Compare, Holds, NotBuilt, OneOf, Text, When};
+use Filter::{Compare, Dates, Flag, Holds, OneOf, Tenants, Text, When};
 use Kind::{Bool, Date};
 
 /// The element as the real engine names it: the body of a multi-instance activity has a name of its own.
@@ -47,9 +47,12 @@ pub static JOB_DEFINITIONS: List = List {
         ("active", When("x.suspended = 0")),
         ("suspended", When("x.suspended = 1")),
         ("withOverridingJobPriority", When("x.prio IS NOT NULL")),
-        ("tenantIdIn", OneOf("d.tenant")),
+        (
+            "tenantIdIn",
+            Tenants("d.tenant", "includeJobDefinitionsWithoutTenantId"),
+        ),
         ("withoutTenantId", When("d.tenant IS NULL")),
-        ("includeJobDefinitionsWithoutTenantId", NotBuilt),
+        ("includeJobDefinitionsWithoutTenantId", Flag),
     ],
     sorts: &[
         ("jobDefinitionId", "x.id"),
@@ -118,14 +121,25 @@ pub static JOBS: List = List {
         ("messages", When("j.kind = 'continue'")),
         ("withException", When("j.err IS NOT NULL")),
         ("exceptionMessage", Text("j.err")),
-        ("dueDates", NotBuilt),
-        ("createTimes", NotBuilt),
+        (
+            "dueDates",
+            Dates(
+                "(CASE WHEN j.has_due = 1 THEN j.due ELSE NULL END)",
+                "due date",
+            ),
+        ),
+        ("createTimes", Dates("j.created", "create time")),
         ("priorityHigherThanOrEquals", Compare("j.prio", ">=")),
         ("priorityLowerThanOrEquals", Compare("j.prio", "<=")),
         ("active", When("j.suspended = 0")),
         ("suspended", When("j.suspended = 1")),
-        ("tenantIdIn", OneOf("j.tenant")),
+        (
+            "tenantIdIn",
+            Tenants("j.tenant", "includeJobsWithoutTenantId"),
+        ),
         ("withoutTenantId", When("j.tenant IS NULL")),
+        ("includeJobsWithoutTenantId", Flag),
+        ("acquired", When("j.owner IS NOT NULL")),
     ],
     sorts: &[
         ("jobId", "j.id"),

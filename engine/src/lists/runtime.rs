@@ -1,8 +1,9 @@
 //! Lists of what is there now.
 
-use super::{Constant, Filter, Kind, List, UNBUILT};
+use super::variables::Variables as Conditions;
+use super::{Constant, Filter, Kind, List};
 use Filter::{
-    Compare, Either, Holds, Int, Like, Moment, NoneOf, NotBuilt, OneOf, Text, Variables, When,
+    At, Compare, Flag, Holds, Like, Moment, NoneOf, Nothing, OneOf, Tenants, Text, Variables, When,
 };
 use Kind::{Bool, Date};
 
@@ -56,7 +57,9 @@ pub static INSTANCES: List = List {
         ),
         (
             "incidentMessageLike",
-            Holds("EXISTS (SELECT 1 FROM incident x WHERE x.inst = i.id AND x.message LIKE ?)"),
+            Holds(
+                "EXISTS (SELECT 1 FROM incident x WHERE x.inst = i.id AND x.message LIKE ? ESCAPE '\\')",
+            ),
         ),
         ("tenantIdIn", OneOf("i.tenant")),
         ("withoutTenantId", When("i.tenant IS NULL")),
@@ -66,11 +69,21 @@ pub static INSTANCES: List = List {
             When("NOT EXISTS (SELECT 1 FROM inst c WHERE c.super_inst = i.id)"),
         ),
         ("processDefinitionWithoutTenantId", When("d.tenant IS NULL")),
-        ("variables", Variables("i.id")),
-        ("activityIdIn", NotBuilt),
-        ("caseInstanceId", When("1 = 0")),
-        ("variableNamesIgnoreCase", NotBuilt),
-        ("variableValuesIgnoreCase", NotBuilt),
+        (
+            "variables",
+            Variables(Conditions {
+                table: "var",
+                of: "v.inst = i.id",
+                word: "",
+            }),
+        ),
+        ("activityIdIn", At("i.doc")),
+        ("caseInstanceId", Nothing),
+        ("variableNamesIgnoreCase", Flag),
+        ("variableValuesIgnoreCase", Flag),
+        ("superCaseInstance", Nothing),
+        ("subCaseInstance", Nothing),
+        ("rootProcessInstanceId", Text("i.root")),
     ],
     sorts: &[
         ("instanceId", "i.id"),
@@ -81,167 +94,6 @@ pub static INSTANCES: List = List {
     ],
     default_order: "i.id",
 };
-
-/// `/task`
-pub static TASKS: List = List {
-    from: "task t LEFT JOIN inst i ON i.id = t.inst LEFT JOIN definition d ON d.id = t.def",
-    fields: &[
-        ("id", "t.id", Kind::Text),
-        ("name", "t.name", Kind::Text),
-        ("assignee", "t.assignee", Kind::Text),
-        ("created", "t.created", Date),
-        ("due", "t.due", Date),
-        ("followUp", "t.follow_up", Date),
-        ("lastUpdated", "t.updated", Date),
-        ("delegationState", "t.delegation", Kind::Text),
-        ("description", "t.description", Kind::Text),
-        ("executionId", "t.exec", Kind::Text),
-        ("owner", "t.owner", Kind::Text),
-        ("parentTaskId", "t.parent", Kind::Text),
-        ("priority", "t.prio", Kind::Int),
-        ("processDefinitionId", "t.def", Kind::Text),
-        ("processInstanceId", "t.inst", Kind::Text),
-        ("taskDefinitionKey", "t.act", Kind::Text),
-        ("suspended", "t.suspended", Bool),
-        ("formKey", "t.form_key", Kind::Text),
-        ("tenantId", "t.tenant", Kind::Text),
-    ],
-    constants: &[
-        ("caseExecutionId", Constant::Null),
-        ("caseInstanceId", Constant::Null),
-        ("caseDefinitionId", Constant::Null),
-        ("camundaFormRef", Constant::Null),
-        ("operatonFormRef", Constant::Null),
-        ("taskState", Constant::Null),
-    ],
-    filters: TASK_FILTERS,
-    sorts: &[
-        ("id", "t.id"),
-        ("instanceId", "t.inst"),
-        ("executionId", "t.exec"),
-        ("name", "t.name"),
-        ("nameCaseInsensitive", "LOWER(t.name)"),
-        ("assignee", "t.assignee"),
-        ("priority", "t.prio"),
-        ("created", "t.created"),
-        ("lastUpdated", "COALESCE(t.updated, t.created)"),
-        ("dueDate", "t.due"),
-        ("followUpDate", "t.follow_up"),
-        ("description", "t.description"),
-        ("tenantId", "t.tenant"),
-        ("caseInstanceId", UNBUILT),
-        ("caseExecutionId", UNBUILT),
-        ("processVariable", UNBUILT),
-        ("executionVariable", UNBUILT),
-        ("taskVariable", UNBUILT),
-        ("caseExecutionVariable", UNBUILT),
-        ("caseInstanceVariable", UNBUILT),
-    ],
-    default_order: "t.id",
-};
-
-const TASK_FILTERS: &[(&str, Filter)] = &[
-    ("taskId", Text("t.id")),
-    ("taskIdIn", OneOf("t.id")),
-    ("processInstanceId", Text("t.inst")),
-    ("processInstanceIdIn", OneOf("t.inst")),
-    ("processInstanceBusinessKey", Text("i.bkey")),
-    ("processInstanceBusinessKeyIn", OneOf("i.bkey")),
-    ("processInstanceBusinessKeyLike", Like("i.bkey")),
-    ("processDefinitionId", Text("t.def")),
-    ("processDefinitionKey", Text("d.key")),
-    ("processDefinitionKeyIn", OneOf("d.key")),
-    ("processDefinitionName", Text("d.name")),
-    ("processDefinitionNameLike", Like("d.name")),
-    ("executionId", Text("t.exec")),
-    ("activityInstanceIdIn", OneOf("t.ai")),
-    ("tenantIdIn", OneOf("t.tenant")),
-    ("withoutTenantId", When("t.tenant IS NULL")),
-    ("assignee", Text("t.assignee")),
-    ("assigneeLike", Like("t.assignee")),
-    ("assigneeIn", OneOf("t.assignee")),
-    ("assigneeNotIn", NoneOf("t.assignee")),
-    ("owner", Text("t.owner")),
-    ("assigned", When("t.assignee IS NOT NULL")),
-    ("unassigned", When("t.assignee IS NULL")),
-    (
-        "candidateUser",
-        Holds(
-            "t.assignee IS NULL AND EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.type = 'candidate' AND l.user_id = ?)",
-        ),
-    ),
-    (
-        "candidateGroup",
-        Holds(
-            "t.assignee IS NULL AND EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.type = 'candidate' AND l.group_id = ?)",
-        ),
-    ),
-    ("candidateGroups", NotBuilt),
-    ("candidateGroupLike", NotBuilt),
-    ("includeAssignedTasks", NotBuilt),
-    (
-        "involvedUser",
-        Holds(
-            "(t.assignee = ? OR t.owner = ? OR EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.user_id = ?))",
-        ),
-    ),
-    (
-        "withCandidateGroups",
-        When("EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.group_id IS NOT NULL)"),
-    ),
-    (
-        "withoutCandidateGroups",
-        When("NOT EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.group_id IS NOT NULL)"),
-    ),
-    (
-        "withCandidateUsers",
-        When("EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.user_id IS NOT NULL)"),
-    ),
-    (
-        "withoutCandidateUsers",
-        When("NOT EXISTS (SELECT 1 FROM link l WHERE l.task = t.id AND l.user_id IS NOT NULL)"),
-    ),
-    ("taskDefinitionKey", Text("t.act")),
-    ("taskDefinitionKeyIn", OneOf("t.act")),
-    ("taskDefinitionKeyNotIn", NoneOf("t.act")),
-    ("taskDefinitionKeyLike", Like("t.act")),
-    ("name", Text("t.name")),
-    ("nameNotEqual", Holds("t.name <> ?")),
-    ("nameLike", Like("t.name")),
-    ("nameNotLike", Holds("t.name NOT LIKE ?")),
-    ("description", Text("t.description")),
-    ("descriptionLike", Like("t.description")),
-    ("priority", Int("t.prio")),
-    ("maxPriority", Compare("t.prio", "<=")),
-    ("minPriority", Compare("t.prio", ">=")),
-    ("dueDate", Moment("t.due", "=")),
-    ("dueAfter", Moment("t.due", ">")),
-    ("dueBefore", Moment("t.due", "<")),
-    ("withoutDueDate", When("t.due IS NULL")),
-    ("followUpDate", Moment("t.follow_up", "=")),
-    ("followUpAfter", Moment("t.follow_up", ">")),
-    ("followUpBefore", Moment("t.follow_up", "<")),
-    ("createdOn", Moment("t.created", "=")),
-    ("createdAfter", Moment("t.created", ">")),
-    ("createdBefore", Moment("t.created", "<")),
-    (
-        "updatedAfter",
-        Moment("COALESCE(t.updated, t.created)", ">"),
-    ),
-    ("delegationState", Text("t.delegation")),
-    ("parentTaskId", Text("t.parent")),
-    ("active", Either("t.suspended = 0", "t.suspended = 1")),
-    ("suspended", Either("t.suspended = 1", "t.suspended = 0")),
-    ("processVariables", Variables("t.inst")),
-    ("taskVariables", NotBuilt),
-    ("caseInstanceVariables", NotBuilt),
-    ("caseInstanceId", When("1 = 0")),
-    ("variableNamesIgnoreCase", NotBuilt),
-    ("variableValuesIgnoreCase", NotBuilt),
-    ("assigneeExpression", NotBuilt),
-    ("candidateUserExpression", NotBuilt),
-    ("candidateGroupExpression", NotBuilt),
-];
 
 /// `/external-task`
 pub static EXTERNAL_TASKS: List = List {
@@ -295,6 +147,20 @@ pub static EXTERNAL_TASKS: List = List {
         ("suspended", When("w.suspended = 1")),
         ("priorityHigherThanOrEquals", Compare("w.prio", ">=")),
         ("priorityLowerThanOrEquals", Compare("w.prio", "<=")),
+        ("processDefinitionKey", Text("d.key")),
+        ("processDefinitionKeyIn", OneOf("d.key")),
+        ("processDefinitionName", Text("d.name")),
+        ("processDefinitionNameLike", Like("d.name")),
+        (
+            "processVariables",
+            Variables(Conditions {
+                table: "var",
+                of: "v.inst = w.inst",
+                word: "process",
+            }),
+        ),
+        ("variableNamesIgnoreCase", Flag),
+        ("variableValuesIgnoreCase", Flag),
     ],
     sorts: &[
         ("id", "w.id"),
@@ -309,6 +175,10 @@ pub static EXTERNAL_TASKS: List = List {
     default_order: "w.id",
 };
 
+/// Where a job failed; of external tasks the engines do not say it.
+pub(super) const FAILED_AT: &str =
+    "(CASE WHEN x.type = 'failedExternalTask' THEN NULL ELSE x.act END)";
+
 /// `/incident`
 pub static INCIDENTS: List = List {
     from: "incident x LEFT JOIN definition d ON d.id = x.def LEFT JOIN job j ON j.id = x.ref \
@@ -321,7 +191,7 @@ pub static INCIDENTS: List = List {
         ("incidentTimestamp", "x.at", Date),
         ("incidentType", "x.type", Kind::Text),
         ("activityId", "x.act", Kind::Text),
-        ("failedActivityId", "x.act", Kind::Text),
+        ("failedActivityId", FAILED_AT, Kind::Text),
         ("causeIncidentId", "x.cause", Kind::Text),
         ("rootCauseIncidentId", "x.root_cause", Kind::Text),
         ("configuration", "NULLIF(x.ref, '')", Kind::Text),
@@ -342,7 +212,7 @@ pub static INCIDENTS: List = List {
         ("incidentTimestampBefore", Moment("x.at", "<")),
         ("incidentTimestampAfter", Moment("x.at", ">")),
         ("activityId", Text("x.act")),
-        ("failedActivityId", Text("x.act")),
+        ("failedActivityId", Text(FAILED_AT)),
         ("causeIncidentId", Text("x.cause")),
         ("rootCauseIncidentId", Text("x.root_cause")),
         ("configuration", Text("x.ref")),
@@ -387,8 +257,12 @@ pub static EVENT_SUBSCRIPTIONS: List = List {
         ("executionId", Text("s.exec")),
         ("processInstanceId", Text("s.inst")),
         ("activityId", Text("s.act")),
-        ("tenantIdIn", OneOf("s.tenant")),
+        (
+            "tenantIdIn",
+            Tenants("s.tenant", "includeEventSubscriptionsWithoutTenantId"),
+        ),
         ("withoutTenantId", When("s.tenant IS NULL")),
+        ("includeEventSubscriptionsWithoutTenantId", Flag),
     ],
     sorts: &[("created", "s.created"), ("tenantId", "s.tenant")],
     default_order: "s.id",

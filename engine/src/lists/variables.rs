@@ -1,10 +1,16 @@
 //! Variables: as rows of their own, and as conditions on instances.
 
-use super::{Constant, Filter, Kind, List, Problem};
+use super::{Constant, Filter, Kind, List, Parameters, Problem};
 use crate::store::{Cell, Condition, Row};
 use crate::value::Value;
-use Filter::{Holds, Like, NotBuilt, OneOf, Text, When};
+use Filter::{
+    Flag, Like, Name, NameLike, NotBuilt, Nothing, OneOf, OneOfAnyCase, Text, Themselves, When,
+    Within,
+};
 use serde_json::Value as Json;
+
+/// The engines' own words.
+const VALUE_ALONE: &str = "Only a single variable value parameter specified: variable name and value are required to be able to query after a specific variable value.";
 
 /// `/variable-instance`
 pub static VARIABLES: List = List {
@@ -43,7 +49,7 @@ pub static VARIABLES: List = List {
         ("executionIdIn", OneOf("v.scope")),
         (
             "taskIdIn",
-            Holds("v.scope IN (SELECT t.exec FROM task t WHERE t.id = ?)"),
+            Within("v.scope IN (SELECT t.exec FROM task t WHERE t.id IN {} AND t.exec <> t.inst)"),
         ),
         (
             "activityInstanceIdIn",
@@ -51,10 +57,12 @@ pub static VARIABLES: List = List {
         ),
         ("variableScopeIdIn", OneOf("v.scope")),
         ("tenantIdIn", OneOf("i.tenant")),
-        ("variableValues", NotBuilt),
-        ("variableNamesIgnoreCase", NotBuilt),
-        ("caseInstanceIdIn", When("1 = 0")),
-        ("batchIdIn", When("1 = 0")),
+        ("variableValues", Themselves),
+        ("variableNamesIgnoreCase", Flag),
+        ("caseInstanceIdIn", Nothing),
+        ("batchIdIn", Nothing),
+        ("variableValuesIgnoreCase", Flag),
+        ("caseExecutionIdIn", Nothing),
     ],
     sorts: &[
         ("variableName", "v.name"),
@@ -107,10 +115,10 @@ pub static VARIABLE_HISTORY: List = List {
         ("errorMessage", Constant::Null),
     ],
     filters: &[
-        ("variableName", Text("v.name")),
+        ("variableName", Name("v.name")),
         ("variableNameIn", OneOf("v.name")),
-        ("variableNameLike", Like("v.name")),
-        ("variableTypeIn", OneOf("v.type")),
+        ("variableNameLike", NameLike("v.name")),
+        ("variableTypeIn", OneOfAnyCase("v.type")),
         ("includeDeleted", When("1 = 1")),
         ("processInstanceId", Text("v.inst")),
         ("processInstanceIdIn", OneOf("v.inst")),
@@ -120,9 +128,13 @@ pub static VARIABLE_HISTORY: List = List {
         ("activityInstanceIdIn", OneOf("v.ai")),
         ("tenantIdIn", OneOf("v.tenant")),
         ("withoutTenantId", When("v.tenant IS NULL")),
-        ("variableValue", NotBuilt),
+        ("variableValue", Filter::Value),
         ("taskIdIn", NotBuilt),
-        ("caseInstanceId", When("1 = 0")),
+        ("caseInstanceId", Nothing),
+        ("variableNamesIgnoreCase", Flag),
+        ("variableValuesIgnoreCase", Flag),
+        ("caseExecutionIdIn", Nothing),
+        ("caseActivityIdIn", Nothing),
     ],
     sorts: &[
         ("instanceId", "v.inst"),
@@ -137,60 +149,151 @@ pub fn variable_row(list: &List, row: &Row) -> Value {
     row.value(list.fields.len() - 5)
 }
 
-/// Instances with such variables.
-pub(super) fn condition(
-    instance: &str,
-    value: &Json,
-    from_query: bool,
-) -> Result<Condition, Problem> {
-    let mut out = Condition {
-        sql: "1 = 1".to_owned(),
-        cells: Vec::new(),
-    };
-    let all = expressions(value, from_query)?;
-    super::within("conditions on variables", all.len(), super::CONDITIONS_MAX)?;
-    for (name, operator, value) in all {
-        let compare = match operator.as_str() {
-            "eq" => "=",
-            "neq" => "<>",
-            "gt" => ">",
-            "gteq" => ">=",
-            "lt" => "<",
-            "lteq" => "<=",
-            "like" => "LIKE",
-            other => {
-                return Err(Problem::Invalid(format!(
-                    "Invalid variable comparator specified: {other}"
-                )));
-            }
-        };
-        let (test, cell): (&str, Option<Cell>) = match &value {
-            Json::Null => ("v.type = 'Null'", None),
-            Json::Bool(b) => (
-                "v.type = 'Boolean' AND v.num {} ?",
-                Some(Some(f64::from(u8::from(*b))).into()),
-            ),
-            Json::Number(n) => (
-                "v.type IN ('Short', 'Integer', 'Long', 'Double') AND v.num {} ?",
-                Some(n.as_f64().into()),
-            ),
-            other => (
-                "v.type = 'String' AND v.txt {} ?",
-                Some(super::filter::text(other).into()),
-            ),
-        };
-        let test = test.replace("{}", compare);
-        out.sql.push_str(&format!(
-            " AND EXISTS (SELECT 1 FROM var v WHERE v.inst = {instance} AND v.scope = {instance} AND v.name = ? AND {test})"
-        ));
-        out.cells.push(name.into());
-        out.cells.extend(cell);
+/// Conditions on variables: the table they are in, what makes them those of a row, and the engines' word for them in
+/// what they refuse.
+#[derive(Clone, Copy, Debug)]
+pub struct Variables {
+    /// `var` or `h_var`.
+    pub table: &'static str,
+    /// With `v` for the variable.
+    pub of: &'static str,
+    /// "process", "task", "case" or nothing.
+    pub word: &'static str,
+}
+
+impl Variables {
+    /// Rows with such variables.
+    pub(super) fn condition(self, value: &Json, all: &Parameters) -> Result<Condition, Problem> {
+        let mut out = super::filter::plain("1 = 1");
+        let wanted = comparisons(value, all.from_query)?;
+        super::within(
+            "conditions on variables",
+            wanted.len(),
+            super::CONDITIONS_MAX,
+        )?;
+        let (table, of) = (self.table, self.of);
+        for (name, operator, value) in wanted {
+            let Condition { sql, cells } = named(&name, &operator, &value, self.word, all)?;
+            out.sql.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM {table} v WHERE {of} AND {sql})"
+            ));
+            out.cells.extend(cells);
+        }
+        Ok(out)
+    }
+}
+
+/// The variables themselves.
+pub(super) fn themselves(value: &Json, all: &Parameters) -> Result<Condition, Problem> {
+    let mut out = super::filter::plain("1 = 1");
+    let wanted = comparisons(value, all.from_query)?;
+    super::within(
+        "conditions on variables",
+        wanted.len(),
+        super::CONDITIONS_MAX,
+    )?;
+    for (name, operator, value) in wanted {
+        let Condition { sql, cells } = named(&name, &operator, &value, "", all)?;
+        out.sql.push_str(&format!(" AND {sql}"));
+        out.cells.extend(cells);
     }
     Ok(out)
 }
 
+/// A value alone, beside the name.
+pub(super) fn value(value: &Json, all: &Parameters) -> Result<Condition, Problem> {
+    let named = |name: &str| all.values.get(name).is_some_and(|name| !name.is_null());
+    if !named("variableName") {
+        return Err(Problem::Invalid(VALUE_ALONE.to_owned()));
+    }
+    compared("eq", value, "", all)
+}
+
+/// A variable of this name that compares so.
+fn named(
+    name: &str,
+    operator: &str,
+    value: &Json,
+    word: &str,
+    all: &Parameters,
+) -> Result<Condition, Problem> {
+    let mut out = compared(operator, value, word, all)?;
+    let test = if all.flag("variableNamesIgnoreCase")? {
+        "UPPER(v.name) = UPPER(?)"
+    } else {
+        "v.name = ?"
+    };
+    out.sql = format!("{test} AND {}", out.sql);
+    out.cells.insert(0, name.into());
+    Ok(out)
+}
+
+/// A value that compares so. What is unequal is also what has another type.
+fn compared(
+    operator: &str,
+    value: &Json,
+    word: &str,
+    all: &Parameters,
+) -> Result<Condition, Problem> {
+    let (not, compare) = match operator {
+        "eq" => ("", "="),
+        "neq" => ("NOT ", "="),
+        "gt" => ("", ">"),
+        "gteq" => ("", ">="),
+        "lt" => ("", "<"),
+        "lteq" => ("", "<="),
+        "like" => ("", "LIKE"),
+        "notLike" if word != "task" => ("NOT ", "LIKE"),
+        other => {
+            let word = if word.is_empty() {
+                String::new()
+            } else {
+                format!("{word} ")
+            };
+            return Err(Problem::Invalid(format!(
+                "Invalid {word}variable comparator specified: {other}"
+            )));
+        }
+    };
+    let (test, cell): (String, Option<Cell>) = match value {
+        Json::Null => ("v.type = 'Null'".to_owned(), None),
+        Json::Bool(b) => (
+            format!("v.type = 'Boolean' AND v.num {compare} ?"),
+            Some(Some(f64::from(u8::from(*b))).into()),
+        ),
+        Json::Number(n) => (
+            format!("v.type IN ('Short', 'Integer', 'Long', 'Double') AND v.num {compare} ?"),
+            Some(n.as_f64().into()),
+        ),
+        other => (
+            text_test(compare, all)?,
+            Some(super::filter::text(other).into()),
+        ),
+    };
+    Ok(Condition {
+        sql: format!("{not}({test})"),
+        cells: cell.into_iter().collect(),
+    })
+}
+
+fn text_test(compare: &str, all: &Parameters) -> Result<String, Problem> {
+    let (left, right) = if all.flag("variableValuesIgnoreCase")? {
+        ("UPPER(v.txt)", "UPPER(?)")
+    } else {
+        ("v.txt", "?")
+    };
+    let escape = if compare == "LIKE" {
+        super::filter::ESCAPE
+    } else {
+        ""
+    };
+    Ok(format!(
+        "v.type = 'String' AND v.txt IS NOT NULL AND {left} {compare} {right} {escape}"
+    ))
+}
+
 /// `name_operator_value,…` of a query string, or objects of a body.
-fn expressions(value: &Json, from_query: bool) -> Result<Vec<(String, String, Json)>, Problem> {
+pub fn comparisons(value: &Json, from_query: bool) -> Result<Vec<(String, String, Json)>, Problem> {
     let invalid = || {
         Problem::Invalid(
             "variable query parameter has to have format VARIABLENAME_OPERATOR_VALUE".to_owned(),

@@ -123,6 +123,7 @@ impl Body {
         Parameters {
             values: self.0,
             from_query: false,
+            any: false,
         }
     }
 }
@@ -193,6 +194,7 @@ impl Asked {
         Parameters {
             values,
             from_query: true,
+            any: false,
         }
     }
 }

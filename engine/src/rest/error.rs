@@ -305,6 +305,15 @@ impl From<lists::Error> for Refused {
     fn from(error: lists::Error) -> Refused {
         match error {
             lists::Error::Parameters(lists::Problem::Invalid(message)) => Refused::invalid(message),
+            lists::Error::Parameters(lists::Problem::Forbidden(message)) => {
+                Refused::bad_user(message)
+            }
+            lists::Error::Parameters(lists::Problem::Usage(message)) => Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "ProcessEngineException",
+                message,
+                Some(0),
+            ),
             lists::Error::Parameters(problem @ lists::Problem::NotBuilt(_)) => Refused::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "NotImplementedException",

@@ -4,7 +4,7 @@ use super::answer::{Answer, json, no_content};
 use super::body::{Asked, Body};
 use super::error::Refused;
 use super::values;
-use crate::lists::{INSTANCES, Parameters};
+use crate::lists::{INSTANCES, Parameters, comparisons};
 use crate::machine::{Command, Document, Node, SubscriptionKind};
 use crate::runtime::Handle;
 use crate::store::Page;
@@ -33,6 +33,9 @@ const UNBUILT: [&str; 4] = [
     "incidentMessage",
     "incidentMessageLike",
 ];
+
+/// How variables of instances are compared; those of executions are not compared so.
+const IGNORE_CASE: [&str; 2] = ["variableNamesIgnoreCase", "variableValuesIgnoreCase"];
 
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
@@ -174,25 +177,28 @@ fn own_variables(
     loaded: &crate::store::Loaded,
     node: &Node,
 ) -> Result<bool, Refused> {
-    let Some(wanted) = parameters.values.get("variables").and_then(Json::as_array) else {
+    let asked = parameters.values.get("variables");
+    let Some(asked) = asked.filter(|value| !value.is_null()) else {
         return Ok(true);
     };
-    for expression in wanted {
-        if expression.get("operator").and_then(Json::as_str) != Some("eq") {
+    if let Some(flag) = IGNORE_CASE.iter().find(|name| {
+        let value = parameters.values.get(**name);
+        value.is_some_and(|value| *value == Json::Bool(true) || *value == "true")
+    }) {
+        return Err(Refused::not_built(format!(
+            "the filter '{flag}' with 'variables' of executions"
+        )));
+    }
+    let wanted = comparisons(asked, parameters.from_query).map_err(crate::lists::Error::from)?;
+    for (name, operator, value) in wanted {
+        if operator != "eq" {
             return Err(Refused::not_built(
                 "comparing variables of executions by anything but 'eq'",
             ));
         }
-        let name = expression
-            .get("name")
-            .and_then(Json::as_str)
-            .unwrap_or_default();
-        let value = values::read(&json!({ "value": expression.get("value") }))?;
-        if loaded
-            .variables
-            .get(&node.id, name)
-            .is_none_or(|v| v.value != value)
-        {
+        let value = values::read(&json!({ "value": value }))?;
+        let own = loaded.variables.get(&node.id, &name);
+        if own.is_none_or(|own| own.value != value) {
             return Ok(false);
         }
     }
@@ -242,6 +248,7 @@ async fn one(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
         Parameters {
             values,
             from_query: false,
+            any: false,
         },
     )
     .await?
@@ -304,4 +311,25 @@ async fn trigger(
     })?;
     handle.deliver(&row, variables).await?;
     Ok(no_content())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OWN, UNBUILT};
+    use crate::lists::INSTANCES;
+
+    #[test]
+    fn no_filter_of_the_real_engine_is_ignored() {
+        let setters = include_str!("../../tests/answers/setters.tsv");
+        let own = setters.lines().filter_map(|line| {
+            let mut fields = line.split('\t');
+            (fields.next() == Some("/execution")).then(|| fields.next())?
+        });
+        let known = |name: &str| {
+            let of_instances = || INSTANCES.filters.iter().any(|(own, _)| *own == name);
+            OWN.contains(&name) || UNBUILT.contains(&name) || of_instances()
+        };
+        let missing: Vec<&str> = own.filter(|name| !known(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

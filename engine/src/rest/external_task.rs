@@ -96,6 +96,7 @@ async fn topic_names(State(handle): State<Handle>, asked: Asked) -> Answer {
             &Parameters {
                 values,
                 from_query: false,
+                any: false,
             },
             Page::default(),
         )

@@ -3,7 +3,7 @@
 //! Bodies and answers are those of the real engine's own documentation; here stand paths, names, parameters, errors.
 
 use super::operations::{Built, OPERATIONS, Operation};
-use crate::lists::{self, Filter, List};
+use crate::lists::{self, Filter};
 use serde_json::{Map, Value as Json, json};
 
 /// The operations of `/homing`: path, method, name, what it does.
@@ -173,13 +173,13 @@ fn parameters(operation: &Operation) -> Vec<Json> {
         Some(path) => (path, true),
         None => (operation.path, false),
     };
-    let Some(list) = list(path).filter(|_| operation.method == "GET") else {
+    let Some(list) = lists::behind(path).filter(|_| operation.method == "GET") else {
         return out;
     };
     let built = list
         .filters
         .iter()
-        .filter(|(_, filter)| !matches!(filter, Filter::NotBuilt));
+        .filter(|(_, filter)| !matches!(filter, Filter::NotBuilt | Filter::Expression));
     out.extend(built.map(|(name, _)| in_query(name)));
     if !count {
         let sorts: Vec<&str> = list.sorts.iter().map(|(name, _)| *name).collect();
@@ -190,29 +190,4 @@ fn parameters(operation: &Operation) -> Vec<Json> {
         }
     }
     out
-}
-
-/// The list behind a path.
-fn list(path: &str) -> Option<&'static List> {
-    Some(match path {
-        "/deployment" => &lists::DEPLOYMENTS,
-        "/process-definition" => &lists::DEFINITIONS,
-        "/process-instance" => &lists::INSTANCES,
-        "/task" => &lists::TASKS,
-        "/external-task" => &lists::EXTERNAL_TASKS,
-        "/job" => &lists::JOBS,
-        "/job-definition" => &lists::JOB_DEFINITIONS,
-        "/incident" => &lists::INCIDENTS,
-        "/event-subscription" => &lists::EVENT_SUBSCRIPTIONS,
-        "/variable-instance" => &lists::VARIABLES,
-        "/history/process-instance" => &lists::INSTANCE_HISTORY,
-        "/history/activity-instance" => &lists::ACTIVITY_HISTORY,
-        "/history/task" => &lists::TASK_HISTORY,
-        "/history/variable-instance" => &lists::VARIABLE_HISTORY,
-        "/history/incident" => &lists::INCIDENT_HISTORY,
-        "/history/job-log" => &lists::JOB_LOG,
-        "/history/external-task-log" => &lists::WORK_LOG,
-        "/history/detail" => &lists::DETAILS,
-        _ => return None,
-    })
 }

@@ -46,6 +46,8 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
             .pragma("temp_store", "memory")
+            // Patterns mean upper and lower case, as in PostgreSQL.
+            .pragma("case_sensitive_like", "on")
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let lock = lock(options.get_filename())?;
