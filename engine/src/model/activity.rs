@@ -1,7 +1,7 @@
 //! Activities: tasks, calls, and what is set on any of them.
 
 use super::element::{Binding, CallActivity, Kind, Multi, SubProcess, UserTask, Work};
-use super::namespace::{child, extension, extension_flag};
+use super::namespace::{child, extension, extension_flag, is};
 use super::parse::Delegate;
 use super::xml::{Reader, text};
 use roxmltree::Node;
@@ -39,10 +39,24 @@ pub(super) fn kind(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Ki
 }
 
 fn user_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> UserTask {
+    let mut users = reader.attributes(node, "candidateUsers");
+    let mut groups = reader.attributes(node, "candidateGroups");
+    for (owner, text) in people(reader, node, "potentialOwner") {
+        for name in super::xml::parts(&text) {
+            let of = |kind: &str| Some(name.strip_prefix(kind)?.strip_suffix(')')?.trim());
+            if let Some(user) = of("user(") {
+                users.extend(reader.template(owner, user));
+            } else {
+                groups.extend(reader.template(owner, of("group(").unwrap_or(&name)));
+            }
+        }
+    }
+    let performer = people(reader, node, "humanPerformer").pop();
+    let performer = performer.and_then(|(owner, text)| reader.template(owner, &text));
     UserTask {
-        assignee: reader.attribute(node, "assignee"),
-        candidate_users: reader.attributes(node, "candidateUsers"),
-        candidate_groups: reader.attributes(node, "candidateGroups"),
+        assignee: reader.attribute(node, "assignee").or(performer),
+        candidate_users: users,
+        candidate_groups: groups,
         due: reader.attribute(node, "dueDate"),
         follow_up: reader.attribute(node, "followUpDate"),
         priority: reader.attribute(node, "priority"),
@@ -51,6 +65,27 @@ fn user_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> UserTask {
             .map(text)
             .filter(|t| !t.is_empty()),
     }
+}
+
+/// Who is named by the expressions of BPMN's own elements.
+fn people<'a, 'i>(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'a, 'i>,
+    name: &str,
+) -> Vec<(Node<'a, 'i>, String)> {
+    let mut out = Vec::new();
+    for owner in node.children().filter(|child| is(*child, name)) {
+        let assignment = child(owner, "resourceAssignmentExpression");
+        let named = assignment.and_then(|holder| child(holder, "formalExpression"));
+        match named.map(text).filter(|text| !text.is_empty()) {
+            Some(text) => out.push((owner, text)),
+            None => reader.problem(
+                owner,
+                format!("{name} names nobody: it needs a resourceAssignmentExpression with a formalExpression"),
+            ),
+        }
+    }
+    out
 }
 
 fn script_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> {

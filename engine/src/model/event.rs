@@ -269,6 +269,7 @@ pub(super) fn throw(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<K
 fn throws(reader: &mut Reader<'_, '_>, inner: Node<'_, '_>) -> Option<Throw> {
     match inner.tag_name().name() {
         "messageEventDefinition" => {
+            super::extension::refuse(reader, inner);
             let works = ["type", "class", "delegateExpression", "expression"];
             if works.iter().all(|name| extension(inner, name).is_none()) {
                 return Some(Throw::Message(None));

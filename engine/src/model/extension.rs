@@ -6,12 +6,16 @@ use super::xml::{Reader, text};
 use roxmltree::Node;
 
 /// Extension elements that carry behaviour and are not built: refused, so that nobody believes they run.
-const REFUSED: [(&str, &str); 5] = [
+const REFUSED: [(&str, &str); 6] = [
     ("executionListener", "execution listeners are not built"),
     ("taskListener", "task listeners are not built"),
     (
         "connector",
         "connectors are not built; make it an external task",
+    ),
+    (
+        "errorEventDefinition",
+        "error definitions of external tasks are not built; let the worker report the BPMN error",
     ),
     (
         "field",
@@ -23,8 +27,28 @@ const REFUSED: [(&str, &str); 5] = [
     ),
 ];
 
-/// Reports extension elements that cannot be honoured.
+/// The same of attributes.
+const REFUSED_ATTRIBUTES: [(&str, &str); 2] = [
+    (
+        "formHandlerClass",
+        "form handlers are Java classes, which are not built",
+    ),
+    (
+        "formRef",
+        "references to forms are not built; name the form in camunda:formKey",
+    ),
+];
+
+/// Reports extension elements and attributes that cannot be honoured.
 pub(super) fn refuse(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) {
+    for (name, reason) in REFUSED_ATTRIBUTES {
+        if super::namespace::extension(node, name).is_some() {
+            reader.problem(node, reason);
+        }
+    }
+    if node.attribute("isForCompensation") == Some("true") {
+        reader.problem(node, "compensation is not built");
+    }
     for (name, reason) in REFUSED {
         if let Some(found) = extensions(node, name).next() {
             reader.problem(found, reason);

@@ -105,7 +105,14 @@ fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
         reader.problem(node, "a process needs an id");
         return None;
     };
-    let days = attribute(node, "historyTimeToLive").and_then(days);
+    let lasts = attribute(node, "historyTimeToLive").filter(|text| !text.trim().is_empty());
+    let days = lasts.and_then(days);
+    if let Some(text) = lasts.filter(|_| days.is_none()) {
+        reader.problem(
+            node,
+            format!("historyTimeToLive is a number of days, as 30 or P30D, not '{text}'"),
+        );
+    }
     let mut builder = Builder {
         process: Process {
             key: key.to_owned(),
@@ -324,6 +331,7 @@ impl<'a, 'i> Builder<'a, 'i> {
             );
             return;
         }
+        extension::refuse(reader, node);
         let condition = child(node, "conditionExpression").and_then(|c| flow::condition(reader, c));
         let Ok(index) = u32::try_from(self.process.flows.len()) else {
             return;

@@ -73,6 +73,85 @@ fn what_is_not_built_is_refused_with_element_line_and_reason() {
 }
 
 #[test]
+fn behaviour_that_would_be_dropped_is_refused_with_its_line() {
+    for (inner, told, line) in [
+        (
+            "<startEvent id=\"s\"/><endEvent id=\"e\"/>\n<sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"e\"><extensionElements>\n<camunda:executionListener event=\"take\" class=\"a.B\"/></extensionElements></sequenceFlow>",
+            "execution listeners",
+            8,
+        ),
+        (
+            "<startEvent id=\"s\"/>\n<serviceTask id=\"w\" camunda:type=\"external\" camunda:topic=\"t\"><extensionElements>\n<camunda:errorEventDefinition id=\"d\" errorRef=\"e\" expression=\"${true}\"/></extensionElements></serviceTask>",
+            "error definitions",
+            8,
+        ),
+        (
+            "<startEvent id=\"s\"/>\n<endEvent id=\"e\"><messageEventDefinition camunda:type=\"external\" camunda:topic=\"t\"><extensionElements>\n<camunda:connector/></extensionElements></messageEventDefinition></endEvent>",
+            "connectors",
+            8,
+        ),
+        (
+            "<startEvent id=\"s\"/>\n<userTask id=\"u\" isForCompensation=\"true\"/>",
+            "compensation",
+            7,
+        ),
+        (
+            "<startEvent id=\"s\"/>\n<userTask id=\"u\" camunda:formRef=\"f\" camunda:formRefBinding=\"latest\"/>",
+            "camunda:formKey",
+            7,
+        ),
+        (
+            "<startEvent id=\"s\" camunda:formHandlerClass=\"a.B\"/>",
+            "form handlers",
+            6,
+        ),
+        (
+            "<startEvent id=\"s\"/>\n<userTask id=\"u\"><humanPerformer/></userTask>",
+            "names nobody",
+            7,
+        ),
+    ] {
+        let found = problems(inner);
+        assert_eq!(found.len(), 1, "{told}: {found:?}");
+        assert!(found[0].message.contains(told), "{found:?}");
+        assert_eq!(found[0].line, line, "{found:?}");
+    }
+    let text = wrap("<startEvent id=\"s\"/>").replace(
+        "camunda:historyTimeToLive=\"P30D\"",
+        "camunda:historyTimeToLive=\"a month\"",
+    );
+    let refused = format!("{:?}", parse(&text, &Delegates::default()));
+    assert!(refused.contains("not 'a month'"), "{refused}");
+}
+
+#[test]
+fn people_may_be_named_in_the_words_of_bpmn() {
+    let named = |inner: &str| {
+        format!(
+            "<resourceAssignmentExpression><formalExpression>{inner}</formalExpression></resourceAssignmentExpression>"
+        )
+    };
+    let text = wrap(&format!(
+        "<startEvent id=\"s\"/><userTask id=\"u\"><humanPerformer>{}</humanPerformer><potentialOwner>{}</potentialOwner></userTask>",
+        named("${boss}"),
+        named("user(ann), group(sales), ${f(a, b)}, crew"),
+    ));
+    let process = &parse(&text, &Delegates::default()).unwrap()[0];
+    let Kind::UserTask(task) = &process.get("u").unwrap().kind else {
+        panic!("a user task");
+    };
+    let texts = |all: &[crate::expr::Template]| -> Vec<String> {
+        all.iter().map(|one| one.text.clone()).collect()
+    };
+    assert_eq!(task.assignee.as_ref().unwrap().text, "${boss}");
+    assert_eq!(texts(&task.candidate_users), ["ann"]);
+    assert_eq!(
+        texts(&task.candidate_groups),
+        ["sales", "${f(a, b)}", "crew"]
+    );
+}
+
+#[test]
 fn a_delegate_map_makes_java_models_run() {
     let text = wrap(
         "<startEvent id=\"s\"/><serviceTask id=\"j\" camunda:delegateExpression=\"${mailer}\"/>",

@@ -135,16 +135,7 @@ impl Reader<'_, '_> {
         let Some(text) = super::namespace::extension(node, name) else {
             return Vec::new();
         };
-        let mut depth = 0_i32;
-        let parts = text.split(|c: char| {
-            depth += i32::from(c == '{') - i32::from(c == '}');
-            c == ',' && depth <= 0
-        });
-        let parts: Vec<String> = parts
-            .map(|p| p.trim().to_owned())
-            .filter(|p| !p.is_empty())
-            .collect();
-        parts
+        parts(text)
             .iter()
             .filter_map(|p| self.template(node, p))
             .collect()
@@ -174,4 +165,15 @@ impl Reader<'_, '_> {
             }
         }
     }
+}
+
+/// The parts of a text that commas outside of braces separate.
+pub(super) fn parts(text: &str) -> Vec<String> {
+    let mut depth = 0_i32;
+    let parts = text.split(|c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth <= 0
+    });
+    let parts = parts.map(|part| part.trim().to_owned());
+    parts.filter(|part| !part.is_empty()).collect()
 }

@@ -101,7 +101,7 @@ impl Handle {
                 }
             } else if is_unbuilt(name) {
                 return Err(Error::Bad(format!(
-                    "the resource {name} is a decision, case or form model, which is not built"
+                    "the resource {name} is a decision or case model, which is not built"
                 )));
             }
         }

@@ -101,6 +101,7 @@ const REFUSED: &[&str] = &[
     "formRef",
     "taskListener",
     "errorMessageVariable",
+    "connector",
 ];
 
 /// It does, and each process can be run.
