@@ -84,7 +84,7 @@ async fn unknown_things_are_refused_as_the_real_engine_refuses_them() {
         ),
         (
             Method::GET,
-            "/task?candidateGroupLike=x",
+            "/task?withCommentAttachmentInfo=true",
             501,
             "NotImplementedException",
         ),

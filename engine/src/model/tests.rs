@@ -76,7 +76,7 @@ fn what_is_not_built_is_refused_with_element_line_and_reason() {
 fn behaviour_that_would_be_dropped_is_refused_with_its_line() {
     for (inner, told, line) in [
         (
-            "<startEvent id=\"s\"/><endEvent id=\"e\"/>\n<sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"e\"><extensionElements>\n<camunda:executionListener event=\"take\" class=\"a.B\"/></extensionElements></sequenceFlow>",
+            "<startEvent id=\"s\"/><endEvent id=\"g\"/>\n<sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"g\"><extensionElements>\n<camunda:executionListener event=\"take\" class=\"a.B\"/></extensionElements></sequenceFlow>",
             "execution listeners",
             8,
         ),
@@ -86,7 +86,7 @@ fn behaviour_that_would_be_dropped_is_refused_with_its_line() {
             8,
         ),
         (
-            "<startEvent id=\"s\"/>\n<endEvent id=\"e\"><messageEventDefinition camunda:type=\"external\" camunda:topic=\"t\"><extensionElements>\n<camunda:connector/></extensionElements></messageEventDefinition></endEvent>",
+            "<startEvent id=\"s\"/>\n<endEvent id=\"g\"><messageEventDefinition camunda:type=\"external\" camunda:topic=\"t\"><extensionElements>\n<camunda:connector/></extensionElements></messageEventDefinition></endEvent>",
             "connectors",
             8,
         ),

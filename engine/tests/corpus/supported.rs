@@ -125,6 +125,7 @@ fn element(node: Node<'_, '_>) -> bool {
     };
     let mut attributes = node.attributes();
     known
+        && node.attribute("isForCompensation") != Some("true")
         && attributes.all(|a| {
             !a.namespace().is_some_and(|space| CAMUNDA.contains(&space))
                 || !REFUSED.contains(&a.name())
