@@ -9,7 +9,7 @@ use std::fmt;
 /// One member that rows are ordered by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct By {
-    /// The member of a row; `a/b` is the member `b` of its member `a`.
+    /// The member of a row; `a/b` is the member `b` of its member `a`, and `a|b` the one of the two that it has.
     pub member: Box<str>,
     /// How its text is read.
     pub reading: Reading,
@@ -207,7 +207,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 self.order
                     .iter()
                     .enumerate()
-                    .filter(|(_, by)| *by.member == *name)
+                    .filter(|(_, by)| by.member.split('|').any(|member| *member == *name))
             };
             if self.inner(&name).next().is_some() {
                 let object: serde_json::Value = members.next_value()?;
@@ -230,7 +230,8 @@ impl<'de> Visitor<'de> for Keys<'_> {
             }
             for (at, by) in wanted() {
                 keys[at] = match &scalar {
-                    Scalar::None => None,
+                    // What the row has is told by another member, maybe.
+                    Scalar::None => continue,
                     Scalar::Number(number) => value(by.reading, Scalar::Number(*number)),
                     Scalar::Text(text) => value(by.reading, Scalar::Text(text.clone())),
                 };
@@ -375,5 +376,14 @@ mod tests {
         );
         assert_eq!(id, "t");
         assert!(read("[]", &order).is_err());
+        // One column, which rows of two kinds show by two names.
+        let either = [by("variableName|fieldId", Reading::Text)];
+        for row in [
+            r#"{"variableName":"v"}"#,
+            r#"{"fieldId":"v","variableName":null}"#,
+        ] {
+            let (keys, _) = read(row, &either).unwrap();
+            assert_eq!(keys, [Some(Value::Text("v".into()))], "{row}");
+        }
     }
 }
