@@ -7,6 +7,7 @@
 pub(crate) mod admin;
 pub(crate) mod agent;
 pub(crate) mod bridge;
+pub(crate) mod delegate;
 pub(crate) mod dialect;
 pub(crate) mod engine;
 pub(crate) mod gather;

@@ -6,6 +6,7 @@
 mod address;
 mod agent;
 mod bridge;
+mod delegate;
 mod dialect;
 mod engine;
 mod gather;
@@ -24,6 +25,7 @@ mod timeouts;
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
 pub use bridge::{Bridge, BridgeBroker, BridgeKey, BridgeStart};
+pub use delegate::{Delegate, Does};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
 pub use engine::{Branches, Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
 pub use gather::{Gather, OnMissing};

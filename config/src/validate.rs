@@ -7,6 +7,7 @@
 mod account;
 mod agent;
 mod bridge;
+mod delegate;
 mod dialect;
 mod engine;
 mod installation;

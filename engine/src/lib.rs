@@ -35,6 +35,7 @@ pub use cluster::branches::Branches;
 pub use cluster::resource::Resource;
 pub use error::Error;
 pub use limits::Limits;
+pub use model::Delegate;
 pub use node::{Node, Options, StartError};
 pub use rest::{operations, router};
 pub use runtime::{Cleaning, Window};

@@ -3,6 +3,7 @@
 //! Owns the keys and their manual: the comments of the fields are the reference page. Must not hold logic.
 
 use super::bridge::BridgeFile;
+use super::delegate::DelegateFile;
 use crate::text::{At, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ pub(crate) struct EngineFile {
     pub(crate) body_bytes: usize,
     /// Bridges from brokers to work queues. Each node with the bridge consumes.
     pub(crate) bridge: Vec<BridgeFile>,
+    /// What Java names in models stand for.
+    pub(crate) delegate: Vec<DelegateFile>,
 }
 
 /// How much history is written.
@@ -121,6 +124,7 @@ impl Default for EngineFile {
             variable_bytes: 16 << 20,
             body_bytes: 64 << 20,
             bridge: Vec::new(),
+            delegate: Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the typed values. Must not read files or judge.
 
 use super::bridge::Bridge;
+use super::delegate::Delegate;
 use super::store::StoreUrl;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Engine {
     pub body_bytes: usize,
     /// Bridges from brokers to work queues.
     pub bridges: Vec<Bridge>,
+    /// What Java names in models stand for.
+    pub delegates: Vec<Delegate>,
 }
 
 /// Which jobs of one instance may run at the same time.

@@ -27,6 +27,7 @@ impl Validate<'_> {
         let failover_window = self.window(&file.failover_window);
         let history_cleanup = self.cleanup(file);
         let bridges = self.bridges(&file.bridge);
+        let delegates = self.delegates(&file.delegate);
         Some(Engine {
             bind: bind?,
             store: store?,
@@ -43,6 +44,7 @@ impl Validate<'_> {
             variable_bytes: file.variable_bytes,
             body_bytes: file.body_bytes,
             bridges: bridges?,
+            delegates: delegates?,
         })
     }
 

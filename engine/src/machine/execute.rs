@@ -73,6 +73,10 @@ impl Run<'_> {
     fn work(&mut self, node: NodeKey, work: &Does) -> Result<(), Refusal> {
         match work {
             Does::Nothing => self.plan(Operation::Complete(node)),
+            Does::Script(source) => {
+                self.run_script(node, source)?;
+                self.plan(Operation::Complete(node));
+            }
             Does::Expression { expression, result } => {
                 let value = self.evaluate(node, expression)?.into_value();
                 if let Some(name) = result {

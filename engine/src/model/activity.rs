@@ -155,15 +155,15 @@ fn delegate(
         .trim_start_matches(['$', '#'])
         .trim_start_matches('{')
         .trim_end_matches('}');
-    match reader
-        .delegates
-        .get(name)
-        .or_else(|| reader.delegates.get(bare))
-        .cloned()
-    {
+    let known = &reader.delegates;
+    let braced = format!("${{{bare}}}");
+    let mapped = [name, bare, braced.as_str()]
+        .into_iter()
+        .find_map(|name| known.get(name));
+    match mapped.cloned() {
         Some(mapped) => work_of(reader, node, &mapped),
         None => {
-            reader.problem(node, format!("the {what} needs '{bare}', which is Java: map the name to a topic in the delegate map, or make it an external task"));
+            reader.problem(node, format!("the {what} needs '{bare}', which is Java: map the name in [[engine.delegate]], or make it an external task"));
             None
         }
     }
@@ -175,6 +175,10 @@ fn work_of(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, delegate: &Delegate)
             topic,
             priority: None,
         }),
+        Delegate::Script(source) => {
+            reader.scripts = true;
+            Some(Work::Script(source.clone()))
+        }
         Delegate::Nothing => Some(Work::Nothing),
     }
 }

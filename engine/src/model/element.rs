@@ -226,6 +226,8 @@ pub enum Work {
         /// Variable for the result.
         result: Option<String>,
     },
+    /// A script runs: a mapped delegate says so.
+    Script(String),
     /// Nothing is done: a mapped delegate says so.
     Nothing,
 }

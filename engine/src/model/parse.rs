@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub enum Delegate {
     /// An external task of this topic.
     Topic(String),
+    /// A script, in JavaScript.
+    Script(String),
     /// Nothing is done.
     Nothing,
 }

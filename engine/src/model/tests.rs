@@ -161,6 +161,14 @@ fn a_delegate_map_makes_java_models_run() {
     assert!(
         matches!(&process.get("j").unwrap().kind, Kind::Service(Work::External { topic, .. }) if topic.text == "mail")
     );
+    assert!(!process.scripts);
+    for (delegate, scripts) in [
+        (Delegate::Script("1".to_owned()), true),
+        (Delegate::Nothing, false),
+    ] {
+        let delegates = Delegates::from([("mailer".to_owned(), delegate)]);
+        assert_eq!(parse(&text, &delegates).unwrap()[0].scripts, scripts);
+    }
 }
 
 #[test]

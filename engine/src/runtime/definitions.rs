@@ -61,7 +61,15 @@ impl Handle {
             .content(&row.sha)
             .await?
             .unwrap_or_default();
-        let processes = self.parse_resource(&row.resource, &bytes)?;
+        // It was deployed where it could be read: that it cannot be here is no fault of whoever asks.
+        let processes = self
+            .parse_resource(&row.resource, &bytes)
+            .map_err(|error| {
+                Error::Engine(format!(
+                    "the definition {} cannot be read here: {error}",
+                    row.id
+                ))
+            })?;
         let process = processes.into_iter().find(|p| p.key == row.key);
         let process = process
             .ok_or_else(|| Error::Engine(format!("the resource of {} lost its process", row.id)))?;

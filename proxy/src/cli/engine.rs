@@ -14,8 +14,8 @@ use homing_config::settings::{
 };
 use homing_config::{Loaded, Purpose};
 use homing_engine::{
-    Branches, Bridge, Broker, Cleaning, Executor, Kafka, KeyAt, Level, Limits, Node, Options,
-    RabbitMq, Removal, Resource, StartAt, Window,
+    Branches, Bridge, Broker, Cleaning, Delegate, Executor, Kafka, KeyAt, Level, Limits, Node,
+    Options, RabbitMq, Removal, Resource, StartAt, Window,
 };
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -117,6 +117,7 @@ fn options(config: &Config) -> Option<Options> {
             body_bytes: engine.body_bytes,
         },
         bridges: engine.bridges.iter().map(bridge).collect(),
+        delegates: engine.delegates.iter().map(delegate).collect(),
         name: config.router.name.clone(),
         ..Options::default()
     })
@@ -129,6 +130,15 @@ fn level(level: HistoryLevel) -> Level {
         HistoryLevel::Audit => Level::Audit,
         HistoryLevel::Full => Level::Full,
     }
+}
+
+fn delegate(of: &settings::Delegate) -> (String, Delegate) {
+    let does = match &of.does {
+        settings::Does::Topic(topic) => Delegate::Topic(topic.clone()),
+        settings::Does::Script(source) => Delegate::Script(source.clone()),
+        settings::Does::Nothing => Delegate::Nothing,
+    };
+    (of.name.clone(), does)
 }
 
 fn bridge(of: &settings::Bridge) -> Bridge {
