@@ -132,6 +132,8 @@ impl Names {
             plain.replace_range(at..at + "<id>.<id>".len(), "<id>");
         }
         plain
+            // Answers name the class of the engine that gave them.
+            .replace("org.camunda.bpm.", "org.operaton.bpm.")
             .replace("homing.<id>", "<id>")
             .replace(&self.mark, "MARK")
     }
