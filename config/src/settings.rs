@@ -5,6 +5,7 @@
 
 mod address;
 mod agent;
+mod attest;
 mod bridge;
 mod dialect;
 mod engine;
@@ -23,6 +24,7 @@ mod timeouts;
 
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
+pub use attest::Attest;
 pub use bridge::{Bridge, BridgeBroker, BridgeKey, BridgeStart};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
 pub use engine::{Branches, Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
@@ -63,6 +65,8 @@ pub struct Config {
     pub engine: Option<Engine>,
     /// The agent beside one installation.
     pub agent: Option<Agent>,
+    /// Where it attests that it sees nothing newer.
+    pub attest: Option<Attest>,
     /// Leases.
     pub lease: Lease,
     /// How sites are observed.
