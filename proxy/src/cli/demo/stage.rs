@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Most tries to remove a folder in which somebody was just writing.
+const REMOVALS: usize = 100;
+
 /// One site: an engine of its own with a database of its own.
 #[derive(Clone)]
 pub(super) struct Site {
@@ -114,8 +117,11 @@ impl Crew {
             let _ = engine.kill();
             let _ = engine.wait();
         }
-        if !self.keep {
-            let _ = std::fs::remove_dir_all(&self.folder);
+        // Whoever is just writing there finds no folder the next time.
+        let mut looks = if self.keep { 0 } else { REMOVALS };
+        while looks > 0 && std::fs::remove_dir_all(&self.folder).is_err() && self.folder.exists() {
+            std::thread::yield_now();
+            looks -= 1;
         }
     }
 
