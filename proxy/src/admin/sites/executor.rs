@@ -69,9 +69,11 @@ async fn switch(state: &State, site: &Arc<Site>, call: &Call, on: bool) -> Resul
     };
     let name = site.id.name();
     let done = asked(state, site, Some(to)).await.map_err(|why| {
-        let detail = format!(
-            "the executor of site {name} could not be switched: {why}; nothing else was changed, say it again"
-        );
+        let cure = match on {
+            true => "the site stays in maintenance; say it again, or leave it off (leave_executor)",
+            false => "the site is in maintenance; say it again",
+        };
+        let detail = format!("the executor of site {name} could not be {to}: {why}; {cure}");
         Error::unsafe_now("site-unreachable", detail)
     })?;
     if done.is_some() {
