@@ -226,7 +226,7 @@ impl Pipeline {
             Route::New => Box::pin(self.start(topology, context, asked, None)).await,
             Route::Every => Box::pin(self.everywhere(topology, context, asked)).await,
             Route::Merge => Box::pin(self.merge(topology, context, asked)).await,
-            Route::One(target) => self.one(topology, context, asked, wish, target).await,
+            Route::One(target) => self.one(topology, context, &mut asked, wish, target).await,
         };
         if let Some(waking) = waking {
             Box::pin(waking.settle()).await;
@@ -260,7 +260,7 @@ impl Pipeline {
         self: &Arc<Self>,
         topology: &Arc<Topology>,
         context: &mut Context,
-        mut asked: Asked<'_>,
+        asked: &mut Asked<'_>,
         wish: Option<upgrade::Wish>,
         target: Target,
     ) -> Result<Response<Body>, Problem> {
@@ -274,14 +274,14 @@ impl Pipeline {
             let swap = Swap::of(&picture, std::slice::from_ref(&keyed.key));
             swap.at(target.site.id, &mut asked.outgoing);
         }
-        self.own_of_shared(&mut asked, target.site.id);
-        if let Some(offered) = self.offered(&asked, &target)
+        self.own_of_shared(asked, target.site.id);
+        if let Some(offered) = self.offered(asked, &target)
             && let Some((target, answer)) =
-                Box::pin(self.ask_offered(context, &mut asked, offered)).await
+                Box::pin(self.ask_offered(context, asked, offered)).await
         {
             return Ok(self.learn(asked.group, &asked.found, &target, answer));
         }
-        let sent = self.sent(topology, context, &mut asked, target).await;
+        let sent = self.sent(topology, context, asked, target).await;
         let (target, answer) = sent.map_err(|problem| problem.of(&asked.class))?;
         let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
         Ok(self.learn(asked.group, &asked.found, &target, answer))
@@ -383,7 +383,7 @@ impl Pipeline {
         &self,
         context: &mut Context,
         target: &Target,
-        outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         class: &Class,
     ) -> Result<Response<Body>, Problem> {
         let settings = self.settings.load_full();

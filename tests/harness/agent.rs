@@ -15,7 +15,7 @@ use rustix::process::Signal;
 
 use crate::{
     client::Client,
-    clock::{eventually, eventually_blocking},
+    clock::eventually,
     nursery::{self, Process},
     paths,
     ports::{free_port, loopback},
@@ -174,22 +174,9 @@ impl Agent {
         .await
     }
 
-    /// Stops its clock: connections stay, nothing passes. Waits until every thread has stopped: until then one that runs
-    /// on another core may still forward what comes, and rightly so.
+    /// Stops its clock: connections stay, nothing passes.
     pub fn pause(&self) -> Result<()> {
-        self.with_process(|process| {
-            process.signal(Signal::STOP)?;
-            let threads = format!("/proc/{}/task", process.pid());
-            eventually_blocking("every thread has stopped", PATIENCE, || {
-                for thread in std::fs::read_dir(&threads)? {
-                    let stat = std::fs::read_to_string(thread?.path().join("stat"))?;
-                    if !stat.contains(") T ") {
-                        return Ok(None);
-                    }
-                }
-                Ok(Some(()))
-            })
-        })
+        self.with_process(Process::pause)
     }
 
     pub fn resume(&self) -> Result<()> {

@@ -229,7 +229,7 @@ impl Engine {
 
     /// Stops its clock: connections stay, nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.with_process(|process| process.signal(Signal::STOP))
+        self.with_process(Process::pause)
     }
 
     pub fn resume(&self) -> Result<()> {

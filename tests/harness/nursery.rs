@@ -132,6 +132,27 @@ impl Process {
         Ok(())
     }
 
+    /// SIGSTOP, and wait until every thread stands still: until then one that runs on another core may still do, and
+    /// rightly so, what is due.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let threads = format!("/proc/{}/task", self.pid());
+        eventually_blocking(
+            &format!("every thread of {} stands still", self.name),
+            STOP_WITHIN,
+            || {
+                for thread in std::fs::read_dir(&threads)? {
+                    // One that ended meanwhile is looked at no more.
+                    match std::fs::read_to_string(thread?.path().join("stat")) {
+                        Ok(stat) if stat.contains(") T ") => {}
+                        Ok(_) | Err(_) => return Ok(None),
+                    }
+                }
+                Ok(Some(()))
+            },
+        )
+    }
+
     /// SIGKILL, and wait until it is gone.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;

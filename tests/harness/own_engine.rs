@@ -75,7 +75,7 @@ impl OwnEngine {
 
     /// All of its threads stand still.
     pub fn pause(&self) -> Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.pause()
     }
 
     /// They go on where they were.

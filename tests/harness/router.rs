@@ -305,7 +305,7 @@ impl Router {
 
     /// Stops its clock: connections stay, nothing answers, no lease is renewed.
     pub fn pause(&self) -> Result<()> {
-        self.with_process(|process| process.signal(Signal::STOP))
+        self.with_process(Process::pause)
     }
 
     pub fn resume(&self) -> Result<()> {

@@ -243,11 +243,13 @@ type Read = (Parts, Result<Bytes, ReadError>);
 
 async fn read(
     target: &Target,
-    outgoing: Outgoing,
+    mut outgoing: Outgoing,
     bytes_max: usize,
     times: Times,
 ) -> Result<Read, Problem> {
-    let (head, body) = send::exchange(target, outgoing, times).await?.into_parts();
+    let (head, body) = send::exchange(target, &mut outgoing, times)
+        .await?
+        .into_parts();
     let body = match body {
         Body::Empty => Ok(Bytes::new()),
         Body::Whole(bytes) => Ok(bytes.unwrap_or_default()),

@@ -43,7 +43,8 @@ pub enum Payload {
 #[derive(Clone, Default)]
 pub struct Whole {
     bytes: Option<Bytes>,
-    trailers: Option<HeaderMap>,
+    /// Boxed: few have any, and every request pays for their room.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// A body that still comes.
@@ -120,7 +121,7 @@ pub async fn sniff(
                     let whole = reading.read.freeze();
                     let payload = Payload::Whole(Whole {
                         bytes: Some(whole.clone()),
-                        trailers: reading.trailers,
+                        trailers: reading.trailers.map(Box::new),
                     });
                     return Ok((payload, Some(whole)));
                 }
@@ -146,7 +147,7 @@ pub async fn ahead(body: Incoming, idle: Duration) -> Result<Payload, Error> {
             Ok(Ok(Read::Ended)) => {
                 return Ok(Payload::Whole(Whole {
                     bytes: Some(reading.read.freeze()),
-                    trailers: reading.trailers,
+                    trailers: reading.trailers.map(Box::new),
                 }));
             }
             Ok(Err(error)) => return Err(error),
@@ -345,7 +346,7 @@ impl HttpBody for Payload {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 let trailers = whole.trailers.take();
-                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))))
             }
             Payload::Streaming(coming) => coming.poll_frame(cx),
         }

@@ -16,6 +16,7 @@ use crate::resolve::Target;
 use crate::topology::{Balance, Endpoint, Installation};
 use http::header::{TRANSFER_ENCODING, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::client::conn::TrySendError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -102,37 +103,33 @@ const ATTEMPTS_MAX: usize = 4;
 /// A failed connect passes an endpoint over for this long.
 const AVOID_MS: u64 = 2_000;
 
-/// Sends to the target's serving installation.
+/// Sends to the target's serving installation. What is sent is taken out of `outgoing`: it is passed by reference because
+/// each future on the way would hold a copy of its own.
 pub async fn exchange(
     target: &Target,
-    mut outgoing: Outgoing,
+    outgoing: &mut Outgoing,
     times: Times,
 ) -> Result<Answer, Problem> {
-    if target.site.own_ids.is_some()
-        && let Some(crossing) = Crossing::of(&target.site, &mut outgoing)
-    {
-        let answer = Box::pin(exchange_plainly(target, outgoing, times)).await?;
-        return Ok(crossing.answer(answer));
-    }
-    exchange_plainly(target, outgoing, times).await
-}
-
-async fn exchange_plainly(
-    target: &Target,
-    outgoing: Outgoing,
-    times: Times,
-) -> Result<Answer, Problem> {
+    let crossing = match target.site.own_ids {
+        Some(_) => Crossing::of(&target.site, outgoing).map(Box::new),
+        None => None,
+    };
     let permit = enter(target).await?;
     target.site.budget.request();
     let mut attempt = Attempt {
         permit: Some(permit),
-        outgoing: Some(outgoing),
+        outgoing,
         tried: Vec::new(),
         last: None,
     };
     for number in 0..ATTEMPTS_MAX.max(target.installation().endpoints.len()) {
         match attempt.once(target, times, number).await {
-            Step::Answer(answer) => return Ok(*answer),
+            Step::Answer(answer) => {
+                return Ok(match crossing {
+                    Some(crossing) => crossing.answer(*answer),
+                    None => *answer,
+                });
+            }
             Step::Failed(problem) => return Err(*problem),
             Step::Again => {}
         }
@@ -158,9 +155,10 @@ async fn enter(target: &Target) -> Result<Permit, Problem> {
     })
 }
 
-struct Attempt {
+struct Attempt<'r> {
     permit: Option<Permit>,
-    outgoing: Option<Outgoing>,
+    /// Empty while it is on its way.
+    outgoing: &'r mut Outgoing,
     tried: Vec<usize>,
     last: Option<String>,
 }
@@ -171,7 +169,7 @@ enum Step {
     Again,
 }
 
-impl Attempt {
+impl Attempt<'_> {
     async fn once(&mut self, target: &Target, times: Times, number: usize) -> Step {
         let installation = target.installation();
         let Some(endpoint) = pick(installation, &self.tried) else {
@@ -197,29 +195,25 @@ impl Attempt {
         if connection.sender().ready().await.is_err() {
             return Step::Again;
         }
-        let Some(outgoing) = self.outgoing.take() else {
-            return Step::Failed(Box::new(self.exhausted(target)));
-        };
-        let repeat = outgoing.repeat;
+        let repeat = self.outgoing.repeat;
         let again = match repeat {
-            Repeat::Safe => outgoing.copy(),
+            Repeat::Safe => self.outgoing.copy().map(Box::new),
             Repeat::Never => None,
         };
         let lease = match self.count(target, connection, &endpoint) {
             Ok(lease) => lease,
             Err(problem) => return Step::Failed(problem),
         };
-        match send(lease, outgoing, times).await {
+        match send(lease, self.outgoing, times).await {
             Ok(answer) => {
                 target.report(Evidence::Answered);
                 Step::Answer(Box::new(answer))
             }
-            Err(Failure::NotSent { outgoing, permit }) => {
+            Err(Failure::NotSent { permit }) => {
                 self.permit = permit;
                 if !target.site.budget.again() {
                     return Step::Failed(Box::new(self.exhausted(target)));
                 }
-                self.outgoing = Some(*outgoing);
                 Step::Again
             }
             // Says nothing about the site.
@@ -233,7 +227,7 @@ impl Attempt {
                     Some(copy)
                         if number == 0 && kind == Broken::Cut && target.site.budget.again() =>
                     {
-                        self.outgoing = Some(copy);
+                        *self.outgoing = *copy;
                         Step::Again
                     }
                     _ => Step::Failed(Box::new(self.maybe_sent(target, repeat, kind))),
@@ -251,8 +245,7 @@ impl Attempt {
     ) -> Option<pool::Connection> {
         let mut connection = self.dial(endpoint, times.connect).await?;
         // Ours is the last one.
-        let via = self.outgoing.as_ref().map(|outgoing| &outgoing.headers);
-        let via = via.and_then(|headers| headers.get_all(VIA).iter().next_back());
+        let via = self.outgoing.headers.get_all(VIA).iter().next_back();
         match verify::on(&mut connection, target, endpoint, via, times.head).await {
             Ok(()) if connection.stays() => Some(connection),
             // A site that ends each connection after one answer cannot prove itself on the one that is used.
@@ -381,7 +374,6 @@ impl Broken {
 
 enum Failure {
     NotSent {
-        outgoing: Box<Outgoing>,
         permit: Option<Permit>,
     },
     MaybeSent {
@@ -402,12 +394,11 @@ fn by_client(error: &hyper::Error) -> Option<Problem> {
     Some(payload::broken(body).maybe_sent())
 }
 
-async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<Answer, Failure> {
-    let repeat = outgoing.repeat;
+/// What was not sent is in `outgoing` again.
+async fn send(mut lease: Lease, outgoing: &mut Outgoing, times: Times) -> Result<Answer, Failure> {
     if let Some(place) = lease.place() {
         outgoing.payload.holds(place.clone());
     }
-    let request = outgoing.into_request();
     let Some(connection) = lease.connection() else {
         return Err(Failure::MaybeSent {
             what: "the connection is gone".into(),
@@ -415,6 +406,7 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
             kind: Broken::Cut,
         });
     };
+    let request = outgoing.take().into_request();
     match connection.exchange(request, times.head).await {
         Ok(Ok(response)) => {
             let (head, body) = response.into_parts();
@@ -433,36 +425,7 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
             };
             Ok(Response::from_parts(head, body))
         }
-        Ok(Err(mut error)) => {
-            if let Some(problem) = by_client(error.error()) {
-                return Err(Failure::ByClient(problem));
-            }
-            let message = error.take_message();
-            let what = crate::telemetry::chain(error.error());
-            let kind = if error.error().is_parse() {
-                Broken::Malformed
-            } else {
-                Broken::Cut
-            };
-            let permit = lease.abandon();
-            match message {
-                Some(request) => {
-                    let (head, payload) = request.into_parts();
-                    let outgoing = Outgoing {
-                        method: head.method,
-                        target: head.uri,
-                        headers: head.headers,
-                        payload,
-                        repeat,
-                    };
-                    Err(Failure::NotSent {
-                        outgoing: Box::new(outgoing),
-                        permit,
-                    })
-                }
-                None => Err(Failure::MaybeSent { what, permit, kind }),
-            }
-        }
+        Ok(Err(error)) => Err(failed(error, lease, outgoing)),
         Err(Late) => {
             let what = format!("no answer within {:?}", times.head);
             Err(Failure::MaybeSent {
@@ -471,5 +434,37 @@ async fn send(mut lease: Lease, mut outgoing: Outgoing, times: Times) -> Result<
                 kind: Broken::Late,
             })
         }
+    }
+}
+
+fn failed(
+    mut error: TrySendError<Request<Payload>>,
+    lease: Lease,
+    outgoing: &mut Outgoing,
+) -> Failure {
+    if let Some(problem) = by_client(error.error()) {
+        return Failure::ByClient(problem);
+    }
+    let permit = lease.abandon();
+    if let Some(request) = error.take_message() {
+        let (head, payload) = request.into_parts();
+        *outgoing = Outgoing {
+            method: head.method,
+            target: head.uri,
+            headers: head.headers,
+            payload,
+            repeat: outgoing.repeat,
+        };
+        return Failure::NotSent { permit };
+    }
+    let kind = if error.error().is_parse() {
+        Broken::Malformed
+    } else {
+        Broken::Cut
+    };
+    Failure::MaybeSent {
+        what: crate::telemetry::chain(error.error()),
+        permit,
+        kind,
     }
 }

@@ -85,7 +85,10 @@ impl Pipeline {
         let at = |site: usize| target(&group.sites[site]);
         match delivery {
             Delivery::Nobody => self.first(context, asked).await,
-            Delivery::To(site) => self.one(topology, context, asked, None, at(site)?).await,
+            Delivery::To(site) => {
+                self.one(topology, context, &mut asked, None, at(site)?)
+                    .await
+            }
             Delivery::Place | Delivery::StartAt(_) => {
                 let fixed = if let Delivery::StartAt(site) = delivery {
                     Some(at(site)?)

@@ -148,7 +148,7 @@ impl Every {
         self.swap.at(target.site.id, &mut copy);
         self.swap.in_body(target.site.id, &mut copy);
         let line = target.notable(&copy.method, &copy.target);
-        let answer = send::exchange(target, copy, self.pipeline.settings.load().times).await?;
+        let answer = send::exchange(target, &mut copy, self.pipeline.settings.load().times).await?;
         target.note(line, answer.status());
         let (head, body) = whole(answer, target).await?;
         if head.status.is_success() {
@@ -202,7 +202,7 @@ impl Every {
         let mut headers = self.outgoing.headers.clone();
         headers.remove(CONTENT_TYPE);
         headers.remove(CONTENT_LENGTH);
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             method: ask.method.clone(),
             target: uri,
             headers,
@@ -210,7 +210,7 @@ impl Every {
             repeat: Repeat::Never,
         };
         let times = self.pipeline.settings.load().times;
-        whole(send::exchange(target, outgoing, times).await?, target).await
+        whole(send::exchange(target, &mut outgoing, times).await?, target).await
     }
 }
 

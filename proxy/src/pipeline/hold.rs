@@ -58,9 +58,12 @@ impl Pipeline {
             context.routed(&target);
             // Only such a site can be switched under way, or lose what is asked of it to another one.
             let may_change = target.site.installations.len() > 1 || target.site.hands_over;
-            let spare = may_change.then(|| asked.outgoing.copy()).flatten();
-            let outgoing = asked.outgoing.take();
-            let answered = self.forward(context, &target, outgoing, &asked.class).await;
+            let spare = may_change
+                .then(|| asked.outgoing.copy().map(Box::new))
+                .flatten();
+            let answered = self
+                .forward(context, &target, &mut asked.outgoing, &asked.class)
+                .await;
             let (refused, again) = match answered {
                 // Who names a site wants that site's own answer.
                 Ok(answer) if asked.addressed.is_some() => return Ok((target, answer)),
@@ -79,7 +82,7 @@ impl Pipeline {
                 }
             };
             match spare {
-                Some(spare) if again && crate::clock::now() < deadline => asked.outgoing = spare,
+                Some(spare) if again && crate::clock::now() < deadline => asked.outgoing = *spare,
                 Some(_) | None => return Err(refused),
             }
             let asking = Asking {

@@ -247,12 +247,15 @@ impl Pipeline {
                     continue;
                 }
             };
-            let Some(sending) = outgoing.take() else {
+            let Some(mut sending) = outgoing.take() else {
                 break;
             };
             outgoing = sending.copy();
             context.routed(&target);
-            match self.forward(context, &target, sending, &asked.class).await {
+            match self
+                .forward(context, &target, &mut sending, &asked.class)
+                .await
+            {
                 Ok(answer) => return Ok(self.learn(asked.group, &asked.found, &target, answer)),
                 // The next site is as good, unless this one may have done something.
                 Err(problem)

@@ -106,7 +106,7 @@ impl Pipeline {
         let line = part
             .target
             .notable(&part.outgoing.method, &part.outgoing.target);
-        let answered = match send::exchange(&part.target, part.outgoing, times).await {
+        let answered = match send::exchange(&part.target, &mut part.outgoing, times).await {
             Ok(answer) => {
                 part.target.note(line, answer.status());
                 whole(answer, &part.target).await

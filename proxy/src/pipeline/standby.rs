@@ -100,10 +100,10 @@ impl Pipeline {
         serving: Serving,
     ) -> Option<(Target, Response<Body>)> {
         // What cannot be sent twice stays for who serves.
-        let outgoing = asked.outgoing.copy()?;
+        let mut outgoing = asked.outgoing.copy()?;
         let times = self.settings.load().times;
         let began = clock::now();
-        let answered = send::exchange(&target, outgoing, times).await;
+        let answered = send::exchange(&target, &mut outgoing, times).await;
         context.site_time += clock::now().duration_since(began);
         let mut answer = match answered {
             // What it does not have it may not have got yet.

@@ -121,7 +121,7 @@ impl Start {
                 .intend(&self.pipeline.name, &target, what)?;
             let began = clock::now();
             let answer =
-                send::exchange(&target, outgoing, self.pipeline.settings.load().times).await;
+                send::exchange(&target, &mut outgoing, self.pipeline.settings.load().times).await;
             self.site_time += clock::now().duration_since(began);
             match answer {
                 Ok(answer) => return self.made(&target, intent, answer).await,

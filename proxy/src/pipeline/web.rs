@@ -106,7 +106,7 @@ impl Pipeline {
             wish.tell(&mut headers);
         }
         let inside = format!("{}{}", visit.bases.inside, visit.below);
-        let outgoing = Outgoing {
+        let mut outgoing = Outgoing {
             method: parts.method,
             target: inside.parse().map_err(|_| {
                 Problem::new(Reason::BadRequest, "the path cannot be sent to the site")
@@ -116,7 +116,9 @@ impl Pipeline {
             repeat,
         };
         let class = Class::Any(Any::default());
-        let answer = self.forward(context, &target, outgoing, &class).await?;
+        let answer = self
+            .forward(context, &target, &mut outgoing, &class)
+            .await?;
         let mut answer = upgrade::join(wish, answer, settings.tunnel)?;
         rewrite(answer.headers_mut(), &visit.bases, host.as_ref(), &target);
         page(answer, &visit.bases, &target).await

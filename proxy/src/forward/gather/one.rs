@@ -275,8 +275,8 @@ fn is_paging(pair: &str, shape: Shape) -> bool {
 }
 
 /// Sends and reads the whole answer.
-async fn whole(read: &Read<'_>, target: &Target, outgoing: Outgoing) -> Result<Told, Problem> {
-    let (head, mut body) = send::exchange(target, outgoing, read.settings.times)
+async fn whole(read: &Read<'_>, target: &Target, mut outgoing: Outgoing) -> Result<Told, Problem> {
+    let (head, mut body) = send::exchange(target, &mut outgoing, read.settings.times)
         .await?
         .into_parts();
     let mut taking = read.budget.taking();

@@ -170,7 +170,7 @@ async fn told(
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_ENCODING);
     let payload = Payload::from(job.fetch.body(max, wait));
-    let outgoing = Outgoing {
+    let mut outgoing = Outgoing {
         method: job.method.clone(),
         target: job.target.clone(),
         headers,
@@ -180,7 +180,9 @@ async fn told(
     let mut times = job.times;
     // The worker does not wait that long; but what a late answer has locked must be known to be given back.
     times.head += wait.unwrap_or_default();
-    let (head, body) = send::exchange(target, outgoing, times).await?.into_parts();
+    let (head, body) = send::exchange(target, &mut outgoing, times)
+        .await?
+        .into_parts();
     let body = match body {
         Body::Empty => Bytes::new(),
         Body::Whole(bytes) => bytes.unwrap_or_default(),
@@ -210,7 +212,7 @@ pub(super) async fn unlock(job: &Job, target: &Target, path: &str) -> bool {
     let mut headers = job.headers.clone();
     headers.remove(CONTENT_LENGTH);
     headers.remove(CONTENT_TYPE);
-    let outgoing = Outgoing {
+    let mut outgoing = Outgoing {
         method: Method::POST,
         target: uri,
         headers,
@@ -219,7 +221,7 @@ pub(super) async fn unlock(job: &Job, target: &Target, path: &str) -> bool {
     };
     let mut times = job.times;
     times.head = job.within;
-    let answered = send::exchange(target, outgoing, times).await;
+    let answered = send::exchange(target, &mut outgoing, times).await;
     answered.is_ok_and(|answer| {
         answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND
     })

@@ -21,7 +21,7 @@ impl Pipeline {
         self: &Arc<Self>,
         topology: &Arc<Topology>,
         context: &mut Context,
-        asked: Asked<'_>,
+        mut asked: Asked<'_>,
         (engine, thing, id): (&Engine, Thing, &str),
     ) -> Result<Response<Body>, Problem> {
         let times = self.settings.load().times;
@@ -45,14 +45,14 @@ impl Pipeline {
         for (site, target, has) in futures_util::future::join_all(looking).await {
             match (has, target) {
                 (Some(status), Some(target)) if status.is_success() => {
-                    return self.one(topology, context, asked, None, target).await;
+                    return self.one(topology, context, &mut asked, None, target).await;
                 }
                 (Some(StatusCode::NOT_FOUND), Some(target)) => absent = absent.or(Some(target)),
                 (_, _) => silent.push(site),
             }
         }
         match absent.filter(|_| silent.is_empty()) {
-            Some(target) => self.one(topology, context, asked, None, target).await,
+            Some(target) => self.one(topology, context, &mut asked, None, target).await,
             None => {
                 let names: Vec<&str> = silent.iter().map(|site| site.name()).collect();
                 let detail = format!(
