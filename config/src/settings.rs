@@ -25,7 +25,7 @@ mod timeouts;
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
 pub use bridge::{Bridge, BridgeBroker, BridgeKey, BridgeStart};
-pub use delegate::{Delegate, Does};
+pub use delegate::{Delegate, Does, HttpCall};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
 pub use engine::{Branches, Engine, HistoryCleanup, HistoryLevel, HistoryRemoval, Resource};
 pub use gather::{Gather, OnMissing};

@@ -15,6 +15,8 @@ pub struct Limits {
     pub variable_bytes: usize,
     /// Bytes of one request body.
     pub body_bytes: usize,
+    /// Bytes of the body of an answer to a call that the engine makes.
+    pub http_answer_bytes: usize,
 }
 
 impl Default for Limits {
@@ -22,6 +24,7 @@ impl Default for Limits {
         Limits {
             variable_bytes: 16 * 1024 * 1024,
             body_bytes: 64 * 1024 * 1024,
+            http_answer_bytes: 8 * 1024 * 1024,
         }
     }
 }

@@ -107,8 +107,23 @@ pub fn text_at(
     template: &crate::expr::Template,
     context: Context<'_>,
 ) -> Result<String, Refusal> {
+    let one = std::slice::from_ref(template);
+    let mut texts = texts_at(document, variables, execution, one, context)?;
+    Ok(texts.pop().unwrap_or_default())
+}
+
+/// The texts of expressions as an execution of an instance would see them; nothing changes.
+pub fn texts_at(
+    document: Document,
+    variables: Variables,
+    execution: &str,
+    templates: &[crate::expr::Template],
+    context: Context<'_>,
+) -> Result<Vec<String>, Refusal> {
     let node = document.execution(execution).unwrap_or(Document::ROOT);
-    agenda::Run::new(document, variables, context).text(node, template)
+    let mut run = agenda::Run::new(document, variables, context);
+    let texts = templates.iter().map(|template| run.text(node, template));
+    texts.collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 mod activity;
 mod check;
+mod delegate;
 mod element;
+mod encoding;
 mod event;
 mod extension;
 mod flow;
@@ -18,15 +20,17 @@ mod parse;
 mod problem;
 mod xml;
 
+pub use delegate::{Delegate, Delegates, HttpCall, topic};
 pub use element::{
     Binding, CallActivity, Catch, Element, End, Flow, InOut, Kind, Mapping, Multi, Parameter,
     SubProcess, Throw, Trigger, UserTask, Variables, Work,
 };
 pub use element::{Condition, ErrorCatch};
+pub use encoding::text_of;
 pub use form::{Field, FieldKind, Rule};
 pub use graph::{ElementIndex, FlowIndex, Process};
 pub use jobs::{JobDefinition, TIMER};
-pub use parse::{Delegate, Delegates, parse};
+pub use parse::parse;
 pub use problem::{Failure, Problem};
 
 /// Largest BPMN resource, in bytes.

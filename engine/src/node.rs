@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::model::Delegates;
 use crate::runtime::{Cleaning, Handle, Identity, Place, cleanup};
 use crate::store::{Executor, Failure, Keeping, Level, Removal, Store};
-use crate::{cluster, jobs, queue, rest};
+use crate::{cluster, http_call, jobs, queue, rest};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -112,6 +112,9 @@ pub enum StartError {
         /// What the database has.
         has: Level,
     },
+    /// What a Java name stands for cannot be called.
+    #[error("the delegate '{0}' cannot be called over HTTP: {1}")]
+    Delegate(String, String),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
@@ -131,6 +134,8 @@ pub struct Node {
 impl Node {
     /// Starts a node; when this returns it answers requests.
     pub async fn start(options: Options) -> Result<Node, StartError> {
+        let calls = http_call::ready(&options.delegates)
+            .map_err(|(name, why)| StartError::Delegate(name, why))?;
         let store = opened(&options).await?;
         let identity = Identity {
             name: options.name.clone(),
@@ -173,16 +178,8 @@ impl Node {
             tokio::spawn(cleanup_task),
             tokio::spawn(queue_task),
         ];
-        if options.notify {
-            let bells = cluster::bells::run(handle.clone(), stopped.clone());
-            tasks.push(tokio::spawn(bells));
-        }
+        tasks.extend(asked_for(&handle, &options, calls, &stopped));
         tasks.extend(bridge::start(&handle, options.bridges, &stopped));
-        if options.resource != Resource::Jobs {
-            let (resource, every) = (options.resource.clone(), options.resource_interval);
-            let measure = cluster::resource::run(handle.clone(), resource, every, stopped.clone());
-            tasks.push(tokio::spawn(measure));
-        }
         let app = rest::router_with(
             handle.clone(),
             rest::Settings {
@@ -235,6 +232,30 @@ impl Node {
         drop(tokio::time::timeout(DRAIN_MAX, self.membership).await);
         self.handle.store().close().await;
     }
+}
+
+/// What runs only where it is asked for.
+fn asked_for(
+    handle: &Handle,
+    options: &Options,
+    calls: http_call::Calls,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    if options.notify {
+        let bells = cluster::bells::run(handle.clone(), stopped.clone());
+        tasks.push(tokio::spawn(bells));
+    }
+    if !calls.is_empty() {
+        let calling = http_call::run::run(handle.clone(), calls, stopped.clone());
+        tasks.push(tokio::spawn(calling));
+    }
+    if options.resource != Resource::Jobs {
+        let (resource, every) = (options.resource.clone(), options.resource_interval);
+        let measure = cluster::resource::run(handle.clone(), resource, every, stopped.clone());
+        tasks.push(tokio::spawn(measure));
+    }
+    tasks
 }
 
 /// A listener, with the address that it has.

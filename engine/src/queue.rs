@@ -6,4 +6,4 @@
 pub(crate) mod deliver;
 pub(crate) mod run;
 
-pub(crate) use deliver::{Deliver, Effect};
+pub(crate) use deliver::{Deliver, Effect, is_json};

@@ -97,6 +97,10 @@ pub(crate) struct Counters {
     pub(crate) conflicts: AtomicU64,
     pub(crate) jobs_done: AtomicU64,
     pub(crate) jobs_failed: AtomicU64,
+    /// Calls over HTTP that were made.
+    pub(crate) http_calls: AtomicU64,
+    /// Those that came to nothing.
+    pub(crate) http_calls_failed: AtomicU64,
     /// Requests, steps and models that were refused because of a limit.
     pub(crate) limit_hits: AtomicU64,
 }

@@ -61,6 +61,21 @@ pub struct Object {
 }
 
 impl Value {
+    /// The value of a piece of JSON that somebody sent: the narrowest type, and lists and objects as JSON.
+    pub fn from_plain(json: serde_json::Value) -> Value {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(b) => Value::Boolean(b),
+            Json::Number(n) => match n.as_i64() {
+                Some(whole) => i32::try_from(whole).map_or(Value::Long(whole), Value::Integer),
+                None => Value::Double(n.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Value::String(text),
+            nested @ (Json::Array(_) | Json::Object(_)) => Value::Json(nested.to_string()),
+        }
+    }
+
     /// The type's name in the REST API.
     pub fn type_name(&self) -> &'static str {
         match self {

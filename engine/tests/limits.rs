@@ -24,6 +24,7 @@ async fn engine(executor: Executor) -> Engine {
         options.limits = Limits {
             variable_bytes: LIMIT,
             body_bytes: BODY,
+            ..Limits::default()
         };
     })
     .await

@@ -65,6 +65,9 @@ pub(crate) struct EngineFile {
     /// Bytes of one request body. Over it: 413.
     #[schemars(range(min = 1024, max = 134217728))]
     pub(crate) body_bytes: usize,
+    /// Bytes of the body of an answer to a call that this node makes (`http` of a delegate). Over it: the try has failed.
+    #[schemars(range(min = 1024, max = 134217728))]
+    pub(crate) http_answer_bytes: usize,
     /// Bridges from brokers to work queues. Each node with the bridge consumes.
     pub(crate) bridge: Vec<BridgeFile>,
     /// What Java names in models stand for.
@@ -123,6 +126,7 @@ impl Default for EngineFile {
             history_cleanup_window: None,
             variable_bytes: 16 << 20,
             body_bytes: 64 << 20,
+            http_answer_bytes: 8 << 20,
             bridge: Vec::new(),
             delegate: Vec::new(),
         }

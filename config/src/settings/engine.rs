@@ -39,6 +39,8 @@ pub struct Engine {
     pub variable_bytes: usize,
     /// Bytes of one request body, at most.
     pub body_bytes: usize,
+    /// Bytes of the body of an answer to a call of a delegate.
+    pub http_answer_bytes: usize,
     /// Bridges from brokers to work queues.
     pub bridges: Vec<Bridge>,
     /// What Java names in models stand for.

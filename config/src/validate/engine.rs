@@ -43,6 +43,7 @@ impl Validate<'_> {
             history_cleanup: history_cleanup?,
             variable_bytes: file.variable_bytes,
             body_bytes: file.body_bytes,
+            http_answer_bytes: file.http_answer_bytes,
             bridges: bridges?,
             delegates: delegates?,
         })

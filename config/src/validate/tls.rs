@@ -67,7 +67,7 @@ impl Validate<'_> {
     }
 
     /// A PEM file that holds at least one block of the kind.
-    fn pem(&mut self, path: &At<String>, kind: &str) -> PathBuf {
+    pub(super) fn pem(&mut self, path: &At<String>, kind: &str) -> PathBuf {
         if let Some(text) = self.text_of(path) {
             let begins = |line: &str| {
                 line.starts_with("-----BEGIN ")

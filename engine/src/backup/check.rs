@@ -4,7 +4,7 @@
 //! Reads only, a page at a time. Must not mend: whoever asked decides.
 
 use crate::machine::{Document, SubscriptionKind, Wait};
-use crate::model::{Delegates, Process, parse};
+use crate::model::{Delegates, Process, parse, text_of};
 use crate::store::{Cell, Failure, Store};
 use std::collections::{BTreeSet, HashMap};
 
@@ -274,8 +274,7 @@ async fn models(store: &Store, found: &mut Found) -> Result<HashMap<String, Proc
         if blake3::hash(&bytes).to_hex().as_str() != row.text(3) {
             found.add(format!("the content of definition {id} was changed"), &id);
         }
-        let text = String::from_utf8_lossy(&bytes);
-        let parsed = parse(text.trim_start_matches('\u{feff}'), &delegates);
+        let parsed = text_of(&bytes).and_then(|text| parse(&text, &delegates));
         // What a delegate stands for is said by the engine's own configuration, which is not here.
         let Ok(processes) = parsed else { continue };
         match processes.into_iter().find(|process| process.key == key) {

@@ -22,13 +22,28 @@ impl Judge {
             if seen.0 != peer.beat {
                 *seen = (peer.beat, now);
             }
-            let window = Duration::from_millis(u64::try_from(peer.window_ms).unwrap_or(0));
-            if now.duration_since(seen.1) > window {
+            if now.duration_since(seen.1) > window(peer) {
                 out.push(peer.clone());
             }
         }
         out
     }
+}
+
+impl Judge {
+    /// How long until the next of them can be found dead, if none of them beats meanwhile. Who was found already is not counted.
+    pub(super) fn soonest(&self, peers: &[Peer], now: Instant) -> Option<Duration> {
+        let left = |peer: &Peer| {
+            let (_, since) = self.seen.get(&peer.id)?;
+            let left = window(peer).checked_sub(now.duration_since(*since));
+            left.filter(|left| !left.is_zero())
+        };
+        peers.iter().filter_map(left).min()
+    }
+}
+
+fn window(peer: &Peer) -> Duration {
+    Duration::from_millis(u64::try_from(peer.window_ms).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -64,6 +79,18 @@ mod tests {
                 .dead(&[peer(7)], begin + Duration::from_secs(3600))
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn the_next_look_is_due_when_the_first_window_ends() {
+        let mut judge = Judge::default();
+        let begin = crate::clock::monotonic();
+        let at = |ms| begin + Duration::from_millis(ms);
+        judge.dead(&[peer(1)], at(0));
+        assert_eq!(judge.soonest(&[], at(100)), None);
+        let left = Some(Duration::from_millis(800));
+        assert_eq!(judge.soonest(&[peer(1)], at(100)), left);
+        assert_eq!(judge.soonest(&[peer(1)], at(950)), None);
     }
 
     #[test]

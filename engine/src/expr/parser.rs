@@ -92,6 +92,24 @@ impl Template {
         })
     }
 
+    /// A text that is no expression, whatever stands in it.
+    pub fn literally(text: &str) -> Template {
+        Template {
+            text: text.to_owned(),
+            parts: vec![Part::Text(text.to_owned())],
+        }
+    }
+
+    /// Each literal and each expression of a text by itself.
+    pub fn pieces(text: &str) -> Result<Vec<Template>, Error> {
+        let whole = Template::parse(text)?;
+        let piece = |part| Template {
+            text: whole.text.clone(),
+            parts: vec![part],
+        };
+        Ok(whole.parts.iter().cloned().map(piece).collect())
+    }
+
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }

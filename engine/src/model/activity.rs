@@ -1,9 +1,10 @@
 //! Activities: tasks, calls, and what is set on any of them.
 
+use super::delegate::Delegate;
 use super::element::{Binding, CallActivity, Kind, Multi, SubProcess, UserTask, Work};
 use super::namespace::{child, extension, extension_flag, is};
-use super::parse::Delegate;
 use super::xml::{Reader, text};
+use crate::expr::Template;
 use roxmltree::Node;
 
 /// The kind of an activity; `None` if it is none, or one that cannot run (then there is a problem).
@@ -129,7 +130,7 @@ pub(super) fn work(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, what: &str) 
     }
     if let Some(text) = extension(node, "expression") {
         if let Some(mapped) = reader.delegates.get(text).cloned() {
-            return Some(work_of(reader, node, &mapped)).flatten();
+            return work_of(reader, node, text, &mapped);
         }
         let expression = reader.template(node, text)?;
         return Some(Work::Expression {
@@ -150,18 +151,14 @@ fn delegate(
     name: &str,
     what: &str,
 ) -> Option<Work> {
-    let bare = name
-        .trim()
-        .trim_start_matches(['$', '#'])
-        .trim_start_matches('{')
-        .trim_end_matches('}');
+    let bare = super::delegate::bare(name);
     let known = &reader.delegates;
     let braced = format!("${{{bare}}}");
     let mapped = [name, bare, braced.as_str()]
         .into_iter()
         .find_map(|name| known.get(name));
     match mapped.cloned() {
-        Some(mapped) => work_of(reader, node, &mapped),
+        Some(mapped) => work_of(reader, node, bare, &mapped),
         None => {
             reader.problem(node, format!("the {what} needs '{bare}', which is Java: map the name in [[engine.delegate]], or make it an external task"));
             None
@@ -169,10 +166,20 @@ fn delegate(
     }
 }
 
-fn work_of(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, delegate: &Delegate) -> Option<Work> {
+fn work_of(
+    reader: &mut Reader<'_, '_>,
+    node: Node<'_, '_>,
+    name: &str,
+    delegate: &Delegate,
+) -> Option<Work> {
     match delegate {
         Delegate::Topic(topic) => reader.template(node, topic).map(|topic| Work::External {
             topic,
+            priority: None,
+        }),
+        // Whoever looks finds it among the external tasks: it waits, is tried again and has incidents as they do.
+        Delegate::Http(_) => Some(Work::External {
+            topic: Template::literally(&super::delegate::topic(name)),
             priority: None,
         }),
         Delegate::Script(source) => {

@@ -1,5 +1,6 @@
 //! A BPMN resource to its executable processes.
 
+use super::delegate::Delegates;
 use super::element::{Element, Flow, Kind};
 use super::extension;
 use super::graph::{ElementIndex, FlowIndex, Process};
@@ -10,21 +11,7 @@ use super::problem::Failure;
 use super::xml::{Reader, document, text};
 use super::{activity, event, flow};
 use roxmltree::Node;
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// What a Java name in a model stands for here.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Delegate {
-    /// An external task of this topic.
-    Topic(String),
-    /// A script, in JavaScript.
-    Script(String),
-    /// Nothing is done.
-    Nothing,
-}
-
-/// Class and bean names, and what they stand for.
-pub type Delegates = BTreeMap<String, Delegate>;
+use std::collections::{HashMap, HashSet};
 
 /// Elements that are drawn or documented, but do not run.
 const IGNORED: [&str; 16] = [

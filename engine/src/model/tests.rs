@@ -1,7 +1,7 @@
 //! What is read, and what is refused where.
 
 use super::*;
-use crate::model::parse::{Delegate, Delegates};
+use crate::model::{Delegate, Delegates};
 
 fn wrap(inner: &str) -> String {
     format!(
@@ -192,6 +192,23 @@ fn hostile_xml_is_refused() {
         parse("", &Delegates::default()),
         Err(Failure::Xml { .. })
     ));
+}
+
+#[test]
+fn broken_xml_is_refused_with_its_place() {
+    for (xml, line, column) in [
+        ("<a>\n <b>\n  <c ", 3, 6),
+        ("<a>\n <b/>\n", 3, 1),
+        ("<?xml version=\"1.0\"?>\n<!DOCTYPE a>\n<a/>", 2, 1),
+        ("<a>\n</b>", 2, 1),
+    ] {
+        match parse(xml, &Delegates::default()) {
+            Err(Failure::Xml {
+                line: l, column: c, ..
+            }) => assert_eq!((l, c), (line, column), "{xml}"),
+            other => panic!("{xml}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -20,10 +20,10 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
         ..ParsingOptions::default()
     };
     let document = Document::parse_with_options(text, options).map_err(|e| {
-        let at = e.pos();
+        let (line, column) = place(text, &e);
         Failure::Xml {
-            line: at.row,
-            column: at.col,
+            line,
+            column,
             message: match e {
                 roxmltree::Error::NodesLimitReached => {
                     format!("limit xml_nodes reached: the resource has more than {MAX_NODES} nodes")
@@ -60,6 +60,26 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
     Ok(document)
 }
 
+/// Where it is wrong. Of what ends too early or is no element, the parser itself does not say.
+fn place(text: &str, error: &roxmltree::Error) -> (u32, u32) {
+    let until = match error {
+        roxmltree::Error::UnexpectedEndOfStream | roxmltree::Error::UnclosedRootNode => Some(text),
+        roxmltree::Error::DtdDetected => text.split_once("<!DOCTYPE").map(|(before, _)| before),
+        _ => None,
+    };
+    let Some(until) = until else {
+        let at = error.pos();
+        return (at.row, at.col);
+    };
+    let line = until.matches('\n').count();
+    let column = until
+        .rsplit('\n')
+        .next()
+        .map_or(0, |last| last.chars().count());
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+    (number(line), number(column))
+}
+
 fn plain(message: String) -> Failure {
     Failure::Xml {
         line: 1,
@@ -87,7 +107,7 @@ pub(super) struct Reader<'d, 'i> {
     pub(super) warnings: Vec<Problem>,
     /// Did the model ask for a script?
     pub(super) scripts: bool,
-    pub(super) delegates: &'d super::parse::Delegates,
+    pub(super) delegates: &'d super::delegate::Delegates,
 }
 
 impl Reader<'_, '_> {

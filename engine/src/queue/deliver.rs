@@ -104,9 +104,9 @@ fn variables(json: Option<Json>, body: &[u8]) -> Values {
     match json {
         Some(Json::Object(fields)) => fields
             .into_iter()
-            .map(|(name, value)| (name, of(value)))
+            .map(|(name, value)| (name, Value::from_plain(value)))
             .collect(),
-        Some(other) => vec![(BODY.to_owned(), of(other))],
+        Some(other) => vec![(BODY.to_owned(), Value::from_plain(other))],
         None => {
             let value = match std::str::from_utf8(body) {
                 Ok(text) => Value::String(text.to_owned()),
@@ -114,19 +114,6 @@ fn variables(json: Option<Json>, body: &[u8]) -> Values {
             };
             vec![(BODY.to_owned(), value)]
         }
-    }
-}
-
-fn of(json: Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(b) => Value::Boolean(b),
-        Json::Number(n) => match n.as_i64() {
-            Some(whole) => i32::try_from(whole).map_or(Value::Long(whole), Value::Integer),
-            None => Value::Double(n.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Value::String(text),
-        nested @ (Json::Array(_) | Json::Object(_)) => Value::Json(nested.to_string()),
     }
 }
 

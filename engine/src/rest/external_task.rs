@@ -10,7 +10,6 @@ use crate::lists::{EXTERNAL_TASKS, Parameters};
 use crate::machine::Raised;
 use crate::runtime::Handle;
 use crate::store::{Cell, Fetch, Page, Topic};
-use crate::value::Value;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post, put};
@@ -261,27 +260,12 @@ async fn locked(handle: &Handle, id: &str, wanted: &[Wanted]) -> Result<Option<J
     };
     let mut variables = Json::Object(Map::new());
     if let Some(loaded) = handle.store().load(&instance).await? {
-        let node = loaded.document.execution(&execution).unwrap_or_default();
-        let around = if wanted.local {
-            vec![node]
-        } else {
-            loaded.document.ancestry(node)
+        let asked = |name: &str| match &wanted.names {
+            None => true,
+            Some(names) => names.iter().any(|n| n == name),
         };
-        let mut seen: Vec<(&str, &Value)> = Vec::new();
-        for key in around {
-            let Some(scope) = loaded.document.nodes.get(&key) else {
-                continue;
-            };
-            for (name, variable) in loaded.variables.of_scope(&scope.id) {
-                let asked = wanted
-                    .names
-                    .as_ref()
-                    .is_none_or(|names| names.iter().any(|n| n == name));
-                if asked && !seen.iter().any(|(n, _)| *n == name) {
-                    seen.push((name, &variable.value));
-                }
-            }
-        }
+        let seen = loaded.seen(&execution, wanted.local).into_iter();
+        let seen = seen.filter(|(name, _)| asked(name));
         variables = values::write_all(seen, wanted.deserialize);
         if wanted.properties {
             let definition = handle.definition(&loaded.document.definition).await?;

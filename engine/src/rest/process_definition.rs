@@ -7,6 +7,7 @@ use super::instance::instance_json;
 use super::values;
 use crate::error::Error;
 use crate::lists::DEFINITIONS;
+use crate::model::text_of;
 use crate::runtime::{Handle, Start};
 use crate::store::DefinitionRow;
 use axum::Router;
@@ -91,9 +92,9 @@ async fn xml(State(handle): State<Handle>, names: Named) -> Answer {
         .await
         .map_err(|r| r.status(StatusCode::NOT_FOUND))?;
     let bytes = handle.store().content(&row.sha).await?.unwrap_or_default();
-    Ok(json(
-        json!({ "id": row.id, "bpmn20Xml": String::from_utf8_lossy(&bytes) }),
-    ))
+    // What was deployed was read once.
+    let text = text_of(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes));
+    Ok(json(json!({ "id": row.id, "bpmn20Xml": text })))
 }
 
 async fn diagram(State(handle): State<Handle>, names: Named) -> Answer {

@@ -61,6 +61,8 @@ async fn metric(State(handle): State<Handle>, Path(name): Path<String>) -> Answe
         "job-failed" => counters.jobs_failed.load(Ordering::Relaxed),
         "homing-units" => counters.units.load(Ordering::Relaxed),
         "homing-limit-hits" => counters.limit_hits.load(Ordering::Relaxed),
+        "homing-http-calls" => counters.http_calls.load(Ordering::Relaxed),
+        "homing-http-calls-failed" => counters.http_calls_failed.load(Ordering::Relaxed),
         "homing-scripts-left-behind" => {
             u64::try_from(handle.inner.scripts_at_once.left_behind()).unwrap_or(0)
         }

@@ -3,7 +3,7 @@
 use super::Handle;
 use crate::error::Error;
 use crate::machine::{Called, Definition, Version};
-use crate::model::{Failure, Problem, Process, parse};
+use crate::model::{Failure, Problem, Process, parse, text_of};
 use crate::store::DefinitionRow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,10 +97,8 @@ impl Handle {
                 message,
             }])
         };
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| one(1, 1, "the resource is not UTF-8 text".to_owned()))?;
-        let text = text.trim_start_matches('\u{feff}');
-        parse(text, &self.inner.delegates).map_err(|failure| match failure {
+        let processes = text_of(bytes).and_then(|text| parse(&text, &self.inner.delegates));
+        processes.map_err(|failure| match failure {
             Failure::Xml {
                 line,
                 column,

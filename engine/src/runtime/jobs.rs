@@ -248,41 +248,36 @@ impl Handle {
     /// Tries left after a failure, and when the next one is; `None`: at once.
     async fn next_try(&self, job: &JobRow, now: Millis) -> (i64, Option<Millis>) {
         let left = (job.retries - 1).max(0);
-        let text = self.retry_text(job).await;
+        let at = job.instance.as_deref().zip(job.execution.as_deref());
+        let text = self.retry_text(&job.definition, &job.element, at).await;
         let retry = text.as_deref().and_then(Retry::parse);
         let pause = retry.and_then(|retry| retry.pause(job.retries));
         (left, pause.and_then(|pause| crate::time::add(now, pause)))
     }
 
-    /// What the element says about tries.
-    async fn retry_text(&self, job: &JobRow) -> Option<String> {
-        let definition = self.definition(&job.definition).await.ok()?;
-        let template: &Template = definition.process.get(&job.element)?.retry_cycle.as_ref()?;
+    /// What the element says about tries; `at`: an instance of it, and its execution.
+    pub(crate) async fn retry_text(
+        &self,
+        definition: &str,
+        element: &str,
+        at: Option<(&str, &str)>,
+    ) -> Option<String> {
+        let definition = self.definition(definition).await.ok()?;
+        let template: &Template = definition.process.get(element)?.retry_cycle.as_ref()?;
         if let Some(text) = template.literal() {
             return Some(text.to_owned());
         }
-        let loaded = self
-            .inner
-            .store
-            .load(job.instance.as_deref()?)
-            .await
-            .ok()??;
+        let (instance, execution) = at?;
+        let loaded = self.inner.store.load(instance).await.ok()??;
         let now = self.inner.clock.now();
-        let mut ids = At(&self.inner.ids, now);
         let context = Context {
             definition: &definition,
             now,
-            ids: &mut ids,
+            ids: &mut At(&self.inner.ids, now),
             scripts: &*self.inner.scripts,
         };
-        text_at(
-            loaded.document,
-            loaded.variables,
-            job.execution.as_deref()?,
-            template,
-            context,
-        )
-        .ok()
+        let (document, variables) = (loaded.document, loaded.variables);
+        text_at(document, variables, execution, template, context).ok()
     }
 
     /// Sets the retries of a job: its incident goes with the first new one, and comes with the last that is taken.

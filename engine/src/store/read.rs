@@ -6,6 +6,8 @@ use super::database::Failure;
 use super::variable;
 use crate::clock::Millis;
 use crate::machine::{Document, Variable, Variables};
+use crate::value::Value;
+use std::collections::HashSet;
 
 /// An instance as it is stored.
 #[derive(Debug)]
@@ -16,6 +18,27 @@ pub struct Loaded {
     pub variables: Variables,
     /// Its revision.
     pub revision: i64,
+}
+
+impl Loaded {
+    /// The variables that an execution sees, those of its own scope first; `local`: no others.
+    pub fn seen(&self, execution: &str, local: bool) -> Vec<(&str, &Value)> {
+        let node = self.document.execution(execution).unwrap_or_default();
+        let around = if local {
+            vec![node]
+        } else {
+            self.document.ancestry(node)
+        };
+        let mut seen: Vec<(&str, &Value)> = Vec::new();
+        let mut names = HashSet::new();
+        let scopes = around.iter().filter_map(|key| self.document.nodes.get(key));
+        for (name, variable) in scopes.flat_map(|scope| self.variables.of_scope(&scope.id)) {
+            if names.insert(name) {
+                seen.push((name, &variable.value));
+            }
+        }
+        seen
+    }
 }
 
 /// A job as it is stored.
@@ -76,6 +99,8 @@ pub struct WorkRow {
     pub details: Option<String>,
     /// Tenant.
     pub tenant: Option<String>,
+    /// Of which kind.
+    pub topic: String,
 }
 
 /// A user task as it is stored.
@@ -168,7 +193,7 @@ impl Store {
 
     /// An external task.
     pub async fn work(&self, id: &str) -> Result<Option<WorkRow>, Failure> {
-        let sql = "SELECT id, inst, exec, def, act, worker, lock_until, retries, suspended, err, details, tenant FROM work WHERE id IN {keys}";
+        let sql = "SELECT id, inst, exec, def, act, worker, lock_until, retries, suspended, err, details, tenant, topic FROM work WHERE id IN {keys}";
         let rows = self.db.look_up(sql, id).await?;
         Ok(rows.first().map(|row| WorkRow {
             id: row.text(0),
@@ -183,6 +208,7 @@ impl Store {
             error: row.maybe_text(9),
             details: row.maybe_text(10),
             tenant: row.maybe_text(11),
+            topic: row.text(12),
         }))
     }
 

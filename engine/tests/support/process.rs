@@ -2,19 +2,25 @@
 
 use super::kafka::bridge;
 use super::{Answer, try_request};
-use homing_engine::{KeyAt, Node, Options};
+use homing_engine::{Delegate, HttpCall, KeyAt, Node, Options};
 use http::Method;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use url::Url;
 
 const URL: &str = "HOMING_ENGINE_TEST_URL";
 const NAME: &str = "HOMING_ENGINE_TEST_NAME";
 const ADDRESS: &str = "HOMING_ENGINE_TEST_ADDRESS";
 const KAFKA: &str = "HOMING_ENGINE_TEST_KAFKA";
+const CALLED: &str = "HOMING_ENGINE_TEST_CALLED";
+/// The name that stands for a call, and how long it may take: its lock lasts a little longer.
+const NAMED: &str = "com.example.Charge";
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Who is silent for so long is dead.
 pub(crate) const WINDOW: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,6 +40,15 @@ impl Process {
 
     /// With bridges from a broker of Kafka, where one is named.
     pub(crate) async fn bridged(url: &str, name: &str, broker: &str) -> Process {
+        Process::told(url, name, (KAFKA, broker)).await
+    }
+
+    /// With a name that stands for a call to a server.
+    pub(crate) async fn calling(url: &str, name: &str, called: &Url) -> Process {
+        Process::told(url, name, (CALLED, called.as_str())).await
+    }
+
+    async fn told(url: &str, name: &str, (what, more): (&str, &str)) -> Process {
         let folder = tempfile::tempdir().unwrap();
         let told = folder.path().join("address");
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -41,7 +56,9 @@ impl Process {
             .env(URL, url)
             .env(NAME, name)
             .env(ADDRESS, &told)
-            .env(KAFKA, broker)
+            .env(KAFKA, "")
+            .env(CALLED, "")
+            .env(what, more)
             // It ends with its standard input, and that with this process.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -138,6 +155,14 @@ pub(crate) async fn serve() {
                 bridge("orders", &broker, KeyAt::RecordKey),
                 bridge("all", &broker, KeyAt::Place),
             ],
+        },
+        delegates: match Url::parse(&told(CALLED)) {
+            Ok(url) => {
+                let mut call = HttpCall::to(&url, "/held");
+                call.timeout = CALL_TIMEOUT;
+                BTreeMap::from([(NAMED.to_owned(), Delegate::Http(Box::new(call)))])
+            }
+            Err(_) => BTreeMap::new(),
         },
         ..Options::default()
     })

@@ -14,8 +14,8 @@ use homing_config::settings::{
 };
 use homing_config::{Loaded, Purpose};
 use homing_engine::{
-    Branches, Bridge, Broker, Cleaning, Delegate, Executor, Kafka, KeyAt, Level, Limits, Node,
-    Options, RabbitMq, Removal, Resource, StartAt, Window,
+    Branches, Bridge, Broker, Cleaning, Delegate, Executor, HttpCall, Kafka, KeyAt, Level, Limits,
+    Node, Options, RabbitMq, Removal, Resource, StartAt, Window,
 };
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -115,6 +115,7 @@ fn options(config: &Config) -> Option<Options> {
         limits: Limits {
             variable_bytes: engine.variable_bytes,
             body_bytes: engine.body_bytes,
+            http_answer_bytes: engine.http_answer_bytes,
         },
         bridges: engine.bridges.iter().map(bridge).collect(),
         delegates: engine.delegates.iter().map(delegate).collect(),
@@ -136,9 +137,26 @@ fn delegate(of: &settings::Delegate) -> (String, Delegate) {
     let does = match &of.does {
         settings::Does::Topic(topic) => Delegate::Topic(topic.clone()),
         settings::Does::Script(source) => Delegate::Script(source.clone()),
+        settings::Does::Http(call) => Delegate::Http(Box::new(http_call(call))),
         settings::Does::Nothing => Delegate::Nothing,
     };
     (of.name.clone(), does)
+}
+
+fn http_call(of: &settings::HttpCall) -> HttpCall {
+    let secret = of.authorization.as_ref();
+    HttpCall {
+        method: of.method.parse().unwrap_or_default(),
+        headers: of.headers.clone(),
+        authorization: secret.map(|secret| secret.expose().to_owned()),
+        ca: of.ca.clone(),
+        timeout: of.timeout,
+        send: of.send.clone(),
+        result: of.result.clone(),
+        retry: of.retry.clone(),
+        errors: of.errors.clone(),
+        ..HttpCall::to(&of.origin, &of.path)
+    }
 }
 
 fn bridge(of: &settings::Bridge) -> Bridge {

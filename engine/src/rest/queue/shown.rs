@@ -1,6 +1,6 @@
 //! Queues and messages as JSON.
 
-use crate::queue::deliver::is_json;
+use crate::queue::is_json;
 use crate::store::{Message, QueueCounts, QueueSettings};
 use crate::time::rest_text;
 use base64::Engine as _;

@@ -83,10 +83,10 @@ fn keys(name: &str, bytes: &[u8]) -> Vec<(Kind, String)> {
         nodes_limit: NODES_MAX,
         ..roxmltree::ParsingOptions::default()
     };
-    let Ok(text) = std::str::from_utf8(bytes) else {
+    let Ok(text) = homing_engine::model::text_of(bytes) else {
         return Vec::new();
     };
-    let Ok(document) = roxmltree::Document::parse_with_options(text, options) else {
+    let Ok(document) = roxmltree::Document::parse_with_options(&text, options) else {
         return Vec::new();
     };
     let root = document.root_element();
