@@ -13,7 +13,7 @@ pub mod shell;
 
 use crate::admin;
 use crate::control::probers;
-use crate::control::reconcile::{continuous, ended};
+use crate::control::reconcile::{continuous, follow};
 use crate::control::registrar::Registrar;
 use crate::control::{armed, deployments, disputes, incarnation, intents, standbys, tails};
 use crate::drill::Driller;
@@ -280,7 +280,10 @@ impl Router {
         tokio::spawn(Arc::clone(&self.admin.driller).run());
         let executor = || Arc::clone(&self.admin.executor);
         tokio::spawn(continuous::run(executor(), Arc::clone(&self.pipeline)));
-        tokio::spawn(ended::run(executor(), Arc::clone(&self.pipeline)));
+        for events in [follow::Events::Begun, follow::Events::Ended] {
+            let pipeline = Arc::clone(&self.pipeline);
+            tokio::spawn(follow::run(events, executor(), pipeline));
+        }
         tokio::spawn(tails::run(executor(), self.journal.handle()));
         tokio::spawn(standbys::run(
             executor(),

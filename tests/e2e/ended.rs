@@ -48,9 +48,13 @@ async fn history(engine: &Database, ended: bool) -> Result<BTreeSet<String>> {
 }
 
 pub(crate) async fn agree(store: &Database, engine: &Database) -> Result<()> {
+    agree_at(store, "a", engine).await
+}
+
+pub(crate) async fn agree_at(store: &Database, site: &str, engine: &Database) -> Result<()> {
     eventually("the rows say what the engine says", PATIENCE, async || {
-        let ended = rows(store, "a", "ended").await? == history(engine, true).await?;
-        let open = rows(store, "a", "homed").await? == history(engine, false).await?;
+        let ended = rows(store, site, "ended").await? == history(engine, true).await?;
+        let open = rows(store, site, "homed").await? == history(engine, false).await?;
         Ok((ended && open).then_some(()))
     })
     .await

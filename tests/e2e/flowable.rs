@@ -39,9 +39,13 @@ pub(crate) async fn site(name: &str) -> Result<Engine> {
 }
 
 pub(crate) async fn deploy(client: &Client) -> Result<Answer> {
+    deploy_file(client, "review.bpmn20.xml", MODEL).await
+}
+
+pub(crate) async fn deploy_file(client: &Client, file: &str, text: &str) -> Result<Answer> {
     let form = format!(
-        "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"review.bpmn20.xml\"\r\n\
-         Content-Type: application/xml\r\n\r\n{MODEL}\r\n--edge--\r\n"
+        "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file}\"\r\n\
+         Content-Type: application/xml\r\n\r\n{text}\r\n--edge--\r\n"
     );
     let content_type = Some("multipart/form-data; boundary=edge");
     let path = "/process-api/repository/deployments";

@@ -17,6 +17,7 @@ mod evacuate;
 mod flowable;
 mod flowable_cases;
 mod flowable_past;
+mod follow;
 mod gate;
 mod gather;
 mod generic;

@@ -31,16 +31,15 @@ pub struct Builder {
     listener: String,
     health: String,
     further: String,
-    start_timers: StartTimers,
+    held_back: HeldBack,
 }
 
-/// Which sites start what a timer starts. The shared sites have many routers with stores of their own before them; only
-/// one of these may hold timers back, so it is not what they do by themselves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StartTimers {
-    EverySite,
-    OneSite,
-}
+/// Settings that turn off what a router does by itself. The shared sites have many routers with stores of their own before them:
+/// only one may hold timers back, and each would learn of what the others' clients start.
+type HeldBack = Vec<&'static str>;
+
+const EVERY_TIMER: &str = "placement.start_timers=every-site";
+const LEARNS_LATER: &str = "reconcile.begun_every=0ms";
 
 /// Tests wait for a site's observed state, so it is looked at often.
 const QUICK_HEALTH: &str = "interval = \"200ms\"\nrise = 1\nfall = 2\nslow_start = \"0ms\"";
@@ -57,7 +56,7 @@ pub struct Router {
     name: String,
     folder: PathBuf,
     ports: Ports,
-    start_timers: StartTimers,
+    held_back: HeldBack,
     process: Mutex<Option<Process>>,
 }
 
@@ -70,14 +69,21 @@ impl Builder {
             listener: String::new(),
             health: QUICK_HEALTH.to_owned(),
             further: String::new(),
-            start_timers: StartTimers::EverySite,
+            held_back: vec![EVERY_TIMER, LEARNS_LATER],
         }
     }
 
     /// What a router does by itself: timers of one definition start instances at one site.
     #[must_use]
     pub fn start_timers_at_one_site(mut self) -> Self {
-        self.start_timers = StartTimers::OneSite;
+        self.held_back.retain(|held| *held != EVERY_TIMER);
+        self
+    }
+
+    /// What a router does by itself: it hears within seconds of what begins at a site without an answer that names it.
+    #[must_use]
+    pub fn learns_what_begins(mut self) -> Self {
+        self.held_back.retain(|held| *held != LEARNS_LATER);
         self
     }
 
@@ -139,7 +145,7 @@ impl Builder {
             admin: free_port()?,
         };
         let text = self.text(&folder, ports)?;
-        started(&self.name, folder, &text, ports, self.start_timers).await
+        started(&self.name, folder, &text, ports, self.held_back).await
     }
 
     fn text(&self, folder: &Path, ports: Ports) -> Result<String> {
@@ -168,7 +174,8 @@ impl Builder {
 
 /// Starts a router with a configuration file as it is written here, and waits until it is ready.
 pub async fn start_from(name: &str, folder: PathBuf, text: &str, ports: Ports) -> Result<Router> {
-    started(name, folder, text, ports, StartTimers::EverySite).await
+    let held_back = vec![EVERY_TIMER, LEARNS_LATER];
+    started(name, folder, text, ports, held_back).await
 }
 
 async fn started(
@@ -176,10 +183,10 @@ async fn started(
     folder: PathBuf,
     text: &str,
     ports: Ports,
-    start_timers: StartTimers,
+    held_back: HeldBack,
 ) -> Result<Router> {
     let router = Router {
-        start_timers,
+        held_back,
         name: name.to_owned(),
         folder,
         ports,
@@ -273,8 +280,8 @@ impl Router {
 
     fn spawn(&self, further: &[&str]) -> Result<Process> {
         let mut args = vec!["serve".into(), "-c".into(), self.config().into()];
-        if self.start_timers == StartTimers::EverySite {
-            args.extend(["--set", "placement.start_timers=every-site"].map(Into::into));
+        for held in &self.held_back {
+            args.extend(["--set", held].map(Into::into));
         }
         args.extend(further.iter().map(Into::into));
         nursery::start(nursery::Spec {

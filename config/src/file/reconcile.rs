@@ -13,6 +13,10 @@ pub(crate) struct ReconcileFile {
     /// Time from the end of one comparison of a site to the beginning of its next.
     #[schemars(extend("x-min" = "100ms", "x-max" = "30d"))]
     pub(crate) every: Period,
+    /// How often each site is asked what has begun there since, whoever began it: another instance that calls it, a timer, a client that
+    /// goes around Homing; 0: only a whole comparison tells, or asking for it.
+    #[schemars(extend("x-min" = "0ms", "x-max" = "1h"))]
+    pub(crate) begun_every: Period,
     /// How often each site is asked what has ended there since; 0: only a whole comparison tells.
     #[schemars(extend("x-min" = "0ms", "x-max" = "1h"))]
     pub(crate) ended_every: Period,
@@ -29,6 +33,7 @@ impl Default for ReconcileFile {
     fn default() -> Self {
         ReconcileFile {
             every: Period::seconds(3600),
+            begun_every: Period::seconds(5),
             ended_every: Period::seconds(5),
             questions_per_second: 2,
             things_max: 2_000_000,

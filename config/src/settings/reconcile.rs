@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Reconcile {
     /// From the end of one comparison of a site to its next.
     pub every: Duration,
+    /// Between two questions for what has begun; zero: none.
+    pub begun_every: Duration,
     /// Between two questions for what has ended; zero: none.
     pub ended_every: Duration,
     /// Questions in a second; 0: none.
@@ -22,6 +24,7 @@ impl From<&ReconcileFile> for Reconcile {
     fn from(file: &ReconcileFile) -> Self {
         Reconcile {
             every: file.every.0,
+            begun_every: file.begun_every.0,
             ended_every: file.ended_every.0,
             questions_per_second: file.questions_per_second,
             things_max: file.things_max,

@@ -5,7 +5,7 @@
 
 pub mod comparison;
 pub mod continuous;
-pub mod ended;
 mod fence;
+pub mod follow;
 mod pace;
 mod states;

@@ -89,6 +89,15 @@ impl Cursor {
         to: None,
     };
 
+    /// All that began before has been read; the first moment of all where it is not read by time.
+    pub fn reached(self) -> Timestamp {
+        match self {
+            Cursor::Window { from, .. } => from,
+            Cursor::Within { at, .. } => at,
+            Cursor::Row(_) | Cursor::Running(_) => Timestamp::default(),
+        }
+    }
+
     /// What comes after this page of at most so many things, the time being `now`.
     pub fn after(self, page: &[Holding], max: usize, now: Timestamp) -> After {
         let full = page.len() >= max;

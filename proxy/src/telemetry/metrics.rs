@@ -50,6 +50,11 @@ pub struct Metrics {
     /// What the last comparison of a site with the table has found.
     pub reconcile_drift: IntGaugeVec,
     pub reconcile_repaired: IntCounterVec,
+    /// Rows that were added for what began at a site.
+    pub reconcile_begun: IntCounterVec,
+    pub reconcile_begun_conflicts: IntCounterVec,
+    /// For how long the router that follows a site has not known all that is new there.
+    pub reconcile_lag: IntGaugeVec,
     /// Rows that say now that their thing has ended.
     pub reconcile_ended: IntCounterVec,
     pub reconcile_last_success: IntGaugeVec,
@@ -211,6 +216,21 @@ impl Metrics {
                 "Missing rows that this router added because exactly one site has the thing",
                 &["site"],
             ),
+            reconcile_begun: counters(
+                "reconcile_begun_total",
+                "Rows that this router added because their site says that the thing has begun there",
+                &["site"],
+            ),
+            reconcile_begun_conflicts: counters(
+                "reconcile_begun_conflicts_total",
+                "Things that began at the site and live elsewhere by the table",
+                &["site"],
+            ),
+            reconcile_lag: gauges(
+                "reconcile_lag_seconds",
+                "For how long not all is known that has begun, or ended, at the site; told by the router that asks",
+                &["site", "events"],
+            ),
             reconcile_ended: counters(
                 "reconcile_ended_total",
                 "Rows that this router marked as ended because their site says that the thing has ended",
@@ -259,6 +279,9 @@ impl Metrics {
             Box::new(made.drills.clone()),
             Box::new(made.reconcile_drift.clone()),
             Box::new(made.reconcile_repaired.clone()),
+            Box::new(made.reconcile_begun.clone()),
+            Box::new(made.reconcile_begun_conflicts.clone()),
+            Box::new(made.reconcile_lag.clone()),
             Box::new(made.reconcile_ended.clone()),
             Box::new(made.reconcile_last_success.clone()),
             Box::new(made.fence_broken.clone()),

@@ -4,6 +4,7 @@
 //! was seen, that two sites claim, or whose thing is lost. The row stays, with its home and source: history is asked by id.
 
 use crate::clock;
+use crate::dialect::holdings::{End, Holding};
 use crate::pipeline::Pipeline;
 use crate::telemetry::metrics::metrics;
 use crate::topology::Site;
@@ -12,6 +13,14 @@ use homing_mapping_store::{Mapping, RoutingKey, State as MappingState};
 
 const HAS_ENDED: &str = "its site says that it has ended";
 const GOES_ON: &str = "its site says that it goes on";
+
+/// The state of a row that is missing.
+pub(super) fn of(thing: &Holding) -> MappingState {
+    match thing.end {
+        End::At(_) => MappingState::Ended,
+        End::NotYet | End::Untold => MappingState::Homed,
+    }
+}
 
 /// These have ended; answers how many rows say so now that did not.
 pub(super) async fn end(pipeline: &Pipeline, site: &Site, rows: &[Mapping]) -> Result<u64, Error> {

@@ -2,9 +2,10 @@
 //!
 //! Owns reading a page and what becomes of each thing on it. Must not look at rows that the page does not name (`rows`).
 
-use super::states::{self, Differ};
+use super::states::Differ;
 use super::{Adds, Comparison, ConflictShape, NAMED_MAX, PAGE, PROVEN_MAX, Stage};
 use crate::clock;
+use crate::control::reconcile::states;
 use crate::dialect::Presence;
 use crate::dialect::holdings::{After, Cursor, Holding};
 use homing_mapping_store::store::{Error, Inserted, NewMapping, Shipment};

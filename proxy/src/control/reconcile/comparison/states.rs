@@ -28,14 +28,6 @@ impl Differ {
     }
 }
 
-/// The state of a row that is missing.
-pub(super) fn of(thing: &Holding) -> MappingState {
-    match thing.end {
-        End::At(_) => MappingState::Ended,
-        End::NotYet | End::Untold => MappingState::Homed,
-    }
-}
-
 impl Comparison<'_> {
     pub(super) async fn states(&mut self, kind: Kind, differ: Differ) -> Result<(), Error> {
         if self.place.is_some() {
