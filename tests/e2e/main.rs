@@ -16,6 +16,7 @@ mod ended;
 mod evacuate;
 mod flowable;
 mod flowable_cases;
+mod flowable_deployments;
 mod flowable_past;
 mod follow;
 mod gate;

@@ -97,6 +97,18 @@ impl Look<'_> {
         Ok(true)
     }
 
+    /// What the answer to content says was made, with its definitions; `None`: it does not say. An error if they had to be asked for
+    /// and the site did not tell.
+    pub async fn made(&self, answer: &[u8]) -> Result<Option<Deployed>, String> {
+        let Some(mut made) = self.deploys.read_deployed(answer) else {
+            return Ok(None);
+        };
+        if !self.deploys.tells_definitions() {
+            made.definitions = self.definitions(&made.id).await?;
+        }
+        Ok(Some(made))
+    }
+
     /// The definitions of a deployment.
     pub async fn definitions(
         &self,

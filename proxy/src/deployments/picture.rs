@@ -17,7 +17,7 @@ pub struct What {
     pub engine: Option<String>,
     /// Of the content.
     pub content_type: String,
-    /// Of a removal, as the client wrote it.
+    /// As the client wrote it.
     pub query: Option<String>,
     /// Names and hashes of files.
     pub resources: Vec<(String, String)>,

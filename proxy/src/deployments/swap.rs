@@ -10,6 +10,7 @@ use crate::forward::send::Outgoing;
 use bytes::Bytes;
 use homing_mapping_store::{RoutingKey, SiteId};
 use http::Uri;
+use http::header::CONTENT_LENGTH;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The ids that a request names, and what each site calls the same.
@@ -61,6 +62,7 @@ impl Swap {
         for (id, own) in pairs {
             text = exchanged(&text, id, own);
         }
+        outgoing.headers.remove(CONTENT_LENGTH);
         outgoing.payload = Payload::from(Bytes::from(text));
     }
 

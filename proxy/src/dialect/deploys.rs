@@ -2,7 +2,7 @@
 //!
 //! Owns the face for it. Pure, as every dialect is: it says what to ask and reads what was answered.
 
-use crate::dialect::Ask;
+use crate::dialect::{Ask, Operation};
 use homing_mapping_store::{Engine, Kind};
 use http::StatusCode;
 
@@ -55,8 +55,16 @@ pub struct Deployed {
 
 /// How an API deploys.
 pub trait Deploys: Send + Sync {
-    /// Reads the content of a deployment. `None`: it is not understood; a site has to say what it thinks of it.
-    fn read(&self, content_type: &str, body: &[u8]) -> Option<Bundle>;
+    /// Whether what this operation is sent can be recorded, and sent again to `path`. One application may have several engines that
+    /// deploy.
+    fn is_recorded(&self, operation: &Operation) -> bool {
+        let _ = operation;
+        true
+    }
+
+    /// Reads the content of a deployment and the query that came with it. `None`: it is not understood; a site has to say what it
+    /// thinks of it.
+    fn read(&self, content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle>;
 
     /// Content with some of these files only, and this source: its type and bytes. `None`: one of them is not there.
     fn again(
@@ -72,6 +80,11 @@ pub trait Deploys: Send + Sync {
 
     /// Reads the answer to content.
     fn read_deployed(&self, body: &[u8]) -> Option<Deployed>;
+
+    /// Whether that answer names the definitions that are new. If not, they are asked for.
+    fn tells_definitions(&self) -> bool {
+        true
+    }
 
     /// Takes a deployment away. `query`: as the client wrote it.
     fn remove(&self, engine: &Engine, id: &str, query: Option<&str>) -> Ask;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 mod again;
 mod answers;
-mod bundle;
+pub(super) mod bundle;
 mod deploys;
 mod holdings;
 mod intent;

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 mod answers;
+mod deploys;
 mod holdings;
 mod intent;
 mod layout;
@@ -291,6 +292,10 @@ impl Dialect for Flowable {
 
     fn read_due(&self, status: StatusCode, body: &[u8]) -> Option<u64> {
         holdings::total(status, body)
+    }
+
+    fn deploys(&self) -> Option<&dyn super::deploys::Deploys> {
+        Some(self)
     }
 
     fn definitions(&self, first: usize, max: usize) -> Option<Ask> {

@@ -11,6 +11,7 @@ use super::plainly::{is_plain, plainly};
 use super::{Asked, Pipeline};
 use crate::context::Context;
 use crate::deployments::Deployments;
+use crate::deployments::look::Look;
 use crate::deployments::outcome::{Outcome, judge};
 use crate::deployments::picture::{Picture, What, holds, scope};
 use crate::deployments::turn::{self, Turn};
@@ -56,8 +57,11 @@ impl Pipeline {
         let content_type = content_type.and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let content = asked.outgoing.payload.bytes().unwrap_or_default();
+        let query = asked.outgoing.target.query().map(str::to_owned);
         let deploys = asked.group.dialect.deploys();
-        let bundle = deploys.and_then(|deploys| deploys.read(&content_type, &content));
+        let deploys = deploys.filter(|deploys| deploys.is_recorded(asked.found.operation));
+        let bundle =
+            deploys.and_then(|deploys| deploys.read(&content_type, query.as_deref(), &content));
         let Some(bundle) = bundle else {
             // A site has to say what it thinks of this.
             return Box::pin(self.every(context, asked)).await;
@@ -72,7 +76,7 @@ impl Pipeline {
             what: What {
                 engine: engine.name().map(str::to_owned),
                 content_type,
-                query: None,
+                query,
                 resources: resources
                     .map(|one| (one.name.clone(), one.hash.clone()))
                     .collect(),
@@ -253,25 +257,26 @@ impl Deploying {
             return (told(Ok((head, body)), &kept), Some(target.clone()));
         }
         open.extend(away.iter().map(|(site, why)| missing(*site, why)));
+        let made = done.iter().map(|(target, body)| self.made(target, body));
+        let mut deployed: Vec<(SiteId, Option<Deployed>)> = Vec::new();
+        for (site, made) in futures_util::future::join_all(made).await {
+            match made {
+                Ok(made) => deployed.push((site, made)),
+                // It has it, and says nothing of it now: it is looked at again.
+                Err(why) => open.push(at(site, Standing::Unknown, why)),
+            }
+        }
         let without: Vec<SiteId> = self
             .sites
             .iter()
             .map(|site| site.id)
             .filter(|id| open.iter().any(|at| at.site == *id))
             .collect();
-        let deployed: Vec<(SiteId, Option<Deployed>)> = done
-            .iter()
-            .map(|(target, body)| {
-                let deploys = target.site.dialect.deploys();
-                let read = deploys.and_then(|deploys| deploys.read_deployed(body));
-                (target.site.id, read)
-            })
-            .collect();
         let is_old = |(site, deployed): &(SiteId, Option<Deployed>)| {
             let taken = picture.ids_at(*site);
             deployed.as_ref().is_some_and(|one| taken.contains(&one.id))
         };
-        if deployed.iter().all(is_old) {
+        if !deployed.is_empty() && deployed.iter().all(is_old) {
             // Every engine has answered with what it had already.
             self.withdraw(number).await;
         } else {
@@ -284,6 +289,26 @@ impl Deploying {
         let mut answer = Response::from_parts(head, Body::from(body));
         name_missing(answer.headers_mut(), &without);
         (Ok(answer), Some(first))
+    }
+
+    /// What a site says that it has made.
+    async fn made(
+        &self,
+        target: &Target,
+        answer: &[u8],
+    ) -> (SiteId, Result<Option<Deployed>, String>) {
+        let site = target.site.id;
+        let Some(deploys) = target.site.dialect.deploys() else {
+            return (site, Ok(None));
+        };
+        let look = Look {
+            target,
+            deploys,
+            engine: self.every.engine(),
+            via: &self.every.pipeline.via,
+            times: self.every.pipeline.settings.load().times,
+        };
+        (site, look.made(answer).await)
     }
 
     async fn recorded(&self) -> Result<u64, store::Error> {

@@ -69,7 +69,10 @@ impl Pipeline {
     fn copies(&self, asked: &Asked<'_>, key: &RoutingKey) -> Result<Swap, Problem> {
         let picture = self.resolver.deployments.picture();
         let copies = picture.copies(key);
-        let Some(copies) = copies.filter(|_| key.kind != Kind::DEPLOYMENT) else {
+        // A plan of Flowable names another definition, which would have to be translated as well.
+        let is_plan = asked.found.operation.path.ends_with("migrate");
+        let is_told = key.kind != Kind::DEPLOYMENT && !is_plan;
+        let Some(copies) = copies.filter(|_| is_told) else {
             return Err(super::not_built(asked.found.operation));
         };
         let without = asked

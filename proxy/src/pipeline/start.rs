@@ -109,7 +109,12 @@ impl Start {
             self.last = Some(target.clone());
             let may_move = self.fixed.is_none() && tried.len() + 1 < self.group().sites.len();
             let again = if may_move { outgoing.copy() } else { None };
+            let as_written = outgoing.target.clone();
             swap.at(target.site.id, &mut outgoing);
+            if outgoing.target == as_written {
+                // The body says what is started.
+                swap.in_body(target.site.id, &mut outgoing);
+            }
             let what = target
                 .site
                 .dialect

@@ -11,7 +11,7 @@ use crate::deployments::look::{Look, Sight};
 use crate::deployments::outcome::{Outcome, judge};
 use crate::deployments::picture::{Entry, Picture, holds};
 use crate::deployments::turn::{Error, Turn};
-use crate::dialect::deploys::Deployed;
+use crate::dialect::deploys::{Deployed, Deploys};
 use crate::forward::ask::{self, Content};
 use crate::resolve::{RouteSource, Target};
 use crate::telemetry::chain;
@@ -111,16 +111,26 @@ impl Step<'_> {
         let Some(deploys) = target.site.dialect.deploys() else {
             return Sight::Unclear("its API has no deployments".into());
         };
-        let look = Look {
-            target,
-            deploys,
-            engine: &self.engine(),
-            via: &self.settings.via,
-            times: self.settings.times,
-        };
         let bundle = self.entry.what.bundle(&self.entry.record);
         let taken = self.picture.ids_at(target.site.id);
+        let engine = self.engine();
+        let look = self.looking(target, deploys, &engine);
         look.find(&bundle, &taken).await
+    }
+
+    fn looking<'l>(
+        &'l self,
+        target: &'l Target,
+        deploys: &'l dyn Deploys,
+        engine: &'l Engine,
+    ) -> Look<'l> {
+        Look {
+            target,
+            deploys,
+            engine,
+            via: &self.settings.via,
+            times: self.settings.times,
+        }
     }
 
     async fn send(&self, target: &Target) -> Result<Progress, Error> {
@@ -139,15 +149,21 @@ impl Step<'_> {
         };
         // Looking and reading may have taken long: what is no longer ours to send, somebody else may be sending.
         self.turn.renew(self.lasts).await?;
-        let path = deploys.path(&self.engine());
+        let query = self.entry.what.query.as_deref();
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let engine = self.engine();
+        let path = deploys.path(&engine) + &query;
         let (via, times) = (&self.settings.via, self.settings.times);
         let answered = ask::post(target, &path, content, via, times).await;
         match judge(target.site.dialect.as_ref(), answered) {
             Outcome::Done(_, body) => {
                 tracing::info!(%site, "deployment {number} ({}) was brought to the site", self.entry.record.name);
-                let deployed = deploys.read_deployed(&body).unwrap_or_default();
                 self.settle(target).await;
-                self.note(has(site, &deployed)).await
+                match self.looking(target, deploys, &engine).made(&body).await {
+                    Ok(made) => self.note(has(site, &made.unwrap_or_default())).await,
+                    // It is looked for in the next turn.
+                    Err(why) => self.note(at(site, Standing::Unknown, why)).await,
+                }
             }
             Outcome::Refused(head, body) => {
                 let why = format!("{}: {}", head.status, String::from_utf8_lossy(&body));

@@ -74,7 +74,7 @@ fn kind(name: &str) -> Option<(Kind, &'static str)> {
 }
 
 /// Processes that are marked as not executable are not deployed by engines; what cannot be read is refused by them.
-fn keys(name: &str, bytes: &[u8]) -> Vec<(Kind, String)> {
+pub(in crate::dialect) fn keys(name: &str, bytes: &[u8]) -> Vec<(Kind, String)> {
     let Some((kind, element)) = kind(name) else {
         return Vec::new();
     };

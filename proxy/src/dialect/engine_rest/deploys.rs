@@ -79,7 +79,7 @@ fn of_tenant(tenant: Option<&str>) -> String {
 }
 
 impl Deploys for EngineRest {
-    fn read(&self, content_type: &str, body: &[u8]) -> Option<Bundle> {
+    fn read(&self, content_type: &str, _: Option<&str>, body: &[u8]) -> Option<Bundle> {
         bundle::read(content_type, body)
     }
 

@@ -56,13 +56,21 @@ impl Layout {
         (Api::of(whole.get(after..)?) == api).then_some(after)
     }
 
+    /// The path of an operation of the process API, which every layout has.
+    pub(super) fn process(self, operation: &str) -> String {
+        let api = match self {
+            Layout::Process => "",
+            Layout::Boot => "/process-api",
+            Layout::Rest => "/service",
+        };
+        format!("{api}{operation}")
+    }
+
     /// The path of an operation below the base path; `None`: this layout does not have its API.
     pub(super) fn path(self, operation: &str) -> Option<String> {
         let api = match (Api::of(operation), self) {
-            (Api::Process, Layout::Process) => "",
+            (Api::Process, _) => return Some(self.process(operation)),
             (_, Layout::Process) => return None,
-            (Api::Process, Layout::Boot) => "/process-api",
-            (Api::Process, Layout::Rest) => "/service",
             (Api::Case, _) => "/cmmn-api",
             (Api::Decision, _) => "/dmn-api",
             (Api::ExternalJob, _) => "/external-job-api",

@@ -61,6 +61,19 @@ fn does(operation: &Operation) -> &'static str {
         "worker-fetch" => "work of all sites, at most `numberOfTasks`",
         "split" => "each owner gets its own ids; if one refuses, the answer names what was done",
         "correlate" => "501: a signal over several sites is not built",
+        "broadcast" if &*operation.path == "/repository/deployments" => {
+            "recorded, then brought to every site, also to one that is away; of an archive: every site or none"
+        }
+        "broadcast"
+            if operation.path.starts_with("/repository/")
+                && operation.path.contains('{')
+                && !operation.path.ends_with("migrate") =>
+        {
+            "every site, each under its own id for its copy, of what was deployed through Homing; else 501"
+        }
+        "broadcast" if operation.path.ends_with("migrate") => {
+            "501: the plan names definitions, each site's copies of which have their own ids"
+        }
         "broadcast" if operation.path.contains('{') => {
             "501: each site has its own copy of it under its own id, and which these are is not recorded"
         }
