@@ -204,6 +204,22 @@ async fn end(engine: &Engine, id: &str, held: &Json) {
     );
 }
 
+/// What was looked for and not found may have come in that very moment: so it is to be asked for again, for a while.
+async fn absence_is_not_told_at_once(engine: &Engine, id: &str, task: &str) {
+    let path = format!("{task}/variables/never-set");
+    let early = engine.call(Method::GET, &path, None).await;
+    let body = early.json();
+    let told = (early.status, &body["reason"], &body["instance"]);
+    assert_eq!(told, (503, &json!("moving"), &json!(id)));
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while engine.call(Method::GET, &path, None).await.status != 404 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("what never was is not found in the end");
+}
+
 async fn an_instance_moves_with_all_it_has(urls: [String; 2]) {
     let sites = Sites::start(urls).await;
     let id = begin(&sites.a).await;
@@ -238,6 +254,7 @@ async fn an_instance_moves_with_all_it_has(urls: [String; 2]) {
     .await;
 
     assert_eq!(seen(&sites.b, &id).await, before);
+    absence_is_not_told_at_once(&sites.b, &id, &task).await;
     for path in [format!("/engine-rest/process-instance/{id}"), task] {
         let answer = sites.a.call(Method::GET, &path, None).await;
         assert_eq!(

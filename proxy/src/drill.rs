@@ -7,6 +7,7 @@
 pub mod begin;
 pub mod course;
 mod evidence;
+mod instances;
 pub mod load;
 pub mod page;
 pub mod report;

@@ -1,6 +1,7 @@
 //! Live instances leave a site for another one: each lives once, under its ids, whoever dies on the way. Judged by SQL on
 //! both engines' databases and on the store.
 
+mod drill;
 mod world;
 
 use std::collections::BTreeSet;

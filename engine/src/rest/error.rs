@@ -33,6 +33,10 @@ const NOT_SERVING: &str = "NotServingException";
 /// Type of the answer when something that is needed is missing.
 const NULL_VALUE: &str = "NullValueException";
 
+/// On an answer that says that something is not there: nothing was done.
+#[derive(Clone, Copy)]
+pub(super) struct Absent;
+
 /// All that a client is told of the database's own words: the rest is in the log.
 const DATABASE: &str = "An exception occurred in the persistence layer. Please check the server logs for a detailed message and \
                         the entire exception stack trace.";
@@ -207,6 +211,13 @@ impl Refused {
         self
     }
 
+    /// Whether it says that something is not there.
+    fn is_absence(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+            || matches!(self.kind, NULL_VALUE | "NotFoundException")
+            || (self.status == StatusCode::INTERNAL_SERVER_ERROR && self.kind == "RestException")
+    }
+
     /// The same with another status.
     #[must_use]
     pub(super) fn status(mut self, status: StatusCode) -> Refused {
@@ -220,11 +231,16 @@ impl IntoResponse for Refused {
         if self.kind == NOT_SERVING {
             return super::homing::not_serving("fenced", &self.message);
         }
+        let absence = self.is_absence();
         let mut body = json!({ "type": self.kind, "message": self.message, "code": self.code });
         if let (Some(details), Some(map)) = (self.details, body.as_object_mut()) {
             map.insert("details".to_owned(), details);
         }
-        super::answer::with_status(self.status, &body)
+        let mut response = super::answer::with_status(self.status, &body);
+        if absence {
+            response.extensions_mut().insert(Absent);
+        }
+        response
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::answer::{self, Answer, json};
 use super::body::{Asked, Body};
-use super::error::Refused;
+use super::error::{Absent, Refused};
 use crate::runtime::Handle;
 use crate::store::{Bundle, HandOver, Stage};
 use axum::Router;
@@ -14,6 +14,9 @@ use serde_json::{Value as Json, json};
 
 /// Length of an id in text.
 const ID: usize = 36;
+/// What was not found, and came here so shortly before, may have been looked for a moment too early. In milliseconds; engines of
+/// one site may read their clocks that much apart.
+const JUST_CAME_MS: i64 = 2_000;
 /// Lines of a list at most.
 const LINES_MAX: i64 = 1_000;
 /// Which instance is being handed over, in the refusal that says so.
@@ -31,50 +34,66 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/homing/handovers/{id}/cancel", post(cancel))
 }
 
-/// The answer instead of a refusal whose path names something that was handed over.
-pub(super) async fn instead(handle: &Handle, path: &str) -> Option<Response> {
+/// The answer instead of a refusal whose path names something that was handed over; or something that was not there when it
+/// was looked for, and has come here meanwhile.
+pub(super) async fn instead(
+    handle: &Handle,
+    path: &str,
+    absent: Option<Absent>,
+) -> Option<Response> {
     for id in path.split('/').filter(|part| part.len() == ID) {
-        let Ok(Some(gone)) = handle.store().taken_away(id).await else {
-            continue;
+        let gone = match (handle.store().taken_away(id).await, absent) {
+            (Ok(Some(gone)), _) => gone,
+            (Ok(None), Some(Absent)) => {
+                let since = handle.clock().now() - JUST_CAME_MS;
+                match handle.store().just_came(id, since).await {
+                    Ok(Some(came)) => return Some(moving(&came.root)),
+                    Ok(None) | Err(_) => continue,
+                }
+            }
+            (Ok(None) | Err(_), _) => continue,
         };
-        let (status, reason, message) = match gone.stage {
-            Stage::Exported | Stage::Staged => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "moving",
-                format!(
-                    "instance {} is being handed over to another site",
-                    gone.root
-                ),
-            ),
-            Stage::Moved => (
-                StatusCode::GONE,
-                "moved",
-                format!(
-                    "instance {} lives at site '{}' since generation {}",
-                    gone.root,
-                    gone.site.as_deref().unwrap_or_default(),
-                    gone.generation
-                ),
-            ),
+        return match gone.stage {
+            Stage::Exported | Stage::Staged => Some(moving(&gone.root)),
+            Stage::Moved => Some(moved(&gone)),
             Stage::Active => continue,
         };
-        let body = json!({
-            "type": "MovedException", "message": message, "code": null, "reason": reason,
-            "instance": gone.root, "site": gone.site, "generation": gone.generation,
-        });
-        let mut response = answer::with_status(status, &body);
-        let headers = response.headers_mut();
-        if gone.stage != Stage::Moved {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            if let Ok(root) = HeaderValue::try_from(&gone.root) {
-                headers.insert(&MOVING, root);
-            }
-        } else if let Ok(site) = HeaderValue::try_from(gone.site.unwrap_or_default()) {
-            headers.insert(&MOVED, site);
-        }
-        return Some(response);
     }
     None
+}
+
+/// It is between two sites: to be asked for again.
+fn moving(root: &str) -> Response {
+    let message = format!("instance {root} is being handed over to another site");
+    let body = json!({
+        "type": "MovedException", "message": message, "code": null, "reason": "moving",
+        "instance": root, "site": null, "generation": null,
+    });
+    let mut response = answer::with_status(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Ok(root) = HeaderValue::try_from(root) {
+        headers.insert(&MOVING, root);
+    }
+    response
+}
+
+/// It lives elsewhere.
+fn moved(gone: &HandOver) -> Response {
+    let site = gone.site.as_deref().unwrap_or_default();
+    let message = format!(
+        "instance {} lives at site '{site}' since generation {}",
+        gone.root, gone.generation
+    );
+    let body = json!({
+        "type": "MovedException", "message": message, "code": null, "reason": "moved",
+        "instance": gone.root, "site": gone.site, "generation": gone.generation,
+    });
+    let mut response = answer::with_status(StatusCode::GONE, &body);
+    if let Ok(site) = HeaderValue::try_from(site) {
+        response.headers_mut().insert(&MOVED, site);
+    }
+    response
 }
 
 fn shown(held: &HandOver) -> Json {

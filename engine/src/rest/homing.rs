@@ -5,7 +5,7 @@
 
 use super::answer::{self, Answer, json};
 use super::body::Body;
-use super::error::Refused;
+use super::error::{Absent, Refused};
 use crate::cluster::standing::Standing;
 use crate::runtime::{Handle, View};
 use crate::store::{Executor, Failure, SiteChange};
@@ -48,8 +48,11 @@ pub(super) async fn gate(State(handle): State<Handle>, request: Request, next: N
             let path = request.uri().path().to_owned();
             let answer = next.run(request).await;
             let refused = answer.status().is_client_error() || answer.status().is_server_error();
-            if refused && let Some(instead) = super::handover::instead(&handle, &path).await {
-                return instead;
+            if refused {
+                let absent = answer.extensions().get::<Absent>().copied();
+                if let Some(instead) = super::handover::instead(&handle, &path, absent).await {
+                    return instead;
+                }
             }
             answer
         }

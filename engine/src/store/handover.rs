@@ -82,6 +82,19 @@ impl Store {
         Ok(rows.first().map(read))
     }
 
+    /// The hand-over that brought something with this id here, if that was after this moment.
+    pub async fn just_came(&self, id: &str, since: Millis) -> Result<Option<HandOver>, Failure> {
+        let sql = "SELECT h.id, h.root, h.stage, h.seal, NULL, h.site, h.generation, h.at FROM handover h \
+                   WHERE h.stage = 'active' AND h.at >= ? AND h.root IN (SELECT root FROM inst WHERE id IN (\
+                   ?, (SELECT inst FROM task WHERE id = ?), (SELECT inst FROM work WHERE id = ?), \
+                   (SELECT inst FROM job WHERE id = ?), (SELECT inst FROM incident WHERE id = ?), \
+                   (SELECT inst FROM var WHERE id = ?)))";
+        let mut cells: Vec<Cell> = vec![since.into()];
+        cells.extend((0..6).map(|_| Cell::from(id)));
+        let rows = self.rows(sql, cells).await?;
+        Ok(rows.first().map(read))
+    }
+
     /// The root that a running instance belongs to.
     pub async fn root_of(&self, instance: &str) -> Result<Option<String>, Failure> {
         let sql = "SELECT root FROM inst WHERE id = ?";
@@ -163,9 +176,10 @@ impl Store {
             return Err(Failure::Conflict);
         };
         let models = self.models_here(bundle).await?;
-        let sql = "UPDATE handover SET stage = 'active', bundle = NULL, generation = ? WHERE id = ? AND stage = ?";
+        let sql = "UPDATE handover SET stage = 'active', bundle = NULL, generation = ?, at = ? WHERE id = ? AND stage = ?";
         let cells = vec![
             generation.into(),
+            now.into(),
             (&held.id).into(),
             held.stage.text().into(),
         ];

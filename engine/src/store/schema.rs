@@ -15,10 +15,14 @@ const STEPS: &[&[&str]] = &[
     POSITIONS,
     JOB_DEFINITIONS,
     LOGS,
+    ARRIVALS,
 ];
 
 /// The version of the tables that this program works with.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;
+
+/// Whether an instance came here a moment ago is asked for with each refusal that says that it is not there.
+const ARRIVALS: &[&str] = &["CREATE INDEX handover_root ON handover (root)"];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",

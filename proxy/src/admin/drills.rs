@@ -9,7 +9,7 @@ use super::extract::{DryRun, Json, Query};
 use super::paging::{self, Page, Paging};
 use super::text;
 use crate::decide::plan::Subject;
-use crate::drill::begin::{self, Asked, Means, Rejoins};
+use crate::drill::begin::{self, Asked, KEYS_MAX, Means, Rejoins};
 use crate::drill::course::{Abort, Course, Mode, Wanted};
 use crate::drill::{page, report};
 use axum::extract::{Path, State as Shared};
@@ -42,9 +42,9 @@ pub struct NewDrillShape {
     pub site: Option<String>,
     /// The zone: every site whose serving installation is there; or a site.
     pub zone: Option<String>,
-    /// switch or park; not said: park for a site with `recovery = park`, else switch.
+    /// switch, park or evacuate; not said: what the site's recovery is.
     pub mode: Option<Mode>,
-    /// The installation to switch to, where there is a choice.
+    /// The installation to switch to, where there is a choice; in `evacuate` the site that takes.
     pub to: Option<String>,
     /// How long the sites stay at the other place, or without the share. 5 if not said.
     pub stay_seconds: Option<u64>,
@@ -55,6 +55,8 @@ pub struct NewDrillShape {
     pub max_failed: u64,
     /// In `park`: of the placements, above 0 and at most 1. 1 if not said.
     pub share: Option<f64>,
+    /// In `evacuate`: how many live instances go, at most 50. 5 if not said.
+    pub instances: Option<usize>,
     /// The statement that the place which does not serve is fenced, both ways, and how.
     pub fenced_by: Option<String>,
     /// Safety rules that are overridden, by name. `cool-down` is overridden for the way back without being named.
@@ -80,6 +82,10 @@ fn checked(wanted: NewDrillShape) -> Result<Asked, Error> {
     let share = wanted.share.unwrap_or(1.0);
     if !(share > 0.0 && share <= 1.0) {
         return Err(Error::bad("share is above 0 and at most 1"));
+    }
+    let instances = wanted.instances.unwrap_or(5);
+    if instances == 0 || instances > KEYS_MAX {
+        return Err(Error::bad(format!("instances is 1 to {KEYS_MAX}")));
     }
     let statement = wanted.fenced_by.as_deref().unwrap_or("-");
     if statement.trim().is_empty() || statement.len() > STATEMENT_BYTES_MAX {
@@ -122,6 +128,7 @@ fn checked(wanted: NewDrillShape) -> Result<Asked, Error> {
             within_ms: within * 1000,
             max_failed: wanted.max_failed,
             share,
+            instances,
             fenced_by: wanted.fenced_by,
             overrides: wanted.overrides,
         },

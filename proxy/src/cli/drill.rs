@@ -64,6 +64,8 @@ enum Mode {
     Switch,
     /// A share of the placements is taken from the site for a time.
     Park,
+    /// Some live instances are handed to another site, and back.
+    Evacuate,
 }
 
 /// What is rehearsed, and when it is ended early.
@@ -75,11 +77,11 @@ struct Run {
     /// Every site whose serving installation is in this zone.
     #[arg(long)]
     zone: Option<String>,
-    /// Not said: park for a site with that recovery, else switch.
+    /// Not said: park or evacuate for a site with that recovery, else switch.
     #[arg(long, value_enum)]
     mode: Option<Mode>,
-    /// The installation to switch to, where there is a choice.
-    #[arg(long, value_name = "INSTALLATION", conflicts_with = "zone")]
+    /// The installation to switch to, where there is a choice; in mode evacuate the site that takes.
+    #[arg(long, value_name = "PLACE", conflicts_with = "zone")]
     to: Option<String>,
     /// A path to be read over and over; may be repeated. Not said: process instances of the sites.
     #[arg(long = "probe", value_name = "PATH")]
@@ -96,6 +98,9 @@ struct Run {
     /// In mode park: the part of the placements that is taken, above 0 and at most 1.
     #[arg(long, default_value_t = 1.0)]
     share: f64,
+    /// In mode evacuate: how many live instances go, at most 50.
+    #[arg(long, default_value_t = 5)]
+    instances: usize,
     /// How it is made sure that the place which does not serve can change nothing, both ways, where no agent proves it.
     #[arg(long, value_name = "HOW")]
     fenced_by: Option<String>,
@@ -125,11 +130,12 @@ impl Run {
         let mode = self.mode.map(|mode| match mode {
             Mode::Switch => "switch",
             Mode::Park => "park",
+            Mode::Evacuate => "evacuate",
         });
         json!({
             "site": self.site, "zone": self.zone, "mode": mode, "to": self.to,
             "stay_seconds": self.stay, "within_seconds": self.within, "max_failed": self.max_failed,
-            "share": self.share, "fenced_by": self.fenced_by, "overrides": self.overrides,
+            "share": self.share, "instances": self.instances, "fenced_by": self.fenced_by, "overrides": self.overrides,
             "old_place_rejoins": self.old_place_rejoins, "probes": self.probes,
         })
     }

@@ -4,8 +4,8 @@
 //! by whoever leads.
 
 use super::course::{Course, Leg, Mode, Phase, Probe, Starts, Wanted};
-use super::load;
 use super::tally::{Read, Reads};
+use super::{instances, load};
 use crate::decide::Report;
 use crate::decide::plan::{Plan, Question, Subject, Verb};
 use crate::names;
@@ -19,7 +19,7 @@ use homing_config::settings::Recovery;
 use homing_mapping_store::drill::NewDrill;
 use homing_mapping_store::store::{self, MappingFilter};
 use homing_mapping_store::switch::Rule;
-use homing_mapping_store::{Handle, Kind, SiteId};
+use homing_mapping_store::{Handle, Kind, RoutingKey, SiteId};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -68,7 +68,7 @@ pub struct Means<'a> {
 pub struct Prepared {
     /// Its course.
     pub course: Course,
-    /// The plan of the way there, and what was considered; none in `park`.
+    /// The plan of the way there, and what was considered; none in `park`, in `evacuate` that of the first instance.
     pub planned: Option<(Plan, Report)>,
 }
 
@@ -87,7 +87,7 @@ impl Prepared {
     }
 }
 
-fn refuse(why: impl Into<String>) -> Error {
+pub(super) fn refuse(why: impl Into<String>) -> Error {
     Error::Refused {
         rule: None,
         why: why.into(),
@@ -117,12 +117,22 @@ pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<P
             others_can(&means.pipeline.topology.load_full(), site)?;
             (Vec::new(), vec![site.clone()], None)
         }
-        (Mode::Park, Subject::Zone(_)) => {
-            return Err(refuse("mode park rehearses one site, not a zone"));
+        (Mode::Evacuate, Subject::Site(site)) => {
+            let chosen = instances::choose(means, site, &asked).await?;
+            let to = chosen.legs.first().map(|leg| leg.to.clone());
+            let sites = [site.clone()].into_iter().chain(to).collect();
+            (chosen.legs, sites, Some(chosen.planned))
+        }
+        (Mode::Park | Mode::Evacuate, Subject::Zone(_)) => {
+            let why = format!("mode {} rehearses one site, not a zone", mode.as_str());
+            return Err(refuse(why));
         }
     };
-    let probes = probes(means, &sites, &asked.probes).await?;
-    if mode == Mode::Switch && probes.is_empty() {
+    let probes = match mode {
+        Mode::Evacuate => answering(means, &sites, instances::probes(means, &legs)).await?,
+        Mode::Switch | Mode::Park => probes(means, &sites, &asked.probes).await?,
+    };
+    if mode != Mode::Park && probes.is_empty() {
         let why = format!(
             "nothing of {} answers well through this router, so nothing would be measured; name what to read as probes",
             asked.subject.text()
@@ -138,7 +148,7 @@ pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<P
         sites,
         probes,
         phase: match mode {
-            Mode::Switch => Phase::There,
+            Mode::Switch | Mode::Evacuate => Phase::There,
             Mode::Park => Phase::Stay,
         },
         legs,
@@ -164,11 +174,12 @@ fn mode(config: &Config, asked: &Asked) -> Result<Mode, Error> {
         Error::Unknown(names::unknown("site", name, &known))
     })?;
     match (asked.mode, declared.recovery) {
-        (_, Recovery::Evacuate) => Err(refuse(
-            "recovery evacuate cannot be rehearsed: no dialect of this fleet hands live instances over to another site",
+        (Some(Mode::Switch), Recovery::Evacuate) => Err(refuse(
+            "there is no other place to switch to: with recovery evacuate instances are handed to other sites (mode evacuate)",
         )),
         (Some(mode), _) => Ok(mode),
         (None, Recovery::Park) => Ok(Mode::Park),
+        (None, Recovery::Evacuate) => Ok(Mode::Evacuate),
         (None, Recovery::SharedData | Recovery::Replica { .. }) => Ok(Mode::Switch),
     }
 }
@@ -246,6 +257,7 @@ async fn probes(
         candidates.push(Probe {
             site: String::new(),
             path: path.clone(),
+            key: None,
         });
     }
     if given.is_empty() {
@@ -256,6 +268,14 @@ async fn probes(
             }
         }
     }
+    answering(means, sites, candidates).await
+}
+
+async fn answering(
+    means: &Means<'_>,
+    sites: &[String],
+    candidates: Vec<Probe>,
+) -> Result<Vec<Probe>, Error> {
     let answers = load::each(means.pipeline, candidates.clone()).await;
     let answers = answers.map_err(|error| refuse(format!("nothing can be read: {error}")))?;
     let pairs = candidates.into_iter().zip(answers);
@@ -266,7 +286,7 @@ async fn probes(
     Ok(good.collect())
 }
 
-/// Process instances of a site, as paths to read. History keeps what runs and what has ended.
+/// Process instances of a site, as paths to read.
 async fn held(store: &Handle, site: &Site) -> Result<Vec<Probe>, store::Error> {
     let filter = MappingFilter {
         kind: Some(Kind::PROCESS_INSTANCE),
@@ -274,17 +294,18 @@ async fn held(store: &Handle, site: &Site) -> Result<Vec<Probe>, store::Error> {
         ..MappingFilter::default()
     };
     let rows = store.scan(&filter, None, KEYS_MAX).await?;
-    let path = |key| {
-        let mut paths = site.dialect.locate(key);
-        let history = paths.iter().position(|path| path.contains("/history/"));
-        let at = history.unwrap_or_default();
-        (!paths.is_empty()).then(|| paths.swap_remove(at))
-    };
-    let paths = rows.items.iter().filter_map(|row| path(&row.key));
-    Ok(paths
-        .map(|path| Probe {
-            site: site.id.name().to_owned(),
-            path: format!("{}{path}", site.base_path),
-        })
-        .collect())
+    let keys = rows.items.iter();
+    Ok(keys.filter_map(|row| probe_of(site, &row.key)).collect())
+}
+
+/// How an instance is read. History keeps what runs and what has ended.
+pub(super) fn probe_of(site: &Site, key: &RoutingKey) -> Option<Probe> {
+    let mut paths = site.dialect.locate(key);
+    let history = paths.iter().position(|path| path.contains("/history/"));
+    let at = history.unwrap_or_default();
+    (!paths.is_empty()).then(|| Probe {
+        site: site.id.name().to_owned(),
+        path: format!("{}{}", site.base_path, paths.swap_remove(at)),
+        key: None,
+    })
 }

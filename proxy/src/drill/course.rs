@@ -3,7 +3,7 @@
 //! Owns what is kept in the drill's body. Must not act. Everything that another router needs to go on is here or in the
 //! operations.
 
-use super::tally::Reads;
+use super::tally::{Read, Reads};
 use crate::rehome::audit::Actor;
 use crate::telemetry::metrics::metrics;
 use homing_mapping_store::drill::DrillRecord;
@@ -22,6 +22,8 @@ pub enum Mode {
     Switch,
     /// A share of the placements is taken from the site for a time.
     Park,
+    /// Some live instances are handed to another site, and back.
+    Evacuate,
 }
 
 impl Mode {
@@ -30,6 +32,7 @@ impl Mode {
         match self {
             Mode::Switch => "switch",
             Mode::Park => "park",
+            Mode::Evacuate => "evacuate",
         }
     }
 }
@@ -47,6 +50,9 @@ pub struct Wanted {
     pub max_failed: u64,
     /// Of the placements, in `park`.
     pub share: f64,
+    /// How many go, in `evacuate`.
+    #[serde(default)]
+    pub instances: usize,
     /// The statement that the place which does not serve is fenced, both ways.
     pub fenced_by: Option<String>,
     /// Safety rules that are overridden.
@@ -111,18 +117,21 @@ pub struct Reached {
     pub since_begin_ms: u64,
 }
 
-/// One way of one site.
+/// One way of one site, or of one instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leg {
     /// Which way.
     pub way: Way,
     /// The site.
     pub site: String,
+    /// The instance, in `evacuate`; the places are sites then.
+    #[serde(default)]
+    pub key: Option<String>,
     /// The installation that is left.
     pub from: String,
     /// The one that takes over.
     pub to: String,
-    /// `shared-data` or `replica`.
+    /// `shared-data`, `replica` or `evacuate`.
     pub recovery: String,
     /// The plan; on the way there all sites have the same.
     pub plan: Option<String>,
@@ -154,10 +163,24 @@ impl Leg {
         self.step == "done"
     }
 
+    /// What goes: by this name its reads are told from others.
+    pub fn subject(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.site)
+    }
+
+    /// The site that the operation's move names.
+    pub fn moved_site(&self) -> &str {
+        match self.key {
+            Some(_) => &self.from,
+            None => &self.site,
+        }
+    }
+
     /// The same way in the other direction.
     pub fn home(&self) -> Leg {
         Leg {
             way: Way::Back,
+            key: self.key.clone(),
             from: self.to.clone(),
             to: self.from.clone(),
             ..Leg::new(&self.site, &self.from, &self.to, &self.recovery)
@@ -169,6 +192,7 @@ impl Leg {
         Leg {
             way: Way::There,
             site: site.to_owned(),
+            key: None,
             from: from.to_owned(),
             to: to.to_owned(),
             recovery: recovery.to_owned(),
@@ -194,6 +218,27 @@ pub struct Probe {
     pub site: String,
     /// Its path, from the root.
     pub path: String,
+    /// The instance that goes, in `evacuate`.
+    #[serde(default)]
+    pub key: Option<String>,
+}
+
+impl Probe {
+    /// What goes when this is read.
+    pub fn subject(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.site)
+    }
+
+    /// Of an instance that goes, the sites are the places.
+    pub fn seen(&self, read: Read) -> Read {
+        match (&self.key, read) {
+            (Some(key), Read::Good { site, .. }) => Read::Good {
+                site: key.clone(),
+                installation: site,
+            },
+            (_, read) => read,
+        }
+    }
 }
 
 /// Starts that passed through the routers that watched, while a share was taken from a site.
@@ -347,6 +392,7 @@ pub(super) mod tests {
                 within_ms: 10_000,
                 max_failed: 0,
                 share: 1.0,
+                instances: 0,
                 fenced_by: None,
                 overrides: Vec::new(),
             },

@@ -59,9 +59,9 @@ impl Load {
                 while !stopped.load(Ordering::Relaxed) {
                     let at = next.fetch_add(1, Ordering::Relaxed) % probes.len();
                     let probe = &probes[at];
-                    let asked = tally.asks(&probe.site);
-                    let seen = read(&pipeline, probe).await;
-                    tally.judge(&probe.site, asked, seen);
+                    let asked = tally.asks(probe.subject());
+                    let seen = probe.seen(read(&pipeline, probe).await);
+                    tally.judge(probe.subject(), asked, seen);
                     tokio::time::sleep(PAUSE).await;
                 }
             });

@@ -18,7 +18,11 @@ fn all(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn ways(report: &Value, lines: &mut Vec<(String, String)>) {
     for leg in all(&report["legs"]) {
-        let name = format!("way {}, site {}", text(&leg["way"]), text(&leg["site"]));
+        let subject = match leg["key"].as_str() {
+            Some(key) => key.to_owned(),
+            None => format!("site {}", text(&leg["site"])),
+        };
+        let name = format!("way {}, {subject}", text(&leg["way"]));
         let words = format!(
             "{} to {}: {}",
             text(&leg["from"]),

@@ -93,7 +93,7 @@ fn leg(leg: &Leg) -> Value {
         before = reached.since_begin_ms;
     }
     json!({
-        "way": leg.way.as_str(), "site": leg.site, "from": leg.from, "to": leg.to,
+        "way": leg.way.as_str(), "site": leg.site, "key": leg.key, "from": leg.from, "to": leg.to,
         "recovery": leg.recovery, "plan": leg.plan,
         "operation": leg.operation, "state": leg.state,
         // Planned: nobody had to find out.

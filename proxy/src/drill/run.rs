@@ -74,7 +74,7 @@ impl Watched {
             Phase::Judge | Phase::Ended => None,
         };
         for leg in course.legs.iter().filter(|leg| Some(leg.way) == way) {
-            tally.sets_out(&leg.site, &leg.from, &leg.to);
+            tally.sets_out(leg.subject(), &leg.from, &leg.to);
         }
         Watched {
             tally: Arc::new(tally),

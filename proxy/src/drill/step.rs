@@ -4,6 +4,7 @@
 //! safe to repeat: a plan's hash is kept before it is applied, and is applied once.
 
 use super::course::{Course, Leg, Mode, Phase, Reached, Way};
+use super::instances::considered;
 use super::run::{Driller, Watched};
 use super::{evidence, load, rules, tally::Read};
 use crate::clock;
@@ -32,6 +33,9 @@ impl Driller {
         watched: &mut Watched,
     ) -> Result<(), Error> {
         match course.phase {
+            Phase::There if course.wanted.mode == Mode::Evacuate => {
+                self.one_by_one(id, course, watched).await
+            }
             Phase::There => self.there(id, course, watched).await,
             Phase::Stay => {
                 stay(course, watched);
@@ -95,7 +99,7 @@ impl Driller {
     }
 
     /// A rule was broken, or somebody wants it, while the way there is under way.
-    async fn take_back(
+    pub(super) async fn take_back(
         &self,
         id: Uuid,
         course: &mut Course,
@@ -119,9 +123,12 @@ impl Driller {
                     return Ok(());
                 }
                 self.executor.bell.notify_one();
+                let own = operation.id.to_string();
                 for leg in &mut course.legs {
-                    leg.broken = Some(why.clone());
-                    leg.asked_back = true;
+                    if leg.operation.as_ref() == Some(&own) {
+                        leg.broken = Some(why.clone());
+                        leg.asked_back = true;
+                    }
                 }
                 course.end_early(why);
             }
@@ -156,7 +163,10 @@ impl Driller {
             course.legs[at].broken.get_or_insert(why);
         }
         let Some(plan) = course.legs[at].plan.clone() else {
-            return self.plan_home(id, course, watched, at).await;
+            if self.has_ended(&mut course.legs[at]).await? {
+                return Ok(());
+            }
+            return self.plan_leg(id, course, watched, at).await;
         };
         let Some(operation) = self.operation(&plan).await? else {
             if let Err(why) = self.apply(id, course, &plan, watched).await? {
@@ -193,7 +203,7 @@ impl Driller {
     }
 
     /// Plans until nothing forbids it: a place that was left may first have to become a replica again.
-    async fn plan_home(
+    pub(super) async fn plan_leg(
         &self,
         id: Uuid,
         course: &mut Course,
@@ -211,10 +221,13 @@ impl Driller {
         overrides.push(Rule::CoolDown);
         let leg = &course.legs[at];
         let question = Question {
-            verb: Verb::Switchover,
-            subject: Subject::Site(leg.site.clone()),
+            verb: match leg.key {
+                Some(_) => Verb::Evacuate,
+                None => Verb::Switchover,
+            },
+            subject: Subject::Site(leg.moved_site().to_owned()),
             to: Some(leg.to.clone()),
-            key: None,
+            key: leg.key.clone(),
             fenced_by: course.wanted.fenced_by.clone(),
             overrides,
         };
@@ -222,6 +235,9 @@ impl Driller {
         let made = apply::make(&self.executor, &question, &actor).await;
         let why = match made {
             Ok((plan, report)) => match report.standing().next() {
+                None if plan.moves.is_empty() && course.legs[at].key.is_some() => {
+                    considered(&report)
+                }
                 None if plan.moves.is_empty() => {
                     course.legs[at].state = "it is served from its place already".to_owned();
                     course.legs[at].step = "done".to_owned();
@@ -240,18 +256,19 @@ impl Driller {
         course.legs[at].state = format!("waits: {why}");
         if watched.took() > Duration::from_millis(course.wanted.within_ms) {
             course.legs[at].over = true;
-            course.end_early(format!("no way back: {why}"));
+            let way = course.legs[at].way.as_str();
+            course.end_early(format!("no way {way}: {why}"));
         }
         Ok(())
     }
 
-    async fn operation(&self, plan: &str) -> Result<Option<OperationRecord>, Error> {
+    pub(super) async fn operation(&self, plan: &str) -> Result<Option<OperationRecord>, Error> {
         let newest = self.executor.store.operations(OPERATIONS_MAX).await?;
         Ok(newest.into_iter().find(|one| one.plan == plan))
     }
 
     /// The inner error is final: the plan cannot be applied any more.
-    async fn apply(
+    pub(super) async fn apply(
         &self,
         id: Uuid,
         course: &Course,
@@ -263,7 +280,7 @@ impl Driller {
             .iter()
             .filter(|leg| leg.plan.as_deref() == Some(plan))
         {
-            watched.tally.sets_out(&leg.site, &leg.from, &leg.to);
+            watched.tally.sets_out(leg.subject(), &leg.from, &leg.to);
         }
         watched.applied = Some(clock::now());
         let actor = course.actor(id);
@@ -278,7 +295,7 @@ impl Driller {
     }
 
     /// What an operation that has ended tells of its legs.
-    async fn over(
+    pub(super) async fn over(
         &self,
         course: &mut Course,
         watched: &Watched,
@@ -289,7 +306,8 @@ impl Driller {
         let mine = legs.filter(|leg| leg.operation.as_deref() == Some(own.as_str()));
         let events = self.executor.store.operation_events(operation.id).await?;
         for leg in mine {
-            let own = |what: &str| what.split(':').next() == Some(&leg.site) || !what.contains(':');
+            let site = leg.moved_site().to_owned();
+            let own = |what: &str| what.split(':').next() == Some(&site) || !what.contains(':');
             let events = events.iter().filter(|event| own(&event.what));
             let since = |at: i64| u64::try_from(at - operation.started_at.0).unwrap_or_default();
             leg.reached.clear();
@@ -307,7 +325,8 @@ impl Driller {
                     });
                 }
             }
-            if let (Some((first, pause)), true) = (watched.tally.arrived(&leg.site), leg.is_done())
+            if let (Some((first, pause)), true) =
+                (watched.tally.arrived(leg.subject()), leg.is_done())
             {
                 leg.pause_ms = pause.map(millis);
                 let applied = watched.applied;
@@ -345,7 +364,12 @@ impl Driller {
             let held = all.find(|one| one.site.name() == leg.site);
             held.is_some_and(|one| one.pending.is_none() && one.installation == leg.from)
         };
-        let returned = course.way(Way::There).all(at_home);
+        let (instances, sites): (Vec<&Leg>, Vec<&Leg>) =
+            course.way(Way::There).partition(|leg| leg.key.is_some());
+        let mut returned = sites.into_iter().all(at_home);
+        for leg in instances {
+            returned &= self.is_home(leg).await?;
+        }
         course.returned = Some(returned);
         course.evidence = evidence::gather(store, id, course).await?;
         course.phase = Phase::Ended;
@@ -354,7 +378,7 @@ impl Driller {
 }
 
 /// Why the drill has to end early, if it has to.
-fn ends(course: &Course, took: Option<Duration>) -> Option<String> {
+pub(super) fn ends(course: &Course, took: Option<Duration>) -> Option<String> {
     if let Some(abort) = &course.abort {
         let why = abort.reason.as_deref().unwrap_or_default();
         return Some(format!("aborted by {}: {why}", abort.actor));
@@ -372,13 +396,13 @@ fn stay(course: &mut Course, watched: &mut Watched) {
         course.end_early(why);
     }
     match course.wanted.mode {
-        Mode::Switch => home(course, watched),
+        Mode::Switch | Mode::Evacuate => home(course, watched),
         Mode::Park => course.phase = Phase::Judge,
     }
 }
 
 /// Every site that went there is to come home.
-fn home(course: &mut Course, watched: &mut Watched) {
+pub(super) fn home(course: &mut Course, watched: &mut Watched) {
     let there = course.legs.iter().filter(|leg| leg.is_done());
     let back: Vec<Leg> = there.map(Leg::home).collect();
     for leg in &mut course.legs {
@@ -390,24 +414,28 @@ fn home(course: &mut Course, watched: &mut Watched) {
 }
 
 /// What the operation says of this leg's site.
-fn follow(leg: &mut Leg, operation: &OperationRecord) -> Result<(), Error> {
+pub(super) fn follow(leg: &mut Leg, operation: &OperationRecord) -> Result<(), Error> {
     let work = Work::of(operation)?;
     leg.operation = Some(operation.id.to_string());
     leg.state.clone_from(&operation.state);
-    let own = work.moves.iter().find(|one| one.of.site == leg.site);
+    let site = leg.moved_site();
+    let own = work.moves.iter().find(|one| one.of.site == site);
     leg.step = own.map_or_else(String::new, |one| one.step.as_str().to_owned());
     Ok(())
 }
 
 /// Whether the new place has answered for every site of this way that is read.
-fn arrived(course: &Course, watched: &Watched, way: Way) -> bool {
+pub(super) fn arrived(course: &Course, watched: &Watched, way: Way) -> bool {
     let under_way = course
         .way(way)
         .filter(|leg| !leg.over && leg.operation.is_some());
-    let read = |leg: &&Leg| course.probes.iter().any(|probe| probe.site == leg.site);
+    let read = |leg: &&Leg| {
+        let mut probes = course.probes.iter();
+        probes.any(|probe| probe.subject() == leg.subject())
+    };
     under_way
         .filter(read)
-        .all(|leg| watched.tally.arrived(&leg.site).is_some())
+        .all(|leg| watched.tally.arrived(leg.subject()).is_some())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -23,7 +23,7 @@ use futures_util::stream::{self, StreamExt as _};
 use homing_mapping_store::assignment::SiteState;
 use homing_mapping_store::store::{Error, MappingFilter, Seq};
 use homing_mapping_store::switch::{Override, Rule};
-use homing_mapping_store::{RoutingKey, SiteId, State};
+use homing_mapping_store::{Kind, RoutingKey, SiteId, State};
 use instance::Went;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl From<Problem> for Trouble {
 
 impl Executor {
     /// The world that a plan of this verb is made from.
-    pub(super) async fn world(&self, verb: Verb) -> Result<World, Error> {
+    pub(crate) async fn world(&self, verb: Verb) -> Result<World, Error> {
         let mut world = super::gather::world(&self.store, &self.config()).await?;
         if verb == Verb::Evacuate {
             for site in &mut world.sites {
@@ -68,6 +68,16 @@ impl Executor {
             }
         }
         Ok(world)
+    }
+
+    /// Some live instances of a site that can be handed over, or why they are not known.
+    pub(crate) async fn live(&self, site: &str, most: usize) -> Result<Vec<RoutingKey>, String> {
+        let known = SiteId::known(site).ok_or("this router does not know it")?;
+        let engine = Engine::at(self, known).map_err(|problem| problem.detail.clone())?;
+        let roots = engine.roots("", None, most).await;
+        let roots = roots.map_err(|trouble| chain(&trouble))?;
+        let key = |root: &engine::Root| RoutingKey::new(Kind::PROCESS_INSTANCE, &root.id);
+        Ok(roots.iter().map(key).collect())
     }
 
     async fn hands_over(&self, site: SiteId) -> HandsOver {

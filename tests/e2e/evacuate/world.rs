@@ -210,8 +210,18 @@ impl World {
         Ok(())
     }
 
-    /// Does all work that there is, over both routers; then every instance has come to its end, once.
+    /// Does all work that there is, over both routers; then every instance has come to its end at the second site, once.
     pub(super) async fn work_off(&self, live: &Live, instances: usize) -> Result<()> {
+        self.work_off_at([&self.b, &self.a], live, instances).await
+    }
+
+    /// The same, at the first of these sites and not at the second.
+    pub(super) async fn work_off_at(
+        &self,
+        [here, not_here]: [&Site; 2],
+        live: &Live,
+        instances: usize,
+    ) -> Result<()> {
         let calls = live
             .tasks
             .iter()
@@ -236,12 +246,12 @@ impl World {
         self.pack(live.work.len()).await?;
         let ended = "SELECT count(*) FROM h_inst WHERE state = 'COMPLETED'";
         eventually("every instance ends", PATIENCE, async || {
-            let ended = self.b.database.count(ended).await?;
+            let ended = here.database.count(ended).await?;
             Ok((ended == i64::try_from(instances)?).then_some(()))
         })
         .await?;
-        ensure!(self.b.ids("id FROM inst").await?.is_empty());
-        ensure!(self.a.ids("id FROM h_inst").await?.is_empty());
+        ensure!(here.ids("id FROM inst").await?.is_empty());
+        ensure!(not_here.ids("id FROM h_inst").await?.is_empty());
         Ok(())
     }
 
