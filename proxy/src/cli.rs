@@ -4,6 +4,7 @@
 
 mod agent;
 mod audit;
+mod backup;
 mod change;
 mod client;
 mod config;

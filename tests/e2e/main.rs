@@ -3,6 +3,7 @@
 mod adopt;
 mod agent;
 mod attacks;
+mod backup;
 mod catch_up;
 mod clients;
 mod counted_ids;

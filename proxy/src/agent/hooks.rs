@@ -161,6 +161,11 @@ impl Hooks {
         }
     }
 
+    /// Runs one command, within the limit.
+    pub async fn run_within(&self, name: &'static str, words: &[String]) -> Result<String, Error> {
+        self.within(name, self.run(name, words)).await
+    }
+
     /// Runs one command to its end. When this future is dropped, everything that it started is killed.
     pub async fn run(&self, name: &'static str, words: &[String]) -> Result<String, Error> {
         let (program, arguments) = words.split_first().ok_or(Error::None(name))?;

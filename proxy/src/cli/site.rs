@@ -3,6 +3,7 @@
 //! Owns nothing but the words; the admin API does the work.
 
 use super::Exit;
+use super::backup;
 use super::change::Change;
 use super::client::{Call, Remote, segment};
 use super::output;
@@ -75,6 +76,8 @@ enum Verb {
     Compare { site: String },
     /// Stop everything there for a cold backup, and show that it stands still; `ready` ends it.
     Quiesce(quiesce::Which),
+    /// Back it up by your own commands, in the order that its parts need, while it works or stands still.
+    Backup(Box<backup::Which>),
     /// Its database is a backup's copy now: into quarantine, and what the copy lacks is marked as lost.
     Restored(restored::Which),
     /// End a quarantine, if nothing that is compared is wrong.
@@ -118,6 +121,9 @@ impl Site {
             }
             Verb::Quiesce(which) => {
                 return quiesce::quiesce(&self.remote, which).unwrap_or_else(|exit| exit);
+            }
+            Verb::Backup(which) => {
+                return backup::backup(&self.remote, which).unwrap_or_else(|exit| exit);
             }
             Verb::Restored(which) => {
                 return restored::restored(&self.remote, which).unwrap_or_else(|exit| exit);
