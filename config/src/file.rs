@@ -6,6 +6,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod agent;
+pub(crate) mod attest;
 pub(crate) mod bridge;
 pub(crate) mod delegate;
 pub(crate) mod dialect;
@@ -56,6 +57,10 @@ pub(crate) struct File {
     /// The agent beside one installation (`homing agent`).
     #[schemars(extend("x-change" = "restart"))]
     pub(crate) agent: Option<agent::AgentFile>,
+    /// Where this router attests to others that it sees nothing newer while the store is away. With it on every router,
+    /// the installations of sites that have several go on without the store; without it they stop.
+    #[schemars(extend("x-change" = "restart"))]
+    pub(crate) attest: Option<attest::AttestFile>,
     /// Leases of sites that have more than one installation. All routers and agents need the same values.
     #[schemars(extend("x-change" = "restart"))]
     pub(crate) lease: lease::LeaseFile,

@@ -5,6 +5,7 @@
 
 mod address;
 mod agent;
+mod attest;
 mod bridge;
 mod delegate;
 mod dialect;
@@ -24,6 +25,7 @@ mod timeouts;
 
 pub use address::{Bind, Endpoint, HostPort, Network, Scheme};
 pub use agent::{Agent, Fence, Promotion, Replica};
+pub use attest::Attest;
 pub use bridge::{Bridge, BridgeBroker, BridgeKey, BridgeStart};
 pub use delegate::{Delegate, Does, HttpCall};
 pub use dialect::{Class, Dialect, KeySource, Learn, Merge, Pattern, Rule, Segment};
@@ -65,6 +67,8 @@ pub struct Config {
     pub engine: Option<Engine>,
     /// The agent beside one installation.
     pub agent: Option<Agent>,
+    /// Where it attests that it sees nothing newer.
+    pub attest: Option<Attest>,
     /// Leases.
     pub lease: Lease,
     /// How sites are observed.

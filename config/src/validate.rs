@@ -61,6 +61,7 @@ impl Validate<'_> {
                 .agent
                 .as_ref()
                 .and_then(|agent| self.agent(agent, file.engine.as_ref(), &sites)),
+            attest: file.attest.as_ref().and_then(|attest| self.attest(attest)),
             lease: (&file.lease).into(),
             health: (&file.health).into(),
             gather: (&file.gather).into(),

@@ -32,6 +32,16 @@ pub struct AgentReport {
     pub facts: String,
 }
 
+/// A report on its way to the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Reporting<'a> {
+    pub report: &'a AgentReport,
+    /// How long the agent goes on without the store.
+    pub lease_ms: u64,
+    /// The counter of the report that this one follows (0: there was none), where one that is late must change nothing.
+    pub after: Option<u64>,
+}
+
 /// An agent, as the store last heard of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AgentRecord {

@@ -33,6 +33,7 @@ pub mod store;
 pub mod switch;
 pub mod table;
 pub mod timing;
+pub mod witness;
 
 pub use key::{Engine, Id, Kind, RoutingKey};
 pub use mapping::{Generation, Mapping, Source, State, Timestamp};

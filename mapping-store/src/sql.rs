@@ -43,7 +43,7 @@ pub use agents::FACTS_BYTES_MAX;
 pub use ship::SHIPMENT_MAX;
 pub use write::INCARNATION_MAX;
 
-use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
+use crate::agent::{AgentRecord, NewOrder, Order, OrderState, Reporting};
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
 use crate::deployment::{AtSite, DeploymentRecord, NewDeployment};
@@ -273,8 +273,8 @@ impl Store for Sql {
         self.undo_switch(site, expected, evidence, audit).await
     }
 
-    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error> {
-        self.take_report(report, lease_ms).await
+    async fn take(&self, reporting: Reporting<'_>) -> Result<AgentRecord, Error> {
+        self.take_report(reporting).await
     }
 
     async fn agents(&self) -> Result<Vec<AgentRecord>, Error> {
@@ -394,8 +394,8 @@ impl Store for Sql {
         self.all_routers().await
     }
 
-    async fn forget_router(&self, name: &str, audit: &AuditEntry) -> Result<(), Error> {
-        self.remove_router(name, audit).await
+    async fn forget_router(&self, router: &RouterRecord, audit: &AuditEntry) -> Result<(), Error> {
+        self.remove_router(router, audit).await
     }
 
     async fn claim(

@@ -96,6 +96,7 @@ fn migrations() -> Migrator {
     let ninth = include_str!("sql/migrations/0009_drift.sql").into_sql_str();
     let tenth = include_str!("sql/migrations/0010_shared.sql").into_sql_str();
     let eleventh = include_str!("sql/migrations/0011_unfinished.sql").into_sql_str();
+    let twelfth = include_str!("sql/migrations/0012_facts.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -117,6 +118,7 @@ fn migrations() -> Migrator {
         migration(9, "drift", ninth),
         migration(10, "shared", tenth),
         migration(11, "unfinished", eleventh),
+        migration(12, "facts", twelfth),
     ])
 }
 

@@ -3,7 +3,7 @@
 //! Owns the `Store` trait and its record types; the two backends implement it and one conformance suite holds both to
 //! it. Must not know HTTP or what a workflow is. Relies on compare-and-set for every change of an existing row.
 
-use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState};
+use crate::agent::{AgentRecord, AgentReport, NewOrder, Order, OrderState, Reporting};
 use crate::armed::Armed;
 use crate::assignment::{Assignment, SiteRecord, SiteState};
 use crate::audit::{AuditEntry, AuditRecord};
@@ -38,6 +38,11 @@ impl Seq {
     /// The position before the first one of an incarnation: above all positions of the incarnations before it.
     pub fn before(incarnation: u16) -> Seq {
         Seq(Generation::first(incarnation).0 - 1)
+    }
+
+    /// The incarnation that it belongs to.
+    pub fn incarnation(self) -> u16 {
+        Generation(self.0).incarnation()
     }
 }
 
@@ -155,7 +160,7 @@ pub struct Slice<'a> {
 }
 
 /// A live router, as the registry knows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RouterRecord {
     pub name: String,
     /// The highest registry revision that it has acknowledged.
@@ -171,6 +176,16 @@ pub struct RouterRecord {
     pub live: bool,
     /// How long it goes on without the store.
     pub lease_ms: u64,
+    /// JSON: whatever else it says of itself.
+    pub facts: String,
+    /// Tells its journal from any other: of two processes with one journal the earlier one has ended, or hands over.
+    pub journal: String,
+    /// Of this process alone; another one of the same name begins anew.
+    pub process: String,
+    /// The incarnation in which the store heard of this process first. Read only.
+    pub since: u16,
+    /// Grows with each heartbeat of a process: one that is late changes nothing.
+    pub beat: u64,
 }
 
 /// What a router ships from its journal in one transaction.
@@ -310,7 +325,17 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
 
     // -- agents and what they are asked to do
     /// Refused when the agent has reported a higher generation before.
-    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error>;
+    async fn report(&self, report: &AgentReport, lease_ms: u64) -> Result<AgentRecord, Error> {
+        let after = None;
+        self.take(Reporting {
+            report,
+            lease_ms,
+            after,
+        })
+        .await
+    }
+    /// The same; refused as busy when another report has come between.
+    async fn take(&self, reporting: Reporting<'_>) -> Result<AgentRecord, Error>;
     async fn agents(&self) -> Result<Vec<AgentRecord>, Error>;
     /// An agent that is gone for good no longer has to prove that it is fenced.
     async fn forget_agent(
@@ -382,8 +407,10 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
 
     // -- routers and leases
     async fn heartbeat(&self, router: &RouterRecord, lease_ms: u64) -> Result<(), Error>;
+    /// All that are registered. Those whose name another journal has taken, and that may be going on, are among them.
     async fn routers(&self) -> Result<Vec<RouterRecord>, Error>;
-    async fn forget_router(&self, name: &str, audit: &AuditEntry) -> Result<(), Error>;
+    /// The one with this journal: another one may have taken its name.
+    async fn forget_router(&self, router: &RouterRecord, audit: &AuditEntry) -> Result<(), Error>;
     /// Takes the lease if it is free, ours or run out. `Ok(None)`: somebody else holds it. The lease `site/SITE` is the
     /// right of the installation HOLDER to serve: it is given only to the one that the assignment entitles
     /// (`Assignment::entitled`), at the assignment's generation; to any other `Error::NotAssigned` names that generation.

@@ -4,6 +4,7 @@
 //! Owns the wiring of its parts. Must not route requests or choose installations: the assignment in the store decides.
 
 pub mod enforcer;
+pub mod extend;
 pub mod fence;
 pub mod gate;
 pub mod grace;
@@ -22,8 +23,10 @@ pub mod role;
 pub mod status;
 pub mod switch;
 
+use crate::decide::attest::Roster;
 use crate::telemetry::chain;
 use enforcer::{Enforcer, Life, Standing};
+use extend::Extender;
 use fence::{Evidence, Lease};
 use gate::Gate;
 use grace::Grace;
@@ -136,13 +139,7 @@ impl Parts {
         highest: Highest,
     ) -> Result<Parts, Error> {
         let identity = identity(config, agent);
-        let (evidence, known) = watch::channel(Evidence {
-            installation: agent.installation.clone(),
-            term: identity.term,
-            seen: None,
-            highest: highest.value(),
-            lease: Lease::Unknown,
-        });
+        let (evidence, known) = watch::channel(nothing_yet(&identity, &highest));
         let (standing, heard) = watch::channel(Standing::beginning());
         let (life, lives) = watch::channel(Life::Staying);
         let (found, replica) = watch::channel(Replica::default());
@@ -172,6 +169,12 @@ impl Parts {
             life: lives,
             standing,
         };
+        let (needed, needs) = watch::channel(None);
+        let extender = Extender {
+            identity: identity.clone(),
+            evidence: evidence.clone(),
+            needed: needs,
+        };
         let keeper = Keeper {
             identity,
             url: agent.store.clone(),
@@ -186,11 +189,15 @@ impl Parts {
             grace: Grace::default(),
             place: Place::default(),
             bell,
+            roster: Roster::default(),
+            counter: None,
+            needed,
             answered: true,
         };
         let mut tasks = JoinSet::new();
         // It ends with the keeper, whose end is noticed by itself.
         drop(tokio::spawn(orders.run()));
+        tasks.spawn(extender.run());
         if let Some(watcher) = watcher(config, agent)? {
             tasks.spawn(watcher.run(found));
         }
@@ -237,6 +244,17 @@ fn identity(config: &Config, agent: &Agent) -> Identity {
         holder: config.router.name.clone(),
         term: config.lease.site,
         renew_every: config.lease.renew_every,
+    }
+}
+
+/// What is known before the store was asked.
+fn nothing_yet(identity: &Identity, highest: &Highest) -> Evidence {
+    Evidence {
+        installation: identity.installation.clone(),
+        term: identity.term,
+        seen: None,
+        highest: highest.value(),
+        lease: Lease::Unknown,
     }
 }
 

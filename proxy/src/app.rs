@@ -12,6 +12,7 @@ mod settings;
 pub mod shell;
 
 use crate::admin;
+use crate::attest;
 use crate::control::probers;
 use crate::control::reconcile::{continuous, follow};
 use crate::control::registrar::Registrar;
@@ -26,11 +27,11 @@ use crate::listener::{
 use crate::observe::{Inventory, accrual, judge::Thresholds, probe};
 use crate::pipeline::Pipeline;
 use crate::rehome::{Executor, automatic};
-use crate::resolve::known::{Known, suffix_parse};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
+use grounds::{read_suffixes, registered};
 use handover::Beginning;
 use homing_config::{Config, Inputs, Loaded};
 use homing_mapping_store::feed::{self, Feed};
@@ -107,8 +108,6 @@ pub struct Router {
 
 /// Between two looks for sites that can catch up with what was deployed.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
-/// Between two tries to reach a store that does not answer at start.
-const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// TLS of the admin listener, where it has any.
 fn admin_tls(config: &Config) -> Result<Option<Arc<Tls>>, Error> {
@@ -156,7 +155,7 @@ impl Router {
             Arc::clone(&learner),
             applied,
         ));
-        registered(&registrar).await;
+        registered(&registrar, &config, beginning).await;
         let pipeline = Arc::new(settings::pipeline(
             &config, &known, &learner, &store, &topology,
         )?);
@@ -275,6 +274,20 @@ impl Router {
         self.first_look(settings.timeout).await;
     }
 
+    /// Attests to others, and goes on by their word, while the store is away. Not before a process that this one takes over
+    /// from has stopped attesting, wherever it did.
+    pub async fn attest(&self) {
+        let witness = || Arc::clone(&self.registrar.witness);
+        match self.config.attest.clone() {
+            Some(settings) => {
+                let every = self.config.lease.renew_every;
+                tokio::spawn(attest::serve::run(settings, witness(), every));
+            }
+            None => self.registrar.witness.stays_silent(),
+        }
+        tokio::spawn(attest::extend::run(Arc::clone(&self.registrar), witness()));
+    }
+
     /// Rehearses, compares the table with the sites, notes what has ended, looks at standbys and at what failovers have lost.
     fn look_around(&self) {
         tokio::spawn(Arc::clone(&self.admin.driller).run());
@@ -386,6 +399,7 @@ fn workers(
         Arc::clone(registrar) as Arc<dyn probe::Identities>,
         looks(config),
         Arc::clone(pipeline),
+        Arc::clone(&registrar.witness),
         Arc::clone(config),
     ));
     let driller = Driller::new(Arc::clone(&executor), Arc::clone(pipeline));
@@ -413,29 +427,4 @@ fn looks(config: &Config) -> probe::Settings {
 async fn deployed(pipeline: Arc<Pipeline>) {
     let deployments = &pipeline.resolver.deployments;
     deployments.follow(|| pipeline.models.deployed()).await;
-}
-
-/// All suffix hints; there are a few for each start of an engine.
-async fn read_suffixes(store: &Handle, known: &Known) {
-    match store.suffixes().await {
-        Ok(suffixes) => {
-            for (text, site) in suffixes {
-                if let Some(suffix) = suffix_parse(&text) {
-                    known.hear_suffix(suffix, site);
-                }
-            }
-        }
-        Err(error) => tracing::warn!("suffix hints cannot be read: {}", chain(&error)),
-    }
-}
-
-/// Without the registry a router would not know what "all sites" means.
-async fn registered(registrar: &Registrar) {
-    while let Err(error) = registrar.register().await {
-        tracing::warn!(
-            "the store does not take the registration yet: {}",
-            chain(&error)
-        );
-        tokio::time::sleep(STORE_RETRY).await;
-    }
 }

@@ -3,6 +3,7 @@
 //! Owns deciding, purely: no clock, no network, no store. What it decides is carried out by `rehome`, which chooses
 //! nothing. Relies on the caller for a picture of the world that was read in one go.
 
+pub mod attest;
 pub mod automatic;
 pub mod fate;
 pub mod fence;

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod agent;
 pub mod app;
+pub mod attest;
 pub mod classify;
 pub mod cli;
 pub mod clock;

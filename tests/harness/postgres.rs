@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Signal, geteuid};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::{
     clock::eventually_blocking,
@@ -233,6 +233,30 @@ impl Cluster {
 
     pub fn resume_server(&self) -> Result<()> {
         self.with_server(|server| server.signal(Signal::CONT))
+    }
+
+    /// Stops the clocks of the server and of all its sessions: nobody gets an answer, and nothing is refused.
+    pub fn freeze(&self) -> Result<()> {
+        self.pause_server()?;
+        self.signal_sessions(Signal::STOP)
+    }
+
+    pub fn thaw(&self) -> Result<()> {
+        self.signal_sessions(Signal::CONT)?;
+        self.resume_server()
+    }
+
+    fn signal_sessions(&self, signal: Signal) -> Result<()> {
+        self.with_server(|server| {
+            let pid = server.pid();
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+            for child in children.split_whitespace() {
+                if let Some(child) = Pid::from_raw(child.parse()?) {
+                    kill_process(child, signal)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     pub fn port(&self) -> u16 {

@@ -1,12 +1,13 @@
 //! Listeners: addresses, who is trusted, and that no two want the same port.
 //!
-//! Owns `[[listen]]`, `[admin]`, and the engine's address where they meet. Must not bind anything.
+//! Owns `[[listen]]`, `[admin]`, `[attest]`, and the engine's address where they meet. Must not bind anything.
 
 use super::Validate;
 use crate::diagnostic::Diagnostic;
 use crate::file::File;
+use crate::file::attest::AttestFile;
 use crate::file::listen::ListenFile;
-use crate::settings::{Admin, Bind, Endpoint, Listen, Network};
+use crate::settings::{Admin, Attest, Bind, Endpoint, HostPort, Listen, Network};
 use crate::source::Span;
 use crate::text::At;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -98,6 +99,31 @@ impl Validate<'_> {
         }
     }
 
+    pub(super) fn attest(&mut self, file: &AttestFile) -> Option<Attest> {
+        let bind = self.tcp(&file.bind)?;
+        let address = match &file.address {
+            Some(text) => self.read(
+                "address",
+                text,
+                "a host and a port",
+                HostPort::parse(text.get()),
+            )?,
+            None if bind.ip().is_unspecified() => {
+                self.report(
+                    Diagnostic::error("attest-address", "the others do not know where to ask")
+                        .at(&file.bind.span(), "all addresses of this host")
+                        .help("name the one that they reach: address = \"10.0.1.4:8083\""),
+                );
+                return None;
+            }
+            None => HostPort {
+                host: bind.ip().to_string(),
+                port: bind.port(),
+            },
+        };
+        Some(Attest { bind, address })
+    }
+
     /// An address that must be one of TCP.
     pub(super) fn tcp(&mut self, text: &At<String>) -> Option<SocketAddr> {
         match self.read(
@@ -136,6 +162,9 @@ impl Validate<'_> {
             parse(&file.admin.bind).filter(|_| serves || !file.listen.is_empty())
         {
             binds.push(("the admin listener", bind, at));
+        }
+        if let Some((bind, at)) = file.attest.as_ref().and_then(|attest| parse(&attest.bind)) {
+            binds.push(("attestation", bind, at));
         }
         if let Some((bind, at)) = file.engine.as_ref().and_then(|engine| parse(&engine.bind)) {
             binds.push(("the engine", bind, at));

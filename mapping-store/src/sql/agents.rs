@@ -8,7 +8,7 @@ use super::names::generation;
 use super::session::{Access, Row, Session, args, stored};
 use super::write::{What, Write};
 use crate::SiteId;
-use crate::agent::{AgentRecord, AgentReport, AgentRole};
+use crate::agent::{AgentRecord, AgentReport, AgentRole, Reporting};
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
 use crate::store::Error;
@@ -27,11 +27,12 @@ const KEEP: &str = "INSERT INTO agents (site, installation, holder, generation, 
                     WHERE agents.counter < excluded.counter";
 
 impl Sql {
-    pub(super) async fn take_report(
-        &self,
-        report: &AgentReport,
-        lease_ms: u64,
-    ) -> Result<AgentRecord, Error> {
+    pub(super) async fn take_report(&self, reporting: Reporting<'_>) -> Result<AgentRecord, Error> {
+        let Reporting {
+            report,
+            lease_ms,
+            after,
+        } = reporting;
         if report.facts.len() > FACTS_BYTES_MAX {
             return Err(Error::Limit(
                 "bytes of facts in an agent's report",
@@ -44,14 +45,16 @@ impl Sql {
             .session(Access::Write, "take an agent's report")
             .await?;
         let before = one(session.as_mut(), number, report).await?;
+        comes_after(before.as_ref(), report, after)?;
         if before.as_ref().is_some_and(|before| same(before, report)) {
             let record = keep(session.as_mut(), number, report, lease_ms, before.as_ref()).await?;
             session.commit().await?;
+            let record = record.ok_or_else(|| overtaken(report))?;
             return Ok(record);
         }
         session.rollback().await?;
         let mut write = self.write("take an agent's report").await?;
-        let result = news(&mut write, number, report, lease_ms).await;
+        let result = news(&mut write, number, report, lease_ms, after).await;
         write.end(result).await
     }
 
@@ -114,9 +117,11 @@ async fn news(
     number: i64,
     report: &AgentReport,
     lease_ms: u64,
+    after: Option<u64>,
 ) -> Result<AgentRecord, Error> {
     super::switch::held(write, report.site, number).await?;
     let before = one(write.session.as_mut(), number, report).await?;
+    comes_after(before.as_ref(), report, after)?;
     if let Some(before) = &before
         && before.report.generation > report.generation
     {
@@ -136,20 +141,22 @@ async fn news(
         lease_ms,
         before.as_ref(),
     )
-    .await?;
+    .await?
+    .ok_or_else(|| overtaken(report))?;
     write
         .event_of_name(What::Assignment, report.site.name())
         .await?;
     Ok(record)
 }
 
+/// Nothing if another report came between.
 async fn keep(
     session: &mut dyn Session,
     number: i64,
     report: &AgentReport,
     lease_ms: u64,
     before: Option<&AgentRecord>,
-) -> Result<AgentRecord, Error> {
+) -> Result<Option<AgentRecord>, Error> {
     let seen_at = session.now().await?;
     let counter = before.map_or(1, |before| before.counter + 1);
     let args = args![
@@ -163,14 +170,32 @@ async fn keep(
         stored(lease_ms),
         seen_at,
     ];
-    session.run(KEEP, args).await?;
-    Ok(AgentRecord {
+    let kept = session.run(KEEP, args).await? > 0;
+    Ok(kept.then(|| AgentRecord {
         report: report.clone(),
         counter,
         lease_ms,
         seen_at,
         live: true,
-    })
+    }))
+}
+
+fn overtaken(report: &AgentReport) -> Error {
+    let holder = &report.holder;
+    Error::Busy(format!("another report of agent {holder} has come between"))
+}
+
+/// Whether the last report is the one that this one was made after.
+fn comes_after(
+    before: Option<&AgentRecord>,
+    report: &AgentReport,
+    after: Option<u64>,
+) -> Result<(), Error> {
+    let counter = before.map_or(0, |before| before.counter);
+    if after.is_some_and(|after| after != counter) {
+        return Err(overtaken(report));
+    }
+    Ok(())
 }
 
 fn record(site: SiteId, row: &Row, now: Timestamp) -> Result<AgentRecord, Error> {

@@ -49,9 +49,10 @@ const TABLES: [&str; 18] = [
     "SELECT * FROM suffixes ORDER BY suffix, site",
     "SELECT * FROM audit ORDER BY number",
 ];
-const TIMED: [&str; 3] = [
+const TIMED: [&str; 4] = [
     "SELECT * FROM agents ORDER BY site, installation, holder",
     "SELECT * FROM routers ORDER BY name",
+    "SELECT * FROM displaced_routers ORDER BY name, journal",
     "SELECT * FROM leases ORDER BY name",
 ];
 

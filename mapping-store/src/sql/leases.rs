@@ -9,6 +9,7 @@ use super::session::{args, stored};
 use super::write::Write;
 use crate::mapping::Timestamp;
 use crate::store::{Claim, Error, Lease};
+use crate::witness::{self, Reader};
 use crate::{Generation, SiteId, lease};
 use std::time::Duration;
 
@@ -148,6 +149,10 @@ async fn quiet(
     if given_in >= incarnation {
         return Ok(last.is_some_and(|last| last.holder.is_none() && last.expires_at > now));
     }
+    if !heard_of(write, &asked.name, incarnation).await? {
+        // It has not begun: its beginning is what the first one finds who asks after that.
+        return Ok(true);
+    }
     let quiet = lease::quiet(Duration::from_millis(ttl_ms)).as_millis();
     let quiet = i64::try_from(quiet).unwrap_or(i64::MAX);
     let ends = Lease {
@@ -156,6 +161,22 @@ async fn quiet(
     };
     record(write, &ends, None).await?;
     Ok(true)
+}
+
+/// Whether those whom the site's agents may be asking have read this incarnation: until then an installation that is cut
+/// off from this copy may be going on with their word.
+async fn heard_of(write: &mut Write, name: &str, incarnation: u16) -> Result<bool, Error> {
+    let site = name.strip_prefix(SITE).unwrap_or_default();
+    let sql = "SELECT agents.facts FROM agents JOIN names ON names.number = agents.site \
+               WHERE names.class = $1 AND names.name = $2";
+    let rows = write.session.rows(sql, args![CLASS_OF_SITES, site]).await?;
+    let mut asks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        asks.push(serde_json::from_str(&row.text(0)?).unwrap_or_default());
+    }
+    let routers = super::routers::in_session(write.session.as_mut()).await?;
+    let readers: Vec<Reader> = routers.iter().map(Reader::of).collect();
+    Ok(witness::heard(incarnation, &asks, &readers))
 }
 
 /// Keeps the lease at a generation of the present incarnation, so that it shows in which one it was given.

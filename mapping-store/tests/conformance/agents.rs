@@ -2,7 +2,9 @@
 
 use crate::on_both;
 use crate::support::{Fresh, assignment, audit, site, switch, two_sites};
-use homing_mapping_store::agent::{AgentReport, AgentRole, NewOrder, OrderKind, OrderState};
+use homing_mapping_store::agent::{
+    AgentReport, AgentRole, NewOrder, OrderKind, OrderState, Reporting,
+};
 use homing_mapping_store::store::{Changed, Error};
 use homing_mapping_store::{FACTS_BYTES_MAX, Generation};
 use uuid::Uuid;
@@ -10,6 +12,7 @@ use uuid::Uuid;
 on_both!(
     an_agent_is_known_by_its_last_report,
     an_agent_never_goes_back_to_a_lower_generation,
+    a_report_that_another_has_overtaken_changes_nothing,
     news_of_an_agent_wakes_whoever_follows,
     a_forgotten_agent_is_gone,
     an_order_goes_its_way_once,
@@ -70,6 +73,37 @@ async fn an_agent_never_goes_back_to_a_lower_generation(fresh: Fresh) {
         );
     }
     assert_eq!(store.agents().await.unwrap()[0].report, high);
+}
+
+async fn a_report_that_another_has_overtaken_changes_nothing(fresh: Fresh) {
+    let store = &fresh.store;
+    two_sites(store).await;
+    let said = |generation, role| report("b-1", generation, role);
+    let first = said(1, AgentRole::Open);
+    let take = async |report: &AgentReport, after| {
+        let after = Some(after);
+        store
+            .take(Reporting {
+                report,
+                lease_ms: 0,
+                after,
+            })
+            .await
+    };
+    let counter = take(&first, 0).await.unwrap().counter;
+    let fenced = said(1, AgentRole::Fenced);
+    take(&fenced, counter).await.unwrap();
+    for late in [
+        said(1, AgentRole::Fenced),
+        said(1, AgentRole::Open),
+        said(2, AgentRole::Open),
+    ] {
+        for after in [0, counter] {
+            let refused = take(&late, after).await;
+            assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
+        }
+    }
+    assert_eq!(store.agents().await.unwrap()[0].report, fenced);
 }
 
 async fn news_of_an_agent_wakes_whoever_follows(fresh: Fresh) {

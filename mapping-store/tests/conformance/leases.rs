@@ -100,6 +100,8 @@ async fn a_router_that_stops_beating_is_not_live(fresh: Fresh) {
         seen_at: Timestamp(0),
         live: false,
         lease_ms: 0,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     };
     fresh
         .store
@@ -124,13 +126,13 @@ async fn a_router_that_stops_beating_is_not_live(fresh: Fresh) {
     );
     fresh
         .store
-        .forget_router("r2", &audit("router.forget"))
+        .forget_router(&record("r2", 1), &audit("router.forget"))
         .await
         .unwrap();
     assert_eq!(fresh.store.routers().await.unwrap().len(), 1);
     let unknown = fresh
         .store
-        .forget_router("r2", &audit("router.forget"))
+        .forget_router(&record("r2", 1), &audit("router.forget"))
         .await
         .unwrap_err();
     assert!(matches!(unknown, Error::Unknown { .. }));

@@ -74,6 +74,8 @@ async fn a_copy_tells_which_routers_it_has_heard_of(fresh: Fresh) {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 0,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     };
     fresh.store.heartbeat(&router("r1"), 600_000).await.unwrap();
     fresh.store.heartbeat(&router("r2"), 0).await.unwrap();

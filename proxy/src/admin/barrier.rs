@@ -52,7 +52,8 @@ pub struct BarrierShape {
     /// Routers that have said that they have applied it.
     pub applied: Vec<String>,
     /// Routers whose lease has run out before they said so: they never answer 404 for an id that they do not find, and
-    /// serve no site with several installations, but may still send a key that they know to its old home.
+    /// serve sites with several installations only if all routers attest, but may still send a key that they know to its
+    /// old home.
     pub lapsed: Vec<String>,
     /// Live routers that have not said so in time.
     pub waiting_for: Vec<String>,

@@ -91,6 +91,7 @@ fn documented() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(explain::explain))
         .routes(routes!(instances::one))
         .routes(routes!(routers::list))
+        .routes(routes!(routers::forget))
         .routes(routes!(settings::get))
         .routes(routes!(reload::reload))
         .routes(routes!(audit::list))
@@ -158,6 +159,7 @@ mod tests {
                 "/v1/plans/{hash}",
                 "/v1/plans/{hash}/apply",
                 "/v1/routers",
+                "/v1/routers/{router}",
                 "/v1/shared",
                 "/v1/sites",
                 "/v1/sites/{site}",

@@ -151,6 +151,30 @@ pub fn claim(evidence: &Evidence, now: Moment) -> Claim {
     }
 }
 
+/// What the word of all registered routers is worth, asked for at `asked` and complete at `now`: the lease goes on, if the
+/// installation still serves at the generation that they were asked about.
+pub fn attested(
+    evidence: &Evidence,
+    generation: Generation,
+    asked: Moment,
+    now: Moment,
+) -> Option<Lease> {
+    match decide(evidence, now) {
+        Decision::Open { generation: at, .. } if at == generation => {
+            Some(later(evidence.lease, Lease::Granted(asked)))
+        }
+        Decision::Open { .. } | Decision::Fenced(_) => None,
+    }
+}
+
+/// Of two rights that were both given, the one that was asked for later; else the new one.
+pub fn later(before: Lease, now: Lease) -> Lease {
+    match (before, now) {
+        (Lease::Granted(before), Lease::Granted(now)) => Lease::Granted(before.max(now)),
+        (_, now) => now,
+    }
+}
+
 /// What the store's answer is worth, when it comes at `now`. One that the store gave in its quiet time, because the
 /// installation had the lease, is nothing if the installation has lost it meanwhile: another may have it by then.
 pub fn worth(given: Option<&Given>, asked: Moment, evidence: &Evidence, now: Moment) -> Lease {

@@ -13,11 +13,12 @@ use super::others::Others;
 use super::place::Place;
 use super::replica::{Replica, Role};
 use crate::clock::{self, Moment};
+use crate::decide::attest::{self, Asks, Doors, Roster};
 use crate::telemetry::chain;
 use homing_config::settings::StoreUrl;
-use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState};
+use homing_mapping_store::agent::{AgentReport, AgentRole, OrderState, Reporting};
 use homing_mapping_store::assignment::Assignment;
-use homing_mapping_store::store::{Error, Handle};
+use homing_mapping_store::store::{Error, Handle, RouterRecord};
 use homing_mapping_store::{Generation, SiteId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,12 @@ pub struct Keeper {
     pub grace: Grace,
     /// Whether the registry knows this installation.
     pub place: Place,
+    /// Whose word is needed to go on without the store.
+    pub roster: Roster,
+    /// The counter of the last report, if it is known.
+    pub counter: Option<u64>,
+    /// The same for who asks them.
+    pub needed: watch::Sender<Option<Doors>>,
     /// Somebody wants a round now.
     pub bell: Arc<Notify>,
     /// Whether the store answered last time.
@@ -143,12 +150,20 @@ impl Keeper {
         }
         self.learn(lease, mine.map(seen));
         self.place.look(&store, &self.identity).await?;
-        self.look_at_others(&store).await?;
-        self.report(&store).await?;
+        let routers = store.routers().await?;
+        let doors = attest::doors(&routers);
+        // What was read is obeyed by now: in the grace of a switch nothing was looked at.
+        self.roster.looked(&doors);
+        self.look_at_others(&store, &routers).await?;
+        self.report(&store, doors).await?;
         self.fetch_orders(&store).await
     }
 
-    async fn look_at_others(&mut self, store: &Handle) -> Result<(), Error> {
+    async fn look_at_others(
+        &mut self,
+        store: &Handle,
+        routers: &[RouterRecord],
+    ) -> Result<(), Error> {
         if self.replica.borrow().role == Role::NotAsked {
             return Ok(());
         }
@@ -157,12 +172,21 @@ impl Keeper {
         let others = agents.iter().filter(|agent| {
             agent.report.site == me.site && agent.report.installation != me.installation
         });
-        self.others.look(others, clock::moment());
+        self.others.look(others, routers, clock::moment());
         Ok(())
     }
 
     /// Says what is proven. `fenced` is said only of the generation at which it was proven.
-    async fn report(&mut self, store: &Handle) -> Result<(), Error> {
+    async fn report(&mut self, store: &Handle, doors: Doors) -> Result<(), Error> {
+        let told_in = store.incarnation().await?;
+        let counter = match self.counter.take() {
+            Some(counter) => counter,
+            None => self.last_counter(store).await?,
+        };
+        let processes = doors.keys().cloned().collect();
+        let asks = Asks { processes, told_in };
+        self.roster.telling(doors);
+        self.needed.send_replace(self.roster.needed());
         let standing = self.standing.borrow_and_update().clone();
         let role = match standing.fenced_at() {
             Some(_) => AgentRole::Fenced,
@@ -175,10 +199,20 @@ impl Keeper {
             holder: me.holder.clone(),
             generation: standing.fenced_at().unwrap_or_else(|| self.highest.value()),
             role,
-            facts: self.facts(&standing).to_string(),
+            facts: self.facts(&standing, &asks).to_string(),
         };
-        match store.report(&report, millis(me.term)).await {
-            Ok(_) => Ok(()),
+        let reporting = Reporting {
+            report: &report,
+            lease_ms: millis(me.term),
+            after: Some(counter),
+        };
+        let told = store.take(reporting).await;
+        match told {
+            Ok(record) => {
+                self.counter = Some(record.counter);
+                self.roster.told();
+                Ok(())
+            }
             Err(Error::Stale { found, .. }) => {
                 tracing::error!(
                     found = found.map(|found| found.0),
@@ -195,8 +229,20 @@ impl Keeper {
         }
     }
 
+    /// Of the last report that the store has: one that is on its way still must not come after another.
+    async fn last_counter(&self, store: &Handle) -> Result<u64, Error> {
+        let me = &self.identity;
+        let agents = store.agents().await?;
+        let mine = agents.iter().find(|agent| {
+            let report = &agent.report;
+            (report.site, &report.installation, &report.holder)
+                == (me.site, &me.installation, &me.holder)
+        });
+        Ok(mine.map_or(0, |agent| agent.counter))
+    }
+
     /// What whoever decides may want to know.
-    fn facts(&self, standing: &Standing) -> serde_json::Value {
+    fn facts(&self, standing: &Standing, asks: &Asks) -> serde_json::Value {
         let now = clock::moment();
         let written = self.others.served_until(self.identity.term);
         let replica = self.replica.borrow().facts(now, written);
@@ -216,6 +262,8 @@ impl Keeper {
             "outcome": outcome.chars().take(OUTCOME_CHARS_MAX).collect::<String>(),
             "lag_ms": replica.get("lag_ms"),
             "replica": replica,
+            "asks": asks.processes,
+            "asks_in": asks.told_in,
             "version": env!("CARGO_PKG_VERSION"),
         })
     }
@@ -279,7 +327,15 @@ impl Keeper {
         self.tell(highest, lease);
         self.evidence.send_if_modified(|evidence| {
             let before = evidence.clone();
-            evidence.lease = lease;
+            // An answer that was long on its way does not end what was attested to meanwhile.
+            let same = match (&seen, &evidence.seen) {
+                (Some(seen), Some(before)) => seen.generation == before.generation,
+                (Some(_), None) | (None, _) => false,
+            };
+            evidence.lease = match same {
+                true => fence::later(evidence.lease, lease),
+                false => lease,
+            };
             evidence.highest = highest;
             evidence.seen = seen.or_else(|| evidence.seen.take());
             *evidence != before
@@ -307,7 +363,8 @@ impl Keeper {
         let Some(store) = self.store.clone() else {
             return Ok(());
         };
-        self.report(&store).await?;
+        let doors = attest::doors(&store.routers().await?);
+        self.report(&store, doors).await?;
         if self.standing.borrow().fenced_at().is_none() {
             return Ok(());
         }

@@ -54,6 +54,7 @@ pub struct Metrics {
     pub lease_remaining_seconds: Gauge,
     pub store_up: IntGauge,
     fences: IntCounterVec,
+    extensions: IntCounterVec,
     orders: IntCounterVec,
     pub relay_connections: IntGauge,
     relay_endings: IntCounterVec,
@@ -84,14 +85,7 @@ impl Metrics {
             "Bytes through the relay",
             "direction",
         );
-        let build = kept(
-            &registry,
-            IntGaugeVec::new(
-                Opts::new("build_info", "Constant 1 with the version"),
-                &["version"],
-            ),
-        );
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        tell_build(&registry);
         let lag = real(
             "agent_replica_lag_seconds",
             "Age of the newest data that the replica is known to hold; NaN when unknown",
@@ -115,6 +109,11 @@ impl Metrics {
                 "Time until the agent fences by itself",
             ),
             store_up: gauge("store_up", "1 if the store answered last time"),
+            extensions: counters(
+                "agent_extensions_total",
+                "Times that all routers were asked to go on without the store",
+                "result",
+            ),
             fences: counters("agent_fences_total", "Times that the fence fell", "reason"),
             orders: counters(
                 "agent_orders_total",
@@ -158,6 +157,11 @@ impl Metrics {
         self.fences.with_label_values(&[reason]).inc();
     }
 
+    /// Counts an extension, or that it was not had.
+    pub fn extended(&self, result: &'static str) {
+        self.extensions.with_label_values(&[result]).inc();
+    }
+
     /// Counts an order that was carried out, or not.
     pub fn ordered(&self, result: &'static str) {
         self.orders.with_label_values(&[result]).inc();
@@ -169,6 +173,12 @@ impl Metrics {
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()
     }
+}
+
+fn tell_build(registry: &Registry) {
+    let opts = Opts::new("build_info", "Constant 1 with the version");
+    let build = kept(registry, IntGaugeVec::new(opts, &["version"]));
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
 }
 
 fn kept<T: prometheus::core::Collector + Clone + 'static>(

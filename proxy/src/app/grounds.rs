@@ -1,12 +1,14 @@
-//! The durable grounds of a router: the store, its own journal, and what memory begins with.
+//! The grounds that a router stands on, opened: the store, its own journal, and what memory begins with.
 //!
-//! Owns their opening. Must not start anything.
+//! Owns the order in which they are opened, and patience with a store that does not answer. Must not serve anything.
 
+use super::Error;
 use super::handover::Beginning;
-use super::{Error, STORE_RETRY};
 use crate::control::incarnation;
+use crate::control::registrar::Registrar;
 use crate::learn::Learner;
-use crate::resolve::known::Known;
+use crate::resolve::known::{Known, suffix_parse};
+use crate::telemetry::chain;
 use homing_config::Config;
 use homing_config::settings as config;
 use homing_mapping_store::cache::Cache;
@@ -14,26 +16,22 @@ use homing_mapping_store::journal::{self, Journal};
 use homing_mapping_store::table::Table;
 use homing_mapping_store::{Handle, store};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The store; waits for one that does not answer yet.
-pub(super) async fn open_store(config: &Config) -> Result<Handle, Error> {
-    let url = match &config.store.url {
-        config::StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
-        config::StoreUrl::Postgres(url) => url.expose().to_owned(),
-    };
-    crate::telemetry::metrics::time_the_store();
-    loop {
-        match homing_mapping_store::open_as(&url, &config.router.name).await {
-            Ok(store) => {
-                store.refuse_below(remembered(config)?);
-                return Ok(store);
+/// Between two tries to reach a store that does not answer at start.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// All suffix hints; there are a few for each start of an engine.
+pub(super) async fn read_suffixes(store: &Handle, known: &Known) {
+    match store.suffixes().await {
+        Ok(suffixes) => {
+            for (text, site) in suffixes {
+                if let Some(suffix) = suffix_parse(&text) {
+                    known.hear_suffix(suffix, site);
+                }
             }
-            Err(store::Error::Unavailable { doing, source }) => {
-                tracing::warn!("the store does not answer yet while trying to {doing}: {source}");
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            Err(error) => return Err(Error::Store(error)),
         }
+        Err(error) => tracing::warn!("suffix hints cannot be read: {}", chain(&error)),
     }
 }
 
@@ -47,7 +45,6 @@ fn remembered(config: &Config) -> Result<u16, Error> {
     })
 }
 
-/// The journal, and what it still holds.
 pub(super) fn open_journal(
     config: &Config,
     beginning: Beginning,
@@ -86,4 +83,39 @@ pub(super) fn knowledge(
         learner.remember(std::slice::from_ref(row), &[], row.home);
     }
     (known, learner)
+}
+
+/// Without the registry a router would not know what "all sites" means.
+pub(super) async fn registered(registrar: &Registrar, config: &Config, beginning: Beginning) {
+    if config.attest.is_none() && beginning == Beginning::Alone {
+        registrar.witness.stays_silent();
+    }
+    while let Err(error) = registrar.register().await {
+        tracing::warn!(
+            "the store does not take the registration yet: {}",
+            chain(&error)
+        );
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+}
+
+pub(super) async fn open_store(config: &Config) -> Result<Handle, Error> {
+    let url = match &config.store.url {
+        config::StoreUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+        config::StoreUrl::Postgres(url) => url.expose().to_owned(),
+    };
+    crate::telemetry::metrics::time_the_store();
+    loop {
+        match homing_mapping_store::open_as(&url, &config.router.name).await {
+            Ok(store) => {
+                store.refuse_below(remembered(config)?);
+                return Ok(store);
+            }
+            Err(store::Error::Unavailable { doing, source }) => {
+                tracing::warn!("the store does not answer yet while trying to {doing}: {source}");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            Err(error) => return Err(Error::Store(error)),
+        }
+    }
 }

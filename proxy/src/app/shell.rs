@@ -59,6 +59,7 @@ pub fn run(control: Runtime, router: Router, beginning: Beginning) -> Result<(),
         handover::ask(handover::running(&config)?, handover::socket(&config));
     }
     server.bootstrap();
+    control.block_on(router.attest());
     for listen in &config.listen {
         let settings = listener_settings(&router, listen);
         let app = Listener::new(settings, Arc::clone(&router.pipeline));
@@ -233,6 +234,7 @@ impl ShutdownSignalWatch for Signals {
             _ = interrupt.recv() => self.leave(),
             _ = quit.recv() => {
                 self.admin.set_unready("handing over");
+                self.admin.registrar.witness.leave();
                 ShutdownSignal::GracefulUpgrade
             }
         }

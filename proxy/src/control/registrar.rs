@@ -6,7 +6,9 @@
 mod identities;
 mod name;
 
+use crate::attest::Witness;
 use crate::clock;
+use crate::decide::attest::{self, Asks, Doors, Facts, Roster};
 use crate::fleet::Fleet;
 use crate::learn::Learner;
 use crate::observe::inventory::{Acknowledged, Inventory, Service};
@@ -19,9 +21,9 @@ use homing_config::Config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::{Error, RouterRecord, Seq};
-use homing_mapping_store::{Generation, Handle, Timestamp};
-use std::sync::atomic::{Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use homing_mapping_store::{Generation, Handle, SiteId, Timestamp};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -49,6 +51,12 @@ pub struct Registrar {
     said: Mutex<(u64, Vec<Observation>)>,
     /// That no other router has this one's name.
     name: name::Name,
+    /// Heartbeats so far.
+    beats: AtomicU64,
+    /// What this router can attest to.
+    pub witness: Arc<Witness>,
+    /// Whose word it needs itself, and all that it knows of.
+    roster: Mutex<(Roster, Doors)>,
     /// Rung when the feed shows that a site, state or assignment changed.
     pub bell: Notify,
     /// Rung when the topology was replaced.
@@ -67,6 +75,9 @@ impl Registrar {
         applied: Box<dyn Fn() -> Seq + Send + Sync>,
     ) -> Registrar {
         Registrar {
+            witness: Arc::new(Witness::new(&config.router.name)),
+            roster: Mutex::default(),
+            beats: AtomicU64::new(0),
             store,
             fleet: ArcSwap::new(fleet),
             config: ArcSwap::new(config),
@@ -129,6 +140,12 @@ impl Registrar {
                 self.register().await
             };
             registered = renewed.is_ok();
+            match &renewed {
+                // It answers, though not to this router: another one has its name.
+                Err(Error::Busy(_)) => self.witness.answered(clock::moment()),
+                Err(_) => self.witness.failed(),
+                Ok(()) => {}
+            }
             metrics().store_up.set(i64::from(registered));
             if let Err(error) = renewed {
                 tracing::warn!("the registry cannot be read: {}", chain(&error));
@@ -151,11 +168,11 @@ impl Registrar {
     /// One round: read, take over, and only then say to the others what was taken over.
     async fn renew(&self) -> Result<(), Error> {
         let _round = self.between_rounds().await;
-        let began = clock::monotonic_ms();
+        let (began, began_at) = (clock::monotonic_ms(), clock::moment());
         let lease_ms =
             u64::try_from(self.config.load().lease.router.as_millis()).unwrap_or(u64::MAX);
         // A copy of the store that was left behind says nothing that may be obeyed.
-        self.store.incarnation().await?;
+        let incarnation = self.store.incarnation().await?;
         self.name
             .keep(&self.store, &self.config.load_full())
             .await?;
@@ -165,22 +182,41 @@ impl Registrar {
         self.take_over(revision, &records);
         let assignments = self.store.assignments().await?;
         self.follow(&records, &assignments);
+        // Obeyed first: what is attested to later is never believed of an assignment before it.
+        self.witness.read(&assignments);
+        self.looked();
         let applied = self.acknowledge(applied, &assignments);
         self.store
-            .heartbeat(&self.record(revision, applied), lease_ms)
+            .heartbeat(&self.record(revision, applied, incarnation), lease_ms)
             .await?;
+        self.roster().0.told();
         self.sure_until(&records, began.saturating_add(lease_ms));
         let routers = self.store.routers().await?;
+        self.roster().1 = attest::doors(&routers);
         self.publish(&records, &routers);
         self.share(&assignments, lease_ms).await?;
         // Newer sites wait for this router's acknowledgement until its lease has run out, counted from before the
         // store was asked.
         self.learner.registry_fresh_until(began + lease_ms);
+        self.witness.answered(began_at);
         Ok(())
     }
 
-    fn record(&self, revision: u64, applied: Seq) -> RouterRecord {
+    fn record(&self, revision: u64, applied: Seq, told_in: u16) -> RouterRecord {
         let config = self.config.load();
+        let asks = {
+            let mut roster = self.roster();
+            let doors = roster.1.clone();
+            let processes = doors.keys().cloned().collect();
+            roster.0.telling(doors);
+            Asks { processes, told_in }
+        };
+        let facts = Facts {
+            attest: self.witness.door(),
+            silent: self.witness.silent(),
+            attested: self.witness.attested(),
+            asks,
+        };
         RouterRecord {
             name: config.router.name.clone(),
             registry_acknowledged: revision,
@@ -191,7 +227,45 @@ impl Registrar {
             seen_at: clock::wall(),
             live: true,
             lease_ms: 0,
+            facts: serde_json::to_string(&facts).unwrap_or_else(|_| "{}".to_owned()),
+            journal: self.name.mark().unwrap_or_default(),
+            process: self.witness.process().to_owned(),
+            since: 0,
+            beat: self.beats.fetch_add(1, Ordering::Relaxed),
         }
+    }
+
+    fn roster(&self) -> MutexGuard<'_, (Roster, Doors)> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The assignments were read, and before that, after the last heartbeat, who is registered.
+    fn looked(&self) {
+        let mut held = self.roster();
+        let (roster, registered) = &mut *held;
+        roster.looked(registered);
+    }
+
+    /// The leases in force.
+    pub fn lease(&self) -> homing_config::settings::Lease {
+        self.config.load().lease.clone()
+    }
+
+    /// Whose word is needed to go on without the store.
+    pub fn needed(&self) -> Option<Doors> {
+        self.roster().0.needed()
+    }
+
+    /// Sites that can be served from several places.
+    pub fn several(&self) -> Vec<SiteId> {
+        let records = self.held();
+        let several = records.iter().filter(|one| one.installations.len() > 1);
+        several.map(|one| one.site).collect()
+    }
+
+    /// The others attest to what this router knows of the site; it may believe it until then.
+    pub fn believe(&self, site: SiteId, until: u64) {
+        self.inventory.of(site).sure_until(until);
     }
 
     /// Sites of the registry that this router's file does not name are fronted too, before they are acknowledged.

@@ -227,6 +227,7 @@ mod tests {
             lease: Duration::from_secs(10),
             live,
             mode: None,
+            asks: Default::default(),
             lag: lag.map(Duration::from_millis),
         }
     }

@@ -3,6 +3,7 @@
 //! Owns that rule, purely. Must not read clocks: how long something has been watched is measured by the caller, on its
 //! own monotonic clock, from after the switch was seen in the store. When in doubt the answer is no.
 
+use super::attest::{self, Asks, Facts, Reader};
 use super::world::Agent;
 use homing_mapping_store::Generation;
 use homing_mapping_store::agent::AgentRole;
@@ -27,6 +28,38 @@ impl Clocks {
     pub fn wait(&self, lease: Duration) -> Duration {
         let factor = (1.0 + self.drift) / (1.0 - self.drift).max(f64::EPSILON);
         lease.mul_f64(factor) + self.margin
+    }
+}
+
+/// Whether somebody has stopped attesting to what was before a switch, for each of those who may go on without the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Informed {
+    /// So that nobody goes on for longer than a lease from then.
+    Enough,
+    /// Somebody may be going on by the word of others: a watch has not begun.
+    Nobody,
+}
+
+/// Whether a watch may begin: see `witness::informed`. `me` is this router, if it takes questions itself: it has stopped.
+pub fn informed(
+    me: Option<&str>,
+    routers: &[RouterRecord],
+    agents: &[Agent],
+    seq: Seq,
+) -> Informed {
+    let readers: Vec<Reader> = routers.iter().map(Reader::of).collect();
+    let enough = |asks: &Asks| attest::informed(asks, me, seq, &readers);
+    let mut all = agents.iter().map(|agent| agent.asks.clone()).chain(
+        routers
+            .iter()
+            // One that has read of the switch asks nobody about what was before.
+            .filter(|router| router.applied < seq)
+            .map(|router| Facts::of(router).asks),
+    );
+    if all.all(|asks| enough(&asks)) {
+        Informed::Enough
+    } else {
+        Informed::Nobody
     }
 }
 

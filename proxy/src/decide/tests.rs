@@ -22,6 +22,7 @@ fn agent(role: AgentRole, generation: u64) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
+        asks: Default::default(),
         lag: Some(Duration::from_millis(20)),
     }
 }
@@ -393,6 +394,8 @@ fn router(name: &str, applied: u64) -> RouterRecord {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 5_000,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     }
 }
 

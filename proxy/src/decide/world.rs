@@ -4,6 +4,7 @@
 
 use homing_mapping_store::Generation;
 use homing_mapping_store::agent::{AgentRecord, AgentRole};
+use homing_mapping_store::witness::Asks;
 use std::time::Duration;
 
 /// Everything that a plan depends on.
@@ -144,6 +145,8 @@ pub struct Agent {
     pub live: bool,
     /// How it fences, in its own words.
     pub mode: Option<String>,
+    /// Whose word it needs to go on without the store; nobody: it does not.
+    pub asks: Asks,
     /// How far its replica is behind. `None`: not known.
     pub lag: Option<Duration>,
 }
@@ -163,6 +166,7 @@ impl Agent {
             lease: Duration::from_millis(record.lease_ms),
             live: record.live,
             mode: mode.map(str::to_owned),
+            asks: serde_json::from_str(&record.report.facts).unwrap_or_default(),
             // What was said too long ago is not known any more.
             lag: lag.filter(|_| record.live).map(Duration::from_millis),
         }

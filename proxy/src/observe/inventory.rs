@@ -190,9 +190,15 @@ impl Live {
         until == u64::MAX || clock::monotonic_ms() < until
     }
 
-    /// The store was asked: until then the assignment is believed.
+    /// The store was asked: until then the assignment is believed, or longer if the others have attested to it later.
     pub fn sure_until(&self, monotonic_ms: u64) {
-        self.sure_until_ms.store(monotonic_ms, Ordering::Relaxed);
+        let later = |until: u64| match until {
+            u64::MAX => Some(monotonic_ms),
+            _ => Some(monotonic_ms.max(until)),
+        };
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        // An error means that nothing was to be changed, which is as good.
+        let _ = self.sure_until_ms.fetch_update(set, fetch, later);
     }
 
     /// Waits until the switch that is under way has ended, at most `within`. Answers whether it has.

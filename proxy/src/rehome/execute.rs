@@ -6,8 +6,9 @@
 use super::automatic::Advised;
 use super::step::{Outcome, Stepper, millis};
 use super::work::{Step, Work};
+use crate::attest::Witness;
 use crate::clock;
-use crate::decide::fence::Clocks;
+use crate::decide::fence::{Clocks, Informed};
 use crate::decide::world::Agent;
 use crate::observe::probe::{self, Identities};
 use crate::pipeline::Pipeline;
@@ -48,6 +49,8 @@ pub struct Executor {
     pub via: HeaderValue,
     /// Placement, limits and times of this router's requests.
     pub pipeline: Arc<Pipeline>,
+    /// What this router attests to: nothing before a switch that it watches.
+    pub witness: Arc<Witness>,
     settings: ArcSwap<Config>,
     watches: Mutex<HashMap<(Uuid, SiteId, Generation), Watched>>,
     /// Rung when something may have changed.
@@ -58,7 +61,7 @@ pub struct Executor {
 
 /// Since when a switch is watched, and what its agents had said by then.
 struct Watched {
-    since: Instant,
+    since: Option<Instant>,
     counters: HashMap<String, u64>,
 }
 
@@ -77,6 +80,7 @@ impl Executor {
         identities: Arc<dyn Identities>,
         probe: probe::Settings,
         pipeline: Arc<Pipeline>,
+        witness: Arc<Witness>,
         config: Arc<Config>,
     ) -> Executor {
         Executor {
@@ -86,6 +90,7 @@ impl Executor {
             probe,
             via: pipeline.via.clone(),
             pipeline,
+            witness,
             settings: ArcSwap::new(config),
             watches: Mutex::new(HashMap::new()),
             bell: Notify::new(),
@@ -245,27 +250,39 @@ impl Executor {
     }
 
     /// How long this router has watched a switch, and what the agents had said when it began to. A router that takes
-    /// over begins anew: its clock says nothing of what another one saw.
+    /// over begins anew: its clock says nothing of what another one saw. From before the first moment of the watch it
+    /// attests to nothing before the switch; until somebody whose word counts does so, the watch has not begun.
     pub(super) fn watch(
         &self,
         operation: Uuid,
         held: &Assignment,
         agents: &[Agent],
+        informed: Informed,
     ) -> (Duration, Vec<Option<u64>>) {
+        self.witness.watches(held.site, held.generation);
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (operation, held.site, held.generation);
         let watched = watches.entry(key).or_insert_with(|| Watched {
-            since: clock::now(),
+            since: None,
             counters: agents
                 .iter()
                 .map(|agent| (agent.holder.clone(), agent.counter))
                 .collect(),
         });
+        // From the first look at which somebody does, not from the last one at which nobody did.
+        match informed {
+            Informed::Nobody => watched.since = None,
+            Informed::Enough => {
+                watched.since.get_or_insert_with(clock::now);
+            }
+        }
         let counters = agents
             .iter()
             .map(|agent| watched.counters.get(&agent.holder).copied());
-        let since = clock::now().saturating_duration_since(watched.since);
-        (since, counters.collect())
+        let since = watched
+            .since
+            .map(|since| clock::now().saturating_duration_since(since));
+        (since.unwrap_or_default(), counters.collect())
     }
 }
 

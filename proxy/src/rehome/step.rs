@@ -6,7 +6,7 @@
 use super::execute::Executor;
 use super::gather::agents_of;
 use super::work::{Abort, Moving, Step, Work};
-use crate::decide::fence::{self, Verdict, Watch};
+use crate::decide::fence::{self, Informed, Verdict, Watch};
 use crate::decide::plan::Verb;
 use crate::decide::world::Agent;
 use crate::observe::probe;
@@ -190,10 +190,14 @@ impl Stepper<'_> {
         let held = self.ours(moving).await?;
         let agents = self.agents(moving, &moving.of.from).await?;
         let routers = self.executor.store.routers().await?;
-        let (watched, counters) = self.executor.watch(self.operation.id, &held, &agents);
+        let seq = Seq(moving.seq.unwrap_or(u64::MAX));
+        let informed = fence::informed(self.executor.witness.me(), &routers, &agents, seq);
+        let (watched, counters) = self
+            .executor
+            .watch(self.operation.id, &held, &agents, informed);
         let watch = Watch {
             generation: held.generation,
-            seq: Seq(moving.seq.unwrap_or(u64::MAX)),
+            seq,
             routers: &routers,
             installation: &moving.of.from,
             agents: &agents,
@@ -203,6 +207,11 @@ impl Stepper<'_> {
         };
         let evidence = match fence::judge(&self.executor.clocks(), &watch) {
             Verdict::Proven(evidence) => evidence,
+            Verdict::Waiting(what) if informed == Informed::Nobody => {
+                return Ok(Outcome::Waits(format!(
+                    "a router whose word counts there to read of the switch (one that is gone for good has to be forgotten); time proves nothing before that; {what}"
+                )));
+            }
             Verdict::Waiting(what) => return Ok(Outcome::Waits(what)),
         };
         if let Some(why) = self.too_far_behind(moving).await? {

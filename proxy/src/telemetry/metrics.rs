@@ -39,6 +39,7 @@ pub struct Metrics {
     pub limit_hits: IntCounterVec,
     pub config_reload_success: IntGauge,
     pub open_intents: IntGauge,
+    pub attestations: IntCounterVec,
     pub generation: IntGaugeVec,
     /// Steps of re-homing that have ended, counted by the router that took the last one.
     pub operations: IntCounterVec,
@@ -168,6 +169,11 @@ impl Metrics {
                 "config_reload_success",
                 "1 if the last configuration was taken",
             )),
+            attestations: counters(
+                "attestations_total",
+                "Times that this router asked the others to go on without the store, for each site",
+                &["result"],
+            ),
             open_intents: one(IntGauge::new(
                 "open_intents",
                 "Starts whose outcome is not known yet",
@@ -272,6 +278,7 @@ impl Metrics {
             Box::new(made.limit_hits.clone()),
             Box::new(made.config_reload_success.clone()),
             Box::new(made.open_intents.clone()),
+            Box::new(made.attestations.clone()),
             Box::new(made.generation.clone()),
             Box::new(made.operations.clone()),
             Box::new(made.lease_remaining_seconds.clone()),

@@ -140,6 +140,7 @@ impl World {
             seen_at: Timestamp(0),
             live: true,
             lease_ms: 0,
+            ..RouterRecord::default()
         };
         Ok(self.store.heartbeat(&router, 600_000).await?)
     }

@@ -5,71 +5,23 @@
 //! called, not imitated; what is imitated are the loops around them and the store's transactions. Every process may rest between any two of its actions
 //! for as long as it likes: that is a pause, a slow or lost message, a partition, and a store that is away.
 
+use crate::bounds::{Attest, Bounds, Called, Clocked, Copies};
+use crate::once::once;
+use crate::promises;
 use crate::sabotage::Sabotage;
-use crate::steps::given_twice;
 use crate::world::{
-    Agent, Asked, DRIFT, Given, Lease, NAMES, OLD, OVER, Quiet, RATES, ROUTER_LEASE, Router, Row,
-    SITE_LEASE, Watched, World,
+    Agent, Asked, Beat, DRIFT, Given, Knows, Lease, NAMES, Processes, Quiet, RATES, ROUTER_LEASE,
+    Report, Row, SITE_LEASE, Store, World, process,
 };
 use homing_mapping_store::agent::AgentRole;
-use homing_mapping_store::store::{Claim, RouterRecord, Seq};
+use homing_mapping_store::store::{Claim, Seq};
 use homing_mapping_store::{Generation, Timestamp, lease};
 use homing_proxy::agent::fence::{self as agent_fence, Decision, Evidence, Seen};
 use homing_proxy::clock::Moment;
-use homing_proxy::decide::fence::{self, Clocks, Verdict, Watch};
+use homing_proxy::decide::fence::{self, Clocks, Informed, Verdict, Watch};
 use homing_proxy::decide::world::Agent as Reported;
 use stateright::{Model, Property};
 use std::time::Duration;
-
-/// How much may happen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) switches: u8,
-    pub(crate) aborts: u8,
-    /// Of agents.
-    pub(crate) crashes: u8,
-    /// Of the store to an older copy of itself.
-    pub(crate) failovers: u8,
-    /// How many of the two routers carry requests.
-    pub(crate) routers: u8,
-    /// How many of them are at work as controllers.
-    pub(crate) controllers: u8,
-    /// How many processes may be in the middle of something at a time, for as long as they like.
-    pub(crate) pauses: usize,
-    /// Whether an agent's report may take its time.
-    pub(crate) reports: Reports,
-    /// Which combinations of clocks there are.
-    pub(crate) clocks: Clocked,
-    /// What copies of the store know.
-    pub(crate) copies: Copies,
-}
-
-/// What a copy of the store knows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Copies {
-    /// Everything; it takes over as it is, and gives rights at once.
-    Synchronous,
-    /// It may lack the last changes.
-    Older,
-}
-
-/// How reports travel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reports {
-    /// At once or not at all.
-    AtOnce,
-    /// They may be overtaken by anything.
-    Late,
-}
-
-/// Which combinations of clocks there are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Clocked {
-    /// Every clock slow or fast, in all combinations.
-    All,
-    /// The combination in which leases last longest and waits end first: who holds has a slow clock, who watches a fast one.
-    Worst,
-}
 
 /// The model.
 #[derive(Clone, Debug)]
@@ -77,6 +29,9 @@ pub(crate) struct Fleet {
     pub(crate) bounds: Bounds,
     pub(crate) sabotage: Option<Sabotage>,
 }
+
+/// What the product's answers depend on besides the records.
+type Setting = (Option<Sabotage>, Attest, Called);
 
 /// One step of somebody.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -113,8 +68,28 @@ pub(crate) enum Action {
     ReportArrives(u8),
     /// It dies and is started again.
     AgentCrashes(u8),
+    /// It asks all routers to attest that nothing is newer.
+    AgentAsksAll(u8),
+    /// A router asks the others.
+    RouterAsksAll(u8),
+    /// A router gives its word: to an agent, or (from 2 on) to a router.
+    Attests(u8, u8),
+    /// An agent has every word that it needs.
+    AgentGoesOn(u8),
+    /// A router has.
+    RouterGoesOn(u8),
     /// It goes on without the store: only where that is the sabotage.
     AgentExtends(u8),
+    /// The second router ends.
+    Ends,
+    /// It hands over to another process, and goes on attesting.
+    HandsOver,
+    /// It stops that.
+    Leaves,
+    /// An operator says that it is gone for good.
+    Forgets,
+    /// Another process with its journal begins.
+    Starts,
     /// A copy of the store is taken; from here on it gets older.
     StoreIsCopied,
     /// The copy takes the place of the store, which is gone.
@@ -122,7 +97,18 @@ pub(crate) enum Action {
 }
 
 /// The moment that every decision of an agent is made at: its own clock is kept as ages.
-const NOW: Moment = Moment(1_000_000);
+pub(crate) const NOW: Moment = Moment(1_000_000);
+
+/// What the two routers are called.
+pub(crate) const ROUTERS: [&str; 2] = ["r0", "r1"];
+
+pub(crate) fn moment(age: u8) -> Moment {
+    Moment(NOW.0 - 1000 * u64::from(age))
+}
+
+pub(crate) fn ago(moment: Moment) -> u8 {
+    u8::try_from(NOW.since(moment).as_millis()).unwrap_or(u8::MAX)
+}
 
 fn units(count: u8) -> Duration {
     Duration::from_millis(u64::from(count))
@@ -137,7 +123,7 @@ impl Fleet {
         self.sabotage == Some(sabotage)
     }
 
-    fn seq(&self, position: crate::world::Position) -> Seq {
+    pub(crate) fn seq(&self, position: crate::world::Position) -> Seq {
         let incarnation = match self.is(Sabotage::PositionsOfAnotherCopyCount) {
             true => 0,
             false => u16::from(position.incarnation),
@@ -157,26 +143,31 @@ impl Fleet {
         }
     }
 
-    /// Judges with the product's own rule.
-    pub(crate) fn proven(&self, world: &World, watched: u8) -> bool {
+    /// Judges with the product's own rules: whether the fence is proven, and whether the watch may have begun.
+    pub(crate) fn proven(&self, world: &World, me: u8, watched: u8) -> (bool, Informed) {
+        let Store {
+            incarnation,
+            row,
+            beats,
+            ..
+        } = &world.store;
+        let report = world.store.reports[usize::from(row.installation)];
+        let router = &world.routers[usize::from(me)];
+        // One that takes over is asked nothing before the other has left.
+        let me = match router.before {
+            None => process(usize::from(me), router.life),
+            Some(_) => 0,
+        };
+        once!(
+            ((self.sabotage, self.bounds.attest, self.bounds.names), *incarnation, *row, *beats, report, me, watched),
+            (Setting, u8, Row, [Option<Beat>; 2], Report, Processes, u8) => (bool, Informed),
+            self.judged(world, me, watched)
+        )
+    }
+
+    fn judged(&self, world: &World, me: Processes, watched: u8) -> (bool, Informed) {
         let row = &world.store.row;
-        let routers: Vec<RouterRecord> = world
-            .store
-            .applied
-            .iter()
-            .take(usize::from(self.bounds.routers))
-            .map(|applied| RouterRecord {
-                name: String::new(),
-                registry_acknowledged: 0,
-                applied: self.seq(*applied),
-                address: String::new(),
-                version: String::new(),
-                config_hash: String::new(),
-                seen_at: Timestamp(0),
-                live: false,
-                lease_ms: u64::from(ROUTER_LEASE),
-            })
-            .collect();
+        let routers = self.records(world);
         let report = world.store.reports[usize::from(row.installation)];
         // Not live: so nothing that an agent said before it fell silent stands in the way of a proof by time.
         let agents = [Reported {
@@ -191,11 +182,20 @@ impl Fleet {
             lease: units(SITE_LEASE),
             live: false,
             mode: Some("relay".to_owned()),
+            asks: self.asks(world, report.asks),
             lag: None,
         }];
+        let begun = self.seq(row.begun);
+        let informed = match self.is(Sabotage::StrangerWaits) {
+            true => Informed::Enough,
+            false => {
+                let me = self.called(me);
+                fence::informed(me.first().map(String::as_str), &routers, &agents, begun)
+            }
+        };
         let watch = Watch {
             generation: row.generation,
-            seq: self.seq(row.begun),
+            seq: begun,
             routers: &routers,
             installation: NAMES[0],
             agents: &agents,
@@ -203,13 +203,15 @@ impl Fleet {
             statement: None,
             watched: match self.is(Sabotage::NobodyWaits) {
                 true => Duration::from_secs(3600),
+                false if informed == Informed::Nobody => Duration::ZERO,
                 false => units(watched),
             },
         };
-        matches!(fence::judge(&self.clocks(), &watch), Verdict::Proven(_))
+        let verdict = fence::judge(&self.clocks(), &watch);
+        (matches!(verdict, Verdict::Proven(_)), informed)
     }
 
-    fn evidence(&self, at: usize, agent: &Agent) -> Evidence {
+    pub(crate) fn evidence(&self, at: usize, agent: &Agent) -> Evidence {
         Evidence {
             installation: NAMES[at].to_owned(),
             term: units(SITE_LEASE),
@@ -224,62 +226,31 @@ impl Fleet {
             lease: match agent.lease {
                 Lease::Unknown => agent_fence::Lease::Unknown,
                 Lease::Refused => agent_fence::Lease::Refused,
-                Lease::Granted(age) => {
-                    agent_fence::Lease::Granted(Moment(NOW.0 - 1000 * u64::from(age)))
-                }
+                Lease::Granted(age) => agent_fence::Lease::Granted(moment(age)),
             },
         }
     }
 
     /// Decides with the product's own rule: until when it is open and at which generation, or nothing.
     pub(crate) fn decision(&self, at: usize, agent: &Agent) -> Option<(u8, Generation)> {
-        match agent_fence::decide(&self.evidence(at, agent), NOW) {
-            Decision::Open { until, generation } => {
-                let left = until.since(NOW).as_millis();
-                Some((u8::try_from(left).unwrap_or(u8::MAX), generation))
+        once!(
+            (self.sabotage, at, agent.knows()),
+            (Option<Sabotage>, usize, Knows) => Option<(u8, Generation)>,
+            match agent_fence::decide(&self.evidence(at, agent), NOW) {
+                Decision::Open { until, generation } => {
+                    let left = until.since(NOW).as_millis();
+                    Some((u8::try_from(left).unwrap_or(u8::MAX), generation))
+                }
+                Decision::Fenced(_) => None,
             }
-            Decision::Fenced(_) => None,
-        }
+        )
     }
 
     pub(crate) fn entitled(&self, row: &Row) -> Option<u8> {
         if let (true, Some((to, _))) = (self.is(Sabotage::EntitledBeforeTheFence), row.pending) {
             return Some(to);
         }
-        number(row.real().entitled())
-    }
-
-    pub(crate) fn tick(&self, world: &mut World) {
-        for at in 0..2 {
-            let (router, rate) = (&mut world.routers[at], world.rates[at]);
-            router.sure = router.sure.saturating_sub(rate);
-            if let Some(round) = &mut router.round {
-                round.age = (round.age + rate).min(ROUTER_LEASE);
-            }
-            if let Some(watched) = &mut router.watched {
-                watched.elapsed = (watched.elapsed + rate).min(OLD);
-            }
-            let (agent, rate) = (&mut world.agents[at], world.rates[2 + at]);
-            if !self.is(Sabotage::FenceFallsOnlyWhenTheAgentActs) {
-                agent.gate = agent.gate.saturating_sub(rate);
-                if agent.gate == 0 {
-                    agent.gate_at = Generation(0);
-                }
-            }
-            if let Lease::Granted(age) = &mut agent.lease {
-                *age = (*age + rate).min(OVER);
-            }
-            if let Some(asked) = &mut agent.asked {
-                asked.age = (asked.age + rate).min(OVER);
-            }
-        }
-        if let Quiet::Left(left) = world.store.quiet {
-            // The store's clock is a fast one: the worst that it can be.
-            world.store.quiet = match left.saturating_sub(RATES[1]) {
-                0 => Quiet::Over,
-                left => Quiet::Left(left),
-            };
-        }
+        once!(*row, Row => Option<u8>, number(row.real().entitled()))
     }
 
     /// A transaction in which an agent asks for the lease.
@@ -287,7 +258,7 @@ impl Fleet {
         if self.entitled(&world.store.row) != Some(at) {
             return None;
         }
-        if world.store.quiet == Quiet::Unasked {
+        if world.store.quiet == Quiet::Unasked && self.heard(world) {
             let quiet = lease::quiet(units(SITE_LEASE)).as_millis();
             world.store.quiet = Quiet::Left(u8::try_from(quiet).unwrap_or(u8::MAX));
         }
@@ -297,6 +268,14 @@ impl Fleet {
 
     /// The product's word on what an answer is worth now.
     pub(crate) fn worth(&self, at: usize, agent: &Agent, asked: &Asked) -> Lease {
+        once!(
+            (self.sabotage, at, agent.knows(), *asked),
+            (Option<Sabotage>, usize, Knows, Asked) => Lease,
+            self.is_worth(at, agent, asked)
+        )
+    }
+
+    fn is_worth(&self, at: usize, agent: &Agent, asked: &Asked) -> Lease {
         let given = asked.given.map(|given| homing_mapping_store::store::Lease {
             name: String::new(),
             holder: NAMES[at].to_owned(),
@@ -309,7 +288,7 @@ impl Fleet {
             true => 0,
             false => asked.age,
         };
-        let counted = Moment(NOW.0 - 1000 * u64::from(age));
+        let counted = moment(age);
         match agent_fence::worth(given.as_ref(), counted, &self.evidence(at, agent), NOW) {
             agent_fence::Lease::Granted(_) => Lease::Granted(age),
             agent_fence::Lease::Refused | agent_fence::Lease::Unknown => Lease::Refused,
@@ -327,30 +306,39 @@ impl Model for Fleet {
 
     fn init_states(&self) -> Vec<World> {
         let [slow, fast] = RATES;
-        match self.bounds.clocks {
+        let mut worlds = match self.bounds.clocks {
             // The first router carries the requests, the second one watches; the store's clock is fast as well.
-            Clocked::Worst => vec![World::beginning([slow, fast, slow, slow])],
+            Clocked::Worst => vec![self.beginning([slow, fast, slow, slow])],
             Clocked::All => (0..16)
-                .map(|bits: usize| World::beginning([0, 1, 2, 3].map(|at| RATES[bits >> at & 1])))
+                .map(|bits: usize| self.beginning([0, 1, 2, 3].map(|at| RATES[bits >> at & 1])))
                 .collect(),
+        };
+        if self.bounds.copies == Copies::FirstAtOnce {
+            let over = |world: &mut World| self.step(world, Action::CopyTakesOver).is_some();
+            worlds.retain_mut(over);
         }
+        worlds
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.push(Action::Tick);
         for at in 0..self.bounds.routers {
-            actions.extend([
-                Action::RouterAsks(at),
-                Action::RouterFollows(at),
-                Action::Chooses(at),
-                Action::Sends(at),
-            ]);
+            actions.extend([Action::RouterAsks(at), Action::RouterFollows(at)]);
+        }
+        for at in 0..self.bounds.carriers {
+            actions.extend([Action::Chooses(at), Action::Sends(at)]);
+        }
+        if self.bounds.handovers > 0 {
+            actions.extend([Action::HandsOver, Action::Leaves]);
+        }
+        if self.bounds.restarts > 0 {
+            actions.extend([Action::Ends, Action::Forgets, Action::Starts]);
         }
         // The last router is the first controller: who watches is best another one than who is watched.
         for at in (2 - self.bounds.controllers)..2 {
             actions.extend([Action::Judges(at), Action::Notes(at)]);
         }
-        for at in 0..2 {
+        for at in self.bounds.agents.iter().copied() {
             actions.extend([
                 Action::AgentAsks(at),
                 Action::AgentLearns(at),
@@ -362,6 +350,9 @@ impl Model for Fleet {
             if self.is(Sabotage::AgentExtendsByItself) {
                 actions.push(Action::AgentExtends(at));
             }
+        }
+        if self.bounds.attest == Attest::On {
+            self.attestations(actions);
         }
         actions.extend([Action::Begins, Action::Completes, Action::Aborts]);
         if world.happened.failovers < self.bounds.failovers {
@@ -384,9 +375,9 @@ impl Model for Fleet {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut all = never();
-        all.extend(progress());
-        if self.bounds.failovers > 0 {
+        let mut all = promises::never();
+        all.extend(promises::progress(&self.bounds));
+        if self.bounds.failovers > 0 && !self.bounds.agents.is_empty() {
             all.push(Property::sometimes(
                 "the copy serves",
                 |_, world: &World| {
@@ -397,6 +388,9 @@ impl Model for Fleet {
                             .any(|at| serves(at) && world.agents[at].gate_at.incarnation() == now)
                 },
             ));
+        }
+        let copy = self.bounds.failovers > 0 && self.bounds.copies != Copies::BeforeTheSwitch;
+        if copy && !self.bounds.agents.is_empty() {
             all.push(Property::sometimes(
                 "who served goes on in the copy's quiet time",
                 |_, world: &World| {
@@ -407,6 +401,12 @@ impl Model for Fleet {
                         && quiet
                         && agents.any(|one| one.gate > 0 && one.gate_at.incarnation() == now)
                 },
+            ));
+        }
+        if self.bounds.attest == Attest::On && !self.bounds.attesters.is_empty() {
+            all.push(Property::sometimes(
+                "an installation goes on by the word of all",
+                |_, world: &World| world.went_on,
             ));
         }
         if self.bounds.aborts > 0 {
@@ -422,61 +422,4 @@ impl Model for Fleet {
         }
         all
     }
-}
-
-/// What must never be.
-fn never() -> Vec<Property<Fleet>> {
-    vec![
-        Property::always("one place at a time", |_, world: &World| {
-            world.agents.iter().any(|agent| agent.gate == 0)
-        }),
-        Property::always("no place serves after its successor", |_, world: &World| {
-            !world.served_late
-        }),
-        Property::always(
-            "nothing is sent to a superseded place",
-            |_, world: &World| !world.sent_late,
-        ),
-        Property::always(
-            "no agent goes below what it remembers",
-            |_, world: &World| {
-                let below = |agent: &Agent| agent.gate > 0 && agent.gate_at < agent.highest;
-                !world.agents.iter().any(below)
-            },
-        ),
-        Property::always("no generation is given twice", |_, world: &World| {
-            !given_twice(world)
-        }),
-    ]
-}
-
-/// What must be possible: a model in which nothing happens is safe as well.
-fn progress() -> Vec<Property<Fleet>> {
-    vec![
-        Property::sometimes("the new place serves", |_, world: &World| {
-            let agent = &world.agents[1];
-            agent.gate > 0 && world.store.row.pending.is_none()
-        }),
-        Property::sometimes(
-            "acknowledgements alone prove a fence",
-            |_, world: &World| {
-                let at_once = |watched: &Watched| watched.elapsed == 0;
-                let mut routers = world.routers.iter();
-                routers
-                    .any(|one| one.verdict.is_some() && one.watched.as_ref().is_some_and(at_once))
-            },
-        ),
-        Property::sometimes("time alone proves a fence", |_, world: &World| {
-            let heard = |at: usize| world.store.applied[at] >= world.store.row.begun;
-            let proven = world.routers.iter().any(|one| one.verdict.is_some());
-            proven && !heard(0) && !world.store.reports[0].fenced
-        }),
-        Property::sometimes(
-            "a request is refused at the last moment",
-            |_, world: &World| {
-                let stale = |one: &Router| one.running.is_some() && one.sure == 0;
-                world.routers.iter().any(stale)
-            },
-        ),
-    ]
 }

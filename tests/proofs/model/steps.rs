@@ -3,13 +3,18 @@
 //! Owns the loops of routers, controllers and agents, and the store's transactions, step by step. Must not decide what the
 //! product decides: `fleet.rs` asks it. A step that cannot be taken is none.
 
-use crate::fleet::{Action, Copies, Fleet, Reports, number, other};
+use crate::bounds::{Attest, Copies, Reports};
+use crate::fleet::{Action, Fleet, number, other};
+use crate::once::once;
 use crate::sabotage::Sabotage;
+use crate::words::starts;
 use crate::world::{
-    Asked, Lease, Position, Quiet, ROUTER_LEASE, Report, Round, Running, Watched, World,
+    Asked, Beat, Lease, Position, Quiet, ROUTER_LEASE, Report, Roster, Round, Row, Running,
+    Watched, World,
 };
 use homing_mapping_store::Generation;
 use homing_mapping_store::store::Claim;
+use homing_proxy::decide::fence::Informed;
 
 impl Fleet {
     /// Takes a step; nothing if it cannot be taken.
@@ -32,13 +37,23 @@ impl Fleet {
             Action::AgentLearns(at) => self.agent_learns(world, usize::from(at)),
             Action::AgentActs(at) => self.agent_acts(world, usize::from(at)),
             Action::AgentReports(at) => self.agent_reports(world, usize::from(at)),
-            Action::ReportArrives(at) => report_arrives(world, usize::from(at)),
+            Action::ReportArrives(at) => self.report_arrives(world, usize::from(at)),
             Action::AgentCrashes(at) => self.agent_crashes(world, usize::from(at)),
             Action::AgentExtends(at) => {
                 let agent = &mut world.agents[usize::from(at)];
                 let held = matches!(agent.lease, Lease::Granted(age) if age > 0);
                 held.then(|| agent.lease = Lease::Granted(0))
             }
+            Action::AgentAsksAll(at) => self.agent_asks_all(world, usize::from(at)),
+            Action::RouterAsksAll(at) => self.router_asks_all(world, usize::from(at)),
+            Action::Attests(who, by) => self.attests_to(world, usize::from(who), usize::from(by)),
+            Action::AgentGoesOn(at) => self.agent_goes_on(world, usize::from(at)),
+            Action::RouterGoesOn(at) => self.router_goes_on(world, usize::from(at)),
+            Action::Ends => self.ends(world),
+            Action::HandsOver => self.hands_over(world),
+            Action::Leaves => world.routers[1].before.take().map(|_| ()),
+            Action::Forgets => self.forgets(world),
+            Action::Starts => starts(world),
             Action::StoreIsCopied => {
                 world.copy = Some(Box::new(world.store.clone()));
                 Some(())
@@ -55,12 +70,18 @@ impl Fleet {
             row: world.store.row,
         };
         let router = &mut world.routers[at];
-        if router.round.is_some() {
+        if router.round.is_some() || !router.alive {
             return None;
         }
         router.round = Some(round);
-        if self.is(Sabotage::AcknowledgesBeforeItObeys) {
-            world.store.applied[at] = round.position;
+        if self.is(Sabotage::AcknowledgesBeforeItObeys)
+            && let Some(beat) = &mut world.store.beats[at]
+        {
+            beat.applied = round.position;
+        }
+        // What one that carries no requests was told long ago, and obeys now, changes nothing.
+        if at >= usize::from(self.bounds.carriers) {
+            return self.router_follows(world, at);
         }
         Some(())
     }
@@ -75,12 +96,39 @@ impl Fleet {
         if !busy {
             router.acknowledged = round.position;
         }
-        router.view = (number(round.row.real().serving()), round.row.generation);
-        router.sure = match self.is(Sabotage::RouterLeaseCountsFromTheAnswer) {
-            true => ROUTER_LEASE,
-            false => ROUTER_LEASE - round.age,
-        };
-        world.store.applied[at] = router.acknowledged;
+        if self.bounds.attest == Attest::On {
+            router.seen = (round.row.generation, self.entitled(&round.row));
+        }
+        let incarnation = round.position.incarnation;
+        let mut asks = self.telling(&mut Roster::default(), false, 0, incarnation);
+        // Of one that carries no requests nobody cares what it believes.
+        if at < usize::from(self.bounds.carriers) {
+            let serving = once!(round.row, Row => Option<u8>, number(round.row.real().serving()));
+            router.view = (serving, round.row.generation);
+            router.sure = match self.is(Sabotage::RouterLeaseCountsFromTheAnswer) {
+                true => ROUTER_LEASE,
+                false => ROUTER_LEASE - round.age,
+            };
+            self.looked(&mut router.roster, router.known);
+            let on = self.bounds.attest == Attest::On;
+            asks = self.telling(&mut router.roster, on, router.known, incarnation);
+        }
+        let before = world.store.beats[at].filter(|beat| beat.life == router.life);
+        world.store.beats[at] = Some(Beat {
+            applied: router.acknowledged,
+            life: router.life,
+            since: before.map_or(world.store.incarnation, |beat| beat.since),
+            handed: router.before.is_none(),
+            asks,
+        });
+        if before.is_none() {
+            self.takes_name(world, at);
+        }
+        let router = &mut world.routers[at];
+        if self.bounds.attest == Attest::On && at < usize::from(self.bounds.carriers) {
+            router.roster.kept = true;
+            router.known = world.store.registered();
+        }
         Some(())
     }
 
@@ -132,7 +180,8 @@ impl Fleet {
     /// A watch begins after the switch was read, on the controller's own clock.
     fn judges(&self, world: &mut World, at: usize) -> Option<()> {
         let row = world.store.row;
-        if !matches!(row.pending, Some((_, false))) || world.routers[at].verdict.is_some() {
+        let router = &world.routers[at];
+        if !matches!(row.pending, Some((_, false))) || router.verdict.is_some() || !router.alive {
             return None;
         }
         let watched = match world.routers[at].watched {
@@ -142,9 +191,20 @@ impl Fleet {
                 elapsed: 0,
             },
         };
-        let proven = self.proven(world, watched.elapsed);
+        let (proven, informed) = self.proven(world, at as u8, watched.elapsed);
         let router = &mut world.routers[at];
-        router.watched = Some(watched);
+        if self.bounds.attest == Attest::On {
+            router.watches = router.watches.max(row.generation);
+        }
+        // Until then nothing has been watched.
+        let begun = informed == Informed::Enough || self.is(Sabotage::WatchCountsFromTheLookBefore);
+        router.watched = begun.then_some(match informed {
+            Informed::Enough => watched,
+            Informed::Nobody => Watched {
+                elapsed: 0,
+                ..watched
+            },
+        });
         router.verdict = proven.then_some(row.generation);
         Some(())
     }
@@ -198,14 +258,25 @@ impl Fleet {
         let asked = world.agents[at].asked.take()?;
         let lease = self.worth(at, &world.agents[at], &asked);
         let agent = &mut world.agents[at];
+        let registered = world.store.registered();
+        self.looked(&mut agent.roster, registered);
         let row = asked.row;
         agent.highest = agent.highest.max(row.generation);
+        let same = agent
+            .seen
+            .is_some_and(|(before, _)| before == row.generation);
         agent.seen = Some((row.generation, self.entitled(&row)));
-        agent.lease = lease;
+        agent.lease = match (agent.lease, lease) {
+            // What was attested later than the store was asked goes on.
+            (Lease::Granted(before), Lease::Granted(age)) if same => {
+                Lease::Granted(age.min(before))
+            }
+            (_, lease) => lease,
+        };
         self.agent_acts(world, at)
     }
 
-    fn agent_acts(&self, world: &mut World, at: usize) -> Option<()> {
+    pub(crate) fn agent_acts(&self, world: &mut World, at: usize) -> Option<()> {
         let decision = self.decision(at, &world.agents[at]);
         let agent = &mut world.agents[at];
         match decision {
@@ -229,19 +300,53 @@ impl Fleet {
 
     fn agent_reports(&self, world: &mut World, at: usize) -> Option<()> {
         let agent = &mut world.agents[at];
+        // One round after the other: what was asked before is answered before the store is told whom it asks.
+        if self.asks_others(at) && agent.asked.is_some() {
+            return None;
+        }
+        let mut roster = agent.roster.clone();
+        let known = world.store.registered();
         let report = Report {
             generation: agent.fenced.unwrap_or(agent.highest),
             fenced: agent.fenced.is_some(),
+            asks: self.telling(
+                &mut roster,
+                self.asks_others(at),
+                known,
+                world.store.incarnation,
+            ),
         };
-        if agent.telling == Some(report) || world.store.reports[at] == report {
+        let told = !self.asks_others(at) || agent.roster.kept;
+        if agent.telling == Some(report) || (told && world.store.reports[at] == report) {
             return None;
         }
+        agent.roster = roster;
         // What was on its way before is lost.
         agent.telling = Some(report);
         match self.bounds.reports {
             Reports::Late => Some(()),
-            Reports::AtOnce => report_arrives(world, at),
+            Reports::AtOnce => self.report_arrives(world, at),
         }
+    }
+
+    /// An agent that has reported a higher generation before is refused.
+    fn report_arrives(&self, world: &mut World, at: usize) -> Option<()> {
+        let agent = &mut world.agents[at];
+        let report = agent.telling.take()?;
+        let before = &mut world.store.reports[at];
+        if report.generation >= before.generation {
+            *before = report;
+            // One that has begun anew since waits for an answer of its own; and one that asks again has given up waiting for
+            // this one: what it reads then may have been read before the store had this.
+            let waits = agent.asked.is_none() || self.is(Sabotage::LateWordsConfirm);
+            if self.asks_others(at) && !agent.roster.told.is_empty() && waits {
+                agent.roster.kept = true;
+                if self.is(Sabotage::RosterNeedsNoLook) {
+                    self.looked(&mut agent.roster, report.asks.processes);
+                }
+            }
+        }
+        Some(())
     }
 
     fn agent_crashes(&self, world: &mut World, at: usize) -> Option<()> {
@@ -253,6 +358,8 @@ impl Fleet {
         agent.seen = None;
         agent.lease = Lease::Unknown;
         agent.asked = None;
+        agent.attesting = None;
+        agent.roster = Roster::default();
         agent.gate = 0;
         agent.gate_at = Generation(0);
         agent.fenced = None;
@@ -266,6 +373,9 @@ impl Fleet {
         let copy = match self.bounds.copies {
             Copies::Synchronous => world.store.clone(),
             Copies::Older => *world.copy.take()?,
+            Copies::First | Copies::FirstAtOnce | Copies::BeforeTheSwitch => {
+                self.first_copy(world.rates)
+            }
         };
         world.happened.failovers += 1;
         world.forgot = copy.row != world.store.row;
@@ -294,16 +404,6 @@ fn completes(world: &mut World) -> Option<()> {
     };
     row.pending = None;
     row.installation = to;
-    Some(())
-}
-
-/// An agent that has reported a higher generation before is refused.
-fn report_arrives(world: &mut World, at: usize) -> Option<()> {
-    let report = world.agents[at].telling.take()?;
-    let before = &mut world.store.reports[at];
-    if report.generation >= before.generation {
-        *before = report;
-    }
     Some(())
 }
 

@@ -69,6 +69,38 @@ impl Row {
 pub(crate) struct Report {
     pub(crate) generation: Generation,
     pub(crate) fenced: bool,
+    pub(crate) asks: Told,
+}
+
+/// Processes of routers, as bits: the first router, the second one, and the second one started anew.
+pub(crate) type Processes = u8;
+
+/// Whose word somebody needs, as it has told the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) processes: Processes,
+    pub(crate) told_in: u8,
+}
+
+/// Whose word an extension needs; the product's `Roster`, in a few bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Roster {
+    pub(crate) usable: Processes,
+    pub(crate) told: Vec<Processes>,
+    pub(crate) kept: bool,
+}
+
+/// A router's row.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Beat {
+    pub(crate) applied: Position,
+    /// Which process of this name.
+    pub(crate) life: u8,
+    /// The incarnation in which the store heard of it first.
+    pub(crate) since: u8,
+    /// No process that it takes over from still attests.
+    pub(crate) handed: bool,
+    pub(crate) asks: Told,
 }
 
 /// How long a copy that has become the store gives no right to serve.
@@ -88,18 +120,60 @@ pub(crate) struct Store {
     pub(crate) incarnation: u8,
     pub(crate) row: Row,
     pub(crate) head: u8,
-    pub(crate) applied: [Position; 2],
+    /// Of the routers that are registered.
+    pub(crate) beats: [Option<Beat>; 2],
     pub(crate) reports: [Report; 2],
     pub(crate) quiet: Quiet,
 }
 
 impl Store {
+    /// These are registered, and everybody has told that it asks these.
+    fn beginning(row: Row, beats: Processes, asks: Told) -> Store {
+        let generation = row.generation;
+        Store {
+            incarnation: 0,
+            row,
+            head: 0,
+            beats: [0, 1].map(|at| {
+                (beats & process(at, 0) > 0).then_some(Beat {
+                    applied: Position::default(),
+                    life: 0,
+                    since: 0,
+                    handed: true,
+                    asks,
+                })
+            }),
+            reports: [false, true].map(|fenced| Report {
+                generation,
+                fenced,
+                asks,
+            }),
+            quiet: Quiet::Over,
+        }
+    }
+
     pub(crate) fn position(&self) -> Position {
         Position {
             incarnation: self.incarnation,
             number: self.head,
         }
     }
+
+    /// Processes that the store knows of; nobody is asked while one of them takes no questions.
+    pub(crate) fn registered(&self) -> Processes {
+        if self.beats.iter().flatten().any(|beat| !beat.handed) {
+            return 0;
+        }
+        let beats = self.beats.iter().enumerate();
+        beats
+            .filter_map(|(at, beat)| Some(process(at, (*beat)?.life)))
+            .fold(0, |all, one| all | one)
+    }
+}
+
+/// The bit of a process.
+pub(crate) fn process(router: usize, life: u8) -> Processes {
+    1 << (router + usize::from(life))
 }
 
 /// A router's round: what it was told, and how long ago it asked.
@@ -124,11 +198,43 @@ pub(crate) struct Watched {
     pub(crate) elapsed: u8,
 }
 
+/// A question to all routers, while the store is away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Attesting {
+    pub(crate) age: u8,
+    /// What was asked about: the generation, and who may serve.
+    pub(crate) about: (Generation, u8),
+    /// Whose word is needed, and who has given it.
+    pub(crate) needed: Processes,
+    pub(crate) given: Processes,
+}
+
+/// A process that hands over, and still attests to what it has seen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Handing {
+    pub(crate) life: u8,
+    pub(crate) seen: (Generation, Option<u8>),
+    pub(crate) watches: Generation,
+}
+
 /// A router, which is a controller as well.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Router {
+    /// Which process of its name it is; nothing between two of them.
+    pub(crate) life: u8,
+    pub(crate) alive: bool,
+    /// The process that hands over to it.
+    pub(crate) before: Option<Handing>,
+    /// The processes that the store knew of when it was asked last.
+    pub(crate) known: Processes,
+    pub(crate) roster: Roster,
     /// Whom it takes for serving, and at which generation.
     pub(crate) view: (Option<u8>, Generation),
+    /// The assignment as it has read it: its generation, and who may serve.
+    pub(crate) seen: (Generation, Option<u8>),
+    /// The highest generation whose switch it has watched.
+    pub(crate) watches: Generation,
+    pub(crate) attesting: Option<Attesting>,
     /// How long it may believe that.
     pub(crate) sure: u8,
     pub(crate) acknowledged: Position,
@@ -171,7 +277,9 @@ pub(crate) struct Agent {
     pub(crate) highest: Generation,
     pub(crate) seen: Option<(Generation, Option<u8>)>,
     pub(crate) lease: Lease,
+    pub(crate) roster: Roster,
     pub(crate) asked: Option<Asked>,
+    pub(crate) attesting: Option<Attesting>,
     /// How long the installation may still change data.
     pub(crate) gate: u8,
     /// At which generation.
@@ -182,6 +290,15 @@ pub(crate) struct Agent {
     pub(crate) telling: Option<Report>,
 }
 
+/// What an agent decides by.
+pub(crate) type Knows = (Generation, Option<(Generation, Option<u8>)>, Lease);
+
+impl Agent {
+    pub(crate) fn knows(&self) -> Knows {
+        (self.highest, self.seen, self.lease)
+    }
+}
+
 /// How often each bounded thing has happened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Happened {
@@ -189,6 +306,8 @@ pub(crate) struct Happened {
     pub(crate) aborts: u8,
     pub(crate) crashes: u8,
     pub(crate) failovers: u8,
+    pub(crate) restarts: u8,
+    pub(crate) handovers: u8,
 }
 
 /// Everything.
@@ -207,6 +326,8 @@ pub(crate) struct World {
     pub(crate) proven: (Generation, u8),
     /// The copy that became the store did not know of the last change of the assignment.
     pub(crate) forgot: bool,
+    /// An installation has gone on by the word of all routers.
+    pub(crate) went_on: bool,
     /// A request was sent to a place whose successor may serve.
     pub(crate) sent_late: bool,
     /// A place could change data at a generation below one that had served.
@@ -215,7 +336,19 @@ pub(crate) struct World {
 
 impl World {
     /// Installation `a` serves, and everybody knows.
-    pub(crate) fn beginning(rates: [u8; 4]) -> World {
+    pub(crate) fn beginning(rates: [u8; 4], beats: Processes, registered: Processes) -> World {
+        let asks = Told {
+            processes: registered,
+            told_in: 0,
+        };
+        let roster = match registered {
+            0 => Roster::default(),
+            _ => Roster {
+                usable: registered,
+                told: vec![registered],
+                kept: true,
+            },
+        };
         let generation = Generation::first(0);
         let row = Row {
             installation: 0,
@@ -224,7 +357,15 @@ impl World {
             begun: Position::default(),
         };
         let router = Router {
+            life: 0,
+            alive: true,
+            before: None,
+            known: registered,
+            roster: roster.clone(),
             view: (Some(0), generation),
+            seen: (generation, Some(0)),
+            watches: Generation(0),
+            attesting: None,
             sure: ROUTER_LEASE,
             acknowledged: Position::default(),
             round: None,
@@ -240,7 +381,9 @@ impl World {
             } else {
                 Lease::Refused
             },
+            roster: roster.clone(),
             asked: None,
+            attesting: None,
             gate: 0,
             gate_at: Generation(0),
             fenced: (at == 1).then_some(generation),
@@ -248,14 +391,7 @@ impl World {
         };
         World {
             rates,
-            store: Store {
-                incarnation: 0,
-                row,
-                head: 0,
-                applied: [Position::default(); 2],
-                reports: [false, true].map(|fenced| Report { generation, fenced }),
-                quiet: Quiet::Over,
-            },
+            store: Store::beginning(row, beats, asks),
             copy: None,
             routers: [router.clone(), router],
             agents: [agent(0), agent(1)],
@@ -263,6 +399,7 @@ impl World {
             served: (generation, 0),
             proven: (generation, 0),
             forgot: false,
+            went_on: false,
             sent_late: false,
             served_late: false,
         }
@@ -275,13 +412,17 @@ impl World {
                 one.round.is_some(),
                 one.running.is_some(),
                 one.verdict.is_some(),
+                one.attesting.is_some(),
             ]
         };
         let routers = self.routers.iter().flat_map(router);
-        let agents = self
-            .agents
-            .iter()
-            .flat_map(|one| [one.asked.is_some(), one.telling.is_some()]);
+        let agents = self.agents.iter().flat_map(|one| {
+            [
+                one.asked.is_some(),
+                one.telling.is_some(),
+                one.attesting.is_some(),
+            ]
+        });
         routers.chain(agents).filter(|paused| *paused).count()
     }
 }

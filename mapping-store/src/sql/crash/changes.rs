@@ -113,6 +113,8 @@ fn router(round: u128) -> RouterRecord {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 0,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     }
 }
 
@@ -331,8 +333,7 @@ fn leaving(round: u128) -> Vec<Change> {
             Box::pin(async move { store.release(&name, "r1").await })
         }),
         change("forget a router", move |store| {
-            let name = format!("r{round}");
-            Box::pin(async move { store.forget_router(&name, &audit()).await })
+            Box::pin(async move { store.forget_router(&router(round), &audit()).await })
         }),
         Change {
             repeatable: false,

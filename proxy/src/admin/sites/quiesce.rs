@@ -14,12 +14,15 @@ use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
 use crate::admin::text;
 use crate::clock;
+use crate::decide::attest::Facts;
 use crate::topology::Site;
 use axum::extract::{Path, State as Shared};
 use homing_mapping_store::Generation;
 use homing_mapping_store::assignment::SiteState;
+use homing_mapping_store::store::RouterRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -49,8 +52,8 @@ pub struct StillShape {
     pub state: &'static str,
     /// Generation of the state.
     pub generation: u64,
-    /// Whether every router that is live has stopped, none of its requests runs there, no external task is locked, and an
-    /// executor that can be asked is off and holds no job.
+    /// Whether every router that is live, or may go on without the store, has stopped, none of its requests runs there, no
+    /// external task is locked, and an executor that can be asked is off and holds no job.
     pub still: bool,
     /// What is not still, in words.
     pub why: Vec<String>,
@@ -136,6 +139,12 @@ pub(in crate::admin) async fn quiesce(
     }
 }
 
+/// Whether a router whose lease has run out may be sending requests there all the same.
+fn may_go_on(router: &RouterRecord, site: &Site) -> bool {
+    let asks = Facts::of(router).asks;
+    site.installations.len() > 1 && !asks.processes.is_empty()
+}
+
 async fn look(
     state: &State,
     site: &Arc<Site>,
@@ -145,9 +154,15 @@ async fn look(
     let observations = state.store.observations().await?;
     let mut why = Vec::new();
     let mut routers = Vec::new();
+    let mut names = HashSet::new();
     for router in state.store.routers().await? {
+        // What was said under a name is said by the one that has it now.
+        let has_its_name = names.insert(router.name.clone());
         let said = observations.iter().find(|one| {
-            one.router == router.name && one.site == site.id && one.stopped_at == Some(generation)
+            has_its_name
+                && one.router == router.name
+                && one.site == site.id
+                && one.stopped_at == Some(generation)
         });
         let running = said.map(|said| said.running);
         if router.live {
@@ -162,6 +177,12 @@ async fn look(
                     router.name
                 )),
             }
+        }
+        if !router.live && said.is_none() && may_go_on(&router, site) {
+            why.push(format!(
+                "router {} is not heard of, and may go on there by the word of the others: end it and forget it",
+                router.name
+            ));
         }
         routers.push(StoppedShape {
             router: router.name,

@@ -15,6 +15,8 @@ async fn another(admin: &Admin, name: &str, applied: u64, lease_ms: u64) {
         seen_at: Timestamp(0),
         live: true,
         lease_ms: 0,
+        facts: "{}".into(),
+        ..RouterRecord::default()
     };
     let store = &admin._router.admin.store;
     store.heartbeat(&router, lease_ms).await.unwrap();

@@ -31,6 +31,12 @@ struct Held {
 }
 
 impl Name {
+    /// What tells this router's journal from any other, once the name was asked for.
+    pub(super) fn mark(&self) -> Option<String> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.mark.clone()
+    }
+
     /// Takes the name, or goes on having it; the store is asked when a third of the lease is over.
     pub(super) async fn keep(&self, store: &Handle, config: &Config) -> Result<(), Error> {
         let ttl = u64::try_from(config.lease.router.as_millis()).unwrap_or(u64::MAX);

@@ -29,6 +29,7 @@ fn agent(installation: &str) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
+        asks: Default::default(),
         lag: Some(Duration::ZERO),
     }
 }

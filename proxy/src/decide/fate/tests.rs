@@ -21,6 +21,7 @@ fn site(recovery: Recovery, lag: Option<Duration>) -> Site {
             lease: Duration::from_secs(10),
             live: true,
             mode: Some("relay".into()),
+            asks: Default::default(),
             lag,
         }],
         quarantined: None,

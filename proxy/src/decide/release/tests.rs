@@ -14,6 +14,7 @@ fn agent(role: AgentRole) -> Agent {
         lease: Duration::from_secs(10),
         live: true,
         mode: Some("relay".into()),
+        asks: Default::default(),
         lag: Some(Duration::ZERO),
     }
 }
