@@ -196,7 +196,7 @@ impl Pipeline {
         )?;
         self.rates.take(&context.origin, &parts.headers)?;
         let wish = upgrade::Wish::of(&mut parts);
-        if let Some(visit) = web::Visit::of(topology, &parts.uri) {
+        if let Some(visit) = self.visit_of(topology, context, &parts) {
             return Box::pin(self.visit(context, visit, parts, body, wish)).await;
         }
         let mut asked = self.classify(topology, context, parts, body).await?;

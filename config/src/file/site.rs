@@ -43,7 +43,8 @@ pub(crate) struct SiteFile {
     #[serde(default)]
     pub(crate) recovery: RecoveryFile,
     /// Publishes the web applications that stand beside the engine at the same nodes (Cockpit, Tasklist, Admin) below
-    /// `/sites/NAME/`. Default: not published.
+    /// `/sites/NAME/`, and at their own path, where sites that have them at the same one look like one: each browser stays at one
+    /// of them. Default: not published.
     pub(crate) web: Option<WebFile>,
     /// For an engine that counts its ids, as other engines do: on the clients' side each id of the site is `NAME.ID`, and the
     /// name is taken off again on the way to the site. Every router needs it. To be set before the site's first mapping is

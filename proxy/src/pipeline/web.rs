@@ -1,7 +1,10 @@
-//! Web applications of a site below `/sites/SITE`: Cockpit, Tasklist, or whatever stands beside its engine.
+//! Web applications of a site below `/sites/SITE`: Cockpit, Tasklist, or whatever stands beside its engine; and of the sites that
+//! have them at one path, there: each browser's at one site.
 //!
-//! Owns which requests are meant for one, and the way there and back. Must not choose a site: the path names it. Relies on
-//! `forward::web` for what has to be rewritten in answers.
+//! Owns which requests are meant for one, and the way there and back. Must not choose a site: the path names it, or `one_address`
+//! says. Relies on `forward::web` for what has to be rewritten in answers.
+
+mod one_address;
 
 use super::Pipeline;
 use crate::classify::{Any, Class};
@@ -17,7 +20,7 @@ use crate::problem::{Problem, Reason};
 use crate::resolve::{RouteSource, Target};
 use crate::topology::{Site, Topology};
 use homing_mapping_store::Generation;
-use http::header::{ACCEPT_ENCODING, LOCATION};
+use http::header::{ACCEPT_ENCODING, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming};
@@ -32,6 +35,9 @@ pub(super) struct Visit<'t> {
     bases: Bases,
     /// What is asked for, below both bases.
     below: String,
+    source: RouteSource,
+    /// What the browser is told, to come back to this site.
+    remember: Option<HeaderValue>,
 }
 
 impl<'t> Visit<'t> {
@@ -50,6 +56,8 @@ impl<'t> Visit<'t> {
                 inside,
             },
             below: format!("{below}{}", query.unwrap_or_default()),
+            source: RouteSource::Addressed,
+            remember: None,
         })
     }
 
@@ -59,11 +67,22 @@ impl<'t> Visit<'t> {
             let detail = "a path with steps aside or up could leave the web application";
             return Err(Problem::new(Reason::BadRequest, detail));
         }
-        Target::of(self.site, RouteSource::Addressed, Generation::default())
+        Target::of(self.site, self.source, Generation::default())
     }
 }
 
 impl Pipeline {
+    /// The visit that a request means, if it is one.
+    pub(super) fn visit_of<'t>(
+        &self,
+        topology: &'t Topology,
+        context: &Context,
+        parts: &Parts,
+    ) -> Option<Visit<'t>> {
+        let named = Visit::of(topology, &parts.uri);
+        named.or_else(|| self.at_one_address(topology, context, parts))
+    }
+
     /// To the web application and back.
     pub(super) async fn visit(
         self: &Arc<Self>,
@@ -77,7 +96,7 @@ impl Pipeline {
         let target = visit.target()?;
         context.routed(&target);
         if !visit.below.starts_with('/') {
-            return Ok(with_slash(&visit));
+            return Ok(with_slash(visit));
         }
         let settings = self.settings.load_full();
         let payload = if body.is_end_stream() {
@@ -121,17 +140,24 @@ impl Pipeline {
             .await?;
         let mut answer = upgrade::join(wish, answer, settings.tunnel)?;
         rewrite(answer.headers_mut(), &visit.bases, host.as_ref(), &target);
-        page(answer, &visit.bases, &target).await
+        let mut answer = page(answer, &visit.bases, &target).await?;
+        if let Some(remember) = visit.remember {
+            answer.headers_mut().append(SET_COOKIE, remember);
+        }
+        Ok(answer)
     }
 }
 
 /// Relative links need the last `/`.
-fn with_slash(visit: &Visit<'_>) -> Response<Body> {
+fn with_slash(visit: Visit<'_>) -> Response<Body> {
     let mut answer = Response::new(Body::Empty);
     *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
     let query = &visit.below;
     if let Ok(there) = HeaderValue::try_from(format!("{}/{query}", visit.bases.outside)) {
         answer.headers_mut().insert(LOCATION, there);
+    }
+    if let Some(remember) = visit.remember {
+        answer.headers_mut().append(SET_COOKIE, remember);
     }
     answer
 }

@@ -3,6 +3,7 @@
 use super::Browser;
 use anyhow::{Context as _, Result};
 use homing_harness::{
+    clock::eventually,
     deploy::{self, ORDER},
     engine::{self, Engine, Kind},
     outcome::Promise,
@@ -12,8 +13,13 @@ use homing_harness::{
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const FORM: &str = "username=demo&password=demo";
+/// Where the web applications are at their own nodes.
+const OWN: &str = "/operaton";
+const PATIENCE: Duration = Duration::from_secs(90);
+const LIVE: &str = "SELECT count(*) FROM act_ru_execution WHERE parent_id_ IS NULL";
 
 async fn site(name: &str) -> Result<Engine> {
     let database = Cluster::shared()?.fresh_database(name)?;
@@ -60,13 +66,17 @@ fn resolved(base: &str, address: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// Opens Cockpit of this site; answers how many files the page loads.
-async fn open(browser: &mut Browser, site: &str) -> Result<usize> {
-    let base = format!("/sites/{site}/app/cockpit/default/");
+/// Opens Cockpit of this site below this path; answers how many files the page loads.
+async fn open(browser: &mut Browser, site: &str, below: &str) -> Result<usize> {
+    let base = format!("{below}/app/cockpit/default/");
     let page = browser.ask(Method::GET, &base, None).await?.expect(200)?;
     assert_eq!(page.header("homing-site"), Some(site));
     let text = page.text();
-    assert!(!text.contains("\"/operaton/"), "its own address: {text}");
+    let is_its_own = below == OWN;
+    assert!(
+        is_its_own || !text.contains("\"/operaton/"),
+        "its own address: {text}"
+    );
     let files: Vec<String> = loads(&text)
         .iter()
         .filter_map(|address| resolved(&base, address))
@@ -74,18 +84,19 @@ async fn open(browser: &mut Browser, site: &str) -> Result<usize> {
     for file in &files {
         let loaded = browser.ask(Method::GET, file, None).await?;
         assert_eq!(loaded.status, 200, "{file}");
-        assert!(file.starts_with(&format!("/sites/{site}/")), "{file}");
+        assert_eq!(loaded.header("homing-site"), Some(site), "{file}");
+        assert!(file.starts_with(&format!("{below}/")), "{file}");
     }
     Ok(files.len())
 }
 
-async fn log_in(browser: &mut Browser, site: &str) -> Result<()> {
-    let path = format!("/sites/{site}/api/admin/auth/user/default/login/cockpit");
+async fn log_in(browser: &mut Browser, below: &str) -> Result<()> {
+    let path = format!("{below}/api/admin/auth/user/default/login/cockpit");
     // A wrong password of the same user would lock him out for seconds.
     let wrong = "username=nobody&password=wrong";
     for (form, status) in [(wrong, 401), (FORM, 200)] {
         // As the page's script reads it: each answer may bring another one.
-        let token = browser.token(site).context("no token")?.clone();
+        let token = browser.token(below).context("no token")?.clone();
         let me = browser.send(Method::POST, &path, Some(&token), Some(form));
         let me = me.await?.expect(status)?;
         if status == 200 {
@@ -96,8 +107,8 @@ async fn log_in(browser: &mut Browser, site: &str) -> Result<()> {
 }
 
 /// What Cockpit shows: a question to the engine behind the web application's own door.
-async fn shown(browser: &mut Browser, site: &str) -> Result<(u16, Value)> {
-    let path = format!("/sites/{site}/api/engine/engine/default/process-instance/count");
+async fn shown(browser: &mut Browser, below: &str) -> Result<(u16, Value)> {
+    let path = format!("{below}/api/engine/engine/default/process-instance/count");
     let answer = browser.ask(Method::GET, &path, None).await?;
     let status = answer.status.as_u16();
     Ok((status, answer.json().unwrap_or_default()))
@@ -107,32 +118,83 @@ async fn shown(browser: &mut Browser, site: &str) -> Result<(u16, Value)> {
 async fn a_browser_logs_in_at_the_real_cockpit_of_each_site_and_stays_in() -> Promise {
     let (a, b) = tokio::try_join!(site("weba"), site("webb"))?;
     let router = router(&a, &b).await?;
+    start_some(&router).await?;
+    let mut browser = new_browser(&router);
+    for (site, below) in [("a", "/sites/a"), ("b", "/sites/b")] {
+        let files = open(&mut browser, site, below).await?;
+        assert!(files > 0, "the page loads nothing");
+        assert_eq!(shown(&mut browser, below).await?.0, 401, "at {site}");
+    }
+    log_in(&mut browser, "/sites/a").await?;
+    // Logged in at one is not logged in at the other.
+    assert_eq!(shown(&mut browser, "/sites/b").await?.0, 401);
+    log_in(&mut browser, "/sites/b").await?;
+    for (below, engine) in [("/sites/a", &a), ("/sites/b", &b), ("/sites/a", &a)] {
+        let held = engine.database().count(LIVE).await?;
+        assert!(held > 0, "nothing was started for {below}");
+        let expected = (200, json!({ "count": held }));
+        assert_eq!(shown(&mut browser, below).await?, expected, "{below}");
+    }
+    stays_at_one_address(&router, &a, &b).await
+}
+
+/// The same browsers at one address: each has a site of its own, until that is down.
+async fn stays_at_one_address(router: &Router, a: &Engine, b: &Engine) -> Promise {
+    let mut browsers: BTreeMap<String, Browser> = BTreeMap::new();
+    for _ in 0..60 {
+        let mut browser = new_browser(router);
+        let page = browser.ask(Method::GET, OWN, None).await?.expect(308)?;
+        let home = page.header("homing-site").context("no site")?.to_owned();
+        browsers.insert(home, browser);
+        if browsers.len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(browsers.len(), 2, "all browsers at one site");
+    for (site, engine) in [("a", a), ("b", b)] {
+        let browser = browsers.get_mut(site).context("a browser")?;
+        let files = open(browser, site, OWN).await?;
+        assert!(files > 0, "the page loads nothing");
+        assert_eq!(shown(browser, OWN).await?.0, 401);
+        log_in(browser, OWN).await?;
+        let held = engine.database().count(LIVE).await?;
+        for _ in 0..5 {
+            assert_eq!(shown(browser, OWN).await?, (200, json!({ "count": held })));
+        }
+    }
+    a.kill()?;
+    eventually("the site is down", PATIENCE, async || {
+        let metric = router.metric("homing_site_available{site=\"a\"}").await?;
+        Ok((metric == Some(0.0)).then_some(()))
+    })
+    .await?;
+    let browser = browsers.get_mut("a").context("a browser")?;
+    assert_eq!(
+        shown(browser, OWN).await?.0,
+        401,
+        "another site knows no login"
+    );
+    open(browser, "b", OWN).await?;
+    log_in(browser, OWN).await?;
+    let held = b.database().count(LIVE).await?;
+    assert_eq!(shown(browser, OWN).await?, (200, json!({ "count": held })));
+    Ok(())
+}
+
+fn new_browser(router: &Router) -> Browser {
+    Browser {
+        client: router.client(""),
+        cookies: BTreeMap::new(),
+    }
+}
+
+async fn start_some(router: &Router) -> Promise {
     let client = router.client("/engine-rest");
     let deployed = deploy::deploy(&client, "order", &[ORDER]).await?;
     deployed.expect(200)?;
     for _ in 0..16 {
         let path = "/process-definition/key/order/start";
         client.post(path, &json!({})).await?.expect(200)?;
-    }
-    let mut browser = Browser {
-        client: router.client(""),
-        cookies: BTreeMap::new(),
-    };
-    for site in ["a", "b"] {
-        let files = open(&mut browser, site).await?;
-        assert!(files > 0, "the page loads nothing");
-        assert_eq!(shown(&mut browser, site).await?.0, 401, "at {site}");
-    }
-    log_in(&mut browser, "a").await?;
-    // Logged in at one is not logged in at the other.
-    assert_eq!(shown(&mut browser, "b").await?.0, 401);
-    log_in(&mut browser, "b").await?;
-    let live = "SELECT count(*) FROM act_ru_execution WHERE parent_id_ IS NULL";
-    for (site, engine) in [("a", &a), ("b", &b), ("a", &a)] {
-        let held = engine.database().count(live).await?;
-        assert!(held > 0, "nothing was started at {site}");
-        let expected = (200, json!({ "count": held }));
-        assert_eq!(shown(&mut browser, site).await?, expected, "at {site}");
     }
     Ok(())
 }
