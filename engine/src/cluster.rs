@@ -10,6 +10,7 @@ pub(crate) mod bells;
 pub mod branches;
 mod judge;
 pub(crate) mod look;
+mod namesake;
 pub(crate) mod resource;
 pub mod standing;
 
@@ -17,6 +18,7 @@ use crate::clock::monotonic;
 use crate::runtime::Handle;
 use crate::store::{Failure, Peer};
 use judge::Judge;
+use namesake::Namesakes;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -46,7 +48,7 @@ pub(crate) async fn run(
     // Four looks for each beat, and one when somebody's window ends: the dead are found within a twelfth of the window after it.
     let pause = (window / 3).min(BEAT_MAX) / LOOKS_PER_BEAT;
     let mut this: Option<Peer> = None;
-    let mut judge = Judge::default();
+    let (mut judge, mut namesakes) = (Judge::default(), Namesakes::default());
     let mut beaten = monotonic();
     let mut rounds = 0_u32;
     let mut view = handle.inner.place.view.subscribe();
@@ -59,7 +61,7 @@ pub(crate) async fn run(
         };
         rounds = rounds.wrapping_add(1);
         let done = match done {
-            Ok(()) => watch_others(&handle, this.as_ref(), &mut judge).await,
+            Ok(()) => watch_others(&handle, this.as_ref(), &mut judge, &mut namesakes).await,
             Err(failure) => Err(failure),
         };
         let mut next = pause;
@@ -123,11 +125,21 @@ async fn watch_others(
     handle: &Handle,
     this: Option<&Peer>,
     judge: &mut Judge,
+    namesakes: &mut Namesakes,
 ) -> Result<Option<Duration>, Failure> {
     let own = this.map(|peer| peer.id.as_str()).unwrap_or_default();
     let peers: Vec<Peer> = handle.store().peers().await?;
     let others: Vec<Peer> = peers.into_iter().filter(|peer| peer.id != own).collect();
     handle.inner.bells.set_others(!others.is_empty());
+    let name = &handle.identity().name;
+    for other in namesakes.new_ones(name, &others) {
+        tracing::warn!(
+            name,
+            id = other.id,
+            "another engine of this database has the same name: a switch or a fence of one is that of both; give each a name of \
+             its own (`[router] name`)"
+        );
+    }
     for dead in judge.dead(&others, monotonic()) {
         if handle.take_over(&dead).await? {
             tracing::warn!(

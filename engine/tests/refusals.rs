@@ -7,8 +7,11 @@
 
 mod support;
 
+use homing_engine::{Node, Options};
 use hyper::Method;
 use serde_json::{Value as Json, json};
+use sqlx::Connection as _;
+use support::postgres::Server;
 use support::{Engine, flows, model};
 
 fn shape(answer: &support::Answer) -> (u16, String, bool) {
@@ -377,4 +380,60 @@ async fn what_a_question_does_not_mean_is_refused_and_not_ignored() {
         engine.get(&history("?includeDeleted=true")).await["count"],
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_a_router_is_no_engines_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!(
+        "sqlite:{}?mode=rwc",
+        folder.path().join("homing.db").display()
+    );
+    let server = Server::start();
+    let url = server.database("router");
+    let tables = "CREATE TABLE mappings (id BIGINT); CREATE TABLE suffixes (id BIGINT)";
+    server.execute("router", tables);
+    let mut connection = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    sqlx::raw_sql(tables)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for store_url in [file.clone(), url] {
+        let options = Options {
+            bind: ([127, 0, 0, 1], 0).into(),
+            store_url,
+            ..Options::default()
+        };
+        let refused = Node::start(options).await.unwrap_err().to_string();
+        assert!(refused.contains("the store of a router"), "{refused}");
+    }
+    let count = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(server.ask("router", count).trim(), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_comes_in_the_encoding_that_it_names() {
+    let engine = Engine::without_executor().await;
+    let xml = model(&format!(
+        r#"<startEvent id="s"/><userTask id="u" name="Prüfung"/><endEvent id="e"/>{}"#,
+        flows("s>u u>e")
+    ));
+    let wide = xml.replace("UTF-8", "UTF-16");
+    let wide: Vec<u8> = wide.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let latin = xml.replace("UTF-8", "ISO-8859-1");
+    let latin: Vec<u8> = latin.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    let part = "--zzz\r\nContent-Disposition: form-data; name=\"m\"; filename=\"m.bpmn\"\r\n\r\n";
+    for bytes in [[vec![0xff, 0xfe], wide].concat(), latin, xml.into_bytes()] {
+        let body = [part.as_bytes(), &bytes, b"\r\n--zzz--\r\n"].concat();
+        let body = Some(("multipart/form-data; boundary=zzz", body));
+        let path = "/engine-rest/deployment/create";
+        let deployed = engine.call(Method::POST, path, body).await;
+        assert_eq!(deployed.status, 200, "{}", deployed.json());
+        let instance = engine.begin("p", json!({})).await;
+        assert_eq!(engine.tasks(&instance).await[0]["name"], "Prüfung");
+        let shown = engine
+            .get("/engine-rest/process-definition/key/p/xml")
+            .await;
+        assert!(shown["bpmn20Xml"].as_str().unwrap().contains("Prüfung"));
+    }
 }

@@ -23,6 +23,11 @@ pub enum Failure {
     /// Another process has the file.
     #[error("another engine has the database file {0} open; nodes of a cluster need PostgreSQL")]
     Held(String),
+    /// It belongs to a router.
+    #[error(
+        "the database is the store of a router; an engine needs one of its own: name another database in `[engine]`, `store`"
+    )]
+    Routers,
     /// The site has a generation that this engine does not serve: nothing was written.
     #[error("this engine is fenced: it may serve {known}, and the site is at {site}")]
     Fenced {
@@ -62,6 +67,7 @@ impl Failure {
             | Failure::Database(_)
             | Failure::Closed
             | Failure::Held(_)
+            | Failure::Routers
             | Failure::Fenced { .. }
             | Failure::Busy(_)
             | Failure::Record { .. } => false,
@@ -92,6 +98,7 @@ impl Failure {
             Failure::Url(_)
             | Failure::Database(_)
             | Failure::Held(_)
+            | Failure::Routers
             | Failure::Busy(_)
             | Failure::Record { .. } => unanswered(self.to_string()),
         }

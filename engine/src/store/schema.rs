@@ -187,6 +187,9 @@ pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {
         "BYTEA"
     };
     let mut have = version(db).await;
+    if have == 0 && of_router(db).await? {
+        return Err(Failure::Routers);
+    }
     while let Some(step) = STEPS.get(usize::try_from(have).unwrap_or(usize::MAX)) {
         let mut statements: Vec<Statement> = Vec::new();
         if matches!(db, Database::Postgres(_)) {
@@ -228,6 +231,18 @@ pub(super) async fn migrate(db: &Database) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Is it a router's store? Its tables have names of their own, so that both would fit into one database, and nobody could tell
+/// any more what a backup or a switch of it is of.
+async fn of_router(db: &Database) -> Result<bool, Failure> {
+    let sql = if matches!(db, Database::Sqlite(_)) {
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('mappings', 'suffixes')"
+    } else {
+        "SELECT COUNT(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename IN ('mappings', 'suffixes')"
+    };
+    let rows = db.query(sql, Vec::new()).await?;
+    Ok(rows.first().is_some_and(|row| row.int(0) == 2))
 }
 
 async fn version(db: &Database) -> i64 {
