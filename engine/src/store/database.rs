@@ -221,6 +221,22 @@ impl Database {
         }
     }
 
+    /// The same for a claim: a lock that a worker has for a while. A server need not have it on its disk at once.
+    pub(super) async fn claim(
+        &self,
+        statements: Vec<Statement>,
+        known: Mark,
+        then: Then,
+    ) -> Result<(), Failure> {
+        match self {
+            Database::Sqlite(db) => {
+                db.exchange(statements, Under::Generation(known), then)
+                    .await
+            }
+            Database::Postgres(db) => db.claim(&statements, known, then).await,
+        }
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         match self {

@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::cell::{Cell, Row};
-use super::database::{Failure, Under};
+use super::database::Failure;
 use super::statement::{Expect, Statement};
 use crate::clock::Millis;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -191,8 +191,10 @@ impl Store {
             Ok(locks.into_iter().collect())
         };
         let choose = self.choose(wanted, now, most);
-        let under = Under::Generation(self.known.get());
-        let done = self.db.exchange(vec![choose], under, Box::new(then)).await;
+        let done = self
+            .db
+            .claim(vec![choose], self.known.get(), Box::new(then))
+            .await;
         if matches!(done, Err(Failure::Fenced { .. })) {
             self.known.bell.notify_one();
         }

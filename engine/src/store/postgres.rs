@@ -1,6 +1,7 @@
 //! PostgreSQL: a pool; units that wait at the same time are one transaction, others are one each.
 
 mod bind;
+mod lease;
 mod reader;
 mod writer;
 
@@ -11,6 +12,7 @@ use super::lookup::Lookup;
 use super::merge::{self, Merged};
 use super::statement::{Expect, Statement};
 use bind::{bound, row};
+use lease::Leases;
 use reader::Reader;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _, Transaction};
@@ -39,6 +41,8 @@ const READERS: u32 = 2;
 
 /// Who hears what other engines tell.
 const LISTENERS: u32 = 1;
+/// Claims that keep their connection.
+const LEASES: u32 = 1;
 
 /// A server.
 #[derive(Debug)]
@@ -46,6 +50,7 @@ pub struct Postgres {
     pool: PgPool,
     units: Queue<Unit>,
     lookups: Queue<Lookup>,
+    leases: Leases,
 }
 
 impl Postgres {
@@ -55,13 +60,14 @@ impl Postgres {
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(connections.saturating_add(WRITERS + READERS + LISTENERS))
+            .max_connections(connections.saturating_add(WRITERS + READERS + LISTENERS + LEASES))
             .acquire_timeout(WAIT)
             .connect_with(options)
             .await?;
         let units = Queue::new((0..WRITERS).map(|_| Writer::new(pool.clone())));
         let lookups = Queue::new((0..READERS).map(|_| Reader::new(pool.clone())));
         Ok(Postgres {
+            leases: Leases::new(pool.clone()),
             pool,
             units,
             lookups,
@@ -122,6 +128,16 @@ impl Postgres {
         Ok(())
     }
 
+    /// Claims what is free, and nobody waits for the disk.
+    pub(super) async fn claim(
+        &self,
+        statements: &[Statement],
+        known: Mark,
+        then: Then,
+    ) -> Result<(), Failure> {
+        self.leases.claim(statements, known, then).await
+    }
+
     async fn begin(&self, under: Under) -> Result<Transaction<'static, sqlx::Postgres>, Failure> {
         Ok(match under {
             Under::Generation(known) => {
@@ -160,8 +176,19 @@ impl Postgres {
     pub(super) async fn close(&self) {
         self.units.close().await;
         self.lookups.close().await;
+        self.leases.close().await;
         self.pool.close().await;
     }
+}
+
+/// Begins a transaction with statements of which the last one asks what the site is at.
+async fn begin(connection: &mut PgConnection, sql: &'static str) -> Result<Mark, Failure> {
+    let rows = connection.fetch_all(sqlx::raw_sql(sql)).await?;
+    let site = rows.last().ok_or(Failure::Conflict)?;
+    Ok(Mark {
+        generation: site.try_get(0)?,
+        restored: site.try_get(1)?,
+    })
 }
 
 async fn run(

@@ -3,7 +3,7 @@
 //! Owns what is written of it within a unit. Must not remove anything.
 
 use super::cell::Cell;
-use super::keeping::{Level, Removal};
+use super::keeping::{Keeping, Level, Removal};
 use super::statement::Statement;
 use super::unit::{Changes, InstanceChange, Unit};
 use super::write::{INSTANCE_REMOVAL, ended};
@@ -72,19 +72,34 @@ fn at_end(unit: &Unit, changes: &mut Changes) {
             }
             continue;
         }
-        // What counts is what the definition says now, not what its model said.
-        let whose = if unit.callers.contains(&root.definition) {
-            "root"
-        } else {
-            "id"
-        };
+        if is_of_one_row(unit, root, changes.keeping) {
+            continue;
+        }
+        let removal = removal_after("x.column2", "x.column3");
         let sql = format!(
-            "UPDATE h_inst SET removal = x.column2 + {DAY_MS} * (SELECT d.ttl FROM definition d WHERE d.id = x.column3) \
-             FROM {{rows}} WHERE h_inst.{whose} = x.column1"
+            "UPDATE h_inst SET removal = {removal} FROM {{rows}} WHERE h_inst.root = x.column1"
         );
         let row = vec![id.into(), unit.now.into(), (&root.definition).into()];
         changes.updates.push(Statement::each(sql, vec![row]));
     }
+}
+
+/// Is the removal of this instance, where it ends here, that of one row that was there before? Then it is written with the end.
+pub(super) fn is_of_one_row(unit: &Unit, change: &InstanceChange, keeping: Keeping) -> bool {
+    keeping.removal == Removal::End
+        && is_root(change)
+        && change.revision.is_some()
+        && !unit.callers.contains(&change.definition)
+}
+
+/// SQL that sets the removal beside an end at this moment.
+pub(super) fn beside_end(ended: &str, definition: &str) -> String {
+    format!(", removal = {}", removal_after(ended, definition))
+}
+
+/// SQL for the days of a definition after a moment. What counts is what the definition says now, not what its model said.
+fn removal_after(moment: &str, definition: &str) -> String {
+    format!("{moment} + {DAY_MS} * (SELECT d.ttl FROM definition d WHERE d.id = {definition})")
 }
 
 fn settled(instance: &str, removal: Option<Millis>, changes: &mut Changes) {

@@ -145,7 +145,8 @@ impl Unit {
             }
             if keeping.level > Level::None {
                 let reason = self.delete_reason.as_deref();
-                write::ending(change, now, reason, &mut changes);
+                let removal = removal::is_of_one_row(&self, change, keeping);
+                write::ending(change, now, (reason, removal), &mut changes);
             }
         }
         removal::settle(&self, &mut changes);

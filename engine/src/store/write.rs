@@ -456,7 +456,7 @@ pub(super) fn ended(change: &InstanceChange) -> Option<(Outcome, Option<String>)
 pub(super) fn ending(
     change: &InstanceChange,
     now: Millis,
-    reason: Option<&str>,
+    (reason, removal): (Option<&str>, bool),
     changes: &mut Changes,
 ) {
     let Some((outcome, element)) = ended(change) else {
@@ -479,15 +479,22 @@ pub(super) fn ending(
         row[INSTANCE_END + 3] = state.into();
         row[INSTANCE_END + 4] = reason.into();
     } else {
-        let sql = "UPDATE h_inst SET end_act = x.column2, ended = x.column3, state = x.column4, reason = x.column5 \
-                   FROM {rows} WHERE h_inst.id = x.column1";
-        let row = vec![
+        let mut row = vec![
             id.into(),
             element.into(),
             now.into(),
             state.into(),
             reason.into(),
         ];
+        let mut more = String::new();
+        if removal {
+            row.push((&change.definition).into());
+            more = super::removal::beside_end("x.column3", "x.column6");
+        }
+        let sql = format!(
+            "UPDATE h_inst SET end_act = x.column2, ended = x.column3, state = x.column4, reason = x.column5{more} \
+             FROM {{rows}} WHERE h_inst.id = x.column1"
+        );
         changes.updates.push(Statement::each(sql, vec![row]));
     }
 }

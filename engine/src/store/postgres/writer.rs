@@ -2,13 +2,13 @@
 //!
 //! Keeps its connection while there is work: the pool asks the server twice for each use whether it is still there.
 
-use super::run;
+use super::{begin, run};
 use crate::store::database::{Failure, Mark, Under, unanswered};
 use crate::store::group::{Attempt, Unit, Worker, settle};
 use crate::store::merge::merged;
+use sqlx::Executor;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Executor, Row as _};
+use sqlx::postgres::PgPool;
 
 /// Begins a transaction that no change of the site may overtake, and asks what the site is at, in one message. Each row is
 /// found by a key: a plan made while a table was small must not read it all when it has grown.
@@ -29,13 +29,13 @@ impl Writer {
     /// Begins a transaction; on a new connection where the old one turns out to be dead.
     async fn begin(&mut self) -> Result<(PoolConnection<sqlx::Postgres>, Mark), Failure> {
         if let Some(mut held) = self.held.take() {
-            match begin(&mut held).await {
+            match begin(&mut held, BEGIN).await {
                 Ok(site) => return Ok((held, site)),
                 Err(_) => held.close_on_drop(),
             }
         }
         let mut held = self.pool.acquire().await?;
-        match begin(&mut held).await {
+        match begin(&mut held, BEGIN).await {
             Ok(site) => Ok((held, site)),
             Err(failure) => {
                 // It may be in the middle of a transaction.
@@ -44,15 +44,6 @@ impl Writer {
             }
         }
     }
-}
-
-async fn begin(connection: &mut PgConnection) -> Result<Mark, Failure> {
-    let rows = connection.fetch_all(sqlx::raw_sql(BEGIN)).await?;
-    let site = rows.last().ok_or(Failure::Conflict)?;
-    Ok(Mark {
-        generation: site.try_get(0)?,
-        restored: site.try_get(1)?,
-    })
 }
 
 impl Attempt for Writer {
