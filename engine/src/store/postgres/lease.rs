@@ -21,14 +21,43 @@ const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off; SELECT pg_adviso
 #[derive(Debug)]
 pub(super) struct Leases {
     pool: PgPool,
-    held: Mutex<Option<PoolConnection<sqlx::Postgres>>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// Nobody keeps one now.
+    Nothing,
+    Kept(PoolConnection<sqlx::Postgres>),
+    /// None is kept any more: the pool closes only when it has all of them back.
+    Closed,
+}
+
+impl Held {
+    fn take(&mut self) -> Option<PoolConnection<sqlx::Postgres>> {
+        match std::mem::replace(self, Held::Nothing) {
+            Held::Kept(connection) => Some(connection),
+            Held::Nothing => None,
+            Held::Closed => {
+                *self = Held::Closed;
+                None
+            }
+        }
+    }
+
+    /// Keeps it for the next claim, if there may be one.
+    fn keep(&mut self, connection: PoolConnection<sqlx::Postgres>) {
+        if !matches!(self, Held::Closed) {
+            *self = Held::Kept(connection);
+        }
+    }
 }
 
 impl Leases {
     pub(super) fn new(pool: PgPool) -> Leases {
         Leases {
             pool,
-            held: Mutex::default(),
+            held: Mutex::new(Held::Nothing),
         }
     }
 
@@ -48,7 +77,7 @@ impl Leases {
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
         match connection.execute(end).await {
             Ok(_) => {
-                *self.held.lock().await = Some(connection);
+                self.held.lock().await.keep(connection);
                 done
             }
             Err(error) => {
@@ -77,9 +106,9 @@ impl Leases {
         }
     }
 
-    /// Gives its connection back.
+    /// Gives its connection back; one that a claim still uses follows when that has ended.
     pub(super) async fn close(&self) {
-        drop(self.held.lock().await.take());
+        *self.held.lock().await = Held::Closed;
     }
 }
 
