@@ -211,11 +211,10 @@ impl Refused {
         self
     }
 
-    /// Whether it says that something is not there.
+    /// Whether it says that something is not there. Never a fault of the engine, which may come after a commit.
     fn is_absence(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
             || matches!(self.kind, NULL_VALUE | "NotFoundException")
-            || (self.status == StatusCode::INTERNAL_SERVER_ERROR && self.kind == "RestException")
     }
 
     /// The same with another status.
