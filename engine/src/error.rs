@@ -1,5 +1,6 @@
 //! Why an operation of the engine was not done, in the terms that a caller can branch on.
 
+use crate::expr::Spot;
 use crate::machine::Refusal;
 use crate::model::Problem;
 use crate::store::Failure;
@@ -56,16 +57,44 @@ pub enum Error {
     /// The database could not.
     #[error(transparent)]
     Store(#[from] Failure),
+    /// Any of the above that a model is to blame for, and where in the model.
+    #[error("{}", spot.add_to(error.to_string()))]
+    At {
+        /// Why.
+        error: Box<Error>,
+        /// Where.
+        spot: Spot,
+    },
     /// The operation is not built.
     #[error("{0} is not built")]
     NotBuilt(String),
 }
 
 impl Error {
+    /// The same with its place in a model. What the database did is no fault of the model.
+    pub(crate) fn at(self, spot: Option<Spot>) -> Error {
+        match (self, spot) {
+            (error @ (Error::Store(_) | Error::At { .. }), _) | (error, None) => error,
+            (error, Some(spot)) => Error::At {
+                error: Box::new(error),
+                spot,
+            },
+        }
+    }
+
+    /// Why, without the place.
+    pub(crate) fn into_cause(self) -> Error {
+        match self {
+            Error::At { error, .. } => error.into_cause(),
+            other => other,
+        }
+    }
+
     /// Was it a limit of this engine?
     pub(crate) fn is_limit(&self) -> bool {
         match self {
             Error::Refused(refusal) => refusal.is_limit(),
+            Error::At { error, .. } => error.is_limit(),
             Error::Parse { problems, .. } => problems.iter().any(Problem::is_limit),
             other => matches!(other, Error::Limit { .. }),
         }

@@ -12,11 +12,14 @@ mod operand;
 mod operators;
 mod parser;
 mod spin;
+mod spot;
 
 pub use coerce::{to_boolean, to_long, to_text};
 pub use environment::{Environment, Member};
 pub use operand::{Known, Operand};
 pub use parser::{Node, Template};
+pub use spot::Spot;
+pub(crate) use spot::shortened;
 
 /// Longest expression, in bytes. Real models stay below 1,000.
 pub const MAX_LENGTH: usize = 16 * 1024;

@@ -3,6 +3,7 @@
 //! Owns the values, their names and the refusal's text. Must not know HTTP or storage.
 
 use crate::machine::{Effect, Record, Refusal};
+use crate::model::ElementIndex;
 use crate::value::Value;
 
 /// How a refusal begins that names its limit.
@@ -30,14 +31,18 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a step that sets a variable that is too large, or a number that none is: then nothing of the step is kept.
+    /// Refuses a step that sets a variable that is too large, or a number that none is, with the element that sets it: then nothing of the step is kept.
     pub(crate) fn check<'e>(
         &self,
         effects: impl IntoIterator<Item = &'e Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), (Refusal, Option<ElementIndex>)> {
         for effect in effects {
-            if let Effect::Record(Record::Set { name, value, .. }) = effect {
-                self.check_variable(name, value)?;
+            if let Effect::Record(Record::Set {
+                name, value, by, ..
+            }) = effect
+            {
+                let checked = self.check_variable(name, value);
+                checked.map_err(|refusal| (refusal, *by))?;
             }
         }
         Ok(())

@@ -107,18 +107,28 @@ impl QuickJs {
 fn told(error: &CaughtError<'_>) -> String {
     match error {
         CaughtError::Value(thrown) if thrown.is_null() => {
-            let limit = MEMORY_MAX / 1024 / 1024;
             format!(
-                "limit script_memory reached: it threw null, as it does when its memory of {limit} MiB is used up"
+                "{NO_MEMORY}: it threw null, as it does when its memory of {MIB} MiB is used up"
             )
+        }
+        CaughtError::Exception(thrown)
+            if thrown.message().as_deref() == Some("out of memory")
+                && thrown
+                    .get::<_, String>("name")
+                    .is_ok_and(|name| name == "InternalError") =>
+        {
+            format!("{NO_MEMORY}: its memory of {MIB} MiB is used up")
         }
         CaughtError::Value(thrown) => match thrown.get::<Coerced<String>>() {
             Ok(text) => format!("the script threw: {}", text.0),
             Err(_) => "the script threw a value that has no text".to_owned(),
         },
-        other => other.to_string(),
+        other => other.to_string().trim().to_owned(),
     }
 }
+
+const NO_MEMORY: &str = "limit script_memory reached";
+const MIB: usize = MEMORY_MAX / 1024 / 1024;
 
 impl Scripts for QuickJs {
     fn run(
@@ -218,7 +228,10 @@ mod tests {
     #[test]
     fn scripts_that_never_end_or_eat_memory_are_stopped() {
         assert!(run("while (true) {}").unwrap_err().contains("longer"));
-        assert!(run("var a = []; while (true) { a.push('x'.repeat(100000)); }").is_err());
+        let eats = run("var a = []; while (true) { a.push('x'.repeat(100000)); }").unwrap_err();
+        assert!(eats.starts_with("limit script_memory reached"), "{eats}");
+        let says = run("throw new Error('out of memory')").unwrap_err();
+        assert!(says.starts_with("Error: out of memory"), "{says}");
         assert!(run("(function f() { f(); })()").is_err());
         let again =
             "var x = []; for (var i = 0; i < 200; i++) { x = [x, x]; } JSON.stringify(x).length";

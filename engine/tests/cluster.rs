@@ -9,10 +9,12 @@ mod support;
 
 use homing_engine::store::Store;
 use homing_engine::{Branches, Executor};
+use hyper::Method;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use support::postgres::Server;
-use support::{Engine, flows, model};
+use support::{Engine, eventually, flows, model};
 
 /// Instances of a process with two branches.
 const INSTANCES: usize = 10;
@@ -289,4 +291,86 @@ async fn eventually_peer(store: &Store) -> String {
     tokio::time::timeout(Duration::from_secs(20), joined)
         .await
         .unwrap()
+}
+
+/// A claim and the end of its job meet: the claim has the job when somebody else ends it, and is committed before that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ends_while_it_is_being_claimed_leaves_no_lane() {
+    let server = Server::start();
+    let engine = Engine::with(|options| {
+        options.executor = Executor::Disabled;
+        options.store_url = server.database("claims");
+    })
+    .await;
+    let step = r#"<startEvent id="s"/><task id="t" camunda:asyncBefore="true"/><endEvent id="e"/>"#;
+    engine
+        .deploy(&model(&format!("{step}{}", flows("s>t t>e"))))
+        .await;
+    let instance = engine.begin("p", json!({})).await;
+    let url = server.url("claims");
+    let mut claim = PgConnection::connect(&url).await.unwrap();
+    for sql in [
+        "BEGIN",
+        "INSERT INTO lane (inst, job, owner) SELECT inst, id, 'x' FROM job",
+        "UPDATE job SET owner = 'x', fence = fence + 1",
+    ] {
+        sqlx::query(sql).execute(&mut claim).await.unwrap();
+    }
+    let path = format!("/engine-rest/process-instance/{instance}");
+    let (ended, ()) = tokio::join!(engine.call(Method::DELETE, &path, None), async {
+        let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        eventually("the end waits for the claim", async || {
+            server.ask("claims", waits) == "1"
+        })
+        .await;
+        sqlx::query("COMMIT").execute(&mut claim).await.unwrap();
+    });
+    assert_eq!(ended.status, 204, "{}", ended.json());
+    for table in ["inst", "job", "lane"] {
+        let left = server.ask("claims", &format!("SELECT COUNT(*) FROM {table}"));
+        assert_eq!(left, "0", "left in {table}");
+    }
+    engine.node.shutdown().await;
+}
+
+/// What a node keeps of models goes on all nodes when they are deleted on one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deleted_models_stay_in_the_memory_of_no_node() {
+    let server = Server::start();
+    let url = server.database("caches");
+    let (a, b) = (
+        node(&url, "a", Duration::from_secs(30)).await,
+        node(&url, "b", Duration::from_secs(30)).await,
+    );
+    let kept = async |node: &Engine| {
+        let path = "/engine-rest/metrics/homing-cached-definitions/sum";
+        node.get(path).await["result"].as_i64().unwrap()
+    };
+    let step = format!(r#"<startEvent id="s"/><userTask id="t"/>{}"#, flows("s>t"));
+    let first = a.deploy(&model(&step)).await["id"].clone();
+    let other = model(&step).replace("id=\"p\"", "id=\"q\"");
+    a.deploy(&other).await;
+    for key in ["p", "q"] {
+        for engine in [&a, &b] {
+            engine.begin(key, json!({})).await;
+        }
+    }
+    assert_eq!((kept(&a).await, kept(&b).await), (2, 2));
+    let path = format!(
+        "/engine-rest/deployment/{}?cascade=true",
+        first.as_str().unwrap()
+    );
+    assert_eq!(a.call(Method::DELETE, &path, None).await.status, 204);
+    eventually("both nodes drop what they keep", async || {
+        kept(&a).await == 0 && kept(&b).await == 0
+    })
+    .await;
+    // What is still deployed is read again.
+    b.begin("q", json!({})).await;
+    assert_eq!(kept(&b).await, 1);
+    let start = "/engine-rest/process-definition/key/p/start";
+    assert_eq!(b.send(Method::POST, start, json!({})).await.status, 404);
+    for engine in [a, b] {
+        engine.node.shutdown().await;
+    }
 }

@@ -1,8 +1,9 @@
 //! Tokens to a tree; composite texts such as `order-${id}` to a template.
 
 use super::lexer::{Token, syntax, tokens};
-use super::{Error, MAX_DEPTH, MAX_LENGTH};
+use super::{Error, MAX_DEPTH, MAX_LENGTH, Spot};
 use crate::value::Value;
+use std::sync::Arc;
 
 /// A node of a parsed expression.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,6 +34,8 @@ pub struct Template {
     /// As written.
     pub text: String,
     parts: Vec<Part>,
+    /// Where it stands, if it is of a model.
+    spot: Option<Arc<Spot>>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -89,6 +92,7 @@ impl Template {
         Ok(Template {
             text: text.to_owned(),
             parts,
+            spot: None,
         })
     }
 
@@ -97,6 +101,7 @@ impl Template {
         Template {
             text: text.to_owned(),
             parts: vec![Part::Text(text.to_owned())],
+            spot: None,
         }
     }
 
@@ -106,8 +111,20 @@ impl Template {
         let piece = |part| Template {
             text: whole.text.clone(),
             parts: vec![part],
+            spot: None,
         };
         Ok(whole.parts.iter().cloned().map(piece).collect())
+    }
+
+    /// The same, with where it stands.
+    pub(crate) fn standing_at(mut self, spot: Spot) -> Template {
+        self.spot = Some(Arc::new(spot));
+        self
+    }
+
+    /// Where it stands, if it is of a model.
+    pub fn spot(&self) -> Option<&Spot> {
+        self.spot.as_deref()
     }
 
     pub(super) fn parts(&self) -> &[Part] {

@@ -178,7 +178,11 @@ async fn fail(
         .and_then(|span| crate::time::add(now, span));
     let pause = pause.map_or(0, |until| until.saturating_sub(now).max(0));
     let after = pause.max(failed.wait_ms.unwrap_or(0));
-    let message = failed.message;
+    let spot = handle.spot(&row.definition, &row.element).await;
+    let message = spot.map_or_else(
+        || failed.message.clone(),
+        |spot| spot.add_to(failed.message.clone()),
+    );
     let told = failed.details.unwrap_or_else(|| message.clone());
     let none = (Vec::new(), Vec::new());
     let tries = ((had - 1).max(0), after);

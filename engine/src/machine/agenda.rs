@@ -53,6 +53,8 @@ pub(super) struct Run<'a> {
     pub(super) changed: bool,
     /// How instances end that were called from here and are not wanted any more.
     pub(super) calls_end: Outcome,
+    /// The element at which an operation is being performed.
+    pub(super) current: Option<ElementIndex>,
     agenda: Vec<Operation>,
     done: usize,
 }
@@ -66,6 +68,7 @@ impl<'a> Run<'a> {
             effects: Vec::new(),
             changed: false,
             calls_end: Outcome::Interrupted,
+            current: None,
             agenda: Vec::new(),
             done: 0,
         }
@@ -89,14 +92,20 @@ impl<'a> Run<'a> {
         loop {
             while let Some(operation) = self.agenda.pop() {
                 self.done += 1;
-                if self.done > MAX_OPERATIONS {
-                    return Err(Refusal::Endless(MAX_OPERATIONS));
-                }
                 // An earlier operation may have ended this execution.
-                if self.doc.nodes.contains_key(&operation.node()) {
-                    self.perform(operation)?;
+                if !self.doc.nodes.contains_key(&operation.node()) {
+                    continue;
                 }
+                let place = self.place(operation.node()).unwrap_or_default();
+                let spot = |run: &Run<'_>| place.map(|at| run.process().element(at).spot());
+                if self.done > MAX_OPERATIONS {
+                    return Err(Refusal::Endless(MAX_OPERATIONS).at(spot(self)));
+                }
+                self.current = place;
+                let performed = self.perform(operation);
+                performed.map_err(|refusal| refusal.at(spot(self)))?;
             }
+            self.current = None;
             if self.doc.ended {
                 return Ok(());
             }

@@ -4,7 +4,7 @@ use super::agenda::Run;
 use super::document::SubscriptionKind;
 use super::refusal::Refusal;
 use crate::expr::Error;
-use crate::model::{Condition, Kind, Process, Trigger};
+use crate::model::{Condition, Element, Kind, Process, Trigger};
 
 impl Run<'_> {
     /// Fires the conditional events whose conditions hold.
@@ -33,7 +33,9 @@ impl Run<'_> {
             else {
                 continue;
             };
-            if holds(self.condition(node, condition))? {
+            let evaluated = self.condition(node, condition);
+            let spot = process.get(&subscription.event).map(Element::spot);
+            if holds(evaluated).map_err(|refusal| refusal.at(spot))? {
                 self.fire(node, &subscription)?;
             }
         }
@@ -43,12 +45,12 @@ impl Run<'_> {
 
 /// What a condition speaks of may not be there yet: then it does not hold, as in the real engine.
 fn holds(evaluated: Result<bool, Refusal>) -> Result<bool, Refusal> {
-    match evaluated {
+    match evaluated.as_ref().map_err(Refusal::cause) {
         Err(
             Refusal::Expression(Error::UnknownName { .. } | Error::UnknownProperty { .. })
             | Refusal::Script { .. },
         ) => Ok(false),
-        other => other,
+        _ => evaluated,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::command::{Raised, Values};
 use crate::clock::Millis;
+use crate::model::ElementIndex;
 use crate::value::Value;
 
 /// One thing to be done, in the order of the list.
@@ -264,6 +265,8 @@ pub enum Record {
         value: Value,
         /// The activity instance it belongs to.
         activity: String,
+        /// The element that made it, unless it came from outside.
+        by: Option<ElementIndex>,
     },
     /// A variable was removed by hand.
     Removed {

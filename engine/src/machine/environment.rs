@@ -21,7 +21,8 @@ impl Run<'_> {
         node: NodeKey,
         template: &Template,
     ) -> Result<Operand, Refusal> {
-        Ok(template.evaluate(&mut Here { run: self, node })?)
+        let value = template.evaluate(&mut Here { run: self, node });
+        value.map_err(|error| Refusal::from(error).at(template.spot().cloned()))
     }
 
     /// The text of an expression.
@@ -48,6 +49,11 @@ impl Run<'_> {
 
     /// The truth of a condition.
     pub(super) fn truth(&mut self, node: NodeKey, template: &Template) -> Result<bool, Refusal> {
+        let truth = self.truth_of(node, template);
+        truth.map_err(|refusal| refusal.at(template.spot().cloned()))
+    }
+
+    fn truth_of(&mut self, node: NodeKey, template: &Template) -> Result<bool, Refusal> {
         let value = self.evaluate(node, template)?;
         match &value {
             Operand::Scalar(Value::Boolean(b)) => Ok(*b),
@@ -75,7 +81,9 @@ impl Run<'_> {
     /// A whole number.
     pub(super) fn number(&mut self, node: NodeKey, template: &Template) -> Result<i64, Refusal> {
         let value = self.evaluate(node, template)?;
-        crate::expr::to_long(&value).map_err(|e| Refusal::Expression(e.within(&template.text)))
+        crate::expr::to_long(&value).map_err(|error| {
+            Refusal::Expression(error.within(&template.text)).at(template.spot().cloned())
+        })
     }
 
     pub(super) fn value_error(&self, node: NodeKey, reason: &str) -> Refusal {
@@ -157,6 +165,7 @@ impl Run<'_> {
             name: name.to_owned(),
             value,
             activity,
+            by: self.current,
         });
     }
 

@@ -57,7 +57,10 @@ impl Run<'_> {
     fn holds(&mut self, node: NodeKey, flow: FlowIndex) -> Result<bool, Refusal> {
         match &self.process().flow(flow).condition {
             None => Ok(true),
-            Some(condition) => self.condition(node, condition),
+            Some(condition) => {
+                let holds = self.condition(node, condition);
+                holds.map_err(|refusal| refusal.at(Some(self.process().flow(flow).spot())))
+            }
         }
     }
 

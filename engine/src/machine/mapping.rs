@@ -104,13 +104,13 @@ impl Run<'_> {
                     given.push((target.clone(), found.unwrap_or(Value::Null)));
                 }
                 Variables::Expression { source, target } => {
-                    let value = source
-                        .evaluate(&mut There {
-                            values: from,
-                            now: self.context.now,
-                        })?
-                        .into_value();
-                    given.push((target.clone(), value));
+                    let value = source.evaluate(&mut There {
+                        values: from,
+                        now: self.context.now,
+                    });
+                    let value =
+                        value.map_err(|error| Refusal::from(error).at(source.spot().cloned()))?;
+                    given.push((target.clone(), value.into_value()));
                 }
             }
             for (name, value) in given {

@@ -1,6 +1,7 @@
 //! Why a command was not carried out. Nothing of it happened.
 
 use crate::expr;
+use crate::expr::Spot;
 
 /// Why a command was not carried out.
 #[derive(thiserror::Error, Debug, Clone, PartialEq, Eq)]
@@ -82,12 +83,50 @@ pub enum Refusal {
     /// The definition no longer knows an element that the instance stands at.
     #[error("the definition has no element '{0}'")]
     NoElement(String),
+    /// Any of the above that the model is to blame for, and where in the model.
+    #[error("{refusal}{spot}")]
+    At {
+        /// Why.
+        refusal: Box<Refusal>,
+        /// Where.
+        spot: Spot,
+    },
 }
 
 impl Refusal {
+    /// The same with its place in the model. The first place that is told is the closest one; what a caller names that is
+    /// not there, or may not be touched, is no fault of the model.
+    pub(crate) fn at(self, spot: Option<Spot>) -> Refusal {
+        match (self, spot) {
+            (
+                refusal @ (Refusal::Expression(_)
+                | Refusal::Script { .. }
+                | Refusal::Stuck(_)
+                | Refusal::Value { .. }
+                | Refusal::Endless(_)
+                | Refusal::TooMany { .. }
+                | Refusal::Large { .. }
+                | Refusal::NotFinite { .. }),
+                Some(spot),
+            ) => Refusal::At {
+                refusal: Box::new(refusal),
+                spot,
+            },
+            (other, _) => other,
+        }
+    }
+
+    /// Why, without the place.
+    pub(crate) fn cause(&self) -> &Refusal {
+        match self {
+            Refusal::At { refusal, .. } => refusal.cause(),
+            other => other,
+        }
+    }
+
     /// Was it a limit of this engine?
     pub(crate) fn is_limit(&self) -> bool {
-        match self {
+        match self.cause() {
             Refusal::Script { reason, .. } => reason.starts_with(crate::limits::TOLD),
             other => matches!(
                 other,

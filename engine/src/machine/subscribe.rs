@@ -15,6 +15,12 @@ impl Run<'_> {
         event: &str,
         trigger: &Trigger,
     ) -> Result<(), Refusal> {
+        let listening = self.listen_to(node, event, trigger);
+        listening
+            .map_err(|refusal| refusal.at(self.process().get(event).map(|element| element.spot())))
+    }
+
+    fn listen_to(&mut self, node: NodeKey, event: &str, trigger: &Trigger) -> Result<(), Refusal> {
         match trigger {
             Trigger::None | Trigger::Error(_) | Trigger::Escalation { .. } => Ok(()),
             Trigger::Message(name) => {

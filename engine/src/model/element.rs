@@ -1,7 +1,7 @@
 //! The kinds of elements and what each needs to run.
 
 use super::graph::{ElementIndex, FlowIndex};
-use crate::expr::Template;
+use crate::expr::{Spot, Template};
 
 /// A flow node.
 #[derive(Clone, Debug)]
@@ -44,6 +44,19 @@ pub struct Element {
     pub form: Vec<super::form::Field>,
     /// Line in the file.
     pub line: u32,
+    /// Column in the line.
+    pub column: u32,
+}
+
+impl Element {
+    /// Where it stands.
+    pub fn spot(&self) -> Spot {
+        Spot {
+            element: self.id.clone(),
+            line: self.line,
+            column: self.column,
+        }
+    }
 }
 
 /// A sequence flow.
@@ -57,6 +70,21 @@ pub struct Flow {
     pub target: ElementIndex,
     /// When it is taken.
     pub condition: Option<Condition>,
+    /// Line in the file.
+    pub line: u32,
+    /// Column in the line.
+    pub column: u32,
+}
+
+impl Flow {
+    /// Where it stands.
+    pub fn spot(&self) -> Spot {
+        Spot {
+            element: self.id.clone(),
+            line: self.line,
+            column: self.column,
+        }
+    }
 }
 
 pub use super::flow::Condition;

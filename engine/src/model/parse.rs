@@ -51,6 +51,7 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
             .children()
             .filter_map(|n| n.attribute("id").map(|id| (id, n)))
             .collect(),
+        lines: super::xml::lines(source),
         problems: Vec::new(),
         warnings: Vec::new(),
         scripts: false,
@@ -234,6 +235,7 @@ impl<'a, 'i> Builder<'a, 'i> {
             );
         }
         let retry = extensions(node, "failedJobRetryTimeCycle").next().map(text);
+        let (line, column) = reader.place(node);
         let element = Element {
             id: id.to_owned(),
             name: node.attribute("name").map(str::to_owned),
@@ -258,7 +260,8 @@ impl<'a, 'i> Builder<'a, 'i> {
                 "userTask" | "startEvent" => super::form::fields(reader, node),
                 _ => Vec::new(),
             },
-            line: reader.document.text_pos_at(node.range().start).row,
+            line,
+            column,
         };
         self.process.elements.push(element);
         Some(index)
@@ -326,11 +329,14 @@ impl<'a, 'i> Builder<'a, 'i> {
             return;
         };
         let id = node.attribute("id").unwrap_or_default().to_owned();
+        let (line, column) = reader.place(node);
         self.process.flows.push(Flow {
             id,
             source,
             target,
             condition,
+            line,
+            column,
         });
         self.process.elements[source.0 as usize]
             .outgoing

@@ -2,7 +2,7 @@
 
 use super::problem::{Failure, Problem};
 use super::{MAX_BYTES, MAX_DEPTH, MAX_NODES};
-use crate::expr::Template;
+use crate::expr::{Spot, Template};
 use roxmltree::{Document, Node, ParsingOptions};
 use std::collections::HashMap;
 
@@ -88,6 +88,12 @@ fn plain(message: String) -> Failure {
     }
 }
 
+/// Where each line begins.
+pub(super) fn lines(text: &str) -> Vec<usize> {
+    let after = text.match_indices('\n').map(|(at, _)| at + 1);
+    std::iter::once(0).chain(after).collect()
+}
+
 /// The text of an element, trimmed.
 pub(super) fn text(node: Node<'_, '_>) -> String {
     let parts: String = node
@@ -103,6 +109,8 @@ pub(super) struct Reader<'d, 'i> {
     pub(super) document: &'d Document<'i>,
     /// Top-level elements (messages, signals, errors ...) by id.
     pub(super) roots: HashMap<&'d str, Node<'d, 'i>>,
+    /// Where each line of the file begins.
+    pub(super) lines: Vec<usize>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     /// Did the model ask for a script?
@@ -112,16 +120,45 @@ pub(super) struct Reader<'d, 'i> {
 
 impl Reader<'_, '_> {
     fn finding(&self, node: Node<'_, '_>, message: String) -> Problem {
-        let at = self.document.text_pos_at(node.range().start);
+        let (line, column) = self.place(node);
         let element = node
             .ancestors()
             .find_map(|n| n.attribute("id"))
             .map(str::to_owned);
         Problem {
             element,
-            line: at.row,
-            column: at.col,
+            line,
+            column,
             message,
+        }
+    }
+
+    /// Line and column of a node, both from 1.
+    pub(super) fn place(&self, node: Node<'_, '_>) -> (u32, u32) {
+        let at = node.range().start;
+        let line = self.lines.partition_point(|begin| *begin <= at);
+        let begin = self.lines.get(line.wrapping_sub(1)).copied().unwrap_or(0);
+        let before = self.document.input_text().get(begin..at).unwrap_or("");
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let column = before.chars().count().saturating_add(1);
+        (number(line), number(column))
+    }
+
+    /// Where an expression stands: in which element of the process, and in which line.
+    fn spot(&self, node: Node<'_, '_>) -> Spot {
+        let inside = |n: &Node<'_, '_>| {
+            let parent = n.parent().map(|p| p.tag_name().name());
+            n.has_attribute("id")
+                && (n.tag_name().name() == "process"
+                    || matches!(parent, Some("process" | "subProcess")))
+        };
+        let owner = node.ancestors().find(inside);
+        let element = owner.and_then(|n| n.attribute("id")).unwrap_or_default();
+        let (line, column) = self.place(node);
+        Spot {
+            element: element.to_owned(),
+            line,
+            column,
         }
     }
 
@@ -139,9 +176,13 @@ impl Reader<'_, '_> {
 
     /// An expression.
     pub(super) fn template(&mut self, node: Node<'_, '_>, text: &str) -> Option<Template> {
-        Template::parse(text)
-            .map_err(|e| self.problem(node, e.to_string()))
-            .ok()
+        match Template::parse(text) {
+            Ok(template) => Some(template.standing_at(self.spot(node))),
+            Err(error) => {
+                self.problem(node, error.to_string());
+                None
+            }
+        }
     }
 
     /// An expression in an extension attribute.

@@ -41,6 +41,14 @@ pub(super) struct Absent;
 const DATABASE: &str = "An exception occurred in the persistence layer. Please check the server logs for a detailed message and \
                         the entire exception stack trace.";
 
+fn is_large(error: &Error) -> bool {
+    match error {
+        Error::At { error, .. } => is_large(error),
+        Error::Refused(refusal) => matches!(refusal.cause(), Refusal::Large { .. }),
+        _ => false,
+    }
+}
+
 /// An error in words for clients.
 fn told(error: &Error) -> String {
     if let Error::Store(failure @ (Failure::Database(_) | Failure::Record { .. })) = error {
@@ -159,7 +167,7 @@ impl Refused {
         if matches!(error, Error::Store(Failure::Conflict)) {
             refused.code = Some(OPTIMISTIC_LOCKING);
         }
-        if matches!(error, Error::Refused(Refusal::Large { .. })) {
+        if is_large(error) {
             refused.code = Some(TOO_LARGE);
         }
         refused
@@ -247,7 +255,7 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Refused {
         let message = told(&error);
         let of = |status, kind, code| Refused::new(status, kind, message.clone(), Some(code));
-        match error {
+        match error.into_cause() {
             Error::NotFound(_) => of(StatusCode::NOT_FOUND, "RestException", 0),
             Error::Bad(_) => of(StatusCode::BAD_REQUEST, "InvalidRequestException", 0),
             Error::Rejected(_) | Error::Mismatch(_) => {
@@ -265,7 +273,7 @@ impl From<Error> for Refused {
             Error::Engine(_) | Error::Refused(Refusal::Missing { .. }) => {
                 of(StatusCode::INTERNAL_SERVER_ERROR, "RestException", 0)
             }
-            Error::Refused(Refusal::Large { .. }) => of(
+            Error::Refused(ref refusal) if matches!(refusal.cause(), Refusal::Large { .. }) => of(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "ProcessEngineException",
                 TOO_LARGE,
@@ -286,6 +294,12 @@ impl From<Error> for Refused {
             Error::Store(_) => of(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "ProcessEnginePersistenceException",
+                0,
+            ),
+            // It is the cause of nothing.
+            Error::At { .. } => of(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "ProcessEngineException",
                 0,
             ),
             Error::NotBuilt(what) => Refused::not_built(what),

@@ -66,6 +66,9 @@ async fn metric(State(handle): State<Handle>, Path(name): Path<String>) -> Answe
         "homing-scripts-left-behind" => {
             u64::try_from(handle.inner.scripts_at_once.left_behind()).unwrap_or(0)
         }
+        "homing-cached-definitions" => {
+            u64::try_from(handle.inner.definitions.len()).unwrap_or(u64::MAX)
+        }
         "homing-conflicts" => counters.conflicts.load(Ordering::Relaxed),
         "root-process-instance-start" | "process-instances" => {
             handle.store().count_started(true).await?

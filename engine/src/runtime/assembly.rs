@@ -8,10 +8,12 @@ use super::{CONFLICT_PAUSE, CONFLICT_TRIES, Handle, MAX_UNIT_INSTANCES};
 use crate::clock::Millis;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
+use crate::expr::Spot;
 use crate::ids::At;
 use crate::machine::{
     self, Command, Context, Definition, Document, Effect, Parent, Step, Values, Variables,
 };
+use crate::model::Element;
 use crate::store::{DefinitionRow, InstanceChange, SubscriptionRow, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -91,8 +93,16 @@ impl Handle {
 
     /// Refuses what is larger than this engine takes, before anything of it is written.
     fn admit(&self, instances: &[InstanceChange]) -> Result<(), Error> {
-        let all = instances.iter().flat_map(|instance| &instance.effects);
-        Ok(self.inner.limits.check(all)?)
+        for instance in instances {
+            let checked = self.inner.limits.check(&instance.effects);
+            checked.map_err(|(refusal, by)| {
+                let definition = self.inner.definitions.get(&instance.definition);
+                let spot = by.zip(definition);
+                let spot = spot.map(|(at, definition)| definition.process.element(at).spot());
+                Error::from(refusal).at(spot)
+            })?;
+        }
+        Ok(())
     }
 
     /// Counts what was refused because of a limit.
@@ -285,7 +295,11 @@ impl<'h> Assembly<'h> {
             .get(instance)
             .and_then(|h| h.document.parent.clone());
         match effect {
-            Effect::Call(called) => self.call(instance, called).await?,
+            Effect::Call(called) => {
+                let spot = self.spot_of(instance, &called.execution);
+                let called = self.call(instance, called).await;
+                called.map_err(|error| error.at(spot))?;
+            }
             Effect::CancelCall { instance, outcome } => {
                 self.ask(&instance, Command::Delete(outcome)).await?;
             }
@@ -338,6 +352,14 @@ impl<'h> Assembly<'h> {
             }
         }
         Ok(())
+    }
+
+    /// Where the element stands that an execution is at.
+    fn spot_of(&self, instance: &str, execution: &str) -> Option<Spot> {
+        let held = self.held.get(instance)?;
+        let node = held.document.execution(execution)?;
+        let at = held.document.nodes.get(&node)?.at.as_deref()?;
+        held.definition.process.get(at).map(Element::spot)
     }
 
     /// Begins a called instance.

@@ -1,4 +1,7 @@
-//! Parsed definitions, kept by id: a definition never changes.
+//! Parsed definitions, kept by id: a definition never changes as long as it is there.
+//!
+//! Owns what this engine keeps in memory of the models. All of it goes when the database's cache epoch has grown, which a
+//! deletion raises and every engine reads with each look at its site, and when it becomes more than the limits allow.
 
 use super::Handle;
 use crate::error::Error;
@@ -6,32 +9,73 @@ use crate::machine::{Called, Definition, Version};
 use crate::model::{Failure, Problem, Process, parse, text_of};
 use crate::store::DefinitionRow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most definitions kept; beyond it the cache starts again, and parsing costs milliseconds.
-const CACHE_MAX: usize = 2_000;
+const CACHED_DEFINITIONS: usize = 2_000;
+/// Most bytes of their models.
+const CACHED_BYTES: usize = 256 * 1024 * 1024;
 
 /// The cache.
 #[derive(Default)]
 pub(crate) struct Cache {
-    by_id: Mutex<HashMap<String, Arc<Definition>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    by_id: HashMap<String, Arc<Definition>>,
+    bytes: usize,
+    epoch: String,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.by_id = HashMap::new();
+        self.bytes = 0;
+    }
 }
 
 impl Cache {
-    fn get(&self, id: &str) -> Option<Arc<Definition>> {
-        self.by_id
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, definition: &Arc<Definition>) {
-        let mut all = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= CACHE_MAX {
-            all.clear();
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Definition>> {
+        self.kept().by_id.get(id).cloned()
+    }
+
+    /// How many are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.kept().by_id.len()
+    }
+
+    fn epoch(&self) -> String {
+        self.kept().epoch.clone()
+    }
+
+    /// Keeps one whose row was read in this epoch; later it may be gone, and nobody would say so any more.
+    fn put(&self, definition: &Arc<Definition>, bytes: usize, epoch: &str) {
+        let mut kept = self.kept();
+        if kept.epoch != epoch || kept.by_id.contains_key(&definition.id) {
+            return;
         }
-        all.insert(definition.id.clone(), Arc::clone(definition));
+        let full = kept.by_id.len() >= CACHED_DEFINITIONS;
+        if full || kept.bytes.saturating_add(bytes) > CACHED_BYTES {
+            kept.clear();
+        }
+        kept.bytes = kept.bytes.saturating_add(bytes);
+        let (id, definition) = (definition.id.clone(), Arc::clone(definition));
+        kept.by_id.insert(id, definition);
+    }
+
+    /// The database is at this epoch.
+    pub(super) fn at_epoch(&self, epoch: String) {
+        let mut kept = self.kept();
+        if kept.epoch != epoch {
+            kept.clear();
+            kept.epoch = epoch;
+        }
     }
 }
 
@@ -41,17 +85,24 @@ impl Handle {
         if let Some(known) = self.inner.definitions.get(id) {
             return Ok(known);
         }
+        let epoch = self.inner.definitions.epoch();
         let row = self.inner.store.definition(id).await?;
         let row = row.ok_or_else(|| {
             Error::Engine(format!(
                 "no deployed process definition found with id '{id}'"
             ))
         })?;
-        self.parsed(&row).await
+        self.parsed_in(&row, &epoch).await
     }
 
     /// The definition of a row, parsed.
     pub(crate) async fn parsed(&self, row: &DefinitionRow) -> Result<Arc<Definition>, Error> {
+        // The row is a moment old: what was deleted and looked at since then is kept until the next deletion, which hurts nobody.
+        let epoch = self.inner.definitions.epoch();
+        self.parsed_in(row, &epoch).await
+    }
+
+    async fn parsed_in(&self, row: &DefinitionRow, epoch: &str) -> Result<Arc<Definition>, Error> {
         if let Some(known) = self.inner.definitions.get(&row.id) {
             return Ok(known);
         }
@@ -79,7 +130,7 @@ impl Handle {
             version: i32::try_from(row.version).unwrap_or(i32::MAX),
             process: Arc::new(process),
         });
-        self.inner.definitions.put(&definition);
+        self.inner.definitions.put(&definition, bytes.len(), epoch);
         Ok(definition)
     }
 

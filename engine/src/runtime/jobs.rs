@@ -5,9 +5,10 @@ use super::assembly::Assembly;
 use crate::clock::Millis;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
-use crate::expr::Template;
+use crate::expr::{Spot, Template, shortened};
 use crate::ids::At;
 use crate::machine::{Command, Context, Document, text_at};
+use crate::model::Element;
 use crate::store::{Expect, Failed, Happened, Incident, JobRow, Statement};
 use crate::time::cycle::Cycle;
 use crate::time::retry::Retry;
@@ -191,7 +192,7 @@ impl Handle {
                    err = ?, trace = ? WHERE id = ? AND fence = ? AND retries = ?";
         let failed = Failed {
             id: self.new_id(),
-            message: Some(message.chars().take(MESSAGE_MAX).collect()),
+            message: Some(shortened(&message, MESSAGE_MAX)),
             details: Some(trace.clone()),
         };
         let log = self.inner.store.writing(now).failed_job(&job.id, &failed);
@@ -253,6 +254,12 @@ impl Handle {
         let retry = text.as_deref().and_then(Retry::parse);
         let pause = retry.and_then(|retry| retry.pause(job.retries));
         (left, pause.and_then(|pause| crate::time::add(now, pause)))
+    }
+
+    /// Where an element stands in its model.
+    pub(crate) async fn spot(&self, definition: &str, element: &str) -> Option<Spot> {
+        let definition = self.definition(definition).await.ok()?;
+        definition.process.get(element).map(Element::spot)
     }
 
     /// What the element says about tries; `at`: an instance of it, and its execution.

@@ -99,7 +99,15 @@ impl Handle {
         let identity = &place.identity;
         let _alone = place.looking.lock().await;
         let asked = monotonic();
-        let Seen { site, member, time } = store.seen_by(&identity.name).await?;
+        let Seen {
+            site,
+            member,
+            time,
+            cache_epoch,
+        } = store.seen_by(&identity.name).await?;
+        // A restored database may never have reached an epoch that this engine has seen.
+        let epoch = format!("{} {cache_epoch}", site.restored);
+        self.inner.definitions.at_epoch(epoch);
         if let Some(time) = time {
             self.inner.clock.follow(time, asked);
         }

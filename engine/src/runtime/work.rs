@@ -4,6 +4,7 @@ use super::Handle;
 use super::assembly::Assembly;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
+use crate::expr::shortened;
 use crate::machine::{Command, Place, Raised, Values};
 use crate::store::{Expect, Failed, Fetch, Happened, Statement, WorkRow};
 use std::collections::BTreeSet;
@@ -138,7 +139,7 @@ impl Handle {
                 return Err(Error::Wrong(why));
             }
         }
-        let message = message.map(|m| m.chars().take(ERROR_MAX).collect::<String>());
+        let message = message.map(|m| shortened(&m, ERROR_MAX));
         let failed = async |handle: &Handle| {
             let row = handle.work_of(id, worker, "failed").await?;
             let now = handle.inner.clock.now();

@@ -268,6 +268,8 @@ impl Store {
         let of = "(SELECT id FROM definition WHERE deployment = ?)";
         for sql in [
             format!("DELETE FROM var WHERE inst IN (SELECT id FROM inst WHERE def IN {of})"),
+            format!("DELETE FROM job WHERE def IN {of}"),
+            // Behind the jobs: a claim that is being written holds a job until its lane can be seen here.
             format!("DELETE FROM lane WHERE inst IN (SELECT id FROM inst WHERE def IN {of})"),
             format!("DELETE FROM link WHERE task IN (SELECT id FROM task WHERE def IN {of})"),
         ] {
@@ -276,7 +278,6 @@ impl Store {
         for table in [
             "inst",
             "job_def",
-            "job",
             "work",
             "task",
             "sub",
@@ -302,6 +303,9 @@ impl Store {
         ] {
             out.push(Statement::new(sql, vec![id.into()]));
         }
+        // Every engine hears of it with its next look at the site.
+        let epoch = "UPDATE property SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE name = 'cache_epoch'";
+        out.push(Statement::new(epoch, Vec::new()));
         self.fenced(out).await.map(|_| ())
     }
 

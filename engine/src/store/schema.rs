@@ -16,6 +16,7 @@ const STEPS: &[&[&str]] = &[
     JOB_DEFINITIONS,
     LOGS,
     ARRIVALS,
+    CACHES,
 ];
 
 /// The version of the tables that this program works with.
@@ -23,6 +24,9 @@ pub(crate) const LATEST: i64 = STEPS.len() as i64;
 
 /// Whether an instance came here a moment ago is asked for with each refusal that says that it is not there.
 const ARRIVALS: &[&str] = &["CREATE INDEX handover_root ON handover (root)"];
+
+/// Grows with whatever makes stale what engines keep in memory.
+const CACHES: &[&str] = &["INSERT INTO property (name, value) VALUES ('cache_epoch', '0')"];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",

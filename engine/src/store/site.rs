@@ -68,6 +68,8 @@ pub(crate) struct Seen {
     pub(crate) member: Option<Member>,
     /// What the database's clock shows, where it has one.
     pub(crate) time: Option<Millis>,
+    /// What engines keep in memory of an earlier epoch may be stale.
+    pub(crate) cache_epoch: String,
 }
 
 /// A change of the site that was asked for through one engine.
@@ -142,7 +144,8 @@ impl Store {
     pub(crate) async fn seen_by(&self, engine: &str) -> Result<Seen, Failure> {
         let clock = self.db.clock();
         let sql = format!(
-            "SELECT s.generation, s.holder, s.executor, s.quarantine, s.restored, {clock}, m.generation, m.executor \
+            "SELECT s.generation, s.holder, s.executor, s.quarantine, s.restored, {clock}, m.generation, m.executor, \
+             (SELECT p.value FROM property p WHERE p.name = 'cache_epoch') \
              FROM site s LEFT JOIN member m ON m.name = ? WHERE s.one = 1"
         );
         let rows = self.rows(sql, vec![engine.into()]).await?;
@@ -165,6 +168,7 @@ impl Store {
             site,
             member,
             time: row.maybe_int(5),
+            cache_epoch: row.maybe_text(8).unwrap_or_default(),
         })
     }
 

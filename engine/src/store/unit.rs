@@ -163,8 +163,6 @@ impl Unit {
             lanes.push(job.clone());
             self.taken.insert(job);
         }
-        // Also of jobs that an engine holds and that others end: the instance's next job may go at once.
-        out.extend(Statement::deleting("lane", "job", &lanes));
         let refs: Vec<&String> = changes.jobs.gone.iter().chain(&changes.work.gone).collect();
         let refs: Vec<String> = refs
             .into_iter()
@@ -181,7 +179,7 @@ impl Unit {
         }
         out.extend(logs.jobs(Happened::Deleted, &changes.jobs.gone));
         out.extend(logs.works(Happened::Deleted, &changes.work.gone));
-        changes.flush(logs, &mut out);
+        changes.flush(logs, &lanes, &mut out);
         // Behind the rows that they are about: a failure that is being written meanwhile holds such a row until its incident
         // can be seen here.
         super::incident::resolve_all(&refs, now, &mut out);
@@ -204,9 +202,12 @@ impl Changes {
         out.extend(Statement::deleting("link", "task", &self.tasks.gone));
     }
 
-    fn flush(self, logs: &Writing, out: &mut Vec<Statement>) {
+    fn flush(self, logs: &Writing, lanes: &[String], out: &mut Vec<Statement>) {
         let (jobs, works) = (self.jobs.made(), self.work.made());
         out.extend(Statement::deleting("job", "id", &self.jobs.gone));
+        // Also of jobs that an engine holds and that others end: the instance's next job may go at once. Behind the jobs: a
+        // claim that is being written holds the job until its lane can be seen here.
+        out.extend(Statement::deleting("lane", "job", lanes));
         super::job_definitions::new_jobs(self.jobs.rows(), out);
         self.work.flush("work", write::WORK, "", out);
         out.extend(logs.jobs(Happened::Created, &jobs));

@@ -374,6 +374,7 @@ fn variable_history(record: &Record, change: &InstanceChange, now: Millis, chang
         name,
         value,
         activity,
+        ..
     } = record
     else {
         return;

@@ -60,7 +60,7 @@ impl Server {
         let log = folder.path().join("log");
         let sockets = folder.path().display().to_string();
         let options = format!(
-            "-c listen_addresses= -c max_connections=300 -c fsync=off -c unix_socket_directories={sockets}"
+            "-c listen_addresses= -c max_connections=600 -c fsync=off -c unix_socket_directories={sockets}"
         );
         run(as_server("pg_ctl")
             .args(["-w", "-o", &options, "-l"])
@@ -78,6 +78,11 @@ impl Server {
             .arg("-h")
             .arg(self.folder.path())
             .args(["-U", "postgres", name]));
+        self.url(name)
+    }
+
+    /// The URL of a database.
+    pub(crate) fn url(&self, name: &str) -> String {
         let sockets = self.folder.path().display();
         format!("postgres://postgres@localhost/{name}?host={sockets}")
     }
