@@ -8,6 +8,7 @@ mod carried;
 mod cell;
 mod claim;
 mod cleanup;
+mod columns;
 mod database;
 mod departures;
 mod deployments;
