@@ -21,4 +21,5 @@ pub mod upgrade;
 pub mod verify;
 pub mod virtual_ids;
 pub mod web;
+pub mod wire;
 pub mod worker_fetch;

@@ -9,7 +9,7 @@ mod http1;
 mod http2;
 mod meter;
 pub mod open;
-mod prefix;
+pub mod prefix;
 mod proxy_header;
 mod shared;
 mod stall;

@@ -7,12 +7,12 @@ mod owed;
 pub use owed::{Debt, Owed, Receipt};
 
 use super::pool::Lease;
+use super::wire::{self, Wire};
 use crate::clock;
 use crate::dialect::virtual_ids::Rewriter;
 use crate::telemetry::metrics::limit_hit;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,9 +22,12 @@ use tokio::time::Sleep;
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The peer's stream ended wrongly.
+    /// The client's stream ended wrongly.
     #[error("the body was cut")]
     Cut(#[from] hyper::Error),
+    /// The site's connection did.
+    #[error("the body was cut")]
+    Broken(#[from] wire::Error),
     /// Nothing moved for the whole idle time.
     #[error("nothing of the body arrived for {0:?}")]
     Idle(Duration),
@@ -43,6 +46,7 @@ impl Error {
     pub fn is_late(&self) -> bool {
         match self {
             Error::Idle(_) | Error::Untaken | Error::Slow => true,
+            Error::Broken(_) => false,
             Error::Cut(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<std::io::Error>())
                 .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut),
@@ -89,13 +93,14 @@ pub enum Body {
 
 /// A site's body, with everything that must live as long as it streams.
 pub struct Streaming {
-    body: Incoming,
     /// Longest standstill.
     idle: Duration,
     /// When it began to stand still.
     still_since: Option<Instant>,
-    /// Gives the connection back when the body has ended; drops it otherwise.
+    /// The connection that it comes from: given back when the body has ended, dropped otherwise.
     lease: Option<Lease>,
+    /// Whether it has come to its proper end.
+    whole: bool,
     tee: Option<Tee>,
     watch: Option<Box<dyn FnOnce(Ended) + Send + Sync>>,
     rewriter: Option<Box<Rewriter>>,
@@ -131,12 +136,12 @@ pub struct Tee {
 
 impl Streaming {
     /// A body that streams through.
-    pub fn new(body: Incoming, idle: Duration, lease: Lease) -> Streaming {
+    pub fn new(idle: Duration, lease: Lease) -> Streaming {
         Streaming {
-            body,
             idle,
             still_since: None,
             lease: Some(lease),
+            whole: false,
             tee: None,
             watch: None,
             rewriter: None,
@@ -184,11 +189,16 @@ impl Streaming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
+        let Some(connection) = this.lease.as_mut().and_then(Lease::connection) else {
+            return Poll::Ready(None);
+        };
+        let polled = connection.wire().poll_frame(cx);
+        let is_end = connection.wire().is_end();
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 this.still_since = None;
                 let frame = match &mut this.rewriter {
-                    Some(rewriter) => rewritten(rewriter, frame, this.body.is_end_stream()),
+                    Some(rewriter) => rewritten(rewriter, frame, is_end),
                     None => frame,
                 };
                 if let Some(data) = frame.data_ref() {
@@ -202,12 +212,17 @@ impl Streaming {
                         }
                     }
                 }
-                if this.body.is_end_stream() {
+                if is_end {
                     this.end(Whole::Yes);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
+                if let Some(lease) = &this.lease
+                    && !matches!(error, wire::Error::Client(_))
+                {
+                    lease.broke();
+                }
                 this.end(Whole::CutByUpstream);
                 Poll::Ready(Some(Err(Error::from(error))))
             }
@@ -236,7 +251,20 @@ impl Streaming {
         }
     }
 
+    fn is_end(&self) -> bool {
+        self.whole || self.wire().is_some_and(Wire::is_end)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.wire().map_or(SizeHint::with_exact(0), Wire::size_hint)
+    }
+
+    fn wire(&self) -> Option<&Wire> {
+        self.lease.as_ref()?.wire()
+    }
+
     fn end(&mut self, whole: Whole) {
+        self.whole = whole == Whole::Yes;
         if let Some(lease) = self.lease.take() {
             match whole {
                 Whole::Yes => lease.give_back(),
@@ -283,7 +311,7 @@ pub enum ReadError {
 impl Drop for Streaming {
     fn drop(&mut self) {
         if self.watch.is_some() || self.lease.is_some() {
-            let whole = if self.body.is_end_stream() {
+            let whole = if self.is_end() {
                 Whole::Yes
             } else {
                 Whole::LeftByDownstream
@@ -347,7 +375,7 @@ impl HttpBody for Body {
             Body::Empty => true,
             Body::Whole(bytes) => bytes.is_none(),
             Body::Owed(owed) => owed.left() == 0,
-            Body::Streaming(streaming) => streaming.body.is_end_stream(),
+            Body::Streaming(streaming) => streaming.is_end(),
         }
     }
 
@@ -359,7 +387,7 @@ impl HttpBody for Body {
             }
             Body::Owed(owed) => SizeHint::with_exact(owed.left() as u64),
             Body::Streaming(streaming) if streaming.rewriter.is_some() => SizeHint::default(),
-            Body::Streaming(streaming) => streaming.body.size_hint(),
+            Body::Streaming(streaming) => streaming.size_hint(),
         }
     }
 }

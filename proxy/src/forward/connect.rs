@@ -1,17 +1,13 @@
 //! A new connection to an endpoint.
 //!
-//! Owns dialling, TLS and the HTTP/1.1 handshake. Must not send requests.
+//! Owns dialling and TLS. Must not send requests.
 
 use super::dial;
-use super::payload::Payload;
 use super::pool::Connection;
+use super::wire::Wire;
 use crate::topology::Endpoint;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Why there is no connection. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +35,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The HTTP handshake failed.
-    #[error("no HTTP with {host}:{port}")]
-    Http {
-        host: String,
-        port: u16,
-        #[source]
-        source: hyper::Error,
-    },
 }
-
-/// Most head bytes of an answer; Tomcat's own limit is far below.
-const ANSWER_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Connects within the given time.
 pub async fn connect(endpoint: &Arc<Endpoint>, within: Duration) -> Result<Connection, Error> {
@@ -73,7 +58,7 @@ async fn dial(endpoint: &Arc<Endpoint>) -> Result<Connection, Error> {
             Error::Connect { host, port, source }
         })?;
     let Some(tls) = &endpoint.tls else {
-        return handshake(endpoint, stream).await;
+        return Ok(Connection::new(Wire::new(stream)));
     };
     let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.config));
     let stream = connector
@@ -83,31 +68,7 @@ async fn dial(endpoint: &Arc<Endpoint>) -> Result<Connection, Error> {
             let (host, port) = place();
             Error::Tls { host, port, source }
         })?;
-    handshake(endpoint, stream).await
-}
-
-async fn handshake<S>(endpoint: &Arc<Endpoint>, stream: S) -> Result<Connection, Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(ANSWER_HEAD_BYTES_MAX)
-        .handshake::<_, Payload>(TokioIo::new(stream))
-        .await
-        .map_err(|source| Error::Http {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            source,
-        })?;
-    let expects_close = Arc::new(AtomicBool::new(false));
-    let announced = Arc::clone(&expects_close);
-    let endpoint = Arc::clone(endpoint);
-    tokio::spawn(async move {
-        let ended = connection.with_upgrades().await;
-        if ended.is_err() || !announced.load(Ordering::Relaxed) {
-            // The engine went away without a word: what answers there next must prove that it is the same database.
-            endpoint.broke();
-        }
-    });
-    Ok(Connection::new(sender, expects_close))
+    Ok(Connection::new(Wire::new(dial::Stream::Other(Box::new(
+        stream,
+    )))))
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What a stream of a simulated network must be able to do.
+/// What any other stream than the system's must be able to do.
 pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Bytes for S {}
@@ -32,14 +32,14 @@ pub fn simulate(network: Network) {
 pub enum Stream {
     /// The system's.
     Tcp(TcpStream),
-    /// A simulated network's.
-    Simulated(Box<dyn Bytes>),
+    /// A simulated network's, or one with TLS on it.
+    Other(Box<dyn Bytes>),
 }
 
 /// Opens a stream.
 pub async fn open(host: &str, port: u16) -> io::Result<Stream> {
     if let Some(network) = SIMULATED.get() {
-        return network(host.to_owned(), port).await.map(Stream::Simulated);
+        return network(host.to_owned(), port).await.map(Stream::Other);
     }
     let stream = TcpStream::connect((host, port)).await?;
     // Small requests must not wait for acknowledgements; a failure here costs latency only.
@@ -55,7 +55,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(context, into),
-            Stream::Simulated(stream) => Pin::new(stream).poll_read(context, into),
+            Stream::Other(stream) => Pin::new(stream).poll_read(context, into),
         }
     }
 }
@@ -68,21 +68,21 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Simulated(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Other(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Simulated(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Other(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Simulated(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Other(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 
@@ -93,14 +93,14 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, parts),
-            Stream::Simulated(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Stream::Other(stream) => Pin::new(stream).poll_write_vectored(context, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Stream::Tcp(stream) => stream.is_write_vectored(),
-            Stream::Simulated(stream) => stream.is_write_vectored(),
+            Stream::Other(stream) => stream.is_write_vectored(),
         }
     }
 }

@@ -56,6 +56,17 @@ pub struct Coming {
     rewriter: Option<Box<Rewriter>>,
 }
 
+#[cfg(test)]
+impl Whole {
+    /// With these trailers.
+    pub(super) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Whole {
+        Whole {
+            bytes: Some(bytes),
+            trailers: Some(Box::new(trailers)),
+        }
+    }
+}
+
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Payload {
         Payload::Whole(Whole {
@@ -163,7 +174,7 @@ pub fn broken(error: &Error) -> Problem {
     let detail = format!("the request's body broke off: {why}");
     let reason = match error {
         Error::Slow => Reason::LimitExceeded,
-        Error::Cut(_) | Error::Idle(_) | Error::Untaken => Reason::BadRequest,
+        Error::Cut(_) | Error::Broken(_) | Error::Idle(_) | Error::Untaken => Reason::BadRequest,
     };
     let problem = Problem::new(reason, detail);
     if error.is_late() {

@@ -4,27 +4,26 @@
 //! running its own current-thread runtime: a connection never changes threads.
 
 use super::bulkhead::{Permit, Wanted};
-use super::payload::Payload;
+use super::send::Outgoing;
+use super::wire::{self, Head, Wire};
 use crate::clock;
 use crate::timer::Timer;
 use crate::topology::Endpoint;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::SendRequest;
+use bytes::{Bytes, BytesMut};
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// A connection and what is known about it.
 pub struct Connection {
-    sender: SendRequest<Payload>,
-    /// Set when the site announced the close; an unannounced one means that the engine went away.
-    expects_close: Arc<AtomicBool>,
+    wire: Wire,
+    /// The site announced the close, or we will close it.
+    expects_close: bool,
     idle_since_ms: u64,
     /// For the head of an answer, then for its body; kept, because one that is new for each request costs more than its wake-ups.
     timer: Timer,
@@ -33,37 +32,34 @@ pub struct Connection {
 /// The head of the answer did not come in time.
 pub(super) struct Late;
 
-type Answered = Result<Response<Incoming>, TrySendError<Request<Payload>>>;
-
-thread_local! {
-    static POOL: RefCell<Vec<Vec<Connection>>> = const { RefCell::new(Vec::new()) };
-}
+/// How often kept connections are looked at: what has ended is noticed without a request that needs it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<Payload>, expects_close: Arc<AtomicBool>) -> Connection {
+    pub(super) fn new(wire: Wire) -> Connection {
         Connection {
-            sender,
-            expects_close,
+            wire,
+            expects_close: false,
             idle_since_ms: 0,
             timer: Timer::default(),
         }
     }
 
-    /// The sending half.
-    pub(super) fn sender(&mut self) -> &mut SendRequest<Payload> {
-        &mut self.sender
+    /// What it carries.
+    pub(super) fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
     }
 
     /// Sends, and waits so long for the head of the answer.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Payload>,
+        outgoing: &mut Outgoing,
         within: Duration,
-    ) -> Result<Answered, Late> {
+    ) -> Result<Result<Head, wire::Error>, Late> {
         let deadline = clock::now() + within;
-        let Connection { sender, timer, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
-        poll_fn(|cx| match answer.as_mut().poll(cx) {
+        let Connection { wire, timer, .. } = self;
+        wire.begin(outgoing);
+        poll_fn(|cx| match wire.poll_head(cx, outgoing) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => timer.poll(cx, deadline).map(|()| Err(Late)),
         })
@@ -75,61 +71,174 @@ impl Connection {
         self.timer.poll(cx, deadline)
     }
 
-    /// One exchange outside any pool.
-    pub(crate) async fn ask(
-        &mut self,
-        request: Request<Payload>,
-    ) -> Result<Response<Incoming>, hyper::Error> {
-        self.sender.ready().await?;
-        self.sender.send_request(request).await
+    /// One exchange outside any pool: asks.
+    pub(super) async fn ask(&mut self, outgoing: &mut Outgoing) -> Result<Head, wire::Error> {
+        if !self.wire.is_clean() {
+            return Err(wire::Error::NotSent(ErrorKind::NotConnected.into()));
+        }
+        self.wire.begin(outgoing);
+        let head = poll_fn(|cx| self.wire.poll_head(cx, outgoing)).await?;
+        self.expects_close |= self.wire.closes();
+        Ok(head)
     }
 
-    /// Whether nobody has said that it will be closed.
+    /// Reads the whole answer to what was asked; nothing if it is cut or longer.
+    pub(super) async fn read_whole(&mut self, bytes_max: usize) -> Option<Bytes> {
+        let mut read = BytesMut::new();
+        while let Some(frame) = poll_fn(|cx| self.wire.poll_frame(cx)).await {
+            if let Ok(data) = frame.ok()?.into_data() {
+                if read.len() + data.len() > bytes_max {
+                    return None;
+                }
+                read.extend_from_slice(&data);
+            }
+        }
+        Some(read.freeze())
+    }
+
+    /// Whether its end surprises nobody.
+    pub(super) fn expects_close(&self) -> bool {
+        self.expects_close
+    }
+
+    /// Whether it can carry another exchange, and nobody has said that it will be closed.
     pub(super) fn stays(&self) -> bool {
-        !self.expects_close.load(Ordering::Relaxed)
+        !self.expects_close && self.wire.is_clean()
     }
 
     /// The site said that it will close this connection, or we will.
-    pub(crate) fn will_close(&self) {
-        self.expects_close.store(true, Ordering::Relaxed);
+    pub(crate) fn will_close(&mut self) {
+        self.expects_close = true;
+    }
+}
+
+/// Kept connections to one endpoint, the newest last.
+#[derive(Default)]
+struct Kept {
+    connections: Vec<Connection>,
+    endpoint: Option<Arc<Endpoint>>,
+    /// How long each may idle.
+    idle: Duration,
+}
+
+impl Kept {
+    /// Closes what has idled too long, and lets go of what the site has closed without a word: what answers there next
+    /// must prove that it is the same database.
+    fn look(&mut self, now_ms: u64) {
+        let oldest = now_ms.saturating_sub(millis(self.idle));
+        let before = self.connections.len();
+        self.connections
+            .retain(|connection| connection.idle_since_ms >= oldest);
+        let timely = self.connections.len();
+        self.connections
+            .retain_mut(|connection| connection.wire.is_open());
+        if self.connections.len() < timely
+            && let Some(endpoint) = &self.endpoint
+        {
+            endpoint.broke();
+        }
+        if before > 0 && self.connections.is_empty() {
+            self.endpoint = None;
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[derive(Default)]
+struct Pool {
+    kept: Vec<Kept>,
+    looked_ms: u64,
+    /// Whether a task looks at them.
+    watched: bool,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+impl Pool {
+    fn at(&mut self, number: usize) -> &mut Kept {
+        if self.kept.len() <= number {
+            self.kept.resize_with(number + 1, Kept::default);
+        }
+        &mut self.kept[number]
+    }
+
+    /// Whether any is left.
+    fn look(&mut self, now_ms: u64) -> bool {
+        self.looked_ms = now_ms;
+        for kept in &mut self.kept {
+            kept.look(now_ms);
+        }
+        self.kept.iter().any(|kept| !kept.connections.is_empty())
     }
 }
 
 /// A kept connection of this thread that is still open and not older than `idle`.
 pub(super) fn take(endpoint: &Endpoint, idle: Duration) -> Option<Connection> {
-    let oldest =
-        clock::monotonic_ms().saturating_sub(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
+    let now_ms = clock::monotonic_ms();
+    let oldest = now_ms.saturating_sub(millis(idle));
     POOL.with_borrow_mut(|pool| {
-        let kept = pool.get_mut(endpoint.number)?;
-        while let Some(connection) = kept.pop() {
+        let kept = pool.at(endpoint.number);
+        kept.idle = idle;
+        while let Some(mut connection) = kept.connections.pop() {
             if connection.idle_since_ms < oldest {
                 // Everything below was put there earlier still: we close before the site does.
-                for old in kept.drain(..).chain([connection]) {
-                    old.will_close();
-                }
+                kept.connections.clear();
                 return None;
             }
-            if !connection.sender.is_closed() {
+            if connection.wire.is_open() {
                 return Some(connection);
             }
+            endpoint.broke();
         }
         None
     })
 }
 
-fn keep(endpoint: &Endpoint, mut connection: Connection) {
-    connection.idle_since_ms = clock::monotonic_ms();
+fn keep(endpoint: &Arc<Endpoint>, mut connection: Connection) {
+    let now_ms = clock::monotonic_ms();
+    connection.idle_since_ms = now_ms;
     POOL.with_borrow_mut(|pool| {
-        if pool.len() <= endpoint.number {
-            pool.resize_with(endpoint.number + 1, Vec::new);
+        let kept = pool.at(endpoint.number);
+        if kept.connections.len() < endpoint.idle_max {
+            kept.connections.push(connection);
+            if kept.endpoint.is_none() {
+                kept.endpoint = Some(Arc::clone(endpoint));
+            }
         }
-        let kept = &mut pool[endpoint.number];
-        if kept.len() < endpoint.idle_max {
-            kept.push(connection);
-        } else {
-            connection.will_close();
+        if pool.watched {
+            return;
+        }
+        // Only where a task cannot leave its thread does it see this pool.
+        match Handle::current().runtime_flavor() {
+            RuntimeFlavor::CurrentThread => {
+                pool.watched = true;
+                tokio::spawn(watch());
+            }
+            _ if now_ms.saturating_sub(pool.looked_ms) >= millis(LOOK_EVERY) => {
+                pool.look(now_ms);
+            }
+            _ => {}
         }
     });
+}
+
+/// Runs as long as this thread keeps connections.
+async fn watch() {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let goes_on = POOL.with_borrow_mut(|pool| {
+            pool.watched = pool.look(clock::monotonic_ms());
+            pool.watched
+        });
+        if !goes_on {
+            return;
+        }
+    }
 }
 
 /// A connection in use for one exchange, and the places that the exchange holds.
@@ -160,6 +269,11 @@ impl Lease {
         self.connection.as_mut()
     }
 
+    /// What is on the connection.
+    pub(super) fn wire(&self) -> Option<&Wire> {
+        self.connection.as_ref().map(|connection| &connection.wire)
+    }
+
     /// Tells whether other requests wait for the place at the site.
     pub(super) fn place(&self) -> Option<&Wanted> {
         self.permit.as_ref().map(Permit::wanted)
@@ -170,11 +284,9 @@ impl Lease {
         self.place().is_some_and(Wanted::is_wanted)
     }
 
-    /// The site said that it will close this connection.
-    pub(super) fn will_close(&self) {
-        if let Some(connection) = &self.connection {
-            connection.will_close();
-        }
+    /// The connection has ended without a word.
+    pub(super) fn broke(&self) {
+        self.endpoint.broke();
     }
 
     /// Gives the connection up and the place in the bulkhead back to the caller.
@@ -182,11 +294,15 @@ impl Lease {
         self.permit.take()
     }
 
+    /// The connection leaves HTTP: neither the pool nor the bulkhead has it any more.
+    pub(super) fn leave(mut self) -> Option<Wire> {
+        self.connection.take().map(|connection| connection.wire)
+    }
+
     /// The exchange is over and the connection can serve another one.
     pub fn give_back(mut self) {
         if let Some(connection) = self.connection.take()
-            && !connection.expects_close.load(Ordering::Relaxed)
-            && !connection.sender.is_closed()
+            && connection.stays()
         {
             keep(&self.endpoint, connection);
         }
@@ -195,10 +311,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // We close it ourselves, in the middle of an exchange.
-            connection.will_close();
-        }
         self.endpoint.running.fetch_sub(1, Ordering::Relaxed);
     }
 }

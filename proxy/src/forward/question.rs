@@ -4,15 +4,14 @@
 //! answer, nor wait: whoever asks sets the time.
 
 use super::ask::beside;
-use super::headers::closes;
 use super::payload::Payload;
 use super::pool::Connection;
+use super::send::{Outgoing, Repeat};
 use crate::dialect::Ask;
 use crate::topology::{Endpoint, Site};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, VIA};
-use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 /// Most bytes of an answer to a probe or a proof.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -43,7 +42,7 @@ pub struct Asker<'a> {
 impl Asker<'_> {
     /// Asks for a path, base path included.
     pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), Silence> {
-        self.send(path, Request::new(Payload::Empty)).await
+        self.send(path, Method::GET, None).await
     }
 
     /// Sends a question of a dialect's, a body with it if it has one. The path is below the site's base path.
@@ -59,23 +58,24 @@ impl Asker<'_> {
     }
 
     async fn put_at(&mut self, path: &str, question: &Ask) -> Result<(StatusCode, Bytes), Silence> {
-        let mut request = Request::new(Payload::Empty);
-        if let Some(body) = &question.body {
-            *request.body_mut() = Payload::from(Bytes::from(body.to_string()));
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(CONTENT_TYPE, json);
-        }
-        *request.method_mut() = question.method.clone();
-        self.send(path, request).await
+        let body = question.body.as_ref().map(ToString::to_string);
+        self.send(path, question.method.clone(), body).await
     }
 
     async fn send(
         &mut self,
         path: &str,
-        mut request: Request<Payload>,
+        method: Method,
+        body: Option<String>,
     ) -> Result<(StatusCode, Bytes), Silence> {
-        *request.uri_mut() = path.parse().map_err(|_| Silence::Unreadable)?;
-        let headers = request.headers_mut();
+        let mut outgoing = Outgoing {
+            method,
+            target: path.parse().map_err(|_| Silence::Unreadable)?,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            repeat: Repeat::Never,
+        };
+        let headers = &mut outgoing.headers;
         let (host, port) = (&self.endpoint.host, self.endpoint.port);
         if let Ok(host) = HeaderValue::try_from(format!("{host}:{port}")) {
             headers.insert(HOST, host);
@@ -87,13 +87,19 @@ impl Asker<'_> {
         if let Some(account) = &self.site.service_account {
             headers.insert(AUTHORIZATION, account.clone());
         }
-        let answer = self.connection.ask(request).await;
-        let (head, body) = answer.map_err(|_| Silence::Broke)?.into_parts();
-        if closes(head.version, &head.headers) {
-            self.connection.will_close();
+        if let Some(body) = body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            outgoing.payload = Payload::from(Bytes::from(body));
         }
-        let body = Limited::new(body, self.bytes_max).collect().await;
-        let body = body.map_err(|_| Silence::Unreadable)?.to_bytes();
-        Ok((head.status, body))
+        let is_expected = self.connection.expects_close();
+        let answer = self.connection.ask(&mut outgoing).await;
+        let head = answer.map_err(|_| {
+            if !is_expected {
+                self.endpoint.broke();
+            }
+            Silence::Broke
+        })?;
+        let body = self.connection.read_whole(self.bytes_max).await;
+        Ok((head.status, body.ok_or(Silence::Unreadable)?))
     }
 }

@@ -1,22 +1,23 @@
 //! One exchange with one site: pick an endpoint, send, wait for the head of the answer.
 //!
 //! Owns the rule of re-sending: only with proof that nothing was sent, or if the request is idempotent. Must not choose
-//! the site. Relies on hyper handing back a request of which no byte was written.
+//! the site. Relies on the wire's word that not a byte of a request was written.
 
-use super::body::{self, Body, Streaming};
+use super::body::{Body, Streaming};
 use super::bulkhead::{Full, Permit};
 use super::payload::{self, Payload};
 use super::pool::{self, Late, Lease};
+use super::upgrade::Left;
 use super::virtual_ids::Crossing;
-use super::{connect, headers, verify};
+use super::wire::{self, Head};
+use super::{connect, verify};
 use crate::clock;
 use crate::observe::Evidence;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use crate::topology::{Balance, Endpoint, Installation};
-use http::header::{TRANSFER_ENCODING, VIA};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::client::conn::TrySendError;
+use http::header::VIA;
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -58,20 +59,6 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    fn into_request(self) -> Request<Payload> {
-        let has_length = http_body::Body::size_hint(&self.payload).exact().is_some();
-        let mut request = Request::new(self.payload);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.target;
-        *request.headers_mut() = self.headers;
-        if !has_length {
-            // Without it hyper drops the body of methods that usually have none.
-            let chunked = HeaderValue::from_static("chunked");
-            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
-        }
-        request
-    }
-
     /// The request itself; what is left behind is empty and never sent.
     pub fn take(&mut self) -> Outgoing {
         Outgoing {
@@ -157,7 +144,7 @@ async fn enter(target: &Target) -> Result<Permit, Problem> {
 
 struct Attempt<'r> {
     permit: Option<Permit>,
-    /// Empty while it is on its way.
+    /// Without its body while that is on its way.
     outgoing: &'r mut Outgoing,
     tried: Vec<usize>,
     last: Option<String>,
@@ -188,16 +175,13 @@ impl Attempt<'_> {
             Some(connection) => Some(connection),
             None => Box::pin(self.connect(target, &endpoint, times)).await,
         };
-        let Some(mut connection) = connection else {
+        let Some(connection) = connection else {
             self.pass_over(target, &endpoint);
             return Step::Again;
         };
-        if connection.sender().ready().await.is_err() {
-            return Step::Again;
-        }
         let repeat = self.outgoing.repeat;
         let again = match repeat {
-            Repeat::Safe => self.outgoing.copy().map(Box::new),
+            Repeat::Safe => self.outgoing.payload.copy(),
             Repeat::Never => None,
         };
         let lease = match self.count(target, connection, &endpoint) {
@@ -224,10 +208,10 @@ impl Attempt<'_> {
                 self.last = Some(what);
                 match again {
                     // One more try, on a fresh connection.
-                    Some(copy)
+                    Some(payload)
                         if number == 0 && kind == Broken::Cut && target.site.budget.again() =>
                     {
-                        *self.outgoing = *copy;
+                        self.outgoing.payload = payload;
                         Step::Again
                     }
                     _ => Step::Failed(Box::new(self.maybe_sent(target, repeat, kind))),
@@ -385,15 +369,6 @@ enum Failure {
     ByClient(Problem),
 }
 
-/// What the client did, if it was the client's body that ended the exchange.
-fn by_client(error: &hyper::Error) -> Option<Problem> {
-    if !error.is_user() {
-        return None;
-    }
-    let body = std::error::Error::source(error)?.downcast_ref::<body::Error>()?;
-    Some(payload::broken(body).maybe_sent())
-}
-
 /// What was not sent is in `outgoing` again.
 async fn send(mut lease: Lease, outgoing: &mut Outgoing, times: Times) -> Result<Answer, Failure> {
     if let Some(place) = lease.place() {
@@ -406,26 +381,9 @@ async fn send(mut lease: Lease, outgoing: &mut Outgoing, times: Times) -> Result
             kind: Broken::Cut,
         });
     };
-    let request = outgoing.take().into_request();
-    match connection.exchange(request, times.head).await {
-        Ok(Ok(response)) => {
-            let (head, body) = response.into_parts();
-            if headers::closes(head.version, &head.headers) {
-                lease.will_close();
-            }
-            let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                // The connection leaves HTTP: neither the pool nor the bulkhead has it any more.
-                drop(lease);
-                Body::Empty
-            } else if hyper::body::Body::is_end_stream(&body) {
-                lease.give_back();
-                Body::Empty
-            } else {
-                Body::Streaming(Box::new(Streaming::new(body, times.body_idle, lease)))
-            };
-            Ok(Response::from_parts(head, body))
-        }
-        Ok(Err(error)) => Err(failed(error, lease, outgoing)),
+    match connection.exchange(outgoing, times.head).await {
+        Ok(Ok(head)) => Ok(answer(head, lease, times)),
+        Ok(Err(error)) => Err(failed(&error, lease)),
         Err(Late) => {
             let what = format!("no answer within {:?}", times.head);
             Err(Failure::MaybeSent {
@@ -437,34 +395,44 @@ async fn send(mut lease: Lease, outgoing: &mut Outgoing, times: Times) -> Result
     }
 }
 
-fn failed(
-    mut error: TrySendError<Request<Payload>>,
-    lease: Lease,
-    outgoing: &mut Outgoing,
-) -> Failure {
-    if let Some(problem) = by_client(error.error()) {
-        return Failure::ByClient(problem);
-    }
-    let permit = lease.abandon();
-    if let Some(request) = error.take_message() {
-        let (head, payload) = request.into_parts();
-        *outgoing = Outgoing {
-            method: head.method,
-            target: head.uri,
-            headers: head.headers,
-            payload,
-            repeat: outgoing.repeat,
-        };
-        return Failure::NotSent { permit };
-    }
-    let kind = if error.error().is_parse() {
-        Broken::Malformed
+fn answer(head: Head, mut lease: Lease, times: Times) -> Answer {
+    let mut answer = Response::new(Body::Empty);
+    *answer.status_mut() = head.status;
+    *answer.version_mut() = head.version;
+    *answer.headers_mut() = head.headers;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if let Some(wire) = lease.leave() {
+            answer.extensions_mut().insert(Left::new(wire));
+        }
+    } else if lease
+        .connection()
+        .is_none_or(|connection| connection.wire().is_end())
+    {
+        lease.give_back();
     } else {
-        Broken::Cut
+        *answer.body_mut() = Body::Streaming(Box::new(Streaming::new(times.body_idle, lease)));
+    }
+    answer
+}
+
+fn failed(error: &wire::Error, lease: Lease) -> Failure {
+    let kind = match error {
+        // Says nothing about the site.
+        wire::Error::Client(body) => {
+            return Failure::ByClient(payload::broken(body).maybe_sent());
+        }
+        wire::Error::NotSent(_) => None,
+        wire::Error::Malformed(_) => Some(Broken::Malformed),
+        wire::Error::Cut(_) => Some(Broken::Cut),
     };
-    Failure::MaybeSent {
-        what: crate::telemetry::chain(error.error()),
-        permit,
-        kind,
+    lease.broke();
+    let permit = lease.abandon();
+    match kind {
+        None => Failure::NotSent { permit },
+        Some(kind) => Failure::MaybeSent {
+            what: crate::telemetry::chain(error),
+            permit,
+            kind,
+        },
     }
 }

@@ -3,8 +3,11 @@
 //! Owns the tunnel between the two, once the site has said 101. Must not look into it, nor choose the site. Relies on the
 //! listener's tap: nothing of the client reaches anybody between its request and that answer.
 
+use super::dial::Stream;
+use super::wire::Wire;
 use crate::clock;
 use crate::listener::open::Open;
+use crate::listener::prefix::Prefixed;
 use crate::problem::{Problem, Reason};
 use crate::telemetry::metrics;
 use http::header::{CONNECTION, UPGRADE};
@@ -14,8 +17,8 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -57,6 +60,28 @@ impl Wish {
     }
 }
 
+/// A connection to a site that has left HTTP, beside the answer that said so.
+#[derive(Clone)]
+pub struct Left(Arc<Mutex<Option<Wire>>>);
+
+impl Left {
+    /// That connection.
+    pub(super) fn new(wire: Wire) -> Left {
+        Left(Arc::new(Mutex::new(Some(wire))))
+    }
+
+    /// What has arrived on it, and then the stream.
+    fn into_stream(self) -> Option<Prefixed<Stream>> {
+        let wire = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
+        let (first, stream) = wire.into_rest();
+        Some(Prefixed::new(first, stream))
+    }
+}
+
 /// The headers of a hop that leaves HTTP.
 pub fn grant(headers: &mut HeaderMap, protocol: &HeaderValue) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -72,7 +97,8 @@ pub fn join<B>(
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(answer);
     }
-    let site = answer.extensions_mut().remove::<OnUpgrade>();
+    let site = answer.extensions_mut().remove::<Left>();
+    let site = site.and_then(Left::into_stream);
     let (Some(wish), Some(site)) = (wish, site) else {
         return Err(Problem::new(
             Reason::UpstreamBroke,
@@ -94,10 +120,10 @@ pub fn join<B>(
         .maybe_sent());
     }
     tokio::spawn(async move {
-        let (Ok(client), Ok(site)) = tokio::join!(wish.client, site) else {
+        let Ok(client) = wish.client.await else {
             return;
         };
-        tunnel(TokioIo::new(client), TokioIo::new(site), idle).await;
+        tunnel(TokioIo::new(client), site, idle).await;
         drop(wish.open);
     });
     Ok(answer)

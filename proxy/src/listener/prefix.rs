@@ -9,13 +9,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// First the bytes, then the stream.
-pub(super) struct Prefixed<S> {
+pub struct Prefixed<S> {
     first: Bytes,
     stream: S,
 }
 
 impl<S> Prefixed<S> {
-    pub(super) fn new(first: Bytes, stream: S) -> Prefixed<S> {
+    /// These bytes, and the stream behind them.
+    pub fn new(first: Bytes, stream: S) -> Prefixed<S> {
         Prefixed { first, stream }
     }
 }

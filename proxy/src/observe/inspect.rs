@@ -54,7 +54,7 @@ impl Inspector {
         let mut connection = connected.map_err(|error| match error {
             connect::Error::Timeout { .. } => Why::Slow,
             connect::Error::Tls { .. } => Why::Untrusted,
-            connect::Error::Connect { .. } | connect::Error::Http { .. } => Why::Unreachable,
+            connect::Error::Connect { .. } => Why::Unreachable,
         })?;
         connection.will_close();
         let mut ask = Asker {
