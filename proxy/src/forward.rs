@@ -3,6 +3,7 @@
 //! Owns connections, bodies, headers at the hop, and turning problems into answers. Must not choose a home or touch the
 //! store.
 
+pub mod arriving;
 pub mod ask;
 pub mod body;
 pub mod budget;

@@ -18,6 +18,7 @@ pub mod drill;
 pub mod fleet;
 pub mod forward;
 pub mod gate;
+pub mod http1;
 pub mod learn;
 pub mod listener;
 mod names;

@@ -31,6 +31,7 @@ use crate::context::Context;
 use crate::deployments::picture::is_copied;
 use crate::deployments::swap::Swap;
 use crate::dialect::{Answer, Learns, Matched, Operation, Resend};
+use crate::forward::arriving::Arriving;
 use crate::forward::body::Body;
 use crate::forward::gather::{self, Budget};
 use crate::forward::headers::{self, Origin};
@@ -51,7 +52,6 @@ use arc_swap::ArcSwap;
 use homing_mapping_store::{RoutingKey, Source};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use merge::Merging;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -163,7 +163,7 @@ impl Pipeline {
     /// One request in, one answer out, whatever happens.
     pub async fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         origin: Origin,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
@@ -184,7 +184,7 @@ impl Pipeline {
         topology: &Arc<Topology>,
         context: &mut Context,
         mut parts: Parts,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<Response<Body>, Problem> {
         gate::admit(
             &parts.method,
@@ -292,7 +292,7 @@ impl Pipeline {
         topology: &'t Topology,
         context: &mut Context,
         parts: Parts,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<Asked<'t>, Problem> {
         let uri = parts.uri;
         let recognised = recognise::recognise(topology, &parts.method, &uri, &parts.headers)?;
@@ -348,7 +348,7 @@ impl Pipeline {
     async fn payload(
         &self,
         found: &Matched<'_>,
-        body: Incoming,
+        body: Arriving,
     ) -> Result<(Payload, Option<bytes::Bytes>), Problem> {
         let settings = self.settings.load_full();
         // What goes to every site is kept whole, so that each gets the same.
@@ -357,7 +357,7 @@ impl Pipeline {
             "broadcast" | "gather" | "correlate" | "split" | "shared"
         );
         if !found.wants_body() && found.operation.class != "broadcast" {
-            use hyper::body::Body as _;
+            use http_body::Body as _;
             let payload = if body.is_end_stream() {
                 Payload::Empty
             } else {

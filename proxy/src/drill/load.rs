@@ -5,6 +5,7 @@
 
 use super::course::Probe;
 use super::tally::{Read, Tally};
+use crate::forward::arriving::Arriving;
 use crate::forward::headers::{Origin, Trust};
 use crate::pipeline::Pipeline;
 use bytes::Bytes;
@@ -124,7 +125,7 @@ async fn ask(pipeline: &Arc<Pipeline>, probe: &Probe) -> Result<Read, String> {
     let service = service_fn(move |request| {
         let pipeline = Arc::clone(&serving);
         let origin = Origin::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Trust::Untrusted, "http");
-        async move { Ok::<_, Infallible>(pipeline.handle(request, origin).await) }
+        async move { Ok::<_, Infallible>(pipeline.handle(request.map(Arriving::from), origin).await) }
     });
     let server = hyper::server::conn::http1::Builder::new();
     tokio::spawn(server.serve_connection(TokioIo::new(far), service));

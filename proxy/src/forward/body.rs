@@ -22,9 +22,12 @@ use tokio::time::Sleep;
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client's stream ended wrongly.
+    /// The client's stream of HTTP/2 ended wrongly.
     #[error("the body was cut")]
     Cut(#[from] hyper::Error),
+    /// The client's connection did.
+    #[error("the body was cut")]
+    ByClient(#[source] std::io::Error),
     /// The site's connection did.
     #[error("the body was cut")]
     Broken(#[from] wire::Error),
@@ -47,6 +50,7 @@ impl Error {
         match self {
             Error::Idle(_) | Error::Untaken | Error::Slow => true,
             Error::Broken(_) => false,
+            Error::ByClient(error) => error.kind() == std::io::ErrorKind::TimedOut,
             Error::Cut(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<std::io::Error>())
                 .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut),
@@ -256,7 +260,8 @@ impl Streaming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.wire().map_or(SizeHint::with_exact(0), Wire::size_hint)
+        self.wire()
+            .map_or_else(|| SizeHint::with_exact(0), Wire::size_hint)
     }
 
     fn wire(&self) -> Option<&Wire> {

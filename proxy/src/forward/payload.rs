@@ -3,6 +3,7 @@
 //! Owns reading ahead, streaming, and how slow a client may be while its request holds a site's place. Must not route
 //! or decide.
 
+use super::arriving::Arriving;
 use super::body::{self, Error, Idle};
 use super::bulkhead::Wanted;
 use crate::clock;
@@ -13,7 +14,6 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -50,7 +50,7 @@ pub struct Whole {
 /// A body that still comes.
 pub struct Coming {
     prefix: Option<Bytes>,
-    rest: Incoming,
+    rest: Arriving,
     idle: Idle,
     pace: Pace,
     rewriter: Option<Box<Rewriter>>,
@@ -113,7 +113,7 @@ impl Payload {
 /// Reads up to `limit` bytes. The payload still yields the whole body afterwards; the bytes are handed out only if they
 /// are the whole body.
 pub async fn sniff(
-    body: Incoming,
+    body: Arriving,
     limit: usize,
     idle: Duration,
 ) -> Result<(Payload, Option<Bytes>), Error> {
@@ -145,7 +145,7 @@ pub async fn sniff(
 }
 
 /// Reads what comes at once, so that only a request whose body comes takes a site's place.
-pub async fn ahead(body: Incoming, idle: Duration) -> Result<Payload, Error> {
+pub async fn ahead(body: Arriving, idle: Duration) -> Result<Payload, Error> {
     if body.is_end_stream() {
         return Ok(Payload::Empty);
     }
@@ -174,7 +174,9 @@ pub fn broken(error: &Error) -> Problem {
     let detail = format!("the request's body broke off: {why}");
     let reason = match error {
         Error::Slow => Reason::LimitExceeded,
-        Error::Cut(_) | Error::Broken(_) | Error::Idle(_) | Error::Untaken => Reason::BadRequest,
+        Error::Cut(_) | Error::ByClient(_) | Error::Broken(_) | Error::Idle(_) | Error::Untaken => {
+            Reason::BadRequest
+        }
     };
     let problem = Problem::new(reason, detail);
     if error.is_late() {
@@ -186,7 +188,7 @@ pub fn broken(error: &Error) -> Problem {
 
 /// A body that is being read ahead.
 struct Reading {
-    rest: Incoming,
+    rest: Arriving,
     read: BytesMut,
     trailers: Option<HeaderMap>,
     began: Instant,
@@ -199,7 +201,7 @@ enum Read {
 }
 
 impl Reading {
-    fn new(rest: Incoming) -> Reading {
+    fn new(rest: Arriving) -> Reading {
         Reading {
             rest,
             read: BytesMut::new(),
@@ -317,7 +319,7 @@ impl Coming {
                 Some(Err(_)) | None => 0,
             };
             self.pace.came(bytes);
-            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
+            return Poll::Ready(frame);
         }
         if self.pace.poll_slow(cx).is_ready() {
             limit_hit("slow_while_wanted");

@@ -202,6 +202,7 @@ pub(super) fn take(endpoint: &Endpoint, idle: Duration) -> Option<Connection> {
 fn keep(endpoint: &Arc<Endpoint>, mut connection: Connection) {
     let now_ms = clock::monotonic_ms();
     connection.idle_since_ms = now_ms;
+    connection.wire.rest();
     POOL.with_borrow_mut(|pool| {
         let kept = pool.at(endpoint.number);
         if kept.connections.len() < endpoint.idle_max {
@@ -214,15 +215,11 @@ fn keep(endpoint: &Arc<Endpoint>, mut connection: Connection) {
             return;
         }
         // Only where a task cannot leave its thread does it see this pool.
-        match Handle::current().runtime_flavor() {
-            RuntimeFlavor::CurrentThread => {
-                pool.watched = true;
-                tokio::spawn(watch());
-            }
-            _ if now_ms.saturating_sub(pool.looked_ms) >= millis(LOOK_EVERY) => {
-                pool.look(now_ms);
-            }
-            _ => {}
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            pool.watched = true;
+            tokio::spawn(watch());
+        } else if now_ms.saturating_sub(pool.looked_ms) >= millis(LOOK_EVERY) {
+            pool.look(now_ms);
         }
     });
 }

@@ -3,7 +3,7 @@
 //! Owns the tunnel between the two, once the site has said 101. Must not look into it, nor choose the site. Relies on the
 //! listener's tap: nothing of the client reaches anybody between its request and that answer.
 
-use super::dial::Stream;
+use super::dial::{Bytes, Stream};
 use super::wire::Wire;
 use crate::clock;
 use crate::listener::open::Open;
@@ -13,8 +13,6 @@ use crate::telemetry::metrics;
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 
 /// The listener's word that this request may leave HTTP.
 #[derive(Clone)]
@@ -37,7 +36,6 @@ impl Allowed {
 /// A client's wish to leave HTTP.
 pub struct Wish {
     protocol: HeaderValue,
-    client: OnUpgrade,
     open: Open,
 }
 
@@ -45,18 +43,28 @@ impl Wish {
     /// The wish of this request, if it has one.
     pub fn of(parts: &mut Parts) -> Option<Wish> {
         let Allowed(open) = parts.extensions.remove::<Allowed>()?;
-        let client = parts.extensions.remove::<OnUpgrade>()?;
         let protocol = parts.headers.get(UPGRADE)?.clone();
-        Some(Wish {
-            protocol,
-            client,
-            open,
-        })
+        Some(Wish { protocol, open })
     }
 
     /// Says it to the site.
     pub fn tell(&self, headers: &mut HeaderMap) {
         grant(headers, &self.protocol);
+    }
+}
+
+/// Where the listener hands the client's side of a tunnel, when its 101 has left.
+#[derive(Clone)]
+pub struct Granted(Arc<Mutex<Option<Hand>>>);
+
+type Hand = oneshot::Sender<Box<dyn Bytes>>;
+
+impl Granted {
+    /// The client's stream.
+    pub fn hand(self, stream: Box<dyn Bytes>) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Nobody waits when the tunnel was given up meanwhile.
+        let _ = sender.map(|sender| sender.send(stream));
     }
 }
 
@@ -119,11 +127,14 @@ pub fn join<B>(
         .proxy_error("http_upgrade_failed")
         .maybe_sent());
     }
+    let (sender, client) = oneshot::channel();
+    let granted = Granted(Arc::new(Mutex::new(Some(sender))));
+    answer.extensions_mut().insert(granted);
     tokio::spawn(async move {
-        let Ok(client) = wish.client.await else {
+        let Ok(client) = client.await else {
             return;
         };
-        tunnel(TokioIo::new(client), site, idle).await;
+        tunnel(client, site, idle).await;
         drop(wish.open);
     });
     Ok(answer)

@@ -4,7 +4,6 @@
 //! choose one, or judge an answer. Relies on whoever uses it polling it to the end of an answer: no task of its own runs, so
 //! that an exchange takes no more turns of the event loop than the site takes to answer.
 
-mod chunks;
 mod framing;
 mod head;
 mod sending;
@@ -13,8 +12,9 @@ use super::body;
 use super::dial::Stream;
 use super::headers::closes;
 use super::send::Outgoing;
+use crate::http1::{Malformed, Piece};
 use bytes::{Bytes, BytesMut};
-use framing::{Framing, Piece};
+use framing::Framing;
 pub use head::Head;
 use http_body::{Frame, SizeHint};
 use sending::Sending;
@@ -34,8 +34,8 @@ pub enum Error {
     #[error("the request's body broke off")]
     Client(#[source] Box<body::Error>),
     /// What the site said is not HTTP/1.1 (RFC 9112).
-    #[error("{0}")]
-    Malformed(&'static str),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
     /// The connection ended in the middle.
     #[error("the connection was closed before the answer was complete")]
     Cut(#[source] io::Error),
@@ -69,6 +69,14 @@ impl Wire {
             framing: Framing::Nothing,
             closes: false,
         }
+    }
+
+    /// No exchange follows for a while: gives room back.
+    pub fn rest(&mut self) {
+        if self.inbound.capacity() > ROOM {
+            self.inbound = BytesMut::new();
+        }
+        self.room = ROOM;
     }
 
     /// Whether the connection still stands and nobody has spoken unasked. Asked of one that no exchange uses.
@@ -119,7 +127,7 @@ impl Wire {
     /// A head that has arrived whole; what only announces one is passed over (RFC 9110 15.2).
     fn head(&mut self) -> Result<Option<Head>, Error> {
         let Framing::Head { nothing_follows } = self.framing else {
-            return Err(Error::Malformed("no request was sent"));
+            return Err(Malformed("no request was sent").into());
         };
         while let Some(head) = head::read(&mut self.inbound)? {
             if head.status.is_informational()
@@ -153,7 +161,7 @@ impl Wire {
                 Ok(Piece::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(Piece::End) => return Poll::Ready(None),
                 Ok(Piece::More) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+                Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }
             match ready!(self.poll_read(cx)) {
                 Ok(0) if self.framing.ends_with_the_connection() => {}

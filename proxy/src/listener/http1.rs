@@ -2,18 +2,23 @@
 //!
 //! Owns one connection's life: the tap in front of the parser, its requests, its orderly end. Must not route.
 
+mod answering;
+pub(super) mod connection;
+mod date;
+mod line;
+mod request;
+
 use super::answer::Counted;
 use super::open::Open;
 use super::shared::{Shared, Upgrade};
 use super::tap::Tap;
 use super::{Limits, Listener, tap};
+use crate::forward::arriving::Arriving;
 use crate::forward::headers::Origin;
 use crate::forward::upgrade::Allowed;
+use connection::Connection;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use http::Request;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,7 +37,7 @@ pub(super) async fn serve<S>(
 {
     let shared = Arc::new(Shared::new());
     let tap = Tap::new(stream, tapped(limits), Arc::clone(&shared));
-    let service = service_fn(|mut request| {
+    let service = |mut request: Request<Arriving>| {
         let (pipeline, shared) = (Arc::clone(&listener.pipeline), Arc::clone(&shared));
         let origin = origin.clone();
         let running = shared.begin();
@@ -50,46 +55,29 @@ pub(super) async fn serve<S>(
                     Upgrade::Declined
                 });
             }
-            Ok::<_, Infallible>(
-                answer.map(|body| Counted::new(body, running, &listener.streaming, limits.write)),
-            )
+            answer.map(|body| Counted::new(body, running, &listener.streaming, limits.write))
         }
-    });
-    let mut builder = http1::Builder::new();
-    if limits.gate.headers != HYPERS_HEADERS_MAX {
-        // A number of one's own makes hyper fill a table of that size for each request.
-        builder.max_headers(limits.gate.headers);
-    }
-    let connection = builder
-        .timer(TokioTimer::new())
-        // The tap has its own deadlines, of which it can say which one was reached.
-        .header_read_timeout(None)
-        .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
-        .serve_connection(TokioIo::new(tap), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+    };
+    let connection = Connection::new(tap, limits.gate.headers);
+    let mut serving = pin!(connection.serve(service));
     // Asked only when it has news, not with every request.
     let mut end = FuturesUnordered::from_iter([end]);
     tokio::select! {
         biased;
         // What a client did wrong on its own connection concerns nobody else.
-        _ = connection.as_mut() => return,
+        _ = serving.as_mut() => return,
         _ = end.next() => {}
     }
     // A kept connection that is closed while its client sends looks like a failure. So the next answer says
     // `Connection: close`, and only what stays idle is closed by us.
     listener.pipeline.last_answers();
-    let lingering = tokio::time::timeout(limits.linger, connection.as_mut()).await;
+    let lingering = tokio::time::timeout(limits.linger, serving.as_mut()).await;
     if lingering.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
+        connection.end();
+        // How it ends is between the client and its connection.
+        let _ = serving.await;
     }
 }
-
-/// How many headers hyper takes when it is not told a number.
-const HYPERS_HEADERS_MAX: usize = 100;
-/// hyper insists on this much.
-const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 fn tapped(limits: &Limits) -> tap::Limits {
     tap::Limits {
@@ -101,3 +89,6 @@ fn tapped(limits: &Limits) -> tap::Limits {
         write: limits.write,
     }
 }
+
+#[cfg(test)]
+mod tests;

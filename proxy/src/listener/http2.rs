@@ -9,6 +9,7 @@ use super::open::Open;
 use super::shared::Shared;
 use super::{Limits, Listener};
 use crate::clock;
+use crate::forward::arriving::Arriving;
 use crate::forward::headers::Origin;
 use http::header::{COOKIE, HOST};
 use http::{HeaderValue, Request};
@@ -59,7 +60,7 @@ pub(super) async fn serve<S>(
         let origin = origin.clone();
         as_http1(&mut request);
         async move {
-            let answer = pipeline.handle(request, origin).await;
+            let answer = pipeline.handle(request.map(Arriving::from), origin).await;
             Ok::<_, Infallible>(
                 answer.map(|body| Counted::watched(body, running, &streaming, within)),
             )

@@ -10,6 +10,7 @@ use super::Pipeline;
 use crate::classify::{Any, Class};
 use crate::context::Context;
 use crate::dialect::path::has_dots;
+use crate::forward::arriving::Arriving;
 use crate::forward::body::Body;
 use crate::forward::headers;
 use crate::forward::payload::{self, Payload};
@@ -23,7 +24,7 @@ use homing_mapping_store::Generation;
 use http::header::{ACCEPT_ENCODING, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Uri};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use std::sync::Arc;
 
 /// What comes before the name of the site.
@@ -89,7 +90,7 @@ impl Pipeline {
         context: &mut Context,
         visit: Visit<'_>,
         parts: Parts,
-        body: Incoming,
+        body: Arriving,
         wish: Option<upgrade::Wish>,
     ) -> Result<Response<Body>, Problem> {
         context.class = "web";

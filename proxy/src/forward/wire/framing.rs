@@ -2,10 +2,10 @@
 //!
 //! Owns RFC 9112 6.3 for answers. Must not read a stream.
 
-use super::Error;
-use super::chunks::Chunks;
 use super::head::Head;
-use bytes::{Bytes, BytesMut};
+use crate::http1::chunks::Chunks;
+use crate::http1::{Malformed, Piece};
+use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use http_body::{Frame, SizeHint};
@@ -27,19 +27,9 @@ pub(super) enum Framing {
     Closed,
 }
 
-/// What can be handed on.
-pub(super) enum Piece {
-    /// A piece of the body, or its trailers.
-    Frame(Frame<Bytes>),
-    /// Nothing before more has arrived.
-    More,
-    /// Nothing any more.
-    End,
-}
-
 impl Framing {
     /// What follows this head. A length beside chunks is taken off: it must not travel on.
-    pub(super) fn of(head: &mut Head, nothing_follows: bool) -> Result<Framing, Error> {
+    pub(super) fn of(head: &mut Head, nothing_follows: bool) -> Result<Framing, Malformed> {
         let is_bodyless = head.status.is_informational()
             || matches!(
                 head.status,
@@ -50,7 +40,7 @@ impl Framing {
         }
         if head.headers.contains_key(TRANSFER_ENCODING) {
             if head.version == Version::HTTP_10 {
-                return Err(Error::Malformed("its answer has chunks in HTTP/1.0"));
+                return Err(Malformed("there are chunks in HTTP/1.0"));
             }
             head.headers.remove(CONTENT_LENGTH);
             return Ok(if ends_in_chunks(&head.headers) {
@@ -67,7 +57,7 @@ impl Framing {
     }
 
     /// Takes the next piece out of what has arrived.
-    pub(super) fn next(&mut self, inbound: &mut BytesMut) -> Result<Piece, Error> {
+    pub(super) fn next(&mut self, inbound: &mut BytesMut) -> Result<Piece, Malformed> {
         match self {
             Framing::Nothing | Framing::Closed => Ok(Piece::End),
             Framing::Length(0) => Ok(Piece::End),
@@ -85,7 +75,7 @@ impl Framing {
                 Ok(Piece::Frame(Frame::data(inbound.split_to(count).freeze())))
             }
             Framing::UntilClose => Ok(Piece::Frame(Frame::data(inbound.split().freeze()))),
-            Framing::Head { .. } => Err(Error::Malformed("its answer has no head")),
+            Framing::Head { .. } => Err(Malformed("there is no head")),
         }
     }
 
@@ -107,10 +97,12 @@ impl Framing {
 
     /// How much is to come.
     pub(super) fn size_hint(&self) -> SizeHint {
-        match self {
-            Framing::Length(left) => SizeHint::with_exact(*left),
-            end if end.is_end() => SizeHint::with_exact(0),
-            _ => SizeHint::default(),
+        if let Framing::Length(left) = self {
+            SizeHint::with_exact(*left)
+        } else if self.is_end() {
+            SizeHint::with_exact(0)
+        } else {
+            SizeHint::default()
         }
     }
 }
@@ -123,8 +115,8 @@ fn ends_in_chunks(headers: &HeaderMap) -> bool {
 }
 
 /// The one length that the headers agree on.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
-    const BAD: Error = Error::Malformed("its answer has an invalid Content-Length");
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    const BAD: Malformed = Malformed("the Content-Length is not valid");
     let mut agreed = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         for text in value.to_str().map_err(|_| BAD)?.split(',') {

@@ -4,12 +4,12 @@
 //! piece if it is short.
 
 use super::Error;
-use super::chunks;
 use super::head::{self, Says};
 use crate::forward::body;
 use crate::forward::dial::Stream;
 use crate::forward::payload::Payload;
 use crate::forward::send::Outgoing;
+use crate::http1::{Malformed, chunks};
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderName;
 use http_body::{Body as _, Frame};
@@ -153,7 +153,7 @@ impl Sending {
     }
 
     fn take(&mut self, frame: Option<Result<Frame<Bytes>, body::Error>>) -> Result<(), Error> {
-        const SHORTER: Error = Error::Malformed("the request's body is not as long as it said");
+        const SHORTER: Malformed = Malformed("the request's body is not as long as it said");
         let frame = frame
             .transpose()
             .map_err(|error| Error::Client(Box::new(error)))?;
@@ -167,7 +167,7 @@ impl Sending {
                 self.put(data);
             }
             (Coding::Length(_), Some(Err(_trailers))) => {}
-            (Coding::Length(_), None) => return Err(SHORTER),
+            (Coding::Length(_), None) => return Err(SHORTER.into()),
             (Coding::Chunks(_), Some(Ok(data))) if data.is_empty() => {}
             (Coding::Chunks(_), Some(Ok(data))) => {
                 chunks::write_size(&mut self.out, data.len(), self.inside);

@@ -1,3 +1,5 @@
+//! What the wire promises: every answer read alike however it is cut, and nothing sent twice.
+
 use super::{Error, Wire};
 use crate::forward::dial::Stream;
 use crate::forward::payload::{Payload, Whole};

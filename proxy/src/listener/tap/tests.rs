@@ -1,11 +1,10 @@
 //! What the module above promises.
 
 use super::*;
+use crate::forward::arriving::Arriving;
 use crate::gate::rule::Rule;
+use crate::listener::http1::connection::Connection;
 use http_body_util::{BodyExt, Full};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -81,7 +80,7 @@ async fn talk(limits: Limits, pieces: &[&[u8]], pause: Duration, client_side: Cl
         let (stream, _) = listener.accept().await.unwrap();
         let shared = Arc::new(Shared::new());
         let tap = Tap::new(stream, limits, Arc::clone(&shared));
-        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let service = move |request: http::Request<Arriving>| {
             let (log, running) = (Arc::clone(&log), shared.begin());
             let shared = Arc::clone(&shared);
             async move {
@@ -99,15 +98,11 @@ async fn talk(limits: Limits, pieces: &[&[u8]], pause: Duration, client_side: Cl
                 if running.asks_for_upgrade() {
                     shared.answered(Upgrade::Declined);
                 }
-                Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(
-                    bytes::Bytes::from(line),
-                )))
+                http::Response::new(Full::new(bytes::Bytes::from(line)))
             }
-        });
-        let _ = http1::Builder::new()
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(tap), service)
-            .with_upgrades()
+        };
+        let _ = Connection::new(tap, limits.gate.headers)
+            .serve(service)
             .await;
     });
     let mut client = TcpStream::connect(address).await.unwrap();

@@ -2,9 +2,8 @@
 //!
 //! Owns its syntax. Must not read or write a stream. Extensions are passed over.
 
-use super::Error;
-use super::framing::Piece;
-use super::head;
+use super::lines;
+use super::{Malformed, Piece};
 use bytes::{Buf, BufMut, BytesMut};
 use http::header::{HeaderName, HeaderValue, TRAILER};
 use http::{HeaderMap, header};
@@ -12,7 +11,7 @@ use http_body::Frame;
 
 /// Where the reading of a chunked body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunks {
+pub enum Chunks {
     /// Before a chunk's size.
     Size,
     /// In a chunk of which so much is still to come.
@@ -34,7 +33,7 @@ const TRAILER_LINES_MAX: usize = 100;
 
 impl Chunks {
     /// The next piece of the body.
-    pub(super) fn next(&mut self, inbound: &mut BytesMut) -> Result<Piece, Error> {
+    pub fn next(&mut self, inbound: &mut BytesMut) -> Result<Piece, Malformed> {
         loop {
             match *self {
                 Chunks::Size => match size(inbound)? {
@@ -60,9 +59,7 @@ impl Chunks {
                 Chunks::DataEnd if inbound.len() < 2 => return Ok(Piece::More),
                 Chunks::DataEnd => {
                     if !inbound.starts_with(b"\r\n") {
-                        return Err(Error::Malformed(
-                            "a chunk of its answer is longer than it says",
-                        ));
+                        return Err(Malformed("a chunk is longer than it says"));
                     }
                     inbound.advance(2);
                     *self = Chunks::Size;
@@ -91,8 +88,8 @@ impl Chunks {
     }
 }
 
-fn size(inbound: &mut BytesMut) -> Result<Option<u64>, Error> {
-    const BAD: Error = Error::Malformed("a chunk of its answer has an invalid size");
+fn size(inbound: &mut BytesMut) -> Result<Option<u64>, Malformed> {
+    const BAD: Malformed = Malformed("a chunk's size is not valid");
     let Some(end) = memchr::memchr(b'\n', inbound) else {
         return if inbound.len() > SIZE_LINE_MAX {
             Err(BAD)
@@ -119,8 +116,8 @@ fn size(inbound: &mut BytesMut) -> Result<Option<u64>, Error> {
         .ok_or(BAD)
 }
 
-fn trailers(inbound: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
-    const BAD: Error = Error::Malformed("its answer has invalid trailers");
+fn trailers(inbound: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
+    const BAD: Malformed = Malformed("the trailers are not valid");
     if inbound.starts_with(b"\r\n") {
         inbound.advance(2);
         return Ok(Some(HeaderMap::new()));
@@ -145,14 +142,14 @@ fn trailers(inbound: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
 }
 
 /// Writes the line before a chunk's data, and before that the end of the chunk before it, if there is one.
-pub(super) fn write_size(out: &mut BytesMut, size: usize, inside: bool) {
+pub fn write_size(out: &mut BytesMut, size: usize, inside: bool) {
     let end = if inside { "\r\n" } else { "" };
     out.put_slice(format!("{end}{size:x}\r\n").as_bytes());
 }
 
 /// Writes the end of a chunked body, with those trailers that the request's head has announced and that may be sent as
 /// such (RFC 9110 6.5.1).
-pub(super) fn write_end(
+pub fn write_end(
     out: &mut BytesMut,
     inside: bool,
     announced: &[HeaderName],
@@ -161,14 +158,14 @@ pub(super) fn write_end(
     out.put_slice(if inside { b"\r\n0\r\n" } else { b"0\r\n" });
     for (name, value) in trailers.into_iter().flatten() {
         if announced.contains(name) {
-            head::line(out, name, value);
+            lines::write(out, name, value.as_bytes());
         }
     }
     out.put_slice(b"\r\n");
 }
 
 /// The trailers that a head announces.
-pub(super) fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+pub fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(TRAILER)
         .iter()
