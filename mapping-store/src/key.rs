@@ -45,6 +45,8 @@ kinds! {
     DETAIL = 22, "detail";
     LOG_ENTRY = 23, "log-entry";
     USER_OPERATION = 24, "user-operation";
+    CASE_DEPLOYMENT = 25, "case-deployment";
+    DECISION_DEPLOYMENT = 26, "decision-deployment";
 }
 
 /// Most kinds that one process can know; declared kinds come from configuration and from the store, never from traffic.

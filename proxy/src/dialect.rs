@@ -384,9 +384,16 @@ pub trait Dialect: Send + Sync {
         None
     }
 
-    /// How deployments are made and found. `None`: this API has none.
-    fn deploys(&self) -> Option<&dyn deploys::Deploys> {
+    /// How one part of an application makes and finds deployments. `None`: it has no such part.
+    fn deploys(&self, part: deploys::Part) -> Option<&dyn deploys::Deploys> {
+        let _ = part;
         None
+    }
+
+    /// Which part an operation that deploys belongs to.
+    fn part(&self, operation: &Operation) -> deploys::Part {
+        let _ = operation;
+        deploys::Part::default()
     }
 
     /// How shared data is written and found. `None`: this API has none.

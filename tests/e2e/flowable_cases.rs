@@ -21,14 +21,14 @@ const ITEMS: &str = "/cmmn-api/cmmn-runtime/plan-item-instances";
 const TASKS: &str = "/cmmn-api/cmmn-runtime/tasks";
 const HISTORY: &str = "/cmmn-api/cmmn-history";
 
-async fn site(name: &str) -> Result<Engine> {
+pub(crate) async fn site(name: &str) -> Result<Engine> {
     let database = Cluster::shared()?.fresh_database("flowable_cases")?;
     engine::Builder::new(name, Kind::FlowableCases, &database)
         .start()
         .await
 }
 
-async fn deploy(client: &Client, path: &str, file: &str, text: &str) -> Result<Answer> {
+pub(crate) async fn deploy(client: &Client, path: &str, file: &str, text: &str) -> Result<Answer> {
     let form = format!(
         "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file}\"\r\n\
          Content-Type: application/xml\r\n\r\n{text}\r\n--edge--\r\n"

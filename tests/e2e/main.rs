@@ -16,6 +16,7 @@ mod drift;
 mod ended;
 mod evacuate;
 mod flowable;
+mod flowable_case_deployments;
 mod flowable_cases;
 mod flowable_deployments;
 mod flowable_past;

@@ -8,6 +8,7 @@ use super::paging::{Page, limit};
 use super::text;
 use crate::deployments::look::Look;
 use crate::deployments::picture::{Entry, Picture};
+use crate::dialect::deploys::Part;
 use crate::resolve::{RouteSource, Target};
 use crate::topology::Site;
 use axum::Json;
@@ -152,7 +153,7 @@ pub(super) async fn drift(
     let topology = state.pipeline.topology.load_full();
     let sites = topology
         .sites()
-        .filter(|site| site.dialect.deploys().is_some());
+        .filter(|site| site.dialect.deploys(Part::default()).is_some());
     let looking = sites.map(|site| compared(&state, site, &picture));
     let items = futures_util::future::join_all(looking).await;
     Ok(Json(Page::whole(items)))
@@ -168,24 +169,43 @@ async fn compared(state: &State, site: &Arc<Site>, picture: &Picture) -> Deploym
         unrecorded_named: Vec::new(),
         lost: None,
     };
-    let here = match newest(state, site).await {
-        Ok(here) => here,
-        Err(why) => {
-            shape.silent = Some(why);
-            return shape;
+    let mut all_lost = Some(Vec::new());
+    for part in parts(picture, site) {
+        let here = match newest(state, site, part).await {
+            Ok(here) => here,
+            Err(why) => {
+                shape.silent = Some(why);
+                return shape;
+            }
+        };
+        let recorded = picture.ids_at(site.id, part);
+        let strange = here.iter().filter(|(id, _)| !recorded.contains(id));
+        let named = strange.map(|(id, name)| format!("{id} {name}"));
+        let before = shape.unrecorded_named.len();
+        shape.unrecorded_named.extend(named);
+        shape.unrecorded += shape.unrecorded_named.len() - before;
+        shape.unrecorded_named.truncate(NAMED_MAX);
+        if here.len() < COMPARED_MAX {
+            let here: HashSet<&str> = here.iter().map(|(id, _)| id.as_str()).collect();
+            let lost = lost(picture, site, part, &here);
+            all_lost.iter_mut().for_each(|all| all.extend(lost.clone()));
+        } else {
+            all_lost = None;
         }
-    };
-    let recorded = picture.ids_at(site.id);
-    let strange = here.iter().filter(|(id, _)| !recorded.contains(id));
-    let mut named: Vec<String> = strange.map(|(id, name)| format!("{id} {name}")).collect();
-    shape.unrecorded = named.len();
-    named.truncate(NAMED_MAX);
-    shape.unrecorded_named = named;
-    if here.len() < COMPARED_MAX {
-        let here: HashSet<&str> = here.iter().map(|(id, _)| id.as_str()).collect();
-        shape.lost = Some(lost(picture, site, &here));
     }
+    shape.lost = all_lost;
     shape
+}
+
+/// What is looked at: what every site has, and what something is recorded for.
+fn parts(picture: &Picture, site: &Site) -> Vec<Part> {
+    let is_used = |part: Part| {
+        let mut entries = picture.entries.iter();
+        entries.any(|entry| entry.what.part == part && entry.record.at(site.id).is_some())
+    };
+    let all = Part::ALL.into_iter();
+    all.filter(|part| part.is_main() || is_used(*part))
+        .collect()
 }
 
 fn paused(state: &State, site: &Site, picture: &Picture) -> Vec<String> {
@@ -198,10 +218,14 @@ fn paused(state: &State, site: &Site, picture: &Picture) -> Vec<String> {
     paused.take(NAMED_MAX).collect()
 }
 
-async fn newest(state: &State, site: &Arc<Site>) -> Result<Vec<(String, String)>, String> {
+async fn newest(
+    state: &State,
+    site: &Arc<Site>,
+    part: Part,
+) -> Result<Vec<(String, String)>, String> {
     let target = Target::of(site, RouteSource::Default, Generation::default());
     let target = target.map_err(|problem| problem.detail.clone())?;
-    let deploys = site.dialect.deploys();
+    let deploys = site.dialect.deploys(part);
     let look = Look {
         target: &target,
         deploys: deploys.ok_or_else(|| "its API has no deployments".to_owned())?,
@@ -213,10 +237,11 @@ async fn newest(state: &State, site: &Arc<Site>) -> Result<Vec<(String, String)>
 }
 
 /// What is being taken away may be gone already.
-fn lost(picture: &Picture, site: &Site, here: &HashSet<&str>) -> Vec<String> {
+fn lost(picture: &Picture, site: &Site, part: Part, here: &HashSet<&str>) -> Vec<String> {
     let entries = picture
         .entries
         .iter()
+        .filter(|entry| entry.what.part == part)
         .filter(|entry| entry.what.engine.is_none() && entry.record.removed_by.is_none());
     let parts = entries.filter_map(|entry| entry.record.at(site.id));
     let done = parts.filter(|at| at.standing == Standing::Done);

@@ -2,7 +2,7 @@
 //!
 //! Owns what follows from the records. Pure.
 
-use crate::dialect::deploys::{Bundle, Definition, Resource};
+use crate::dialect::deploys::{Bundle, Definition, Part, Resource};
 use crate::topology::Group;
 use homing_mapping_store::armed::Armed;
 use homing_mapping_store::deployment::{AtSite, DeploymentRecord, Standing, Verb};
@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub struct What {
     /// The engine inside of each site; none: the default one.
     pub engine: Option<String>,
+    /// What deploys it there.
+    #[serde(default, skip_serializing_if = "Part::is_main")]
+    pub part: Part,
     /// Of the content.
     pub content_type: String,
     /// As the client wrote it.
@@ -92,6 +95,8 @@ pub fn is_copied(kind: Kind) -> bool {
             | Kind::DECISION_DEFINITION
             | Kind::DECISION_REQUIREMENTS_DEFINITION
             | Kind::DEPLOYMENT
+            | Kind::CASE_DEPLOYMENT
+            | Kind::DECISION_DEPLOYMENT
     )
 }
 
@@ -138,7 +143,9 @@ impl Picture {
             let mut groups: HashMap<(Kind, String), Copies> = HashMap::new();
             for at in &entry.record.sites {
                 if let Some(id) = &at.id {
-                    let group = groups.entry((Kind::DEPLOYMENT, String::new())).or_default();
+                    let group = groups
+                        .entry((entry.what.part.kind(), String::new()))
+                        .or_default();
                     group.insert(at.site, id.clone());
                 }
                 for (kind, key, id) in held(&at.holds) {
@@ -239,21 +246,20 @@ impl Picture {
         parts.map(|at| at.site).collect()
     }
 
-    /// The site's ids of everything that is recorded, so that one copy is never taken for two.
-    pub fn ids_at(&self, site: SiteId) -> HashSet<String> {
-        let parts = self
-            .entries
-            .iter()
-            .filter_map(|entry| entry.record.at(site));
+    /// The site's ids of everything that is recorded of one part, so that one copy is never taken for two.
+    pub fn ids_at(&self, site: SiteId, part: Part) -> HashSet<String> {
+        let of_part = self.entries.iter().filter(|entry| entry.what.part == part);
+        let parts = of_part.filter_map(|entry| entry.record.at(site));
         parts.filter_map(|at| at.id.clone()).collect()
     }
 
     /// The deployments that some site knows by this id and that nothing removes yet.
-    pub fn known_as(&self, scope: &str, id: &str) -> Vec<&Entry> {
+    pub fn known_as(&self, scope: &str, part: Part, id: &str) -> Vec<&Entry> {
         let is_it = |entry: &&Entry| {
             let record = &entry.record;
             record.verb == Verb::Deploy
                 && record.scope == scope
+                && entry.what.part == part
                 && record.removed_by.is_none()
                 && record.sites.iter().any(|at| at.id.as_deref() == Some(id))
         };
@@ -293,9 +299,17 @@ impl Picture {
             let mut going = going.iter();
             going.any(|one| one.record.number == entry.record.number)
         };
+        // Ids of two parts may be equal where engines count them.
+        let is_kin = |entry: &Entry| {
+            let mut going = going.iter();
+            going.any(|one| one.what.part == entry.what.part)
+        };
         let staying = self.entries.iter().filter(|entry| {
             let record = &entry.record;
-            record.verb == Verb::Deploy && record.removed_by.is_none() && !is_going(entry)
+            record.verb == Verb::Deploy
+                && record.removed_by.is_none()
+                && is_kin(entry)
+                && !is_going(entry)
         });
         let kept: HashSet<String> = staying.filter_map(of).collect();
         let ids = going.iter().filter_map(|entry| of(entry));

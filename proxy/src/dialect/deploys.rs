@@ -2,9 +2,47 @@
 //!
 //! Owns the face for it. Pure, as every dialect is: it says what to ask and reads what was answered.
 
-use crate::dialect::{Ask, Operation};
+use crate::dialect::Ask;
 use homing_mapping_store::{Engine, Kind};
 use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// What deploys in an application: some have several engines side by side, each with an API and ids of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The engine of processes; in `engine-rest` it deploys cases and decisions too.
+    #[default]
+    Processes,
+    /// An engine of cases.
+    Cases,
+    /// An engine of decisions.
+    Decisions,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 3] = [Part::Processes, Part::Cases, Part::Decisions];
+
+    /// What its deployments are.
+    pub fn kind(self) -> Kind {
+        match self {
+            Part::Processes => Kind::DEPLOYMENT,
+            Part::Cases => Kind::CASE_DEPLOYMENT,
+            Part::Decisions => Kind::DECISION_DEPLOYMENT,
+        }
+    }
+
+    /// Whose deployments are of this kind.
+    pub fn of(kind: Kind) -> Option<Part> {
+        Part::ALL.into_iter().find(|part| part.kind() == kind)
+    }
+
+    /// Whether every application has it.
+    pub fn is_main(&self) -> bool {
+        *self == Part::Processes
+    }
+}
 
 /// What a deployment brings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,13 +93,6 @@ pub struct Deployed {
 
 /// How an API deploys.
 pub trait Deploys: Send + Sync {
-    /// Whether what this operation is sent can be recorded, and sent again to `path`. One application may have several engines that
-    /// deploy.
-    fn is_recorded(&self, operation: &Operation) -> bool {
-        let _ = operation;
-        true
-    }
-
     /// Reads the content of a deployment and the query that came with it. `None`: it is not understood; a site has to say what it
     /// thinks of it.
     fn read(&self, content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle>;
@@ -105,6 +136,11 @@ pub trait Deploys: Send + Sync {
         status: StatusCode,
         body: &[u8],
     ) -> Option<Vec<String>>;
+
+    /// What is not found when a deployment has gone.
+    fn there(&self, engine: &Engine, deployment: &str) -> Ask {
+        self.resources(engine, deployment)
+    }
 
     /// The files of a deployment.
     fn resources(&self, engine: &Engine, deployment: &str) -> Ask;

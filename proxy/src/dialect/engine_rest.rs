@@ -105,8 +105,9 @@ impl Dialect for EngineRest {
         "engine-rest"
     }
 
-    fn deploys(&self) -> Option<&dyn super::deploys::Deploys> {
-        Some(self)
+    fn deploys(&self, part: super::deploys::Part) -> Option<&dyn super::deploys::Deploys> {
+        part.is_main()
+            .then_some(self as &dyn super::deploys::Deploys)
     }
 
     fn shares(&self) -> Option<&dyn super::shares::Shares> {

@@ -3,6 +3,7 @@
 //! Owns the dialect's face; the facts are tables beside this file, read once. Relies on the tables being right, which
 //! the tests prove.
 
+use super::deploys::Part;
 use super::fetch::Fetch;
 use super::holdings::{Cursor, Holding};
 use super::merge::Plan;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 mod answers;
+mod archive;
 mod deploys;
 mod holdings;
 mod intent;
@@ -50,13 +52,11 @@ const BODIES: [(&str, Member); 8] = [
 ];
 
 /// Kinds of keys that only Flowable has. Its engines number their deployments, jobs and subscriptions by themselves.
-pub(super) const KINDS: [&str; 6] = [
+pub(super) const KINDS: [&str; 4] = [
     "batch-part",
     "milestone",
     "case-job",
-    "case-deployment",
     "case-event-subscription",
-    "decision-deployment",
 ];
 
 /// The dialect `flowable`, for sites whose APIs stand at the same places.
@@ -64,6 +64,7 @@ pub(super) const KINDS: [&str; 6] = [
 pub struct Flowable {
     facts: Arc<Facts>,
     layout: Layout,
+    apis: Vec<deploys::Api>,
 }
 
 /// What is the same for every layout.
@@ -89,6 +90,7 @@ impl Flowable {
         Ok(Flowable {
             facts: Arc::new(facts),
             layout,
+            apis: deploys::Api::all(layout),
         })
     }
 
@@ -98,6 +100,7 @@ impl Flowable {
         Flowable {
             facts: Arc::clone(&self.facts),
             layout,
+            apis: deploys::Api::all(layout),
         }
     }
 
@@ -294,8 +297,13 @@ impl Dialect for Flowable {
         holdings::total(status, body)
     }
 
-    fn deploys(&self) -> Option<&dyn super::deploys::Deploys> {
-        Some(self)
+    fn deploys(&self, part: Part) -> Option<&dyn super::deploys::Deploys> {
+        let api = self.apis.iter().find(|api| api.part == part)?;
+        Some(api)
+    }
+
+    fn part(&self, operation: &Operation) -> Part {
+        deploys::part(&operation.path)
     }
 
     fn definitions(&self, first: usize, max: usize) -> Option<Ask> {

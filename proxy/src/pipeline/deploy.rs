@@ -58,8 +58,8 @@ impl Pipeline {
         let content_type = content_type.unwrap_or_default().to_owned();
         let content = asked.outgoing.payload.bytes().unwrap_or_default();
         let query = asked.outgoing.target.query().map(str::to_owned);
-        let deploys = asked.group.dialect.deploys();
-        let deploys = deploys.filter(|deploys| deploys.is_recorded(asked.found.operation));
+        let part = asked.group.dialect.part(asked.found.operation);
+        let deploys = asked.group.dialect.deploys(part);
         let bundle =
             deploys.and_then(|deploys| deploys.read(&content_type, query.as_deref(), &content));
         let Some(bundle) = bundle else {
@@ -75,6 +75,7 @@ impl Pipeline {
             scope: scope(asked.group, &engine),
             what: What {
                 engine: engine.name().map(str::to_owned),
+                part,
                 content_type,
                 query,
                 resources: resources
@@ -273,7 +274,7 @@ impl Deploying {
             .filter(|id| open.iter().any(|at| at.site == *id))
             .collect();
         let is_old = |(site, deployed): &(SiteId, Option<Deployed>)| {
-            let taken = picture.ids_at(*site);
+            let taken = picture.ids_at(*site, self.what.part);
             deployed.as_ref().is_some_and(|one| taken.contains(&one.id))
         };
         if !deployed.is_empty() && deployed.iter().all(is_old) {
@@ -298,7 +299,7 @@ impl Deploying {
         answer: &[u8],
     ) -> (SiteId, Result<Option<Deployed>, String>) {
         let site = target.site.id;
-        let Some(deploys) = target.site.dialect.deploys() else {
+        let Some(deploys) = target.site.dialect.deploys(self.what.part) else {
             return (site, Ok(None));
         };
         let look = Look {

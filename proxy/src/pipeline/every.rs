@@ -9,6 +9,7 @@ use crate::classify::{Broadcast, Class};
 use crate::context::Context;
 use crate::deployments::outcome::Whole;
 use crate::deployments::swap::Swap;
+use crate::dialect::deploys::Part;
 use crate::dialect::{self, Matched, Operation};
 use crate::forward::body::Body;
 use crate::forward::headers::HOMING_KEPT_SITES;
@@ -17,7 +18,7 @@ use crate::forward::send::{self, Outgoing, Repeat};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::{RouteSource, Target};
 use bytes::Bytes;
-use homing_mapping_store::{Engine, Generation, Kind, RoutingKey, Source};
+use homing_mapping_store::{Engine, Generation, RoutingKey, Source};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl Pipeline {
         let copies = picture.copies(key);
         // A plan of Flowable names another definition, which would have to be translated as well.
         let is_plan = asked.found.operation.path.ends_with("migrate");
-        let is_told = key.kind != Kind::DEPLOYMENT && !is_plan;
+        let is_told = Part::of(key.kind).is_none() && !is_plan;
         let Some(copies) = copies.filter(|_| is_told) else {
             return Err(super::not_built(asked.found.operation));
         };

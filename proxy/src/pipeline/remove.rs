@@ -15,6 +15,7 @@ use crate::deployments::look::Look;
 use crate::deployments::outcome::{Outcome, Whole, judge};
 use crate::deployments::picture::{Entry, Picture, What, scope};
 use crate::deployments::turn::{self, Turn};
+use crate::dialect::deploys::Part;
 use crate::forward::body::Body;
 use crate::forward::gather::name_missing;
 use crate::problem::Problem;
@@ -33,6 +34,7 @@ struct Removing {
     every: Every,
     engine: Engine,
     scope: String,
+    part: Part,
     id: String,
     query: Option<String>,
     sites: Vec<Arc<Site>>,
@@ -108,9 +110,9 @@ impl Pipeline {
     ) -> Result<Response<Body>, Problem> {
         let engine = asked.found.engine.clone();
         let scope = scope(asked.group, &engine);
-        let id = key.id.to_string();
+        let (part, id) = (Part::of(key.kind).unwrap_or_default(), key.id.to_string());
         let is_recorded = match self.resolver.deployments.refresh().await {
-            Ok(picture) => !picture.known_as(&scope, &id).is_empty(),
+            Ok(picture) => !picture.known_as(&scope, part, &id).is_empty(),
             Err(error) if is_plain(&asked.group.sites, &error) => false,
             Err(error) => return Err(unrecorded(&error)),
         };
@@ -123,6 +125,7 @@ impl Pipeline {
             every: Every::new(self, &asked.found, asked.outgoing),
             engine,
             scope,
+            part,
             id,
             query,
         };
@@ -146,7 +149,7 @@ impl Removing {
     }
 
     async fn in_turn(&self, turn: &Turn, picture: &Picture) -> Answered {
-        let entries = picture.known_as(&self.scope, &self.id);
+        let entries = picture.known_as(&self.scope, self.part, &self.id);
         let (targets, away) = split(&self.sites, &self.scope, picture);
         if targets.is_empty() {
             return (Err(nobody(away)), None);
@@ -202,7 +205,7 @@ impl Removing {
         let mut counted = Vec::with_capacity(targets.len());
         for target in targets {
             let mut running = 0;
-            if let Some(deploys) = target.site.dialect.deploys() {
+            if let Some(deploys) = target.site.dialect.deploys(self.part) {
                 let look = Look {
                     target: &target,
                     deploys,
@@ -222,7 +225,7 @@ impl Removing {
 
     /// `None`: the site has nothing to take away.
     async fn at(&self, target: &Target, ids: BTreeSet<String>) -> Option<Outcome> {
-        let deploys = target.site.dialect.deploys()?;
+        let deploys = target.site.dialect.deploys(self.part)?;
         let mut last = None;
         for id in ids {
             let ask = deploys.remove(&self.engine, &id, self.query.as_deref());
@@ -253,6 +256,7 @@ impl Removing {
             .collect();
         let what = What {
             engine: self.engine.name().map(str::to_owned),
+            part: self.part,
             query: self.query.clone(),
             keys: keys.into_iter().collect(),
             ..What::default()

@@ -467,6 +467,8 @@ pub fn has_rows(kind: Kind) -> bool {
             | Kind::DECISION_DEFINITION
             | Kind::DECISION_REQUIREMENTS_DEFINITION
             | Kind::DEPLOYMENT
+            | Kind::CASE_DEPLOYMENT
+            | Kind::DECISION_DEPLOYMENT
             | Kind::DECISION_INSTANCE
             | Kind::EVENT_SUBSCRIPTION
             | Kind::DETAIL

@@ -65,6 +65,10 @@ impl Step<'_> {
         self.entry.what.engine()
     }
 
+    fn deploys<'t>(&self, target: &'t Target) -> Option<&'t dyn Deploys> {
+        target.site.dialect.deploys(self.entry.what.part)
+    }
+
     async fn bring(&self, target: &Target) -> Result<Progress, Error> {
         let site = target.site.id;
         let known = self.entry.record.at(site);
@@ -108,11 +112,11 @@ impl Step<'_> {
     }
 
     async fn look(&self, target: &Target) -> Sight {
-        let Some(deploys) = target.site.dialect.deploys() else {
+        let Some(deploys) = self.deploys(target) else {
             return Sight::Unclear("its API has no deployments".into());
         };
         let bundle = self.entry.what.bundle(&self.entry.record);
-        let taken = self.picture.ids_at(target.site.id);
+        let taken = self.picture.ids_at(target.site.id, self.entry.what.part);
         let engine = self.engine();
         let look = self.looking(target, deploys, &engine);
         look.find(&bundle, &taken).await
@@ -136,7 +140,7 @@ impl Step<'_> {
     async fn send(&self, target: &Target) -> Result<Progress, Error> {
         let site = target.site.id;
         let number = self.entry.record.number;
-        let Some(deploys) = target.site.dialect.deploys() else {
+        let Some(deploys) = self.deploys(target) else {
             return Ok(Progress::None);
         };
         let Ok(media_type) = HeaderValue::try_from(&self.entry.what.content_type) else {
@@ -184,7 +188,7 @@ impl Step<'_> {
 
     async fn take_away(&self, target: &Target) -> Result<Progress, Error> {
         let site = target.site.id;
-        let Some(deploys) = target.site.dialect.deploys() else {
+        let Some(deploys) = self.deploys(target) else {
             return Ok(Progress::None);
         };
         let known = self.entry.record.at(site);
@@ -284,8 +288,8 @@ impl Step<'_> {
 
     /// `None`: it cannot be told.
     async fn is_id_gone(&self, target: &Target, id: &str) -> Option<bool> {
-        let deploys = target.site.dialect.deploys()?;
-        let question = deploys.resources(&self.engine(), id);
+        let deploys = self.deploys(target)?;
+        let question = deploys.there(&self.engine(), id);
         let (via, times) = (&self.settings.via, self.settings.times);
         let (status, _) = ask::ask(target, &question, via, times).await.ok()?;
         match status {

@@ -148,8 +148,12 @@ fn each_sites_id_names_the_copies_at_all_sites() {
     }
     let other = RoutingKey::new(Kind::CASE_DEFINITION, "k:1:of-a");
     assert!(picture.copies(&other).is_none());
-    assert_eq!(picture.known_as(SCOPE, "of-b").len(), 1);
-    assert!(picture.known_as("another scope", "of-b").is_empty());
+    assert_eq!(picture.known_as(SCOPE, Part::Processes, "of-b").len(), 1);
+    assert!(
+        picture
+            .known_as("another scope", Part::Processes, "of-b")
+            .is_empty()
+    );
 }
 
 #[test]

@@ -59,25 +59,37 @@ fn take(bundle: &mut Bundle, name: String, bytes: &[u8]) {
     });
 }
 
-/// The kind of what stands in a file, by the suffixes that engines go by, and the elements that carry keys.
-fn kind(name: &str) -> Option<(Kind, &'static str)> {
+/// The kind of what stands in a file, by the suffixes that engines go by.
+fn kind(name: &str) -> Option<Kind> {
     let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
     if ends(&[".bpmn", ".bpmn20.xml"]) {
-        Some((Kind::PROCESS_DEFINITION, "process"))
+        Some(Kind::PROCESS_DEFINITION)
     } else if ends(&[".dmn", ".dmn11.xml"]) {
-        Some((Kind::DECISION_DEFINITION, "decision"))
+        Some(Kind::DECISION_DEFINITION)
     } else if ends(&[".cmmn", ".cmmn10.xml", ".cmmn11.xml"]) {
-        Some((Kind::CASE_DEFINITION, "case"))
+        Some(Kind::CASE_DEFINITION)
     } else {
         None
     }
 }
 
-/// Processes that are marked as not executable are not deployed by engines; what cannot be read is refused by them.
-pub(in crate::dialect) fn keys(name: &str, bytes: &[u8]) -> Vec<(Kind, String)> {
-    let Some((kind, element)) = kind(name) else {
-        return Vec::new();
-    };
+/// The keys in a file of this name.
+fn keys(name: &str, bytes: &[u8]) -> Vec<(Kind, String)> {
+    kind(name).map_or_else(Vec::new, |kind| keys_of(kind, bytes))
+}
+
+/// The element that carries a key.
+fn element(kind: Kind) -> &'static str {
+    match kind {
+        Kind::CASE_DEFINITION => "case",
+        Kind::DECISION_DEFINITION => "decision",
+        _ => "process",
+    }
+}
+
+/// The keys in a model. Processes that are marked as not executable are not deployed by engines; what cannot be read is refused by them.
+pub(in crate::dialect) fn keys_of(kind: Kind, bytes: &[u8]) -> Vec<(Kind, String)> {
+    let element = element(kind);
     let options = roxmltree::ParsingOptions {
         allow_dtd: false,
         nodes_limit: NODES_MAX,

@@ -1,13 +1,14 @@
-//! How the process API deploys: what a form brings, and how to find out whether a site has the same.
+//! How the APIs of processes, cases and decisions deploy: what a form brings, and how to find out whether a site has the same.
 //!
-//! Owns the questions and the reading of their answers. Cases and decisions are deployed by APIs of their own, which are not recorded; nor
-//! is an archive, whose files a site names by what is in it. Relies on the reader of keys in models that engine-rest has.
+//! Owns the questions and the reading of their answers. An application has one engine for each, with ids of its own; an archive that
+//! is deployed by one may hold models of the others. Relies on the reader of keys in models that engine-rest has.
 
-use super::Flowable;
 use super::answers::get;
-use crate::dialect::deploys::{Bundle, Definition, Deployed, Deploys, Resource, hash};
+use super::archive;
+use super::layout::Layout;
+use crate::dialect::deploys::{Bundle, Definition, Deployed, Deploys, Part, Resource, hash};
 use crate::dialect::engine_rest::bundle;
-use crate::dialect::{Ask, Operation, path};
+use crate::dialect::{Ask, path};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use homing_mapping_store::{Engine, Kind};
@@ -16,14 +17,66 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-const DEPLOYMENTS: &str = "/repository/deployments";
-const DEFINITIONS: &str = "/repository/process-definitions";
 /// Versions of one definition that are looked through for one that is the same.
 const CANDIDATES_MAX: usize = 100;
 /// Definitions of one deployment that are read.
 const DEFINITIONS_MAX: usize = 1_000;
 /// Most parts of a form that are read.
 const PARTS_MAX: usize = 100;
+
+/// One API that deploys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Api {
+    pub(super) part: Part,
+    layout: Layout,
+}
+
+/// What the three call things.
+struct Words {
+    deployments: &'static str,
+    definitions: &'static str,
+    kind: Kind,
+    /// How files end that hold models.
+    ends: &'static [&'static str],
+    /// Whether an archive is taken.
+    archives: bool,
+}
+
+const PROCESSES: Words = Words {
+    deployments: "/repository/deployments",
+    definitions: "/repository/process-definitions",
+    kind: Kind::PROCESS_DEFINITION,
+    ends: &[".bpmn20.xml", ".bpmn"],
+    archives: true,
+};
+const CASES: Words = Words {
+    deployments: "/cmmn-repository/deployments",
+    definitions: "/cmmn-repository/case-definitions",
+    kind: Kind::CASE_DEFINITION,
+    ends: &[".cmmn.xml", ".cmmn"],
+    archives: true,
+};
+const DECISIONS: Words = Words {
+    deployments: "/dmn-repository/deployments",
+    definitions: "/dmn-repository/decisions",
+    kind: Kind::DECISION_DEFINITION,
+    ends: &[".dmn"],
+    archives: false,
+};
+
+fn words(part: Part) -> &'static Words {
+    match part {
+        Part::Processes => &PROCESSES,
+        Part::Cases => &CASES,
+        Part::Decisions => &DECISIONS,
+    }
+}
+
+/// The part that an operation's path below its API belongs to.
+pub(super) fn part(path: &str) -> Part {
+    let is_of = |part: &Part| path.starts_with(words(*part).deployments);
+    Part::ALL.into_iter().find(is_of).unwrap_or_default()
+}
 
 #[derive(Deserialize)]
 struct Page<R> {
@@ -38,6 +91,8 @@ struct Row {
     key: String,
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    resource_name: Option<String>,
     #[serde(default)]
     deployment_id: Option<String>,
     #[serde(default)]
@@ -63,7 +118,8 @@ fn in_query(query: Option<&str>, name: &str) -> Option<String> {
 }
 
 /// The engine deploys the first file of a form and no other.
-fn read(content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle> {
+fn read(part: Part, content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle> {
+    let words = words(part);
     let boundary = multer::parse_boundary(content_type).ok()?;
     let body = Bytes::copy_from_slice(body);
     let whole = futures_util::stream::once(async move { Ok::<_, std::io::Error>(body) });
@@ -74,13 +130,13 @@ fn read(content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle> 
         let Some(field) = form.next_field().now_or_never()?.ok()? else {
             break;
         };
-        let part = field.name().map(str::to_owned);
+        let name = field.name().map(str::to_owned);
         let file = field.file_name().map(str::to_owned);
         let bytes = field.bytes().now_or_never()?.ok()?;
         match file {
-            Some(file) if bundle.resources.is_empty() => take(&mut bundle, file, &bytes)?,
+            Some(file) if bundle.resources.is_empty() => take(words, &mut bundle, file, &bytes)?,
             Some(_) => {}
-            None if part.as_deref() == Some("tenantId") => {
+            None if name.as_deref() == Some("tenantId") => {
                 let tenant = std::str::from_utf8(&bytes).ok()?.to_owned();
                 bundle.tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
             }
@@ -89,35 +145,67 @@ fn read(content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle> 
     }
     bundle.tenant = in_query(query, "tenantId").or(bundle.tenant);
     bundle.name = in_query(query, "deploymentName").unwrap_or(bundle.name);
-    (!bundle.keys.is_empty()).then_some(bundle)
+    // A site is asked for what it has by the first of them.
+    bundle.keys.sort_by_key(|(kind, _)| *kind != words.kind);
+    let own = bundle.keys.first().map(|(kind, _)| *kind);
+    (own == Some(words.kind)).then_some(bundle)
 }
 
-fn take(bundle: &mut Bundle, file: String, bytes: &[u8]) -> Option<()> {
+fn take(words: &Words, bundle: &mut Bundle, file: String, bytes: &[u8]) -> Option<()> {
+    bundle.name = file.split('.').next().unwrap_or_default().to_owned();
+    if words.ends.iter().any(|end| file.ends_with(end)) {
+        add(bundle, file, bytes);
+        return Some(());
+    }
+    let is_archive = [".bar", ".zip"]
+        .iter()
+        .any(|end| file.to_lowercase().ends_with(end));
     // Of another name the engine makes what it likes, or refuses it.
-    let mut ends = [".bpmn20.xml", ".bpmn"].into_iter();
-    let end = ends.find(|end| file.ends_with(end))?;
-    bundle.keys = bundle::keys(&file, bytes);
-    bundle.name = file.strip_suffix(end)?.to_owned();
+    (words.archives && is_archive).then_some(())?;
+    for file in archive::files(bytes)? {
+        add(bundle, file.name, &file.bytes);
+    }
+    Some(())
+}
+
+/// What an archive holds for the other engines is deployed there with it.
+fn add(bundle: &mut Bundle, file: String, bytes: &[u8]) {
+    for words in [&PROCESSES, &CASES, &DECISIONS] {
+        if words.ends.iter().any(|end| file.ends_with(end)) {
+            bundle.keys.extend(bundle::keys_of(words.kind, bytes));
+        }
+    }
     bundle.resources.push(Resource {
         name: file,
         hash: hash(bytes),
     });
-    Some(())
 }
 
-impl Flowable {
+impl Api {
+    /// Those that stand where this layout has them.
+    pub(super) fn all(layout: Layout) -> Vec<Api> {
+        let is_there = |part: &Part| layout.path(words(*part).deployments).is_some();
+        let api = |part| Api { part, layout };
+        Part::ALL.into_iter().filter(is_there).map(api).collect()
+    }
+
     fn ask(&self, operation: &str) -> Ask {
-        get(self.layout.process(operation))
+        get(self.path_of(operation))
+    }
+
+    /// `all` has seen to it that the layout has it.
+    fn path_of(&self, operation: &str) -> String {
+        self.layout.path(operation).unwrap_or_default()
+    }
+
+    fn words(&self) -> &'static Words {
+        words(self.part)
     }
 }
 
-impl Deploys for Flowable {
-    fn is_recorded(&self, operation: &Operation) -> bool {
-        &*operation.path == DEPLOYMENTS
-    }
-
+impl Deploys for Api {
     fn read(&self, content_type: &str, query: Option<&str>, body: &[u8]) -> Option<Bundle> {
-        read(content_type, query, body)
+        read(self.part, content_type, query, body)
     }
 
     /// There is no redeployment here.
@@ -126,7 +214,7 @@ impl Deploys for Flowable {
     }
 
     fn path(&self, _: &Engine) -> String {
-        self.layout.process(DEPLOYMENTS)
+        self.path_of(self.words().deployments)
     }
 
     fn read_deployed(&self, body: &[u8]) -> Option<Deployed> {
@@ -143,18 +231,29 @@ impl Deploys for Flowable {
 
     fn remove(&self, _: &Engine, id: &str, query: Option<&str>) -> Ask {
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        let path = format!("{DEPLOYMENTS}/{}{query}", path::encode(id));
+        let deployments = self.words().deployments;
+        let path = format!("{deployments}/{}{query}", path::encode(id));
         Ask {
             method: Method::DELETE,
             ..self.ask(&path)
         }
     }
 
+    /// Cases cannot be counted by deployment, and nothing runs on a decision: there a site that refuses is found out by its refusal.
     fn running(&self, _: &Engine, id: &str) -> Ask {
+        let ask = match self.part {
+            Part::Processes => Ask {
+                method: Method::POST,
+                ..self.ask("/query/process-instances")
+            },
+            Part::Cases | Part::Decisions => {
+                let id = path::encode(id);
+                return self.ask(&format!("{}/{id}", self.words().deployments));
+            }
+        };
         Ask {
-            method: Method::POST,
             body: Some(json!({ "deploymentId": id, "size": 1 })),
-            ..self.ask("/query/process-instances")
+            ..ask
         }
     }
 
@@ -162,15 +261,24 @@ impl Deploys for Flowable {
         super::holdings::total(status, body)
     }
 
-    /// Of one without a tenant the list names those of all tenants.
+    /// Of one without a tenant the list names those of all tenants. Which decisions of a file become definitions is the engine's choice.
     fn candidates(&self, _: &Engine, bundle: &Bundle) -> Ask {
-        let key = bundle.keys.first();
-        let key = key.map(|(_, key)| path::encode(key).to_string());
+        let first = match self.part {
+            Part::Decisions => {
+                let file = bundle.resources.first();
+                file.map(|file| format!("resourceName={}", path::encode(&file.name)))
+            }
+            Part::Processes | Part::Cases => {
+                let key = bundle.keys.first();
+                key.map(|(_, key)| format!("key={}", path::encode(key)))
+            }
+        };
         let tenant = bundle.tenant.as_deref();
         let tenant = tenant.map(|tenant| format!("&tenantId={}", path::encode(tenant)));
         self.ask(&format!(
-            "{DEFINITIONS}?key={}{}&sort=version&order=desc&size={CANDIDATES_MAX}",
-            key.unwrap_or_default(),
+            "{}?{}{}&sort=version&order=desc&size={CANDIDATES_MAX}",
+            self.words().definitions,
+            first.unwrap_or_default(),
             tenant.unwrap_or_default()
         ))
     }
@@ -187,29 +295,53 @@ impl Deploys for Flowable {
         Some(same.filter_map(|row| row.deployment_id).collect())
     }
 
+    fn there(&self, _: &Engine, deployment: &str) -> Ask {
+        let id = path::encode(deployment);
+        self.ask(&format!("{}/{id}", self.words().deployments))
+    }
+
+    /// Decisions have no list of their files; each names its own.
     fn resources(&self, _: &Engine, deployment: &str) -> Ask {
         let id = path::encode(deployment);
-        self.ask(&format!("{DEPLOYMENTS}/{id}/resources"))
+        let words = self.words();
+        self.ask(&match self.part {
+            Part::Decisions => format!(
+                "{}?deploymentId={id}&size={DEFINITIONS_MAX}",
+                words.definitions
+            ),
+            Part::Processes | Part::Cases => format!("{}/{id}/resources", words.deployments),
+        })
     }
 
     /// A file's id is its name.
     fn read_resources(&self, status: StatusCode, body: &[u8]) -> Option<Vec<(String, String)>> {
+        let named = |name: String| (name.clone(), name);
+        if self.part == Part::Decisions {
+            let rows = rows(status, body)?.into_iter();
+            return Some(
+                rows.filter_map(|row| row.resource_name)
+                    .map(named)
+                    .collect(),
+            );
+        }
         let rows: Vec<Row> = ok(status, body)?;
-        let named = |row: Row| (row.id.clone(), row.id);
-        Some(rows.into_iter().map(named).collect())
+        Some(rows.into_iter().map(|row| named(row.id)).collect())
     }
 
     fn content(&self, _: &Engine, deployment: &str, resource: &str) -> Ask {
         let (id, resource) = (path::encode(deployment), path::encode(resource));
-        self.ask(&format!("{DEPLOYMENTS}/{id}/resourcedata/{resource}"))
+        let deployments = self.words().deployments;
+        self.ask(&format!("{deployments}/{id}/resourcedata/{resource}"))
     }
 
     fn definitions(&self, _: &Engine, deployment: &str) -> Vec<(Kind, Ask)> {
         let id = path::encode(deployment);
+        let words = self.words();
         let ask = self.ask(&format!(
-            "{DEFINITIONS}?deploymentId={id}&size={DEFINITIONS_MAX}"
+            "{}?deploymentId={id}&size={DEFINITIONS_MAX}",
+            words.definitions
         ));
-        vec![(Kind::PROCESS_DEFINITION, ask)]
+        vec![(words.kind, ask)]
     }
 
     fn read_definitions(
@@ -227,8 +359,9 @@ impl Deploys for Flowable {
     }
 
     fn newest(&self, _: &Engine, max: usize) -> Ask {
+        let deployments = self.words().deployments;
         self.ask(&format!(
-            "{DEPLOYMENTS}?sort=deployTime&order=desc&size={max}"
+            "{deployments}?sort=deployTime&order=desc&size={max}"
         ))
     }
 
@@ -239,86 +372,4 @@ impl Deploys for Flowable {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "an answer that cannot be read fails the test"
-    )]
-    use super::*;
-    use crate::dialect::flowable::Layout;
-
-    const MODEL: &str = r#"<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"><process id="review"/></definitions>"#;
-    const TYPE: &str = "multipart/form-data; boundary=b";
-
-    fn part(name: &str, file: Option<&str>, text: &str) -> String {
-        let file = file.map(|file| format!("; filename=\"{file}\""));
-        let file = file.unwrap_or_default();
-        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{text}\r\n")
-    }
-
-    fn bundle(parts: &[String], query: Option<&str>) -> Option<Bundle> {
-        let form = parts.concat() + "--b--\r\n";
-        read(TYPE, query, form.as_bytes())
-    }
-
-    #[test]
-    fn a_form_brings_its_first_file() {
-        let parts = [
-            part("tenantId", None, "t"),
-            part("file", Some("review.bpmn20.xml"), MODEL),
-            part("more", Some("more.bpmn"), MODEL),
-        ];
-        let read = bundle(&parts, None).unwrap();
-        assert_eq!(
-            (read.name.as_str(), read.tenant.as_deref()),
-            ("review", Some("t"))
-        );
-        assert_eq!(read.keys, [(Kind::PROCESS_DEFINITION, "review".to_owned())]);
-        assert_eq!(read.resources.len(), 1);
-        let read = bundle(&parts, Some("deploymentName=a%20b&tenantId=u")).unwrap();
-        assert_eq!(
-            (read.name.as_str(), read.tenant.as_deref()),
-            ("a b", Some("u"))
-        );
-    }
-
-    #[test]
-    fn archives_and_what_is_no_model_are_left_to_the_engines() {
-        for (file, text) in [
-            ("all.bar", MODEL),
-            ("all.zip", MODEL),
-            ("review.bpmn", "<not xml"),
-            ("review.xml", MODEL),
-        ] {
-            assert_eq!(
-                bundle(&[part("file", Some(file), text)], None),
-                None,
-                "{file}"
-            );
-        }
-        assert_eq!(read("application/json", None, b"{}"), None);
-    }
-
-    #[test]
-    fn candidates_are_of_the_same_tenant_oldest_first() {
-        let flowable = Flowable::new(Layout::Boot).unwrap();
-        let mut wanted = bundle(&[part("file", Some("review.bpmn"), MODEL)], None).unwrap();
-        let ask = flowable.candidates(&Engine::DEFAULT, &wanted);
-        assert_eq!(
-            ask.path,
-            "/process-api/repository/process-definitions?key=review&sort=version&order=desc&size=100"
-        );
-        let body =
-            br#"{"data":[{"id":"review:2:y","key":"review","deploymentId":"d2","tenantId":""},
-            {"id":"review:1:t","key":"review","deploymentId":"dt","tenantId":"t"},
-            {"id":"review:1:x","key":"review","deploymentId":"d1","tenantId":""}],"total":3}"#;
-        let read = |wanted: &Bundle| flowable.read_candidates(wanted, StatusCode::OK, body);
-        assert_eq!(read(&wanted).unwrap(), ["d1", "d2"]);
-        wanted.tenant = Some("t".into());
-        assert_eq!(read(&wanted).unwrap(), ["dt"]);
-        assert_eq!(
-            flowable.read_candidates(&wanted, StatusCode::BAD_GATEWAY, body),
-            None
-        );
-    }
-}
+mod tests;

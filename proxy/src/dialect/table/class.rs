@@ -6,6 +6,7 @@ use super::members::{Members, Named, is_copied};
 use super::rule::{Definition, Rule};
 use super::shared::{SharedRule, named};
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
+use crate::dialect::deploys::Part;
 use crate::dialect::pointers::{Pointers, Seen};
 use crate::dialect::shares::{Shared, Write};
 use crate::dialect::split::names_definition;
@@ -107,7 +108,7 @@ pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>
         Rule::Deploy => Ok(Class::Broadcast(Broadcast::Deploy)),
         Rule::Broadcast(members) => Ok(request.broadcast(members)),
         Rule::Aliased(kind, param) => request.key(*kind, *param).map(|key| {
-            let is_deployment = *kind == Kind::DEPLOYMENT;
+            let is_deployment = Part::of(*kind).is_some();
             Class::Broadcast(if is_deployment && request.head.method == Method::DELETE {
                 Broadcast::Remove(key)
             } else if is_deployment && request.head.method == Method::POST {

@@ -229,6 +229,8 @@ pub(in crate::dialect) fn is_copied(kind: Kind) -> bool {
             | Kind::DECISION_DEFINITION
             | Kind::DECISION_REQUIREMENTS_DEFINITION
             | Kind::DEPLOYMENT
+            | Kind::CASE_DEPLOYMENT
+            | Kind::DECISION_DEPLOYMENT
             | Kind::JOB_DEFINITION
     )
 }

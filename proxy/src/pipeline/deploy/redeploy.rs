@@ -6,6 +6,7 @@
 use super::unrecorded;
 use crate::context::Context;
 use crate::deployments::picture::{Entry, scope};
+use crate::dialect::deploys::Part;
 use crate::forward::body::Body;
 use crate::forward::payload::Payload;
 use crate::pipeline::every::Every;
@@ -48,8 +49,10 @@ impl Pipeline {
             }
             Err(error) => return Err(unrecorded(&error)),
         };
-        let entries = picture.known_as(&scope(asked.group, &engine), &id);
-        let (Some(entry), Some(deploys)) = (entries.last(), asked.group.dialect.deploys()) else {
+        let part = Part::of(key.kind).unwrap_or_default();
+        let entries = picture.known_as(&scope(asked.group, &engine), part, &id);
+        let deploys = asked.group.dialect.deploys(part);
+        let (Some(entry), Some(deploys)) = (entries.last(), deploys) else {
             return Box::pin(self.every(context, asked)).await;
         };
         let body = asked.outgoing.payload.bytes().unwrap_or_default();

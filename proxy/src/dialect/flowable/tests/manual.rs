@@ -61,11 +61,11 @@ fn does(operation: &Operation) -> &'static str {
         "worker-fetch" => "work of all sites, at most `numberOfTasks`",
         "split" => "each owner gets its own ids; if one refuses, the answer names what was done",
         "correlate" => "501: a signal over several sites is not built",
-        "broadcast" if &*operation.path == "/repository/deployments" => {
-            "recorded, then brought to every site, also to one that is away; of an archive: every site or none"
+        "broadcast" if operation.path.ends_with("repository/deployments") => {
+            "recorded, then brought to every site, also to one that is away"
         }
         "broadcast"
-            if operation.path.starts_with("/repository/")
+            if operation.path.contains("repository/")
                 && operation.path.contains('{')
                 && !operation.path.ends_with("migrate") =>
         {
