@@ -12,6 +12,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context, Result, ensure};
 use homing_harness::{
     clock::{Stopwatch, eventually},
+    engine::Kind,
     paths,
     places::{Fleet, Manner},
 };
@@ -27,6 +28,7 @@ const ROUNDS: usize = 150;
 /// Built-in times: nothing is shortened, so that what is measured is what a user gets.
 const MANNER: Manner<'static> = Manner {
     name: "demo",
+    engine: Kind::Operaton,
     leases: "",
     safety: "",
     health: Some(""),

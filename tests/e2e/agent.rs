@@ -3,6 +3,7 @@
 mod attested;
 mod engine;
 mod failover;
+mod flowable;
 mod modes;
 mod own;
 mod relay;

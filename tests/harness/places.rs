@@ -1,4 +1,4 @@
-//! Site `b` at two places: PostgreSQL, agent and Operaton each, the second on a streaming replica, with a router in front.
+//! Site `b` at two places: PostgreSQL, agent and engine each, the second on a streaming replica, with a router in front.
 //!
 //! Owns all of their processes and how they are put together. Must not kill anything by itself. The router comes first,
 //! since it makes the registry; its endpoints are doors that lead to the engines when they are there.
@@ -76,6 +76,8 @@ impl Places {
 pub struct Manner<'a> {
     /// The router's name.
     pub name: &'a str,
+    /// Which engine: Operaton, or Flowable with its executor.
+    pub engine: Kind,
     /// The `[lease]` table of router and agents; empty: the built-in ones.
     pub leases: &'a str,
     /// The `[safety]` table.
@@ -90,6 +92,7 @@ impl Default for Manner<'_> {
     fn default() -> Self {
         Self {
             name: "places",
+            engine: Kind::Operaton,
             leases: LEASES,
             safety: "[safety]\ncool_down = \"0ms\"\n",
             health: None,
@@ -107,7 +110,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Everything runs; the model `order` is deployed.
+    /// Everything runs; at Operaton the model `order` is deployed.
     pub async fn start(manner: Manner<'_>) -> Result<Fleet> {
         let store = Cluster::shared()?.fresh_database("store")?;
         let doors = [
@@ -117,17 +120,18 @@ impl Fleet {
         let router = router(manner, &store.url(), &doors).await?;
         let places = Places::start(&store.url(), manner.leases, "SELECT 1").await?;
         places.one.is("open").await?;
-        let first = engine::Builder::new("b-one", Kind::Operaton, &places.database)
+        let first = engine::Builder::new("b-one", manner.engine, &places.database)
             .database_through(places.at_one)
             .start()
             .await?;
         doors[0].retarget(loopback(first.port()));
-        let client = Client::new(loopback(first.port()), "/engine-rest");
-        deploy::deploy(&client, "order", &[ORDER])
-            .await?
-            .expect(200)?;
+        if manner.engine == Kind::Operaton {
+            let client = Client::new(loopback(first.port()), "/engine-rest");
+            let deployed = deploy::deploy(&client, "order", &[ORDER]).await?;
+            deployed.expect(200)?;
+        }
         // Warm: it runs beside the replica, which takes no writes, before anybody needs it.
-        let second = engine::Builder::new("b-two", Kind::Operaton, &places.database)
+        let second = engine::Builder::new("b-two", manner.engine, &places.database)
             .database_through(places.at_two)
             .start()
             .await?;
@@ -150,11 +154,16 @@ impl Fleet {
 
 async fn router(manner: Manner<'_>, store: &str, doors: &[FaultProxy; 2]) -> Result<Router> {
     let [one, two] = [&doors[0], &doors[1]].map(FaultProxy::port);
+    let (dialect, base) = if manner.engine == Kind::Flowable {
+        ("flowable", "")
+    } else {
+        ("engine-rest", "/engine-rest")
+    };
     let tables = format!(
-        "{}{}[[site]]\nname = \"b\"\ndialect = \"engine-rest\"\n\
+        "{}{}[[site]]\nname = \"b\"\ndialect = \"{dialect}\"\n\
          recovery = {{ mode = \"replica\", max_lag = \"300s\", automatic = \"{}\" }}\n\
-         [[site.installation]]\nname = \"b-one\"\nzone = \"eu-1\"\nendpoints = [\"http://127.0.0.1:{one}/engine-rest\"]\n\
-         [[site.installation]]\nname = \"b-two\"\nzone = \"eu-2\"\nendpoints = [\"http://127.0.0.1:{two}/engine-rest\"]\n",
+         [[site.installation]]\nname = \"b-one\"\nzone = \"eu-1\"\nendpoints = [\"http://127.0.0.1:{one}{base}\"]\n\
+         [[site.installation]]\nname = \"b-two\"\nzone = \"eu-2\"\nendpoints = [\"http://127.0.0.1:{two}{base}\"]\n",
         manner.leases, manner.safety, manner.automatic
     );
     let builder = router::Builder::new(manner.name)
