@@ -71,7 +71,7 @@ impl Pipeline {
         let picture = self.resolver.deployments.picture();
         let copies = picture.copies(key);
         // A plan of Flowable names another definition, which would have to be translated as well.
-        let is_plan = asked.found.operation.path.ends_with("migrate");
+        let is_plan = asked.found.operation.path.contains("migrate");
         let is_told = Part::of(key.kind).is_none() && !is_plan;
         let Some(copies) = copies.filter(|_| is_told) else {
             return Err(super::not_built(asked.found.operation));

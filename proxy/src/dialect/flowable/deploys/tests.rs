@@ -111,7 +111,7 @@ fn each_engine_is_asked_at_its_own_api() {
     let decisions = flowable.deploys(Part::Decisions).unwrap();
     assert_eq!(
         decisions.candidates(&Engine::DEFAULT, &bundle).path,
-        "/dmn-api/dmn-repository/decisions?resourceName=dish%2Edmn&sort=version&order=desc&size=100"
+        "/dmn-api/dmn-repository/decisions?resourceName=dish.dmn&sort=version&order=desc&size=100"
     );
     let cases = flowable.deploys(Part::Cases).unwrap();
     assert_eq!(

@@ -67,11 +67,11 @@ fn does(operation: &Operation) -> &'static str {
         "broadcast"
             if operation.path.contains("repository/")
                 && operation.path.contains('{')
-                && !operation.path.ends_with("migrate") =>
+                && !operation.path.contains("migrate") =>
         {
             "every site, each under its own id for its copy, of what was deployed through Homing; else 501"
         }
-        "broadcast" if operation.path.ends_with("migrate") => {
+        "broadcast" if operation.path.contains("migrate") => {
             "501: the plan names definitions, each site's copies of which have their own ids"
         }
         "broadcast" if operation.path.contains('{') => {
