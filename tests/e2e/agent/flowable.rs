@@ -1,7 +1,7 @@
 //! A Flowable whose whole place is lost, database and all, while its timers wait: they fire once, at the replica's place, where an engine with
 //! its executor has been running all the time. Judged by the promoted database.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use homing_harness::{
     clock::eventually,
     engine::Kind,
