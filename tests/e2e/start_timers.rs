@@ -1,5 +1,6 @@
 //! What a timer starts is started at one site. Judged by the engines' own tables.
 
+mod flowable;
 mod own;
 mod three_sites;
 

@@ -120,7 +120,7 @@ impl Round<'_> {
     async fn gone<'p>(&self, picture: &'p Picture, seen: &[Seen]) -> Vec<&'p Armed> {
         let mut gone = Vec::new();
         for row in picture.of_scope(self.arming.scope) {
-            if is_idle(row, seen) && self.is_nowhere(row).await {
+            if self.is_left(row) || is_idle(row, seen) && self.is_nowhere(row).await {
                 gone.push(row);
             }
         }
@@ -169,9 +169,17 @@ impl Round<'_> {
                     use homing_mapping_store::assignment::SiteState::Draining;
                     site.live.read(|view| view.state == Draining)
                 });
-                gives_up && journey::heirs(&self.arming, picture, row).next().is_some()
+                gives_up
+                    && self.arming.comes_back()
+                    && journey::heirs(&self.arming, picture, row).next().is_some()
             }
         }
+    }
+
+    /// Whether its site is gone from the registry and nothing could go on elsewhere: the next version is anybody's.
+    fn is_left(&self, row: &Armed) -> bool {
+        let mut sites = self.arming.sites.iter();
+        !self.arming.comes_back() && !sites.any(|site| site.id == row.site)
     }
 
     /// Whether no site at all has the definition. A site that does not say so may have it.

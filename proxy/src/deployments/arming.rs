@@ -55,6 +55,10 @@ impl Arming<'_> {
         if !self.is_due() {
             return Ok(());
         }
+        if !self.comes_back() {
+            // What was recorded just now is looked at too.
+            self.deployments.refresh().await?;
+        }
         let seen = self.look(targets).await;
         self.claim(&seen, coming).await?;
         let picture = self.deployments.picture();
@@ -74,12 +78,19 @@ impl Arming<'_> {
         Ok(())
     }
 
-    /// What would go off at these sites. A site that does not tell is left out.
+    /// What would go off at these sites. A site that does not tell is left out. What could not be let go again is touched only if it was
+    /// deployed through Homing.
     pub async fn look(&self, targets: &[Target]) -> Vec<Seen> {
+        let (any, picture) = (self.comes_back(), self.deployments.picture());
+        let is_ours = |timer: &StartTimer| any || picture.brings(self.scope, &timer.key);
+        let is_ours = &is_ours;
         let looking = targets.iter().map(|target| async move {
             let site = target.site.id;
             match self.timers(target, Wanted::Active).await {
-                Ok(timers) => Some(Seen { site, timers }),
+                Ok(mut timers) => {
+                    timers.retain(is_ours);
+                    Some(Seen { site, timers })
+                }
                 Err(why) => {
                     tracing::debug!(%site, "start timers cannot be looked at: {why}");
                     None
@@ -141,13 +152,52 @@ impl Arming<'_> {
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {
-                return Ok(all);
+                return self.named(target, wanted, all).await;
             }
             if all.len() >= TIMERS_MAX {
                 crate::telemetry::metrics::limit_hit("start_timers");
                 return Err(format!("it has more than {TIMERS_MAX} start timers"));
             }
         }
+    }
+
+    /// The timers with the keys of their definitions, without those of which nobody knows the definition any more.
+    async fn named(
+        &self,
+        target: &Target,
+        wanted: Wanted<'_>,
+        timers: Vec<StartTimer>,
+    ) -> Result<Vec<StartTimer>, String> {
+        let dialect = known(target)?;
+        let mut named = Vec::with_capacity(timers.len());
+        for mut timer in timers {
+            if let Some(question) = dialect.naming(&timer) {
+                let (status, body) = self.ask(target, &question).await?;
+                match dialect.read_name(status, &body) {
+                    Some(key) => timer.key = key,
+                    // Removed just now.
+                    None if status == StatusCode::NOT_FOUND => {}
+                    None => return Err(told(status, &body)),
+                }
+            }
+            let is_it = match wanted {
+                Wanted::Active => !timer.key.is_empty(),
+                Wanted::OfKey(key) => timer.key == key,
+            };
+            if is_it {
+                named.push(timer);
+            }
+        }
+        Ok(named)
+    }
+
+    /// Whether what is held back at these sites can be let go again.
+    pub fn comes_back(&self) -> bool {
+        let mut sites = self.sites.iter();
+        sites.all(|site| {
+            let timers = site.dialect.timers();
+            timers.is_none_or(Timers::comes_back)
+        })
     }
 
     /// Holds a timer back, or lets it go.

@@ -204,6 +204,17 @@ impl Picture {
             || (!self.lacking.is_empty() && lacking().is_some_and(|keys| keys.contains(key)))
     }
 
+    /// Whether something recorded brings this key.
+    pub fn brings(&self, scope: &str, key: &str) -> bool {
+        let is_it = |entry: &Entry| {
+            let mut keys = entry.what.keys.iter();
+            entry.record.verb == Verb::Deploy
+                && entry.record.scope == scope
+                && keys.any(|(_, one)| one == key)
+        };
+        self.entries.iter().any(is_it)
+    }
+
     /// The ids under which sites have what one of them calls so.
     pub fn copies(&self, key: &RoutingKey) -> Option<&Copies> {
         if self.by_id.is_empty() || !is_copied(key.kind) {

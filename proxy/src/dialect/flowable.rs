@@ -30,6 +30,7 @@ mod merge;
 mod probe;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 pub use layout::Layout;
 
@@ -300,6 +301,10 @@ impl Dialect for Flowable {
     fn deploys(&self, part: Part) -> Option<&dyn super::deploys::Deploys> {
         let api = self.apis.iter().find(|api| api.part == part)?;
         Some(api)
+    }
+
+    fn timers(&self) -> Option<&dyn super::timers::Timers> {
+        Some(self)
     }
 
     fn part(&self, operation: &Operation) -> Part {

@@ -15,7 +15,7 @@ pub struct StartTimer {
     pub key: String,
     /// Of the definition.
     pub tenant: Option<String>,
-    /// Which start event of the definition.
+    /// Which start event of the definition, or which version where that is not told.
     pub event: String,
     /// Whether it goes off again and again.
     pub repeats: bool,
@@ -52,6 +52,23 @@ pub struct Due {
 
 /// How an API tells of timers and holds them back.
 pub trait Timers: Send + Sync {
+    /// Whether what is held back can be let go again.
+    fn comes_back(&self) -> bool {
+        true
+    }
+
+    /// Asks for the key of a timer's definition. `None`: the timer tells it.
+    fn naming(&self, timer: &StartTimer) -> Option<Ask> {
+        let _ = timer;
+        None
+    }
+
+    /// Reads it; `None`: the answer proves nothing.
+    fn read_name(&self, status: StatusCode, body: &[u8]) -> Option<String> {
+        let _ = (status, body);
+        None
+    }
+
     /// Whether an operation may let timers go that are held back.
     fn wakes(&self, operation: &Operation) -> bool;
 
