@@ -1,8 +1,9 @@
 //! A Flowable whose whole place is lost, database and all, while its timers wait: they fire once, at the replica's place, where an engine with
 //! its executor has been running all the time. Judged by the promoted database.
 
-use anyhow::ensure;
+use anyhow::{Result, ensure};
 use homing_harness::{
+    client::Client,
     clock::eventually,
     engine::Kind,
     outcome::Promise,
@@ -16,6 +17,16 @@ use crate::operate::homing;
 
 const MODEL: &str = include_str!("../../models/remind.bpmn20.xml");
 const STARTS: i64 = 4;
+
+async fn starts(client: &Client) -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for _ in 0..STARTS {
+        let body = json!({ "processDefinitionKey": "remind" });
+        let started = client.post(INSTANCES, &body).await?.expect(201)?;
+        ids.push(started.member("id")?);
+    }
+    Ok(ids)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timers_of_a_flowable_whose_place_is_lost_fire_once_on_the_promoted_replica() -> Promise {
@@ -36,12 +47,7 @@ async fn timers_of_a_flowable_whose_place_is_lost_fire_once_on_the_promoted_repl
     deploy_file(&client, "remind.bpmn20.xml", &model)
         .await?
         .expect(201)?;
-    let mut ids = Vec::new();
-    for _ in 0..STARTS {
-        let body = json!({ "processDefinitionKey": "remind" });
-        let started = client.post(INSTANCES, &body).await?.expect(201)?;
-        ids.push(started.member("id")?);
-    }
+    let ids = starts(&client).await?;
     let waiting = "SELECT count(*) FROM act_ru_timer_job";
     assert_eq!(places.database.count(waiting).await?, STARTS, "timers wait");
     let sql = format!("SELECT 1 / (count(*) / {STARTS}) FROM act_ru_timer_job");
