@@ -39,6 +39,8 @@ pub enum Kind {
     Bool,
     /// A date or null.
     Date,
+    /// JSON or null.
+    Json,
 }
 
 /// A list.
@@ -279,6 +281,10 @@ impl List {
                 Kind::Date => row
                     .maybe_int(at)
                     .map_or(Json::Null, |ms| crate::time::rest_text(ms).into()),
+                Kind::Json => row
+                    .maybe_text(at)
+                    .and_then(|text| serde_json::from_str(&text).ok())
+                    .unwrap_or_default(),
             };
             out.insert((*name).to_owned(), value);
         }

@@ -33,7 +33,8 @@ mod variables;
 pub use command::{Command, Instruction, Place, Raised, Values};
 pub use document::{Document, Node, NodeKey, Parent, Role, Subscription, SubscriptionKind, Wait};
 pub use effect::{
-    ActivityRecord, Break, Called, Effect, Job, JobKind, Outcome, Record, Task, Version, Work,
+    ActivityRecord, Break, Called, Effect, FormRef, Job, JobKind, Outcome, Record, Task, Version,
+    Work,
 };
 pub use refusal::Refusal;
 pub use script::{Change, Scripts};

@@ -27,7 +27,7 @@ pub use element::{
 };
 pub use element::{Condition, ErrorCatch};
 pub use encoding::text_of;
-pub use form::{Field, FieldKind, Rule};
+pub use form::{Field, FieldKind, FormBinding, Page, Rule};
 pub use graph::{ElementIndex, FlowIndex, Process};
 pub use jobs::{JobDefinition, TIMER};
 pub use parse::parse;

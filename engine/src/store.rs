@@ -14,6 +14,7 @@ mod departures;
 mod deployments;
 mod fetch;
 mod fitted;
+mod forms;
 mod group;
 mod handover;
 mod heard;
@@ -53,6 +54,7 @@ pub use deployments::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };
 pub use fetch::{Fetch, Topic, Wanted};
+pub use forms::NewForm;
 pub use handover::{HandOver, Stage};
 pub(crate) use heard::Heard;
 pub use incident::Incident;

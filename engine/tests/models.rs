@@ -214,6 +214,8 @@ const HEAD: &str = "# What comes of each model of Camunda's own tests here; made
 
 /// Models that the real engine refuses as well, for the same reason: its tests of refusals.
 const INVALID: &[&str] = &[
+    "only one of the attributes formKey and formRef is allowed",
+    "value for formRefBinding attribute has to be one of",
     "historyTimeToLive is a number of days",
     "needs a code",
     "form field must have a",

@@ -25,7 +25,7 @@ pub struct Broken {
 }
 
 /// Rows that name a row which is not there: what they are, their table, its id, when it counts, and what has to exist.
-const ROWS: [(&str, &str, &str, &str, &str); 27] = [
+const ROWS: [(&str, &str, &str, &str, &str); 28] = [
     (
         "job definitions without their definition",
         "job_def",
@@ -173,6 +173,13 @@ const ROWS: [(&str, &str, &str, &str, &str); 27] = [
         "id",
         "1 = 1",
         "SELECT 1 FROM deployment y WHERE y.id = x.deployment",
+    ),
+    (
+        "forms without their content",
+        "form",
+        "id",
+        "1 = 1",
+        "SELECT 1 FROM content y WHERE y.sha = x.sha",
     ),
     (
         "resources without their content",

@@ -167,6 +167,19 @@ pub struct Task {
     pub priority: i64,
     /// The form's key.
     pub form_key: Option<String>,
+    /// The deployed form that it means.
+    pub form_ref: Option<FormRef>,
+}
+
+/// A deployed form that an element means.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct FormRef {
+    /// Its key.
+    pub key: String,
+    /// `latest`, `deployment` or `version`.
+    pub binding: String,
+    /// Which one, by number.
+    pub version: Option<i64>,
 }
 
 /// An external task.

@@ -2,11 +2,11 @@
 
 use super::agenda::{Operation, Run};
 use super::document::{NodeKey, Wait};
-use super::effect::{Effect, Task, Work};
+use super::effect::{Effect, FormRef, Task, Work};
 use super::refusal::Refusal;
 use crate::clock::Millis;
 use crate::expr::Template;
-use crate::model::{End, Kind, Throw, UserTask, Work as Does};
+use crate::model::{End, FormBinding, Kind, Page, Throw, UserTask, Work as Does};
 use crate::value::Value;
 
 /// Priority of a user task that says none.
@@ -118,6 +118,7 @@ impl Run<'_> {
             Some(text) => self.optional_text(node, Some(&Template::parse(text)?))?,
             None => None,
         };
+        let (form_key, form_ref) = self.page(node, element.page.as_ref())?;
         let id = self.new_id();
         let at = self.node(node)?;
         let made = Task {
@@ -136,7 +137,8 @@ impl Run<'_> {
                 .priority
                 .as_ref()
                 .map_or(Ok(TASK_PRIORITY), |p| self.number(node, p))?,
-            form_key: self.optional_text(node, task.form_key.as_ref())?,
+            form_key,
+            form_ref,
         };
         let assignee = made.assignee.clone();
         let task_id = id.clone();
@@ -147,6 +149,33 @@ impl Run<'_> {
         self.emit(Effect::CreateTask(made));
         self.node_mut(node)?.wait = Wait::Task { task: id };
         Ok(())
+    }
+
+    /// Where the form is: a key, or a deployed form.
+    fn page(
+        &mut self,
+        node: NodeKey,
+        page: Option<&Page>,
+    ) -> Result<(Option<String>, Option<FormRef>), Refusal> {
+        let (key, binding) = match page {
+            None => return Ok((None, None)),
+            Some(Page::Key(key)) => return Ok((self.optional_text(node, Some(key))?, None)),
+            Some(Page::Form { key, binding }) => (self.text(node, key)?, binding),
+        };
+        let (binding, version) = match binding {
+            FormBinding::Latest => ("latest", None),
+            FormBinding::Deployment => ("deployment", None),
+            FormBinding::Version(number) => ("version", Some(self.number(node, number)?)),
+        };
+        let binding = binding.to_owned();
+        Ok((
+            None,
+            Some(FormRef {
+                key,
+                binding,
+                version,
+            }),
+        ))
     }
 
     /// Names of an expression that gives one, several separated by commas, or a list.

@@ -61,7 +61,6 @@ fn user_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> UserTask {
         due: reader.attribute(node, "dueDate"),
         follow_up: reader.attribute(node, "followUpDate"),
         priority: reader.attribute(node, "priority"),
-        form_key: reader.attribute(node, "formKey"),
         description: child(node, "documentation")
             .map(text)
             .filter(|t| !t.is_empty()),

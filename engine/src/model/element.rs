@@ -42,6 +42,8 @@ pub struct Element {
     pub properties: Vec<(String, String)>,
     /// What people are asked for, at a user task or start event.
     pub form: Vec<super::form::Field>,
+    /// Where its form is, of a user task or start event.
+    pub page: Option<super::form::Page>,
     /// Line in the file.
     pub line: u32,
     /// Column in the line.
@@ -275,8 +277,6 @@ pub struct UserTask {
     pub follow_up: Option<Template>,
     /// How urgent it is.
     pub priority: Option<Template>,
-    /// The form's key.
-    pub form_key: Option<Template>,
     /// Text for people.
     pub description: Option<String>,
 }

@@ -28,16 +28,10 @@ const REFUSED: [(&str, &str); 6] = [
 ];
 
 /// The same of attributes.
-const REFUSED_ATTRIBUTES: [(&str, &str); 2] = [
-    (
-        "formHandlerClass",
-        "form handlers are Java classes, which are not built",
-    ),
-    (
-        "formRef",
-        "references to forms are not built; name the form in camunda:formKey",
-    ),
-];
+const REFUSED_ATTRIBUTES: [(&str, &str); 1] = [(
+    "formHandlerClass",
+    "form handlers are Java classes, which are not built",
+)];
 
 /// Reports extension elements and attributes that cannot be honoured.
 pub(super) fn refuse(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) {

@@ -55,6 +55,72 @@ pub enum Rule {
 /// The form of dates where a field names none.
 const DATE_FORM: &str = "dd/MM/yyyy";
 
+/// Where a form is.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// Wherever its key says.
+    Key(Template),
+    /// A form that was deployed.
+    Form {
+        /// Its key.
+        key: Template,
+        /// Which of its versions.
+        binding: FormBinding,
+    },
+}
+
+/// Which version of a form is meant.
+#[derive(Clone, Debug)]
+pub enum FormBinding {
+    /// The latest one.
+    Latest,
+    /// The one of the same deployment.
+    Deployment,
+    /// A number.
+    Version(Template),
+}
+
+/// Where the form of an element is.
+pub(super) fn page(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Page> {
+    let key = reader.attribute(node, "formKey");
+    let Some(reference) = reader.attribute(node, "formRef") else {
+        return key.map(Page::Key);
+    };
+    if key.is_some() {
+        reader.problem(
+            node,
+            "Invalid element definition: only one of the attributes formKey and formRef is allowed.",
+        );
+        return None;
+    }
+    let binding = match super::namespace::extension(node, "formRefBinding") {
+        Some("latest") => FormBinding::Latest,
+        Some("deployment") => FormBinding::Deployment,
+        Some("version") => {
+            let version = reader.attribute(node, "formRefVersion");
+            if version.is_none() {
+                reader.problem(node, "Missing attribute 'formRefVersion'");
+            }
+            FormBinding::Version(version?)
+        }
+        other => {
+            let other = other.unwrap_or("null");
+            reader.problem(
+                node,
+                format!(
+                    "Invalid element definition: value for formRefBinding attribute has to be one of [deployment, latest, version] \
+                     but was {other}"
+                ),
+            );
+            return None;
+        }
+    };
+    Some(Page::Form {
+        key: reference,
+        binding,
+    })
+}
+
 /// The fields of an element.
 pub(super) fn fields(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Vec<Field> {
     let mut out = Vec::new();

@@ -260,6 +260,10 @@ impl<'a, 'i> Builder<'a, 'i> {
                 "userTask" | "startEvent" => super::form::fields(reader, node),
                 _ => Vec::new(),
             },
+            page: match node.tag_name().name() {
+                "userTask" | "startEvent" => super::form::page(reader, node),
+                _ => None,
+            },
             line,
             column,
         };

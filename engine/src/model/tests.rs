@@ -96,8 +96,8 @@ fn behaviour_that_would_be_dropped_is_refused_with_its_line() {
             7,
         ),
         (
-            "<startEvent id=\"s\"/>\n<userTask id=\"u\" camunda:formRef=\"f\" camunda:formRefBinding=\"latest\"/>",
-            "camunda:formKey",
+            "<startEvent id=\"s\"/>\n<userTask id=\"u\" camunda:formRef=\"f\" camunda:formRefBinding=\"wrong\"/>",
+            "has to be one of [deployment, latest, version] but was wrong",
             7,
         ),
         (

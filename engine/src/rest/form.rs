@@ -1,35 +1,39 @@
 //! Forms of tasks and starts: what their fields hold, and submitting them.
 
-use super::answer::{Answer, json, no_content};
+use super::answer::{Answer, bytes, json, no_content};
 use super::body::{Asked, Body};
 use super::error::Refused;
 use super::values;
 use crate::error::Error;
 use crate::lists::TASKS;
+use crate::machine::FormRef;
 use crate::model::FieldKind;
-use crate::runtime::{Form, Handle};
+use crate::runtime::{DeployedPage, Form, Handle};
 use crate::value::Value;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
+use http::StatusCode;
 use serde_json::{Map, Value as Json, json};
 
 pub(super) fn routes() -> Router<Handle> {
     Router::new()
         .route("/task/{id}/form", get(task_form))
+        .route("/task/{id}/deployed-form", get(deployed_form))
         .route("/task/{id}/form-variables", get(task_variables))
         .route("/task/{id}/submit-form", post(submit))
 }
 
 /// What a client is told about where a form is; generated from its fields, it is at `rendered`.
-pub(super) fn place(key: Json, form: Option<&Form>, rendered: &str) -> Json {
-    let generated = key.is_null() && form.is_some_and(|form| !form.fields().is_empty());
+pub(super) fn place(key: Json, reference: &Json, form: Option<&Form>, rendered: &str) -> Json {
+    let generated =
+        key.is_null() && reference.is_null() && form.is_some_and(|form| !form.fields().is_empty());
     let key = if generated {
         format!("embedded:engine://engine/:engine/{rendered}/rendered-form").into()
     } else {
         key
     };
-    json!({ "key": key, "contextPath": null, "operatonFormRef": null, "camundaFormRef": null })
+    json!({ "key": key, "contextPath": null, "operatonFormRef": reference, "camundaFormRef": reference })
 }
 
 async fn task_form(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
@@ -37,7 +41,43 @@ async fn task_form(State(handle): State<Handle>, Path(id): Path<String>) -> Answ
     let row = found.ok_or_else(|| Refused::invalid(format!("Cannot get form for task {id}")))?;
     let key = row.get("formKey").cloned().unwrap_or(Json::Null);
     let form = handle.task_form(&id).await?;
-    Ok(json(place(key, form.as_ref(), &format!("task/{id}"))))
+    let reference = row.get("operatonFormRef").cloned().unwrap_or_default();
+    let rendered = format!("task/{id}");
+    Ok(json(place(key, &reference, form.as_ref(), &rendered)))
+}
+
+async fn deployed_form(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
+    let missing = || Refused::missing(format!("Cannot find task with id {id}"));
+    let row = handle.one(&TASKS, "t.id", &id).await?.ok_or_else(missing)?;
+    let definition = row.get("processDefinitionId").and_then(Json::as_str);
+    let definition = match definition {
+        Some(definition) => handle.store().definition(definition).await?,
+        None => None,
+    };
+    let none = "One of the attributes 'formKey' and 'operaton:formRef' must be supplied but none were set.";
+    let definition = definition.ok_or_else(|| Refused::invalid(none))?;
+    let key = row.get("formKey").and_then(Json::as_str);
+    let reference = row.get("operatonFormRef").cloned().unwrap_or_default();
+    let reference: Option<FormRef> = serde_json::from_value(reference).unwrap_or_default();
+    let page = handle.page(&definition, key, reference.as_ref()).await;
+    deployed(page)
+}
+
+/// A deployed form, or why there is none.
+pub(super) fn deployed(page: Result<DeployedPage, Error>) -> Answer {
+    match page {
+        Ok(page) if page.is_json => Ok(bytes("application/json", None, page.bytes)),
+        Ok(page) => Ok(bytes("application/xhtml+xml", None, page.bytes)),
+        Err(error @ (Error::NotFound(_) | Error::Bad(_))) => {
+            let status = if matches!(error, Error::Bad(_)) {
+                StatusCode::BAD_REQUEST
+            } else {
+                StatusCode::NOT_FOUND
+            };
+            Err(Refused::from(error).into_invalid(status))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The names that are asked for; none: all.

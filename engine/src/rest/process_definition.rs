@@ -34,6 +34,7 @@ pub(super) fn routes() -> Router<Handle> {
             .route(&at("/suspended"), put(suspend))
             .route(&at("/diagram"), get(diagram))
             .route(&at("/startForm"), get(start_form))
+            .route(&at("/deployed-start-form"), get(deployed_start_form))
             .route(&at("/history-time-to-live"), put(time_to_live))
             .route(&at("/form-variables"), get(form_variables))
             .route(&at("/submit-form"), post(submit));
@@ -106,7 +107,18 @@ async fn start_form(State(handle): State<Handle>, names: Named) -> Answer {
     let row = named(&handle, &names).await?;
     let form = handle.start_form(&row).await?;
     let rendered = format!("process-definition/{}", row.id);
-    Ok(json(super::form::place(Json::Null, Some(&form), &rendered)))
+    let (key, reference) = handle.start_page(&form)?;
+    let reference = serde_json::to_value(reference).unwrap_or_default();
+    let place = super::form::place(key.into(), &reference, Some(&form), &rendered);
+    Ok(json(place))
+}
+
+async fn deployed_start_form(State(handle): State<Handle>, names: Named) -> Answer {
+    let row = named(&handle, &names).await?;
+    let form = handle.start_form(&row).await?;
+    let (key, reference) = handle.start_page(&form)?;
+    let page = handle.page(&row, key.as_deref(), reference.as_ref()).await;
+    super::form::deployed(page)
 }
 
 async fn form_variables(State(handle): State<Handle>, names: Named, asked: Asked) -> Answer {

@@ -65,7 +65,8 @@ impl Handle {
                 Left::Nothing(same) => return Ok(same),
                 Left::These(names) => names,
             };
-            let new = self.assemble(&upload, &left, &parsed, &versions).await?;
+            let mut new = self.assemble(&upload, &left, &parsed, &versions).await?;
+            new.forms = self.new_forms(&upload, &left).await?;
             let definitions: Vec<DefinitionRow> =
                 new.definitions.iter().map(|d| d.row.clone()).collect();
             let deployment = new.deployment.clone();
@@ -88,6 +89,8 @@ impl Handle {
     fn parse_all(&self, upload: &Upload) -> Result<Vec<(String, String, Process)>, Error> {
         let mut parsed = Vec::new();
         let mut keys = HashSet::new();
+        // What is wrong with a form refuses the upload before anything else is done.
+        super::pages::forms_of(&upload.resources)?;
         for (name, bytes) in &upload.resources {
             if is_bpmn(name) {
                 for process in self.parse_resource(name, bytes)? {
@@ -186,6 +189,7 @@ impl Handle {
                 .map(resource)
                 .collect(),
             definitions,
+            forms: Vec::new(),
         })
     }
 
@@ -364,7 +368,7 @@ impl Handle {
     }
 }
 
-fn sha(bytes: &[u8]) -> String {
+pub(super) fn sha(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 

@@ -8,8 +8,8 @@ use super::instances::{Start, Started};
 use crate::error::Error;
 use crate::expr::{Template, to_text};
 use crate::ids::At;
-use crate::machine::{Context, Definition, Values, text_at};
-use crate::model::{Field, FieldKind, Kind, Rule, Trigger};
+use crate::machine::{Context, Definition, FormRef, Values, text_at};
+use crate::model::{Field, FieldKind, FormBinding, Kind, Page, Rule, Trigger};
 use crate::store::{DefinitionRow, Loaded, LoggedField};
 use crate::time::pattern;
 use crate::value::Value;
@@ -136,6 +136,40 @@ impl Form {
         }
     }
 
+    /// Where it is, as a start without variables sees it.
+    pub(super) fn page(&self, handle: &Handle) -> Result<(Option<String>, Option<FormRef>), Error> {
+        let element = self.element.as_deref();
+        let element = element.and_then(|id| self.definition.process.get(id));
+        let (key, binding) = match element.and_then(|element| element.page.as_ref()) {
+            None => return Ok((None, None)),
+            Some(Page::Key(key)) => {
+                let key = self.text(handle, key)?;
+                return Ok((Some(key).filter(|key| !key.is_empty()), None));
+            }
+            Some(Page::Form { key, binding }) => (self.text(handle, key)?, binding),
+        };
+        let (binding, version) = match binding {
+            FormBinding::Latest => ("latest", None),
+            FormBinding::Deployment => ("deployment", None),
+            FormBinding::Version(number) => {
+                let text = self.text(handle, number)?;
+                let number = text.trim().parse().map_err(|_| {
+                    Error::Wrong(format!(
+                        "the version of the form '{key}' is no number: '{text}'"
+                    ))
+                });
+                ("version", Some(number?))
+            }
+        };
+        let binding = binding.to_owned();
+        let form = FormRef {
+            key,
+            binding,
+            version,
+        };
+        Ok((None, Some(form)))
+    }
+
     fn variable(&self, name: &str) -> Option<&Value> {
         let (loaded, execution) = self.at.as_ref()?;
         let document = &loaded.document;
@@ -150,7 +184,9 @@ impl Form {
         let now = handle.inner.clock.now();
         let Some((loaded, execution)) = &self.at else {
             let value = template.evaluate(&mut Outside(now));
-            return Ok(to_text(&value.map_err(|e| Error::Engine(e.to_string()))?));
+            let value = value.map_err(|e| Error::Engine(e.to_string()));
+            let spot = template.spot().cloned();
+            return Ok(to_text(&value.map_err(|error| error.at(spot))?));
         };
         let mut ids = At(&handle.inner.ids, now);
         let context = Context {

@@ -149,6 +149,7 @@ pub(super) const TABLES: [Table; 16] = [
             ("suspended", Int),
             ("tenant", Text),
             ("parent", Text),
+            ("form_ref", Text),
         ],
     },
     Table {

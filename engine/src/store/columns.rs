@@ -5,7 +5,7 @@ pub(super) const JOB: &str = "id, inst, exec, def, act, kind, due, has_due, prio
 pub(super) const WORK: &str =
     "id, inst, exec, def, act, ai, topic, prio, created, suspended, tenant";
 pub(super) const TASK: &str = "id, inst, exec, def, act, ai, name, description, assignee, due, follow_up, prio, form_key, \
-     created, suspended, tenant";
+     form_ref, created, suspended, tenant";
 pub(super) const SUBSCRIPTION: &str = "id, inst, exec, def, act, kind, name, tenant, created";
 pub(super) const ACTIVITY: &str = "id, inst, parent, def, act, name, type, exec, task, called, assignee, started, ended, \
      canceled, seq, tenant";

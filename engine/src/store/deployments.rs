@@ -3,6 +3,7 @@
 use super::Store;
 use super::cell::{Cell, Row};
 use super::database::Failure;
+use super::forms::NewForm;
 use super::job_definitions;
 use super::log::{Happened, Writing};
 use super::statement::{Statement, insert, marks};
@@ -93,6 +94,8 @@ pub struct NewDeployment {
     pub resources: Vec<(Resource, Vec<u8>)>,
     /// Its definitions.
     pub definitions: Vec<NewDefinition>,
+    /// Its forms.
+    pub forms: Vec<NewForm>,
 }
 
 const DEFINITION: &str = "SELECT id, key, version, name, tag, tenant, deployment, resource, sha, suspended, ttl, startable FROM definition";
@@ -142,6 +145,8 @@ impl Store {
             out.extend(job_definitions::rows(&definition.row.id, &definition.jobs));
             out.extend(starts(definition, &logs));
         }
+        let forms = new.forms.iter();
+        out.extend(forms.map(|form| form.insert(&d.id, d.tenant.as_ref())));
         self.fenced(out).await.map(|_| ())
     }
 
@@ -298,6 +303,7 @@ impl Store {
         }
         for sql in [
             "DELETE FROM definition WHERE deployment = ?",
+            "DELETE FROM form WHERE deployment = ?",
             "DELETE FROM resource WHERE deployment = ?",
             "DELETE FROM deployment WHERE id = ?",
         ] {

@@ -17,6 +17,7 @@ const STEPS: &[&[&str]] = &[
     LOGS,
     ARRIVALS,
     CACHES,
+    FORMS,
 ];
 
 /// The version of the tables that this program works with.
@@ -27,6 +28,15 @@ const ARRIVALS: &[&str] = &["CREATE INDEX handover_root ON handover (root)"];
 
 /// Grows with whatever makes stale what engines keep in memory.
 const CACHES: &[&str] = &["INSERT INTO property (name, value) VALUES ('cache_epoch', '0')"];
+
+/// Forms that were deployed, and what a task means by one.
+const FORMS: &[&str] = &[
+    "CREATE TABLE form (id TEXT PRIMARY KEY, key TEXT NOT NULL, version BIGINT NOT NULL, tenant TEXT, deployment TEXT NOT NULL, \
+     resource TEXT NOT NULL, sha TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX form_version ON form (key, COALESCE(tenant, ''), version)",
+    "CREATE INDEX form_deployment ON form (deployment)",
+    "ALTER TABLE task ADD COLUMN form_ref TEXT",
+];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT)",

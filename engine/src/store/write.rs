@@ -231,8 +231,11 @@ fn task(task: &Task, change: &InstanceChange, now: Millis, changes: &mut Changes
         row.push((&change.document.tenant).into());
         row
     };
+    let form_ref = task.form_ref.as_ref();
+    let form_ref = form_ref.and_then(|form| serde_json::to_string(form).ok());
     let live = vec![
         (&task.form_key).into(),
+        form_ref.into(),
         now.into(),
         change.document.suspended.into(),
     ];

@@ -98,7 +98,6 @@ const REFUSED: &[&str] = &[
     "variableMappingClass",
     "variableMappingDelegateExpression",
     "formHandlerClass",
-    "formRef",
     "taskListener",
     "errorMessageVariable",
     "connector",
