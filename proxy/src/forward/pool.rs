@@ -214,10 +214,14 @@ fn keep(endpoint: &Arc<Endpoint>, mut connection: Connection) {
         if pool.watched {
             return;
         }
+        // There is none when a runtime that ends drops what ran on it.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         // Only where a task cannot leave its thread does it see this pool.
-        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
             pool.watched = true;
-            tokio::spawn(watch());
+            runtime.spawn(watch());
         } else if now_ms.saturating_sub(pool.looked_ms) >= millis(LOOK_EVERY) {
             pool.look(now_ms);
         }
