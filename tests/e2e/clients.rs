@@ -1,5 +1,5 @@
-//! Stock worker clients in three languages, unchanged but for the base URL: two sites look like one to them, also while
-//! one of the sites is killed and comes back.
+//! Stock worker clients in three languages and a robot, unchanged but for the base URL: three sites look like one to them,
+//! also while one of the sites is killed and comes back.
 
 mod direct;
 mod own;
@@ -33,14 +33,14 @@ const TOPIC: &str = "clients";
 /// Tasks that one client may have locked when the site dies: what it asks for at once.
 const LOCKED_MAX: usize = 10;
 /// The names under which the clients tell the sink of their work.
-const CLIENTS: [&str; 4] = ["java", "javascript", "pycamunda", "python"];
-/// Generous: four language runtimes and three engines start on two cores.
+const CLIENTS: [&str; 5] = ["java", "javascript", "pycamunda", "python", "robot"];
+/// Generous: five language runtimes and three engines start on two cores.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
-    let each = campaign::figure(300, 1_000);
+    let each = campaign::figure(200, 1_667);
     let pair = Pair::shared().await?;
     let database = Cluster::shared()?.fresh_database("clients")?;
     let mortal = Arc::new(
@@ -48,7 +48,7 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
             .start()
             .await?,
     );
-    let engines = [&pair.a, &*mortal];
+    let engines = [&pair.a, &pair.b, &*mortal];
     for engine in engines {
         let client = Client::new(loopback(engine.port()), "/engine-rest");
         populate(&client, each).await?;
@@ -56,7 +56,8 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
     let sink = FakeSite::start(|_| Reply::json(200, &json!({}))).await?;
     let router = homing_harness::router::Builder::new("clients")
         .site("a", &pair.a.endpoint())
-        .site("b", &mortal.endpoint())
+        .site("b", &pair.b.endpoint())
+        .site("c", &mortal.endpoint())
         .start()
         .await?;
     let base = format!("http://127.0.0.1:{}/engine-rest", router.port());
@@ -71,7 +72,7 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
             async move { Ok((told >= done).then_some(())) }
         }
     };
-    eventually("half of the work is done", PATIENCE, at(each)).await?;
+    eventually("a third of the work is done", PATIENCE, at(each)).await?;
     mortal.kill()?;
     let survivor = sink.seen().len();
     let downtime = Stopwatch::start();
@@ -84,11 +85,13 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
     .await?;
     let took = watch.elapsed();
 
-    let [at_a, at_b] = [tasks(engines[0]).await?, tasks(engines[1]).await?];
-    assert_eq!((at_a.len(), at_b.len()), (each, each));
+    let mut all = BTreeSet::new();
     for engine in engines {
         assert_done_once(engine, each).await?;
+        all.extend(tasks(engine).await?);
     }
+    assert_eq!(all.len(), engines.len() * each);
+    let of_the_dead = tasks(&mortal).await?;
     let told = told(&sink)?;
     let repeated: Vec<&String> = told
         .iter()
@@ -96,16 +99,16 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
         .map(|(task, _)| task)
         .collect();
     assert!(
-        repeated.iter().all(|task| at_b.contains(*task)),
-        "tasks of the site that lived were worked on twice: {repeated:?}"
+        repeated.iter().all(|task| of_the_dead.contains(*task)),
+        "tasks of the sites that lived were worked on twice: {repeated:?}"
     );
     assert!(
         repeated.len() <= CLIENTS.len() * LOCKED_MAX,
         "more tasks worked on twice than could be locked: {}",
         repeated.len()
     );
-    let all: BTreeSet<&String> = at_a.iter().chain(&at_b).collect();
-    assert_eq!(told.keys().collect::<BTreeSet<_>>(), all);
+    let repeated = repeated.len();
+    assert_eq!(told.into_keys().collect::<BTreeSet<_>>(), all);
     let shares = shares(&sink);
     assert_eq!(
         shares.keys().map(String::as_str).collect::<Vec<_>>(),
@@ -113,10 +116,10 @@ async fn stock_clients_do_every_task_once_though_a_site_is_killed() -> Promise {
         "every client got work: {shares:?}"
     );
     let line = format!(
-        "stock clients: {} tasks over two sites in {took:.1?}, one site killed after {survivor} and away for {downtime:.1?}; \
+        "stock clients: {} tasks over three sites in {took:.1?}, one site killed after {survivor} and away for {downtime:.1?}; \
          worked on twice (locked when it died): {}; shares {shares:?}",
-        2 * each,
-        repeated.len(),
+        engines.len() * each,
+        repeated,
     );
     campaign::measured(&line)?;
     Ok(())
@@ -158,9 +161,11 @@ fn launch<'t>(
         java.join("worker.jar").display(),
         java.join("lib").display()
     );
-    let packages = format!("PYTHONPATH={}", python.join("packages").display());
+    let robot = paths::worker_client("robot")?;
+    let packages =
+        |folder: &std::path::Path| format!("PYTHONPATH={}", folder.join("packages").display());
     let script = |folder: &std::path::Path, name: &str| folder.join(name).display().to_string();
-    let commands: [(&str, Vec<String>); 4] = [
+    let commands: [(&str, Vec<String>); 5] = [
         (
             "java",
             [
@@ -179,8 +184,22 @@ fn launch<'t>(
             "javascript",
             vec!["node".to_owned(), script(&javascript, "worker.js")],
         ),
-        ("python", python_worker(&packages, &python, "camunda")),
-        ("pycamunda", python_worker(&packages, &python, "pycamunda")),
+        (
+            "python",
+            python_worker(&packages(&python), &python, "camunda"),
+        ),
+        (
+            "pycamunda",
+            python_worker(&packages(&python), &python, "pycamunda"),
+        ),
+        (
+            "robot",
+            vec![
+                packages(&robot),
+                "sh".to_owned(),
+                script(&robot, "worker.sh"),
+            ],
+        ),
     ];
     commands
         .into_iter()
