@@ -200,8 +200,15 @@ fn comparable(order: &Order) -> Vec<(&str, Kind)> {
     keys
 }
 
+/// Of several members that stand for one, separated by `|`, the one that this row has.
 fn held<'r>(row: &'r Value, member: &str) -> &'r Value {
-    row.pointer(&format!("/{member}")).unwrap_or(&Value::Null)
+    let mut members = member.split('|');
+    members
+        .find_map(|member| {
+            let held = row.pointer(&format!("/{member}"))?;
+            (!held.is_null()).then_some(held)
+        })
+        .unwrap_or(&Value::Null)
 }
 
 fn text(row: &Value, member: &str, kind: Kind) -> String {
