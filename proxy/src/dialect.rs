@@ -340,6 +340,13 @@ pub trait Dialect: Send + Sync {
         None
     }
 
+    /// Things of a kind that cannot be asked for in windows of time, the newest first, without so many of them. `None`: there is
+    /// no such order.
+    fn newest(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
+        let _ = (kind, first, max);
+        None
+    }
+
     /// The page that is at the cursor of what has ended, by the time at which it did, as [`Dialect::read_holdings`] reads it.
     /// `None`: it cannot be told.
     fn ended(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {

@@ -103,6 +103,39 @@ impl Site<'_> {
     }
 }
 
+/// Makes so many batches past Homing.
+async fn batches(direct: &Client, instance: &str, count: usize) -> Result<()> {
+    let body = json!({ "suspended": false, "processInstanceIds": [instance] });
+    for _ in 0..count {
+        let made = direct.post("/process-instance/suspended-async", &body);
+        made.await?.expect(200)?;
+    }
+    Ok(())
+}
+
+/// Every batch that the site ever had is in the table; answers how many that are.
+async fn batches_are_known(router: &Router, database: &Database) -> Result<usize> {
+    let ids = database.column("SELECT id_ FROM act_hi_batch").await?;
+    let since = Stopwatch::start();
+    eventually("every batch is in the table", PATIENCE, async || {
+        for id in &ids {
+            let path = format!("/v1/mappings/batch:{id}");
+            let row = router.admin().get(&path).await?;
+            if row.status != 200 || row.json()?["home"] != "a" {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    measured(&format!(
+        "follow: {} batches are in the table after {} ms",
+        ids.len(),
+        since.elapsed().as_millis()
+    ))?;
+    Ok(ids.len())
+}
+
 /// A copy of an instance's row in history, which began so long ago and is committed now.
 async fn committed_late(database: &Database, id: &str, ago: &str) -> Result<()> {
     let statement = format!(
@@ -238,5 +271,13 @@ async fn what_begins_without_an_answer_is_in_the_table_within_seconds() -> Promi
         site.agrees(&store).await?;
         site.ticks(&store, 1).await?;
     }
+
+    // Batches, a few and then more than one question tells.
+    batches(&a.direct, child, 3).await?;
+    assert_eq!(batches_are_known(&router, &database).await?, 3);
+    router.kill()?;
+    batches(&a.direct, child, 70).await?;
+    router.start_again().await?;
+    assert_eq!(batches_are_known(&router, &database).await?, 73);
     Ok(())
 }

@@ -346,6 +346,10 @@ impl Dialect for EngineRest {
         holdings::ask(kind, at, max)
     }
 
+    fn newest(&self, kind: Kind, first: usize, max: usize) -> Option<Ask> {
+        holdings::newest(kind, first, max)
+    }
+
     fn ended(&self, kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
         holdings::ended(kind, at, max)
     }

@@ -228,14 +228,20 @@ impl Locator {
         })
     }
 
-    /// Asks one site one question that changes nothing, with the service account.
+    /// Asks one site one question that changes nothing, with the service account. `within`: a list of all that a site holds
+    /// takes longer than one thing.
     pub async fn put(
         &self,
         site: &Arc<Site>,
         question: &Ask,
+        within: Duration,
     ) -> Result<(StatusCode, Bytes), Problem> {
         let target = Target::of(site, RouteSource::Located, Generation::default())?;
-        ask::ask(&target, question, &self.via, self.times).await
+        let times = Times {
+            head: within,
+            ..self.times
+        };
+        ask::ask(&target, question, &self.via, times).await
     }
 
     async fn ask_one(&self, key: &RoutingKey, site: &Arc<Site>) -> (SiteId, Presence) {

@@ -256,7 +256,8 @@ impl<'s> Comparison<'s> {
             }
             None => {
                 let locator = &self.pipeline.resolver.locator;
-                let asked = locator.put(self.site, question).await;
+                let within = self.pipeline.settings.load().gather.within;
+                let asked = locator.put(self.site, question, within).await;
                 asked.map_err(|problem| problem.detail.clone())
             }
         }

@@ -4,6 +4,7 @@
 //! end together with its time. How far a site was asked (`kept`) is in the store, so that another router goes on there. What this
 //! misses (a transaction that outlives its bound, a clock that was set) a whole comparison finds.
 
+mod batches;
 mod begun;
 mod kept;
 mod lag;
@@ -242,6 +243,9 @@ impl One<'_> {
                 break;
             }
         }
+        if self.events == Events::Begun {
+            self.batches().await?;
+        }
         if asked.kept != before {
             let (site, what, router) = (self.site.id, self.events.as_str(), &self.pipeline.name);
             let body = asked.kept.text();
@@ -346,7 +350,8 @@ impl One<'_> {
 
     /// `Err`: no answer that counts, and whether the site has no such list.
     async fn page(&self, kind: Kind, question: &Ask) -> Result<Vec<Holding>, bool> {
-        let asked = self.pipeline.resolver.locator.put(self.site, question);
+        let locator = &self.pipeline.resolver.locator;
+        let asked = locator.put(self.site, question, ANSWER_MAX);
         let Ok(Ok((status, body))) = tokio::time::timeout(ANSWER_MAX, asked).await else {
             return Err(false);
         };

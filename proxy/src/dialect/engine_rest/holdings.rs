@@ -71,6 +71,12 @@ pub(super) fn ask(kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
     Some(page(&path, max))
 }
 
+/// Batches have the time of their beginning, but no filter by it.
+pub(super) fn newest(kind: Kind, first: usize, max: usize) -> Option<Ask> {
+    let path = format!("/history/batch?sortBy=startTime&sortOrder=desc&firstResult={first}");
+    (kind == Kind::BATCH).then(|| page(&path, max))
+}
+
 /// Both ends of a window belong to it.
 pub(super) fn ended(kind: Kind, at: Cursor, max: usize) -> Option<Ask> {
     let list = list(kind)?;
