@@ -1,5 +1,7 @@
 //! Users, groups, tenants, filters and authorizations are the same at every site. Judged by the engines' own tables.
 
+mod saved;
+
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use homing_harness::{
@@ -394,6 +396,7 @@ async fn a_saved_filter_runs_over_all_sites_in_its_own_order() -> Promise {
         assert_eq!(count.expect(200)?.json()?["count"], 6);
     }
     one_result(pair, &client, (&id, &at_b)).await?;
+    saved::in_hal(pair, &client, (&id, &at_b), &wanted).await?;
     // The request narrows what the filter has, and its order comes after the filter's.
     let narrower = json!({ "processInstanceBusinessKey": "svrun-3" });
     let narrower = client

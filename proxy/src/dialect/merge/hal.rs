@@ -15,8 +15,9 @@ type Members<'b> = BTreeMap<Cow<'b, str>, &'b RawValue>;
 /// One site's answer.
 #[derive(Deserialize)]
 struct Answer<'b> {
-    #[serde(rename = "_embedded", borrow)]
-    embedded: Members<'b>,
+    /// Nothing, or nothing in it: a saved query without rows. The member itself is always there.
+    #[serde(rename = "_embedded", borrow, deserialize_with = "Option::deserialize")]
+    embedded: Option<Members<'b>>,
     count: u64,
 }
 
@@ -29,25 +30,23 @@ struct Named<'b> {
 /// The list of rows, a part of the answer.
 pub(super) fn rows(body: &Bytes, member: &str) -> Result<Bytes, Malformed> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| Malformed)?;
-    let rows = answer.embedded.get(member).ok_or(Malformed)?;
+    let embedded = answer.embedded.unwrap_or_default();
+    let Some(rows) = embedded.get(member) else {
+        return Ok(Bytes::from_static(b"[]"));
+    };
     Ok(body.slice_ref(rows.get().as_bytes()))
 }
 
 /// The answer that one engine would give: these rows, what they name, and how many there are without paging.
 pub fn hal(member: &str, answers: &[Bytes], page: &Bytes) -> Result<Bytes, Malformed> {
     let malformed = |_| Malformed;
-    let mut whole: Members<'_> = answers
-        .first()
-        .map(|answer| serde_json::from_slice(answer).map_err(malformed))
-        .transpose()?
-        .ok_or(Malformed)?;
     let page_rows: Vec<Members<'_>> = serde_json::from_slice(page).map_err(malformed)?;
     let mut count = 0u64;
     let mut about: BTreeMap<Cow<'_, str>, BTreeMap<Cow<'_, str>, &RawValue>> = BTreeMap::new();
     for answer in answers {
         let answer: Answer<'_> = serde_json::from_slice(answer).map_err(malformed)?;
         count = count.saturating_add(answer.count);
-        for (relation, things) in answer.embedded {
+        for (relation, things) in answer.embedded.into_iter().flatten() {
             if relation == member {
                 continue;
             }
@@ -75,8 +74,14 @@ pub fn hal(member: &str, answers: &[Bytes], page: &Bytes) -> Result<Bytes, Malfo
     embedded.insert(Cow::Borrowed(member), rows);
     let embedded = serde_json::value::to_raw_value(&embedded).map_err(malformed)?;
     let count = serde_json::value::to_raw_value(&count).map_err(malformed)?;
-    whole.insert(Cow::Borrowed("_embedded"), &embedded);
+    let (mut whole, is_bare) = frame(member, answers, page_rows.is_empty())?;
     whole.insert(Cow::Borrowed("count"), &count);
+    if is_bare && page_rows.is_empty() {
+        return serde_json::to_vec(&whole)
+            .map(Bytes::from)
+            .map_err(malformed);
+    }
+    whole.insert(Cow::Borrowed("_embedded"), &embedded);
     // Some engines write it under both names.
     if whole.contains_key("embedded") {
         whole.insert(Cow::Borrowed("embedded"), &embedded);
@@ -84,6 +89,30 @@ pub fn hal(member: &str, answers: &[Bytes], page: &Bytes) -> Result<Bytes, Malfo
     serde_json::to_vec(&whole)
         .map(Bytes::from)
         .map_err(malformed)
+}
+
+/// What stands around the rows, and whether there it is said that there are none: one site's, of a site that has rows like
+/// this page, or none like it, if there is one.
+fn frame<'b>(
+    member: &str,
+    answers: &'b [Bytes],
+    is_empty: bool,
+) -> Result<(Members<'b>, bool), Malformed> {
+    let mut frame = None;
+    for body in answers {
+        let answer: Answer<'_> = serde_json::from_slice(body).map_err(|_| Malformed)?;
+        let embedded = answer.embedded.as_ref();
+        let is_bare = embedded.is_none_or(|embedded| !embedded.contains_key(member));
+        if frame.is_none() || is_bare == is_empty {
+            frame = Some((body, is_bare));
+        }
+        if is_bare == is_empty {
+            break;
+        }
+    }
+    let (body, is_bare) = frame.ok_or(Malformed)?;
+    let members = serde_json::from_slice(body).map_err(|_| Malformed)?;
+    Ok((members, is_bare))
 }
 
 /// The ids that rows name in this relation: `assignee` in the member of this name, `processDefinition` in
@@ -166,14 +195,34 @@ mod tests {
     }
 
     #[test]
+    fn a_site_whose_saved_query_finds_nothing_says_so_in_another_form() {
+        let some = site(json!([task("1", "d-a", None)]), json!([{ "id": "d-a" }]), 1);
+        let null = json!({ "_links": null, "_embedded": null, "count": 0 });
+        assert_eq!(rows(&bytes(&null), "task").unwrap(), "[]");
+        let none = json!({ "_links": {}, "_embedded": {}, "count": 0 });
+        assert_eq!(rows(&bytes(&none), "task").unwrap(), "[]");
+        let page = json!([task("1", "d-a", None)]);
+        for answers in [[&some, &none], [&none, &some]] {
+            let merged = hal("task", &answers.map(bytes), &bytes(&page)).unwrap();
+            let merged: Value = serde_json::from_slice(&merged).unwrap();
+            assert_eq!(merged["_embedded"]["task"], page);
+            assert_eq!(merged["_links"], some["_links"]);
+            assert_eq!(merged["count"], 1);
+            // A page behind the last row.
+            let behind = hal("task", &answers.map(bytes), &bytes(&json!([]))).unwrap();
+            let behind: Value = serde_json::from_slice(&behind).unwrap();
+            assert_eq!(
+                behind,
+                json!({ "_links": null, "_embedded": null, "count": 1 })
+            );
+        }
+    }
+
+    #[test]
     fn rows_are_found_and_what_is_no_such_list_is_malformed() {
         let one = bytes(&site(json!([{ "id": "1" }]), json!([]), 1));
         assert_eq!(rows(&one, "task").unwrap(), r#"[{"id":"1"}]"#);
-        for other in [
-            json!([]),
-            json!({ "count": 1 }),
-            json!({ "_embedded": {}, "count": 1 }),
-        ] {
+        for other in [json!([]), json!({ "count": 1 })] {
             assert_eq!(rows(&bytes(&other), "task"), Err(Malformed), "{other}");
         }
         assert_eq!(hal("task", &[], &bytes(&json!([]))), Err(Malformed));

@@ -11,7 +11,9 @@ use http::header::ACCEPT;
 pub(super) const NOT_IN_HAL: &[&str] = &["lastUpdated"];
 
 /// Lists that these engines give in HAL as well, and under which name the rows are there.
-const IN_HAL: &[(&str, &str)] = &[("/task", "task")];
+const IN_HAL: &[(&str, &str)] = &[("/task", "task"), (SAVED, "task")];
+/// A run of a saved filter, which these engines give in HAL also when it is asked for by POST.
+const SAVED: &str = "/filter/{id}/list";
 
 /// Reports that these engines give as comma-separated values as well.
 const IN_CSV: &[&str] = &["/history/process-instance/report"];
@@ -42,7 +44,8 @@ impl Form {
 pub(super) fn of(found: &Matched<'_>, head: &Head<'_>) -> Option<Form> {
     let hal = IN_HAL
         .iter()
-        .find(|(path, _)| *path == &*found.operation.path && *head.method != Method::POST)
+        .find(|(path, _)| *path == &*found.operation.path)
+        .filter(|(path, _)| *head.method != Method::POST || *path == SAVED)
         .map(|(_, member)| Form::Hal(member));
     let mut ranges: Vec<(Range<'_>, f32)> = head
         .headers

@@ -3,7 +3,7 @@
 //! Owns in which order its rows come: the filter's own order, then the request's. What else the filter holds is the sites'
 //! business, because each runs its own copy: of the query an engine does not tell the whole. Pure.
 
-use super::{Asked, Form, Sorting, Sorts, form, not_built};
+use super::{Asked, Form, Sorting, Sorts, form, in_hal, not_built};
 use crate::dialect::merge::{Plan, Refused};
 use crate::dialect::{Head, Matched, Merge};
 use bytes::Bytes;
@@ -47,9 +47,10 @@ impl Sorts {
         content: &[u8],
     ) -> Plan {
         let operation = found.operation;
-        if form::of(found, head) != Some(Form::Json) {
-            return not_built("running a filter over several sites in a form other than JSON");
-        }
+        let form = form::of(found, head);
+        let Some(form @ (Form::Json | Form::Hal(_))) = form else {
+            return not_built("this run of a filter over several sites in a form other than JSON");
+        };
         let Ok(filter) = serde_json::from_slice::<Filter<'_>>(content) else {
             return not_built("running a filter whose order cannot be read");
         };
@@ -82,7 +83,11 @@ impl Sorts {
             return Plan::Count;
         }
         if let Merge::Rows(default) = &operation.merge {
-            return self.rows(operation, default, asked);
+            let plan = self.rows(operation, default, asked);
+            return match form {
+                Form::Hal(member) => in_hal(member, plan),
+                Form::Json | Form::Csv(_) => plan,
+            };
         }
         if operation.merge == Merge::Single {
             return Plan::Single(Bytes::from_static(SEVERAL));

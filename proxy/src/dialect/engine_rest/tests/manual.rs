@@ -109,7 +109,7 @@ fn split(operation: &Operation) -> String {
         engine: Engine::DEFAULT,
     };
     if &*operation.name == "deleteDeploymentsAsyncOperation" {
-        return "501: every site has its own copy of a deployment; `DELETE /deployment/{id}` removes one at every site".into();
+        return "501 (an operation of CIB seven alone): every site has its own copy of a deployment; `DELETE /deployment/{id}` removes one at every site".into();
     }
     let headers = HeaderMap::new();
     let head = Head {
@@ -152,7 +152,7 @@ fn gathered(operation: &Operation) -> String {
         Plan::Count => "all sites' counts summed".into(),
         Plan::Sum(sum) => format!("all sites' rows, summed by `{}`", sum.by.join("`, `")),
         Plan::SumCount(by) => format!("the rows of all sites' lists counted, once for each `{}`", by.join("`, `")),
-        Plan::Add => "all sites' numbers added; `unique-task-workers` and `task-users`: 501, because different people are counted".into(),
+        Plan::Add => "all sites' numbers added; `unique-task-workers` and `task-users`: 501, because who works at two sites is one person, and an engine tells only how many there are".into(),
         Plan::Durations(_) => panic!("{method} {path}: not without a report type"),
         Plan::Words(_) if operation.merge == Merge::Report => reported(operation),
         Plan::Union => "the distinct values of all sites".into(),
@@ -167,11 +167,11 @@ fn gathered(operation: &Operation) -> String {
 
 fn saved(operation: &Operation) -> &'static str {
     if operation.merge == Merge::Count {
-        "every site runs its own copy of a filter that was made through Homing, counts summed; else 501"
+        "every site runs its own copy of a filter that was made through Homing, counts summed; of another 501, because the other sites do not have it"
     } else if operation.merge == Merge::Single {
-        "every site runs its own copy of a filter that was made through Homing, the only row of all answers; else 501"
+        "every site runs its own copy of a filter that was made through Homing, the only row of all answers, in JSON; of another 501, because the other sites do not have it"
     } else {
-        "every site runs its own copy of a filter that was made through Homing, rows merged in its order; else 501"
+        "every site runs its own copy of a filter that was made through Homing, rows merged in its order, in JSON or HAL; of another 501, because the other sites do not have it"
     }
 }
 
