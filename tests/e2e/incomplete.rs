@@ -133,6 +133,39 @@ async fn a_fleet_that_wants_all_or_nothing_gets_no_part() -> Promise {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_class_of_reads_says_for_itself_whether_a_part_is_enough() -> Promise {
+    let pair = Pair::shared().await?;
+    let topic = "incomplete-classes";
+    let [a, _] = work(pair, topic).await?;
+    let tables = "[gather]\non_missing = { counts = \"fail\", statistics = \"fail\" }";
+    let (proxy, router) = behind(topic, pair, tables).await?;
+    let client = router.client("/engine-rest");
+    proxy.set(Fault::Refuse);
+    proxy.cut_all();
+    let list = client.get(&LIST.replace("TOPIC", topic)).await?;
+    let list = list.expect(200)?;
+    assert_eq!(list.header("homing-missing-sites"), Some("b"));
+    assert_eq!(ids(&list.json()?)?.len(), a.len());
+    for (path, class) in [
+        (format!("/external-task/count?topicName={topic}"), "counts"),
+        ("/metrics/activity-instance-start/sum".to_owned(), "counts"),
+        ("/process-definition/statistics".to_owned(), "statistics"),
+        (
+            "/history/process-instance/report?reportType=duration&periodUnit=month".to_owned(),
+            "statistics",
+        ),
+    ] {
+        let refused = client.get(&path).await?.expect(503)?.json()?;
+        assert_eq!(refused["reason"], "site-unreachable", "{path}: {refused}");
+        assert_eq!(refused["site"], "b", "{path}: {refused}");
+        let detail = refused["detail"].as_str().unwrap_or_default();
+        let said = format!("gather.on_missing is \"fail\" for {class}:");
+        assert!(detail.starts_with(&said), "{path}: {detail}");
+    }
+    Ok(())
+}
+
 /// All pages of five, and which sites each of them says are missing. `after`: what happens between two pages.
 async fn pages(
     client: &Client,
@@ -196,6 +229,80 @@ async fn pages_that_are_read_while_rows_are_added_lose_and_repeat_nothing() -> P
     assert_eq!(BTreeSet::from_iter(partial.clone()).len(), partial.len());
     let still: Vec<&String> = whole.iter().filter(|id| partial.contains(id)).collect();
     assert_eq!(still, partial.iter().collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Pages of any size, rows added at any site between any two of them, and in every second reading a site that drops out
+/// between any two: no row comes twice, none is missing from a reading without a mark, and every page of the gap is marked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_keep_what_they_promise_whatever_happens_between_them() -> Promise {
+    let pair = Pair::shared().await?;
+    let topic = "incomplete-property";
+    work(pair, topic).await?;
+    let (proxy, router) = behind(topic, pair, "[timeouts]\ngather = \"2s\"").await?;
+    let client = router.client("/engine-rest");
+    let list = format!("/external-task?topicName={topic}&sortBy=createTime&sortOrder=asc");
+    let start = format!("/process-definition/key/{topic}/start");
+    let sites = [&pair.a, &pair.b].map(|site| Client::new(loopback(site.port()), "/engine-rest"));
+    let held = async || -> Result<Vec<String>> {
+        let answer = client.get(&list).await?;
+        let is_whole = answer.header("homing-missing-sites").is_none();
+        ensure!(is_whole, "a site is missing");
+        ids(&answer.expect(200)?.json()?)
+    };
+    for seed in 0..8 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let before = eventually("both sites answer", PATIENCE, async || {
+            Ok(held().await.ok())
+        });
+        let before = before.await?;
+        let size = random.usize(1..=7);
+        let drops = (seed % 2 == 1).then(|| random.usize(1..=before.len() / size));
+        let (mut joined, mut adds) = (Vec::new(), 0);
+        for page in 0.. {
+            if drops == Some(page) {
+                proxy.set(Fault::Refuse);
+                proxy.cut_all();
+            }
+            let path = format!("{list}&firstResult={}&maxResults={size}", joined.len());
+            let answer = client.get(&path).await?.expect(200)?;
+            let gap = drops.is_some_and(|at| at <= page).then_some("b");
+            assert_eq!(answer.header("homing-missing-sites"), gap, "seed {seed}");
+            let rows = ids(&answer.json()?)?;
+            assert!(rows.len() <= size, "seed {seed}");
+            if rows.is_empty() {
+                break;
+            }
+            joined.extend(rows);
+            if adds < 6 && random.bool() {
+                let site = random.choice(&sites).context("no site")?;
+                site.post(&start, &json!({})).await?.expect(200)?;
+                adds += 1;
+            }
+        }
+        proxy.set(Fault::None);
+        let whole = eventually("both sites answer", PATIENCE, async || {
+            Ok(held().await.ok())
+        });
+        let whole = whole.await?;
+        let distinct = BTreeSet::from_iter(&joined);
+        assert_eq!(
+            distinct.len(),
+            joined.len(),
+            "seed {seed}: a row came twice"
+        );
+        // Whatever was read came in the order of the list.
+        let read: Vec<&String> = whole.iter().filter(|id| distinct.contains(id)).collect();
+        assert_eq!(read, joined.iter().collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(whole.len(), before.len() + adds, "seed {seed}");
+        if drops.is_none() {
+            assert!(
+                before.iter().all(|id| distinct.contains(id)),
+                "seed {seed}: a row was lost"
+            );
+            assert_eq!(joined, whole, "seed {seed}");
+        }
+    }
     Ok(())
 }
 

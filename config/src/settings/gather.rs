@@ -2,13 +2,17 @@
 //!
 //! Owns the typed values. Must not read files or judge.
 
-use crate::file::gather::{GatherFile, OnMissingFile};
+use crate::file::gather::{GatherFile, OnMissingFile, OnMissingWordFile};
 
-/// Reads over all sites.
+/// Reads over all sites: what each class of them answers when a site could not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gather {
-    /// What is answered when a site could not be asked.
-    pub on_missing: OnMissing,
+    /// Of rows.
+    pub lists: OnMissing,
+    /// Of one number.
+    pub counts: OnMissing,
+    /// Of rows of numbers.
+    pub statistics: OnMissing,
 }
 
 /// What a read over all sites answers when a site could not be asked.
@@ -20,13 +24,25 @@ pub enum OnMissing {
     Fail,
 }
 
+impl From<OnMissingWordFile> for OnMissing {
+    fn from(word: OnMissingWordFile) -> Self {
+        match word {
+            OnMissingWordFile::Partial => OnMissing::Partial,
+            OnMissingWordFile::Fail => OnMissing::Fail,
+        }
+    }
+}
+
 impl From<&GatherFile> for Gather {
     fn from(file: &GatherFile) -> Self {
+        let (lists, counts, statistics) = match &file.on_missing {
+            OnMissingFile::All(word) => (*word, *word, *word),
+            OnMissingFile::Each(each) => (each.lists, each.counts, each.statistics),
+        };
         Gather {
-            on_missing: match file.on_missing {
-                OnMissingFile::Partial => OnMissing::Partial,
-                OnMissingFile::Fail => OnMissing::Fail,
-            },
+            lists: lists.into(),
+            counts: counts.into(),
+            statistics: statistics.into(),
         }
     }
 }

@@ -119,7 +119,7 @@ pub(super) fn pipeline_settings(config: &Config) -> pipeline::Settings {
             within: timeouts.gather,
             fanout: limits.fanout,
             bytes: limits.gather_bytes,
-            on_missing: config.gather.on_missing,
+            on_missing: config.gather,
         },
         in_flight_per_site: limits.in_flight_per_site,
         tunnel: timeouts.tunnel,

@@ -54,6 +54,46 @@ pub enum Plan {
     Refused(Refused),
 }
 
+/// What kind of answer a read gives, as a user would name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadClass {
+    /// Rows.
+    Lists,
+    /// One number.
+    Counts,
+    /// Rows of numbers.
+    Statistics,
+}
+
+impl ReadClass {
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadClass::Lists => "lists",
+            ReadClass::Counts => "counts",
+            ReadClass::Statistics => "statistics",
+        }
+    }
+}
+
+impl Plan {
+    /// What kind of answer it makes.
+    pub fn class(&self) -> ReadClass {
+        match self {
+            Plan::Count | Plan::SumCount(_) | Plan::Add => ReadClass::Counts,
+            Plan::Sum(_) | Plan::Durations(_) => ReadClass::Statistics,
+            Plan::Rows(_)
+            | Plan::Union
+            | Plan::Concat
+            | Plan::Single(_)
+            | Plan::Copies
+            | Plan::Saved
+            | Plan::Words(_)
+            | Plan::Refused(_) => ReadClass::Lists,
+        }
+    }
+}
+
 impl Default for Plan {
     fn default() -> Plan {
         Plan::Refused(Refused::NotBuilt("a merge of this kind".into()))

@@ -19,13 +19,13 @@ use super::body::Body;
 use super::headers::HOMING_MISSING_SITES;
 use super::send::{Outgoing, Times};
 use crate::deployments::swap::Swap;
-use crate::dialect::merge::{self, Durations, Nulls, Plan, Rows, Shape};
+use crate::dialect::merge::{self, Durations, Nulls, Plan, ReadClass, Rows, Shape};
 use crate::problem::{Problem, Reason};
 use crate::topology::Site;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use homing_config::settings::OnMissing;
+use homing_config::settings::{self as config, OnMissing};
 use homing_mapping_store::SiteId;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -43,6 +43,8 @@ const REPORT_NAME: &str = "attachment; filename=\"process-instance-report.csv\";
 pub struct Read<'r> {
     /// How the answers become one.
     pub plan: &'r Plan,
+    /// What kind of answer the client gets; on the way to it sites may be asked for another one.
+    pub class: ReadClass,
     /// The client's request.
     pub outgoing: &'r Outgoing,
     /// The sites, in the order that breaks ties.
@@ -66,8 +68,8 @@ pub struct Settings {
     pub fanout: usize,
     /// Bytes that all reads over several sites may hold.
     pub bytes: usize,
-    /// What is answered when a site could not be asked.
-    pub on_missing: OnMissing,
+    /// What each class of reads answers when a site could not be asked.
+    pub on_missing: config::Gather,
 }
 
 /// The merged answer.
@@ -158,8 +160,9 @@ fn gathered(read: &Read<'_>, merged: Bytes, found: Found) -> Result<Gathered, Pr
     for (site, problem) in &missing {
         tracing::info!(%site, "missing in a read over all sites: {}", problem.detail);
     }
-    if let (OnMissing::Fail, Some(_)) = (read.settings.on_missing, missing.first()) {
-        return Err(incomplete(&missing));
+    let wanted = on_missing(&read.settings.on_missing, read.class);
+    if wanted == OnMissing::Fail && !missing.is_empty() {
+        return Err(incomplete(read.class, &missing));
     }
     let names: Vec<SiteId> = read
         .sites
@@ -176,10 +179,20 @@ fn gathered(read: &Read<'_>, merged: Bytes, found: Found) -> Result<Gathered, Pr
     })
 }
 
+/// What a class of reads answers then.
+fn on_missing(wanted: &config::Gather, class: ReadClass) -> OnMissing {
+    match class {
+        ReadClass::Lists => wanted.lists,
+        ReadClass::Counts => wanted.counts,
+        ReadClass::Statistics => wanted.statistics,
+    }
+}
+
 /// A part is not to be taken for the whole.
-fn incomplete(missing: &[(SiteId, Problem)]) -> Problem {
+fn incomplete(class: ReadClass, missing: &[(SiteId, Problem)]) -> Problem {
     let detail = format!(
-        "gather.on_missing = \"fail\": not every site answered this read; {}",
+        "gather.on_missing is \"fail\" for {}: not every site answered this read; {}",
+        class.name(),
         why(missing)
     );
     let site = missing.first().map(|(site, _)| *site);

@@ -197,6 +197,7 @@ impl Pipeline {
         let read = Read {
             swap,
             plan,
+            class: plan.class(),
             outgoing: &asked.outgoing,
             sites: &asked.group.sites,
             settings,
