@@ -35,7 +35,9 @@ pub use health::Health;
 pub use lease::Lease;
 pub use limits::Limits;
 pub use listen::{Admin, Listen, ServerTls};
-pub use placement::{BusinessKey, Constraint, Placement, Policy, StartTimers, UserSource};
+pub use placement::{
+    BusinessKey, Constraint, Placement, Policy, StartEvents, StartTimers, UserSource,
+};
 pub use reconcile::Reconcile;
 pub use safety::Safety;
 pub use site::{

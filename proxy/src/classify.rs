@@ -92,6 +92,8 @@ pub struct Create {
     pub named: Option<RoutingKey>,
     /// The only sites that make anything of it, where that differs from site to site.
     pub starts_at: Option<Vec<SiteId>>,
+    /// The start event that makes it, as the row of the site says that may be armed for it.
+    pub event: Option<String>,
     /// What its answer is to name.
     pub makes: Makes,
 }

@@ -49,6 +49,7 @@ mod shared_data;
 mod signals;
 mod site_down;
 mod split;
+mod start_events;
 mod start_timers;
 mod stickiness;
 mod stickiness_at_once;

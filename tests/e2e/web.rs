@@ -90,6 +90,18 @@ impl Browser {
         token: Option<&str>,
         form: Option<&'static str>,
     ) -> Result<Answer> {
+        let kind = form.map(|_| "application/x-www-form-urlencoded");
+        let body = Bytes::from_static(form.unwrap_or_default().as_bytes());
+        self.send_as(method, path, token, (body, kind)).await
+    }
+
+    async fn send_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        (body, kind): (Bytes, Option<&str>),
+    ) -> Result<Answer> {
         let fits = |at: &str| path == at || path.starts_with(&format!("{at}/")) || at == "/";
         let sent = self.cookies.iter().filter(|((at, _), _)| fits(at));
         let sent: Vec<String> = sent
@@ -102,8 +114,6 @@ impl Browser {
         if let Some(token) = token {
             client = client.with_header("x-xsrf-token", token);
         }
-        let kind = form.map(|_| "application/x-www-form-urlencoded");
-        let body = Bytes::from_static(form.unwrap_or_default().as_bytes());
         let answer = client.send(method, path, body, kind).await?;
         for line in answer.headers.get_all("set-cookie") {
             let mut parts = line.to_str()?.split(';').map(str::trim);

@@ -22,6 +22,11 @@ pub(crate) struct PlacementFile {
     /// What several sites do with a definition that starts by a timer. `one-site`: one of them is armed, the timer's job
     /// definition is kept suspended at the others. `every-site`: nothing is suspended, each site starts by itself.
     pub(crate) start_timers: StartTimersFile,
+    /// Where messages, signals and conditions that are sent through Homing start what they start. `placed`: each start at
+    /// a site that is chosen like that of any other start. `one-site`: all of one message name, of one signal name and of
+    /// all conditions at the site that a row in the store says is armed for it; while that site cannot be asked, they are
+    /// refused.
+    pub(crate) start_events: StartEventsFile,
     /// Hard rules where a tenant's work may be. They hold in a failover too.
     pub(crate) constraint: Vec<ConstraintFile>,
 }
@@ -55,6 +60,15 @@ pub(crate) enum StartTimersFile {
     #[default]
     OneSite,
     EverySite,
+}
+
+/// Where messages, signals and conditions start what they start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StartEventsFile {
+    #[default]
+    Placed,
+    OneSite,
 }
 
 /// Where the user's name is read.

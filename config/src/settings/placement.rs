@@ -13,6 +13,8 @@ pub struct Placement {
     pub business_key: BusinessKey,
     /// Which sites start what a timer starts.
     pub start_timers: StartTimers,
+    /// Where messages, signals and conditions start what they start.
+    pub start_events: StartEvents,
     /// Hard rules, the first that matches a tenant counts.
     pub constraints: Vec<Constraint>,
 }
@@ -53,6 +55,16 @@ pub enum StartTimers {
     OneSite,
     /// Each by itself.
     EverySite,
+}
+
+/// Where messages, signals and conditions start what they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum StartEvents {
+    /// Each start by itself, like any other.
+    #[default]
+    Placed,
+    /// At the site that is armed for the event.
+    OneSite,
 }
 
 /// Where a user's name is read.

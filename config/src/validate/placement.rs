@@ -5,8 +5,12 @@
 use super::Validate;
 use crate::diagnostic::Diagnostic;
 use crate::file::File;
-use crate::file::placement::{BusinessKeyFile, ConstraintFile, PolicyFile, StartTimersFile};
-use crate::settings::{BusinessKey, Constraint, Placement, Policy, Site, StartTimers, UserSource};
+use crate::file::placement::{
+    BusinessKeyFile, ConstraintFile, PolicyFile, StartEventsFile, StartTimersFile,
+};
+use crate::settings::{
+    BusinessKey, Constraint, Placement, Policy, Site, StartEvents, StartTimers, UserSource,
+};
 use crate::suggest;
 use crate::text::At;
 
@@ -48,6 +52,10 @@ impl Validate<'_> {
             start_timers: match file.start_timers {
                 StartTimersFile::OneSite => StartTimers::OneSite,
                 StartTimersFile::EverySite => StartTimers::EverySite,
+            },
+            start_events: match file.start_events {
+                StartEventsFile::Placed => StartEvents::Placed,
+                StartEventsFile::OneSite => StartEvents::OneSite,
             },
             sticky_user: file
                 .sticky_user

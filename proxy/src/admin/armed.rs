@@ -17,14 +17,14 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// One definition that a timer starts.
+/// One definition that a timer starts, or one event that starts definitions.
 #[derive(Serialize, ToSchema)]
 pub struct ArmedShape {
     /// Dialect, base path and engine of the sites that have it.
     pub scope: String,
     /// Its tenant.
     pub tenant: Option<String>,
-    /// Its key.
+    /// Its key; of an event `message:NAME`, `signal:NAME` or `conditions:`.
     pub key: String,
     /// The site whose timers go off. While it is `leaving`: where they did.
     pub site: String,

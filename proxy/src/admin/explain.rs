@@ -179,6 +179,10 @@ pub(super) fn shape(explanation: &Explanation) -> ExplainShape {
     };
     match &explanation.outcome {
         Outcome::To(target) => to(&mut shape, target),
+        Outcome::Because(target, why) => {
+            to(&mut shape, target);
+            shape.reason.clone_from(why);
+        }
         Outcome::Placed(target, why) => {
             to(&mut shape, target);
             shape.reason = format!("{}: {why}", shape.reason);

@@ -145,7 +145,9 @@ fn shape(key: &RoutingKey, home: SiteId, event: Event, verdict: Verdict) -> Fate
 /// Where a key without a row lives: tasks and the like, found as a request for them would be.
 async fn found(state: &State, key: &RoutingKey) -> Result<SiteId, Error> {
     match state.pipeline.explain_key(key).await.outcome {
-        Outcome::To(target) | Outcome::Placed(target, _) => Ok(target.site.id),
+        Outcome::To(target) | Outcome::Because(target, _) | Outcome::Placed(target, _) => {
+            Ok(target.site.id)
+        }
         Outcome::Refused(problem) => problem.site.ok_or_else(|| {
             Error::new(
                 problem.status(),

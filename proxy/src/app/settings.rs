@@ -151,6 +151,7 @@ pub(super) fn placement(config: &Config) -> Placement {
             config::BusinessKey::Off => choice::BusinessKey::Off,
         },
         start_timers: config.placement.start_timers,
+        start_events: config.placement.start_events,
     }
 }
 

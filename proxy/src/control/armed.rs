@@ -7,7 +7,7 @@
 mod journey;
 
 use crate::deployments::Deployments;
-use crate::deployments::armed::{Seen, astray, claims};
+use crate::deployments::armed::{Seen, astray, claims, is_event};
 use crate::deployments::arming::{Arming, targets};
 use crate::deployments::picture::{Picture, scopes};
 use crate::deployments::turn::{self, Turn};
@@ -68,9 +68,11 @@ async fn look_after(
             via: &settings.via,
             times: settings.times,
         };
-        if arming.is_due() {
+        let timers = arming.is_due();
+        if timers || picture.of_scope(&scope).any(is_event) {
             let round = Round {
                 arming,
+                timers,
                 targets: targets(&group.sites),
                 settings,
             };
@@ -83,13 +85,15 @@ async fn look_after(
 /// One look at all sites of a scope.
 struct Round<'r> {
     arming: Arming<'r>,
+    /// Whether timers are looked after, and not only what messages, signals and conditions start.
+    timers: bool,
     targets: Vec<Target>,
     settings: &'r Settings,
 }
 
 impl Round<'_> {
     async fn take(&self) -> Result<(), turn::Error> {
-        let seen = self.arming.look(&self.targets).await;
+        let seen = self.look().await;
         let picture = self.arming.deployments.picture();
         if self.is_quiet(&picture, &seen) && self.gone(&picture, &seen).await.is_empty() {
             return Ok(());
@@ -107,10 +111,22 @@ impl Round<'_> {
         done
     }
 
+    async fn look(&self) -> Vec<Seen> {
+        match self.timers {
+            true => self.arming.look(&self.targets).await,
+            false => Vec::new(),
+        }
+    }
+
+    fn rows<'p>(&self, picture: &'p Picture) -> impl Iterator<Item = &'p Armed> {
+        let rows = picture.of_scope(self.arming.scope);
+        rows.filter(move |row| self.timers || is_event(row))
+    }
+
     fn is_quiet(&self, picture: &Picture, seen: &[Seen]) -> bool {
         let scope = self.arming.scope;
         let may = |site: SiteId, tenant: Option<&str>| self.arming.may(site, tenant);
-        let mut rows = picture.of_scope(scope);
+        let mut rows = self.rows(picture);
         claims(picture, scope, seen, &[], &may).is_empty()
             && astray(picture, scope, seen).is_empty()
             && !rows.any(|row| self.is_leaving(picture, row))
@@ -119,7 +135,10 @@ impl Round<'_> {
     /// Rows of definitions that no site has any more.
     async fn gone<'p>(&self, picture: &'p Picture, seen: &[Seen]) -> Vec<&'p Armed> {
         let mut gone = Vec::new();
-        for row in picture.of_scope(self.arming.scope) {
+        for row in self.rows(picture) {
+            if is_event(row) {
+                continue;
+            }
             if self.is_left(row) || is_idle(row, seen) && self.is_nowhere(row).await {
                 gone.push(row);
             }
@@ -131,8 +150,8 @@ impl Round<'_> {
         self.arming.deployments.refresh().await?;
         self.arming.settle(&self.targets, &[]).await?;
         let picture = self.arming.deployments.picture();
-        let seen = self.arming.look(&self.targets).await;
-        for row in picture.of_scope(self.arming.scope) {
+        let seen = self.look().await;
+        for row in self.rows(&picture) {
             // What is no longer ours to change, somebody else may be changing.
             let now = turn.renew(lasts).await?;
             if self.is_leaving(&picture, row) {

@@ -118,6 +118,11 @@ pub fn claims(
     open.into_iter().filter_map(claim).collect()
 }
 
+/// Whether a row is of a message, signal or condition. Keys of definitions hold no colon.
+pub fn is_event(row: &Armed) -> bool {
+    row.key.contains(':')
+}
+
 /// Whether a timer belongs to this definition.
 pub fn is_of(timer: &StartTimer, tenant: Option<&str>, key: &str) -> bool {
     timer.tenant.as_deref() == tenant && timer.key == key

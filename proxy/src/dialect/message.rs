@@ -21,6 +21,9 @@ use members::Members;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+/// What a row is called that says where all conditions start.
+pub const CONDITIONS: &str = "conditions:";
+
 /// Most executions of one site that are looked at for one message.
 pub const CANDIDATES_MAX: usize = 200;
 

@@ -144,6 +144,16 @@ impl Names {
     pub fn signal(&self, name: &str) -> Role {
         self.signals.role(name)
     }
+
+    /// Whether a model says by name that this message starts something.
+    pub fn message_starts(&self, name: &str) -> bool {
+        self.messages.starts.contains(name)
+    }
+
+    /// Whether a model says by name that this signal starts something.
+    pub fn signal_starts(&self, name: &str) -> bool {
+        self.signals.starts.contains(name)
+    }
 }
 
 enum Listens {

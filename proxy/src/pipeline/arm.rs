@@ -3,6 +3,8 @@
 //! Owns when that is due: after a deployment at a site, and after whatever activates definitions or jobs. Must not
 //! choose sites.
 
+mod events;
+
 use super::Pipeline;
 use super::deploy::Deploying;
 use crate::deployments::arming::{Arming, targets};

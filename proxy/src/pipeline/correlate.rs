@@ -19,6 +19,7 @@ use crate::forward::payload::Payload;
 use crate::forward::send::Times;
 use crate::problem::{Problem, Reason};
 use crate::resolve::models::Sort;
+use crate::resolve::route::Purpose;
 use crate::resolve::{RouteSource, Target};
 use crate::topology::{Group, Site, Topology};
 use bytes::Bytes;
@@ -128,7 +129,7 @@ impl Pipeline {
         let deadline = crate::clock::now() + HOLD_MAX;
         loop {
             let was_moving = moving();
-            let decided = self.delivery(group, message).await?;
+            let decided = self.delivery(group, message, Purpose::Send).await?;
             let nobody =
                 !decided.counts.is_empty() && decided.counts.iter().all(|count| *count == 0);
             if !nobody || !(was_moving || moving()) {
@@ -152,11 +153,15 @@ impl Pipeline {
         &self,
         group: &Group,
         message: &Message,
+        purpose: Purpose,
     ) -> Result<Decided, Problem> {
         let name = (Sort::Message, message.name.as_str());
         let roles = self.roles(group, &message.engine, name).await;
         let role = together_they(&roles);
-        let create = message.create(starting(group, &roles));
+        let create = Create {
+            event: self.start_event(group, &message.engine, name),
+            ..message.create(starting(group, &roles))
+        };
         if !role.catches && role.starts {
             return Ok(Decided {
                 delivery: Delivery::Place,
@@ -174,7 +179,7 @@ impl Pipeline {
             waiting = self.narrowed(group, message, waiting).await?;
         }
         let counts: Vec<usize> = waiting.iter().map(Vec::len).collect();
-        let able = self.able(group, &create);
+        let able = self.able(group, &create, purpose).await?;
         Ok(Decided {
             delivery: deliver(message.reach, role, &able, &counts),
             counts,
@@ -202,12 +207,19 @@ impl Pipeline {
         roles
     }
 
-    /// The sites that can start it: they lack nothing that it needs.
-    pub(super) fn able(&self, group: &Group, create: &Create) -> Vec<usize> {
+    /// The sites that can start it: they lack nothing that it needs, and no other one is armed for it.
+    pub(super) async fn able(
+        &self,
+        group: &Group,
+        create: &Create,
+        purpose: Purpose,
+    ) -> Result<Vec<usize>, Problem> {
+        let armed = self.armed_for(group, create, purpose).await?;
         let behind = self.resolver.behind(group, create);
-        (0..group.sites.len())
+        let able = (0..group.sites.len())
             .filter(|site| !behind.contains(&group.sites[*site].id))
-            .collect()
+            .filter(|site| armed.is_none_or(|armed| armed == *site));
+        Ok(able.collect())
     }
 
     async fn waiting(

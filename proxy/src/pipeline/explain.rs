@@ -4,7 +4,6 @@
 //! sites may be asked by GET about a key that nobody knows, as they would be for the request.
 
 use super::merge::{self, Merging};
-use super::web::Visit;
 use super::{Pipeline, correlate, not_built, recognise, signal};
 use crate::classify::{Class, Create, Keyed, Unknown};
 use crate::context;
@@ -58,6 +57,8 @@ pub struct Explanation {
 pub enum Outcome {
     /// It would go to this site.
     To(Target),
+    /// It would go to this site, for this reason.
+    Because(Target, String),
     /// It is new, and a choice made now would be this site, for this reason.
     Placed(Target, String),
     /// It would go to every site.
@@ -119,11 +120,8 @@ impl Pipeline {
         if let Err(problem) = admitted {
             return Explanation::new(None).refused(problem);
         }
-        if let Some(visit) = Visit::of(&topology, &question.uri) {
-            let mut explanation = Explanation::new(None);
-            explanation.class = Some("web");
-            explanation.sites = vec![Arc::clone(visit.site)];
-            return explanation.ended(visit.target().map(Outcome::To));
+        if let Some(visited) = self.explain_visit(&topology, &question) {
+            return visited;
         }
         let recognised = recognise::recognise(
             &topology,
@@ -174,6 +172,17 @@ impl Pipeline {
         explanation.ended(outcome)
     }
 
+    /// A visit to a web application, if it is one.
+    fn explain_visit(&self, topology: &Topology, question: &Question) -> Option<Explanation> {
+        let seed = question.uri.path().as_bytes();
+        let visit = self.visit_to(topology, &question.uri, &question.headers, seed)?;
+        let mut explanation = Explanation::new(None);
+        explanation.class = Some("web");
+        explanation.sites = visit.among(topology);
+        let there = |target| Outcome::Because(target, visit.why());
+        Some(explanation.ended(visit.target().map(there)))
+    }
+
     fn behind(&self, group: &Group, class: &Class) -> Vec<SiteId> {
         if let Class::Create(create) = class {
             self.resolver.behind(group, create)
@@ -194,6 +203,10 @@ impl Pipeline {
                 "only what makes something new is placed",
             ));
         };
+        if let Some(armed) = self.armed_target(group, create, asking.purpose).await? {
+            let event = create.event.as_deref().unwrap_or_default();
+            return Ok(Outcome::Placed(armed, format!("it is armed for {event}")));
+        }
         let placed = self
             .resolver
             .place(group, create, asking, &[], context::random())
@@ -255,7 +268,7 @@ impl Pipeline {
         signal: &Signal,
         asking: &Asking<'_>,
     ) -> Result<Outcome, Problem> {
-        let decided = self.spread(group, signal).await?;
+        let decided = self.spread(group, signal, asking.purpose).await?;
         match decided.spread {
             Spread::Place => {
                 let class = Class::Create(decided.create);
@@ -280,7 +293,7 @@ impl Pipeline {
         asking: &Asking<'_>,
     ) -> Result<Outcome, Problem> {
         let at = |site: usize| correlate::target(&group.sites[site]).map(Outcome::To);
-        let decided = self.delivery(group, message).await?;
+        let decided = self.delivery(group, message, asking.purpose).await?;
         match decided.delivery {
             Delivery::Place => {
                 let class = Class::Create(decided.create);

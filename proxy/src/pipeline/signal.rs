@@ -14,6 +14,7 @@ use crate::forward::payload::Payload;
 use crate::problem::{Problem, Reason};
 use crate::resolve::Target;
 use crate::resolve::models::Sort;
+use crate::resolve::route::Purpose;
 use crate::topology::{Group, Topology};
 use futures_util::future::join_all;
 use http::Response;
@@ -42,7 +43,7 @@ impl Pipeline {
             spread,
             waiting,
             create,
-        } = self.spread(group, &signal).await?;
+        } = self.spread(group, &signal, Purpose::Send).await?;
         let (whole, others) = match spread {
             Spread::Place => {
                 asked.class = Class::Create(create);
@@ -87,11 +88,19 @@ impl Pipeline {
 
     /// Who gets what, and who waits at each site. Where nothing starts they are asked as well: a site that is away is
     /// noticed before anybody has got the signal.
-    pub(super) async fn spread(&self, group: &Group, signal: &Signal) -> Result<Decided, Problem> {
+    pub(super) async fn spread(
+        &self,
+        group: &Group,
+        signal: &Signal,
+        purpose: Purpose,
+    ) -> Result<Decided, Problem> {
         let name = (Sort::Signal, signal.name.as_str());
         let roles = self.roles(group, &signal.engine, name).await;
         let role = together_they(&roles);
-        let create = signal.create(starting(group, &roles));
+        let create = Create {
+            event: self.start_event(group, &signal.engine, name),
+            ..signal.create(starting(group, &roles))
+        };
         if role.starts && !role.catches {
             return Ok(Decided {
                 spread: Spread::Place,
@@ -113,7 +122,7 @@ impl Pipeline {
             .into_iter()
             .collect::<Result<_, _>>()?;
         let counts: Vec<usize> = waiting.iter().map(Vec::len).collect();
-        let spread = spread(role, &self.able(group, &create), &counts);
+        let spread = spread(role, &self.able(group, &create, purpose).await?, &counts);
         if let Spread::StartAt(_, others) = &spread
             && others.iter().any(|site| counts[*site] >= CANDIDATES_MAX)
         {

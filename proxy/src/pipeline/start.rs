@@ -54,6 +54,13 @@ impl Pipeline {
                 "only what makes something new is started",
             ));
         };
+        let fixed = match fixed {
+            Some(target) => Some(target),
+            None => {
+                let purpose = Purpose::Send;
+                self.armed_target(asked.group, &create, purpose).await?
+            }
+        };
         let group = topology
             .groups
             .iter()

@@ -23,7 +23,7 @@ use crate::topology::{Site, Topology};
 use homing_mapping_store::Generation;
 use http::header::{ACCEPT_ENCODING, LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::sync::Arc;
 
@@ -39,6 +39,7 @@ pub(super) struct Visit<'t> {
     source: RouteSource,
     /// What the browser is told, to come back to this site.
     remember: Option<HeaderValue>,
+    why: &'static str,
 }
 
 impl<'t> Visit<'t> {
@@ -59,7 +60,23 @@ impl<'t> Visit<'t> {
             below: format!("{below}{}", query.unwrap_or_default()),
             source: RouteSource::Addressed,
             remember: None,
+            why: "the path names it",
         })
+    }
+
+    /// What speaks for this site.
+    pub(super) fn why(&self) -> String {
+        let (site, web) = (self.site.id, &self.bases.inside);
+        format!("the web application {web} of site {site}: {}", self.why)
+    }
+
+    /// The sites that were considered.
+    pub(super) fn among(&self, topology: &Topology) -> Vec<Arc<Site>> {
+        if self.bases.outside != self.bases.inside {
+            return vec![Arc::clone(self.site)];
+        }
+        let here = |site: &&Arc<Site>| site.web.as_ref() == Some(&self.bases.inside);
+        topology.sites().filter(here).map(Arc::clone).collect()
     }
 
     /// The site, if it may be used now.
@@ -80,8 +97,20 @@ impl Pipeline {
         context: &Context,
         parts: &Parts,
     ) -> Option<Visit<'t>> {
-        let named = Visit::of(topology, &parts.uri);
-        named.or_else(|| self.at_one_address(topology, context, parts))
+        let seed = context.request_id.as_bytes();
+        self.visit_to(topology, &parts.uri, &parts.headers, seed)
+    }
+
+    /// The same, of a request that is perhaps only asked about. `seed`: decides for a browser that has no site yet.
+    pub(super) fn visit_to<'t>(
+        &self,
+        topology: &'t Topology,
+        uri: &Uri,
+        headers: &HeaderMap,
+        seed: &[u8],
+    ) -> Option<Visit<'t>> {
+        let named = Visit::of(topology, uri);
+        named.or_else(|| self.at_one_address(topology, uri, headers, seed))
     }
 
     /// To the web application and back.

@@ -26,6 +26,8 @@ pub struct Placement {
     pub business_key: BusinessKey,
     /// Which sites start what a timer starts.
     pub start_timers: StartTimers,
+    /// Where messages, signals and conditions start what they start.
+    pub start_events: StartEvents,
 }
 
 impl Placement {
@@ -37,6 +39,9 @@ impl Placement {
 
 /// Which sites start what a timer starts.
 pub type StartTimers = homing_config::settings::StartTimers;
+
+/// Where messages, signals and conditions start what they start.
+pub type StartEvents = homing_config::settings::StartEvents;
 
 /// What a business key means for placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

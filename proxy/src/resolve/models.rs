@@ -84,6 +84,12 @@ impl Models {
         known.map_or(Role::UNKNOWN, |known| known.progress.role(sort, name))
     }
 
+    /// Whether models that have been read of a site say by name that this starts something. Asks nobody.
+    pub fn starts(&self, site: SiteId, engine: &Engine, (sort, name): (Sort, &str)) -> bool {
+        let known = self.kept(site, engine).known.load_full();
+        known.is_some_and(|known| known.progress.starts(sort, name))
+    }
+
     fn kept(&self, site: SiteId, engine: &Engine) -> Arc<Kept> {
         Arc::clone(&self.sites.entry((site, engine.clone())).or_default())
     }

@@ -1,6 +1,7 @@
 //! Real web applications: Operaton's Cockpit of two sites, behind one address.
 
 use super::Browser;
+use crate::operate::said;
 use anyhow::{Context as _, Result};
 use homing_harness::{
     clock::eventually,
@@ -33,6 +34,7 @@ async fn router(a: &Engine, b: &Engine) -> Result<Router> {
     Builder::new("real-web")
         .site_with("a", "engine-rest", &[&a.endpoint()], web)
         .site_with("b", "engine-rest", &[&b.endpoint()], web)
+        .tables("[placement]\nsticky_user = { from = \"header:x-user\" }")
         .start()
         .await
 }
@@ -68,7 +70,11 @@ fn resolved(base: &str, address: &str) -> Option<String> {
 
 /// Opens Cockpit of this site below this path; answers how many files the page loads.
 async fn open(browser: &mut Browser, site: &str, below: &str) -> Result<usize> {
-    let base = format!("{below}/app/cockpit/default/");
+    open_app(browser, site, below, "cockpit").await
+}
+
+async fn open_app(browser: &mut Browser, site: &str, below: &str, app: &str) -> Result<usize> {
+    let base = format!("{below}/app/{app}/default/");
     let page = browser.ask(Method::GET, &base, None).await?.expect(200)?;
     assert_eq!(page.header("homing-site"), Some(site));
     let text = page.text();
@@ -91,7 +97,11 @@ async fn open(browser: &mut Browser, site: &str, below: &str) -> Result<usize> {
 }
 
 async fn log_in(browser: &mut Browser, below: &str) -> Result<()> {
-    let path = format!("{below}/api/admin/auth/user/default/login/cockpit");
+    log_in_to(browser, below, "cockpit").await
+}
+
+async fn log_in_to(browser: &mut Browser, below: &str, app: &str) -> Result<()> {
+    let path = format!("{below}/api/admin/auth/user/default/login/{app}");
     // A wrong password of the same user would lock him out for seconds.
     let wrong = "username=nobody&password=wrong";
     for (form, status) in [(wrong, 401), (FORM, 200)] {
@@ -135,7 +145,88 @@ async fn a_browser_logs_in_at_the_real_cockpit_of_each_site_and_stays_in() -> Pr
         let expected = (200, json!({ "count": held }));
         assert_eq!(shown(&mut browser, below).await?, expected, "{below}");
     }
+    works_in_tasklist(&router, &a, &b).await?;
     stays_at_one_address(&router, &a, &b).await
+}
+
+/// What is said about a visit to the one address.
+async fn why(router: &Router, path: &str, headers: Value) -> Result<(String, String)> {
+    let question = json!({ "method": "GET", "path": path, "headers": headers });
+    let told = router.admin().post("/v1/explain", &question).await?;
+    let told = told.expect(200)?.json()?;
+    assert_eq!(told["class"], "web", "{told}");
+    assert_eq!(
+        told["alternatives"].as_array().map(Vec::len),
+        Some(2),
+        "{told}"
+    );
+    let text = |name: &str| Ok(told[name].as_str().context("no text")?.to_owned());
+    text("site").and_then(|site| Ok((site, text("reason")?)))
+}
+
+/// A user whom each request names finds Tasklist where his own instances are, and no other browser's cookie changes that.
+async fn works_in_tasklist(router: &Router, a: &Engine, b: &Engine) -> Promise {
+    let mary = ("x-user", "mary");
+    let client = router.client("/engine-rest").with_header(mary.0, mary.1);
+    let path = "/process-definition/key/order/start";
+    let started = client.post(path, &json!({})).await?.expect(200)?;
+    let home = started.header("homing-site").context("no site")?.to_owned();
+    let engine = if home == "a" { a } else { b };
+    let mut browser = new_browser(router);
+    browser.client = browser.client.with_header(mary.0, mary.1);
+    let files = open_app(&mut browser, &home, OWN, "tasklist").await?;
+    assert!(files > 0, "the page loads nothing");
+    log_in_to(&mut browser, OWN, "tasklist").await?;
+    let none = browser
+        .cookies
+        .keys()
+        .all(|(_, name)| name != "homing-site");
+    assert!(none, "a named user needs no cookie: {:?}", browser.cookies);
+
+    // Tasklist shows the tasks of that site, and one of them is completed in it.
+    let api = format!("{OWN}/api/engine/engine/default/task");
+    let select = "SELECT count(*) FROM act_ru_task";
+    let held = engine.database().count(select).await?;
+    let count = format!("{api}/count");
+    let shown = browser.ask(Method::GET, &count, None).await?.expect(200)?;
+    assert_eq!(shown.json()?, json!({ "count": held }));
+    let instance = started.member("id")?;
+    let own = format!("SELECT id_ FROM act_ru_task WHERE proc_inst_id_ = '{instance}'");
+    let task = engine.database().column(&own).await?;
+    let task = task.first().context("no task")?;
+    let token = browser.token(OWN).context("no token")?.clone();
+    let body = ("{}".into(), Some("application/json"));
+    let done = format!("{api}/{task}/complete");
+    let done = browser.send_as(Method::POST, &done, Some(&token), body);
+    done.await?.expect(204)?;
+    assert_eq!(engine.database().column(&own).await?, [""; 0]);
+
+    // Why a browser is where it is.
+    let page = format!("{OWN}/app/tasklist/default/");
+    let named = |name: &str| json!({ "x-user": name });
+    let (site, reason) = why(router, &page, named("mary")).await?;
+    assert_eq!(site, home);
+    assert!(
+        reason.contains("whom the request names is at home there"),
+        "{reason}"
+    );
+    let (first, reason) = why(router, &page, named("nobody-yet")).await?;
+    assert!(reason.contains("follows from the name"), "{reason}");
+    assert_eq!(why(router, &page, named("nobody-yet")).await?.0, first);
+    for site in ["a", "b"] {
+        let cookie = json!({ "cookie": format!("homing-site={site}") });
+        let (told, reason) = why(router, &page, cookie).await?;
+        assert_eq!(told, site);
+        assert!(reason.contains("cookie homing-site names it"), "{reason}");
+    }
+    let (_, reason) = why(router, &page, json!({})).await?;
+    assert!(reason.contains("has no site yet"), "{reason}");
+    let told = said(router, &["explain", "GET", &page, "-H", "x-user: mary"], 0).await?;
+    assert!(
+        told.contains(&home) && told.contains("at home there"),
+        "{told}"
+    );
+    Ok(())
 }
 
 /// The same browsers at one address: each has a site of its own, until that is down.

@@ -4,7 +4,7 @@
 //! step is a compare-and-set of the row. While it is not certain that the old site starts nothing, nobody does: a start that
 //! comes late is better than one that comes twice.
 
-use crate::deployments::armed::{Event, Left, chosen, is_of};
+use crate::deployments::armed::{Event, Left, chosen, is_event, is_of};
 use crate::deployments::arming::Arming;
 use crate::deployments::picture::Picture;
 use crate::dialect::timers::{Standing, StartTimer, Wanted};
@@ -39,16 +39,31 @@ pub(super) fn heirs<'h>(
         *site != row.site
             && arming.may(*site, row.tenant.as_deref())
             && !picture.lacks(*site, arming.scope, &row.key)
+            && (!is_event(row) || picture.is_level(*site))
     })
 }
 
 impl Journey<'_> {
     pub(super) async fn go_on(&self) -> Step {
+        if is_event(self.row) {
+            return self.hand_on().await;
+        }
         match self.row.stage {
             Stage::Armed => self.leave().await,
             Stage::Leaving => self.wait().await,
             Stage::Arriving => self.arrive().await,
         }
+    }
+
+    /// What starts only by a request that Homing sends is at another site from the next request on.
+    async fn hand_on(&self) -> Step {
+        let tenant = self.row.tenant.as_deref();
+        let next = heirs(&self.arming, self.picture, self.row);
+        let Some(next) = chosen(tenant, &self.row.key, next) else {
+            return Ok(Err("no other site could go on".to_owned()));
+        };
+        tracing::info!(from = %self.row.site, to = %next, event = self.row.key, "a start event moves to another site");
+        self.change(next, Stage::Armed, &Left::default()).await
     }
 
     /// From here on nobody may start it. What is to go on elsewhere is noted before it is held back: what an operator holds

@@ -23,6 +23,7 @@ pub(super) fn of(class: &Class) -> Value {
         business_key,
         named,
         starts_at: _,
+        event: _,
         makes: _,
     }) = class
     else {

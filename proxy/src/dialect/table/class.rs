@@ -7,6 +7,7 @@ use super::rule::{Definition, Rule};
 use super::shared::{SharedRule, named};
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
 use crate::dialect::deploys::Part;
+use crate::dialect::message::CONDITIONS;
 use crate::dialect::pointers::{Pointers, Seen};
 use crate::dialect::shares::{Shared, Write};
 use crate::dialect::split::names_definition;
@@ -262,6 +263,7 @@ impl Request<'_> {
             beside: beside.map(|id| RoutingKey::of(self.engine(), definition_kind(kind), &id)),
             tenant: body.tenant,
             business_key: body.business_key,
+            event: is_condition(&self.found.operation.path).then(|| CONDITIONS.to_owned()),
             ..Create::default()
         })
     }
@@ -389,6 +391,11 @@ impl Request<'_> {
         let named = self.named(members).unwrap_or_default();
         named.owner(&self.engine()).map_or(Class::Correlate, keyed)
     }
+}
+
+/// Whether it starts whatever a condition starts.
+fn is_condition(path: &str) -> bool {
+    path == "/condition"
 }
 
 /// What an instance of this kind is made of.

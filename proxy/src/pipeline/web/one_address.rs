@@ -6,27 +6,34 @@
 
 use super::{Bases, Pipeline, Visit};
 use crate::classify::credentials;
-use crate::context::{self, Context};
+use crate::context;
 use crate::resolve::{RouteSource, Target};
 use crate::topology::{Site, Topology};
 use homing_mapping_store::{Generation, Kind, RoutingKey, SiteId};
 use http::header::HOST;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Uri};
 use std::sync::Arc;
 
 /// Names the browser's site.
 const COOKIE: &str = "homing-site";
+
+const HOME: &str = "the user whom the request names is at home there";
+const USER: &str =
+    "the user whom the request names has no home at these sites; it follows from the name";
+const BROWSER: &str = "the browser's cookie homing-site names it";
+const NEW: &str =
+    "the browser has no site yet and gets any that can be asked, with a cookie to come back to it";
 
 impl Pipeline {
     /// The visit that this request means, if sites have web applications at its path.
     pub(super) fn at_one_address<'t>(
         &self,
         topology: &'t Topology,
-        context: &Context,
-        parts: &Parts,
+        uri: &Uri,
+        headers: &HeaderMap,
+        seed: &[u8],
     ) -> Option<Visit<'t>> {
-        let path = parts.uri.path();
+        let path = uri.path();
         let is_here = |web: &str| {
             let below = path.strip_prefix(web);
             below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
@@ -36,16 +43,16 @@ impl Pipeline {
         let first = here.next()?;
         let web = first.web.clone()?;
         // An API below that path is asked for by its own.
-        let host = context::host(&parts.uri, parts.headers.get(HOST));
+        let host = context::host(uri, headers.get(HOST));
         let api = topology.group_of(host, path);
         if api.is_some_and(|(group, _)| group.base_path.starts_with(&web)) {
             return None;
         }
         let others = here.filter(|site| site.web.as_ref() == Some(&web));
         let sites: Vec<&Arc<Site>> = std::iter::once(first).chain(others).collect();
-        let (site, is_news) = self.at_home(&sites, context, &parts.headers)?;
+        let (site, why) = self.at_home(&sites, headers, seed)?;
         let below = path.strip_prefix(web.as_str())?;
-        let query = parts.uri.query().map(|query| format!("?{query}"));
+        let query = uri.query().map(|query| format!("?{query}"));
         let remember = format!(
             "{COOKIE}={}; Path={web}; HttpOnly; SameSite=Lax",
             site.id.name()
@@ -58,17 +65,18 @@ impl Pipeline {
                 inside: web,
             },
             source: RouteSource::Placed,
-            remember: HeaderValue::try_from(remember).ok().filter(|_| is_news),
+            remember: HeaderValue::try_from(remember).ok().filter(|_| why == NEW),
+            why,
         })
     }
 
-    /// Which site, and whether the browser has to be told.
+    /// Which site, and why.
     fn at_home<'t>(
         &self,
         sites: &[&'t Arc<Site>],
-        context: &Context,
         headers: &HeaderMap,
-    ) -> Option<(&'t Arc<Site>, bool)> {
+        seed: &[u8],
+    ) -> Option<(&'t Arc<Site>, &'static str)> {
         let can = |site: &&&Arc<Site>| {
             Target::of(site, RouteSource::Placed, Generation::default()).is_ok()
         };
@@ -82,12 +90,15 @@ impl Pipeline {
             let key = RoutingKey::new(Kind::USER, &user);
             let home = self.resolver.known.home(&key);
             let home = home.and_then(|home| named(home.site.name()));
-            return Some((home.or_else(|| chosen(open, user.as_bytes()))?, false));
+            return match home {
+                Some(home) => Some((home, HOME)),
+                None => Some((chosen(open, user.as_bytes())?, USER)),
+            };
         }
         if let Some(site) = credentials::cookie(headers, COOKIE).and_then(named) {
-            return Some((site, false));
+            return Some((site, BROWSER));
         }
-        Some((chosen(open, context.request_id.as_bytes())?, true))
+        Some((chosen(open, seed)?, NEW))
     }
 }
 

@@ -52,6 +52,14 @@ impl Progress {
         }
     }
 
+    /// Whether what has been read says by name that this starts something.
+    pub(super) fn starts(&self, sort: Sort, name: &str) -> bool {
+        match sort {
+            Sort::Message => self.names.message_starts(name),
+            Sort::Signal => self.names.signal_starts(name),
+        }
+    }
+
     fn news(&self, ids: impl IntoIterator<Item = Box<str>>) -> Vec<Box<str>> {
         ids.into_iter()
             .filter(|id| !self.read.contains(id))
