@@ -202,7 +202,7 @@ mod tests {
         let none = json!({ "_links": {}, "_embedded": {}, "count": 0 });
         assert_eq!(rows(&bytes(&none), "task").unwrap(), "[]");
         let page = json!([task("1", "d-a", None)]);
-        for answers in [[&some, &none], [&none, &some]] {
+        for answers in [[&some, &null], [&null, &some]] {
             let merged = hal("task", &answers.map(bytes), &bytes(&page)).unwrap();
             let merged: Value = serde_json::from_slice(&merged).unwrap();
             assert_eq!(merged["_embedded"]["task"], page);
