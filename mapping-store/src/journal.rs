@@ -4,6 +4,8 @@
 //! at a time, before its answer is released; rows are shipped to the store in batches and then dropped. Must not know
 //! HTTP. Relies on one owning process for each instance folder (a lock file), and on fdatasync telling the truth.
 
+pub mod folders;
+pub mod frame;
 pub mod record;
 pub mod segment;
 pub mod ship;
@@ -11,8 +13,8 @@ mod state;
 mod writer;
 
 use crate::store::{NewMapping, OpenIntent};
+use folders::{instances, lock};
 use record::Record;
-use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -110,8 +112,6 @@ struct Shared {
     shipped: Notify,
 }
 
-const LOCK: &str = "lock";
-
 impl Journal {
     /// Opens the folder, takes over what earlier processes of this router have left, and begins a folder of its own.
     pub fn open(root: &Path, router: &str, settings: Settings) -> Result<(Journal, Replay), Error> {
@@ -121,13 +121,7 @@ impl Journal {
         };
         std::fs::create_dir_all(root).map_err(io("create"))?;
         let left = leftovers(root, settings.overlap)?;
-        let highest = instances(root)?
-            .last()
-            .and_then(|path| path.file_name()?.to_str()?.parse::<u64>().ok())
-            .unwrap_or(0);
-        let own = root.join(format!("{:012}", highest + 1));
-        std::fs::create_dir(&own).map_err(io("create a folder in"))?;
-        let lock = lock(&own)?.ok_or_else(|| Error::InUse(root.to_owned()))?;
+        let (own, lock) = folders::begin(root)?;
         let writer = Writer::begin(own.clone(), settings.bytes_max)?;
         let shared = Shared {
             root: root.to_owned(),
@@ -300,28 +294,6 @@ impl Handle {
     }
 }
 
-/// Folders of processes, oldest first.
-fn instances(root: &Path) -> Result<Vec<PathBuf>, Error> {
-    let io = |source| Error::Io {
-        doing: format!("read the folder {}", root.display()),
-        source,
-    };
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(root).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        if path.is_dir()
-            && path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| name.parse::<u64>().is_ok())
-        {
-            folders.push(path);
-        }
-    }
-    folders.sort();
-    Ok(folders)
-}
-
 /// Folders whose process is gone, with their locks.
 fn leftovers(root: &Path, overlap: Overlap) -> Result<Vec<(PathBuf, File)>, Error> {
     let mut left = Vec::new();
@@ -333,26 +305,6 @@ fn leftovers(root: &Path, overlap: Overlap) -> Result<Vec<(PathBuf, File)>, Erro
         }
     }
     Ok(left)
-}
-
-/// The folder's lock, if no living process has it.
-fn lock(folder: &Path) -> Result<Option<File>, Error> {
-    let path = folder.join(LOCK);
-    let io = |source| Error::Io {
-        doing: format!("lock {}", path.display()),
-        source,
-    };
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(io(error.into())),
-    }
 }
 
 /// The syncing thread: everybody who has written before a sync begins is told by it.

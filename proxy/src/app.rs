@@ -298,6 +298,7 @@ impl Router {
             tokio::spawn(follow::run(events, executor(), pipeline));
         }
         tokio::spawn(tails::run(executor(), self.journal.handle()));
+        tokio::spawn(tails::tend(Arc::clone(&self.pipeline.topology)));
         tokio::spawn(standbys::run(
             executor(),
             Arc::clone(&self.pipeline.standbys),
@@ -375,6 +376,9 @@ impl Router {
 
     /// Ships what the journal still holds, for at most `within`.
     pub async fn close(self, within: Duration) {
+        for site in self.pipeline.topology.load().sites() {
+            site.live.tail.close();
+        }
         let handle = self.journal.handle();
         let shipped = tokio::time::timeout(within, handle.drained()).await;
         if shipped.is_err() {

@@ -13,6 +13,7 @@ use crate::dialect::{Dialect, EngineRest, Flowable, TableError};
 use crate::forward::budget::Budget;
 use crate::forward::bulkhead::Bulkhead;
 use crate::forward::tls;
+use crate::observe::tail::Place;
 use crate::observe::{Inventory, Live};
 use crate::topology::{
     Balance, Endpoint, Group, HealthProbe, IdentityProbe, Installation, ProbeSettings, Site,
@@ -222,18 +223,22 @@ impl Fleet {
             probe: probe(site),
             budget: Arc::new(Budget::new(config.limits.retries_budget)),
             bulkhead: bulkhead(config, old),
-            live: self.live(id, site.recovery),
+            live: self.live(config, id, site.recovery),
             header: header(&site.name),
         }))
     }
 
     /// The site's cell, with a journal of its writes where a standby has a replica.
-    fn live(&self, id: SiteId, recovery: config::Recovery) -> Arc<Live> {
+    fn live(&self, config: &Config, id: SiteId, recovery: config::Recovery) -> Arc<Live> {
         let live = self.inventory.of(id);
+        let place = Place {
+            folder: config.store.journal.join("tail").join(id.name()),
+            bytes_max: config.limits.tail_bytes,
+        };
         match recovery {
-            config::Recovery::Replica { .. } => live.tail.keep(clock::wall()),
+            config::Recovery::Replica { .. } => live.tail.keep(clock::wall(), place),
             config::Recovery::SharedData | config::Recovery::Park | config::Recovery::Evacuate => {
-                live.tail.forget()
+                live.tail.forget(&place)
             }
         }
         live

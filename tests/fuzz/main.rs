@@ -17,7 +17,7 @@ use homing_config::{Inputs, Purpose, Style, load};
 use homing_harness::outcome::Promise;
 use homing_mapping_store::{
     RoutingKey,
-    journal::record::{Record, any_follows},
+    journal::{frame::any_follows, record::Record},
 };
 use homing_proxy::{
     dialect::{Dialect as _, Found, Head, engine_rest::EngineRest},

@@ -106,7 +106,8 @@ pub struct Fleet {
     pub places: Places,
     pub router: Router,
     pub engines: [Engine; 2],
-    _doors: [FaultProxy; 2],
+    doors: [FaultProxy; 2],
+    store: String,
 }
 
 impl Fleet {
@@ -140,8 +141,14 @@ impl Fleet {
             places,
             router,
             engines: [first, second],
-            _doors: doors,
+            doors,
+            store: store.url(),
         })
+    }
+
+    /// One more router of this fleet, with a journal of its own.
+    pub async fn another_router(&self, manner: Manner<'_>) -> Result<Router> {
+        router(manner, &self.store, &self.doors).await
     }
 
     /// Agent, engine and database of the first place get SIGKILL.

@@ -77,6 +77,10 @@ pub(crate) struct LimitsFile {
     /// unavailable`.
     #[schemars(range(min = 1048576, max = 1_125_899_906_842_624_u64), extend("x-change" = "restart"))]
     pub(crate) journal_bytes: u64,
+    /// Bytes on disk of the newest acknowledged writes of each site with `mode = "replica"`, which tell what a failover has lost.
+    /// Over it: the older half is dropped.
+    #[schemars(range(min = 65536, max = 1_099_511_627_776_u64), extend("x-change" = "restart"))]
+    pub(crate) tail_bytes: u64,
 }
 
 impl Default for LimitsFile {
@@ -101,6 +105,7 @@ impl Default for LimitsFile {
             gather_bytes: 256 * 1024 * 1024,
             locate_in_flight: 64,
             journal_bytes: 1024 * 1024 * 1024,
+            tail_bytes: 16 * 1024 * 1024,
         }
     }
 }

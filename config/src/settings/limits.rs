@@ -46,6 +46,8 @@ pub struct Limits {
     pub locate_in_flight: usize,
     /// Bytes of the journal that the store has not yet taken.
     pub journal_bytes: u64,
+    /// Bytes on disk of the newest acknowledged writes of each site whose standby has a replica.
+    pub tail_bytes: u64,
 }
 
 impl From<&LimitsFile> for Limits {
@@ -70,6 +72,7 @@ impl From<&LimitsFile> for Limits {
             gather_bytes: file.gather_bytes,
             locate_in_flight: file.locate_in_flight,
             journal_bytes: file.journal_bytes,
+            tail_bytes: file.tail_bytes,
         }
     }
 }

@@ -1,17 +1,13 @@
-//! Records of the journal as bytes: length, checksum, JSON.
+//! Records of the journal as bytes: JSON, framed.
 //!
-//! Owns the format and the search for the end of what was written. Must not open files.
+//! Owns the format. Must not open files.
 
+use super::frame::{self, HEADER_BYTES};
 use crate::mapping::{Source, State, Timestamp};
 use crate::store::{NewMapping, OpenIntent};
 use crate::{RoutingKey, SiteId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-/// Bytes before each payload: its length and its CRC-32, little-endian.
-pub const HEADER_BYTES: usize = 8;
-/// A longer payload is damage: an intent holds a few texts, an outcome a few rows.
-pub const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,18 +121,12 @@ impl Record {
             Record::Shipped { upto } => Wire::Shipped { upto: *upto },
             Record::Base { rows } => Wire::Base { rows: *rows },
         };
-        let mut bytes = vec![0; HEADER_BYTES];
-        serde_json::to_writer(&mut bytes, &wire).expect("plain structs become JSON");
-        let payload = &bytes[HEADER_BYTES..];
-        let (length, sum) = (payload.len() as u32, crc32fast::hash(payload));
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
-        bytes[4..8].copy_from_slice(&sum.to_le_bytes());
-        bytes
+        frame::wrap(&wire)
     }
 
     /// The record at the beginning of `bytes`, and its whole length. `None`: there is no sound record.
     pub fn decode(bytes: &[u8]) -> Option<(Record, usize)> {
-        let payload = payload(bytes)?;
+        let payload = frame::payload(bytes)?;
         let record = match serde_json::from_slice(payload).ok()? {
             Wire::Intent {
                 id,
@@ -165,23 +155,6 @@ impl Record {
         };
         Some((record, HEADER_BYTES + payload.len()))
     }
-}
-
-/// The payload of the record at the beginning of `bytes`, if its checksum is right.
-fn payload(bytes: &[u8]) -> Option<&[u8]> {
-    let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
-    let sum = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
-    // A run of zeros has a right checksum for an empty payload; no record is empty.
-    if length == 0 || length > PAYLOAD_BYTES_MAX {
-        return None;
-    }
-    let payload = bytes.get(HEADER_BYTES..HEADER_BYTES + length)?;
-    (crc32fast::hash(payload) == sum).then_some(payload)
-}
-
-/// Whether a sound record begins anywhere in `bytes`: then what stands before it is damage, not an end.
-pub fn any_follows(bytes: &[u8]) -> bool {
-    (0..bytes.len().saturating_sub(HEADER_BYTES)).any(|at| payload(&bytes[at..]).is_some())
 }
 
 #[cfg(test)]
@@ -259,7 +232,7 @@ mod tests {
         #[test]
         fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Record::decode(&bytes);
-            let _ = any_follows(&bytes);
+            let _ = frame::any_follows(&bytes);
         }
     }
 }

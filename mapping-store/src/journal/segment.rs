@@ -4,7 +4,8 @@
 //! damage before a sound record is an error that names file and place. Must not write.
 
 use super::Error;
-use super::record::{Record, any_follows};
+use super::frame::any_follows;
+use super::record::Record;
 use std::path::{Path, PathBuf};
 
 /// Segment files of a folder, oldest first.

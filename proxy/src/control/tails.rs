@@ -1,7 +1,7 @@
 //! After a failover to a replica: what of this router's acknowledged work the replica lacked.
 //!
-//! Owns noticing that another place serves, and the order of questions. Every router answers for itself: starts are asked for by the
-//! rows of the table, once its journal is shipped, later writes by its own tail. Marks as lost only what the new place itself says it
+//! Owns noticing that another place serves, and the order of questions. Every router answers for itself, also when it is started
+//! again after the failover: starts are asked for by the rows of the table, once its journal is shipped, later writes by its own tail. Marks as lost only what the new place itself says it
 //! does not have; asks again while it does not answer. What no GET can tell is named as what may be lost.
 
 use crate::clock;
@@ -10,14 +10,15 @@ use crate::decide::plan::Verb;
 use crate::dialect::trace::Trace;
 use crate::dialect::{Found, Head, Presence};
 use crate::observe::inspect::Inspector;
-use crate::observe::tail::{Kept, Write};
+use crate::observe::tail::{Kept, Served, Write};
 use crate::observe::{Evidence, inventory::Service};
 use crate::rehome::Executor;
 use crate::rehome::audit::Actor;
 use crate::rehome::execute::OPERATIONS_MAX;
 use crate::rehome::work::Work;
 use crate::telemetry::chain;
-use crate::topology::Site;
+use crate::topology::{Site, Topology};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use homing_mapping_store::agent::AgentRecord;
 use homing_mapping_store::store::{self, MappingFilter};
@@ -31,6 +32,8 @@ use uuid::Uuid;
 
 /// What the trail calls such a report.
 pub const ACTION: &str = "failover.tail";
+/// Between two syncs of the tails on disk: a power loss takes no more than this and the sync itself.
+const SYNC_EVERY: Duration = Duration::from_millis(100);
 /// Between two looks at who serves.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the promoted database's agent is waited for to tell how far it had got.
@@ -43,7 +46,7 @@ const SHIPPED_WITHIN: Duration = Duration::from_secs(10);
 const ROWS_MAX: usize = 10_000;
 const PAGE: usize = 500;
 /// Things of each sort that a report names (limit `tail_named`); the rest is counted.
-const NAMED_MAX: usize = 1_000;
+pub const NAMED_MAX: usize = 1_000;
 
 /// Further tries of a question without an answer.
 const TRIES: usize = 5;
@@ -59,25 +62,20 @@ enum NotYet {
     Journal,
     #[error("{0} does not answer well")]
     Place(String),
-}
-
-/// Who served when this router looked last.
-struct Served {
-    by: Arc<str>,
-    at: Generation,
-    /// Since when, on the monotonic clock, another one does.
-    other_since_ms: Option<u64>,
+    #[error("the process that hands over to this one still runs")]
+    HandingOver,
 }
 
 /// Looks until the task is dropped; costs nothing where no site has a replica.
 pub async fn run(executor: Arc<Executor>, journal: journal::Handle) {
-    let mut served: HashMap<SiteId, Served> = HashMap::new();
+    // Since when, on the monotonic clock, another one serves.
+    let mut others: HashMap<SiteId, u64> = HashMap::new();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let topology = executor.topology.load_full();
         for site in topology.sites() {
             if site.live.tail.is_kept() {
-                look(&executor, &journal, site, &mut served).await;
+                look(&executor, &journal, site, &mut others).await;
             }
         }
     }
@@ -87,34 +85,51 @@ async fn look(
     executor: &Executor,
     journal: &journal::Handle,
     site: &Arc<Site>,
-    served: &mut HashMap<SiteId, Served>,
+    others: &mut HashMap<SiteId, u64>,
 ) {
     let serving = site.live.read(|view| match view.service {
         Service::Serves => view.assigned.clone().map(|by| (by, view.assignment)),
         Service::Switching | Service::Stranger => None,
     });
-    let Some((by, at)) = serving else { return };
+    let Some((to, at)) = serving else { return };
+    let known = site.live.tail.served();
+    if known.as_ref().is_some_and(|known| known.at >= at.0) {
+        return;
+    }
     let now = clock::monotonic_ms();
-    let known = served.entry(site.id).or_insert_with(|| Served {
-        by: Arc::clone(&by),
+    let since = *others.entry(site.id).or_insert(now);
+    let waited = Duration::from_millis(now.saturating_sub(since));
+    let tail = Failover {
+        executor,
+        site,
+        to: &to,
         at,
-        other_since_ms: None,
+    };
+    if let Err(why) = tail.told(known.as_ref(), journal, waited).await {
+        tracing::info!(site = %site.id, "what a failover lost is not known yet: {}", chain(&why));
+        return;
+    }
+    others.remove(&site.id);
+    site.live.tail.serves(Served {
+        by: to.to_string(),
+        at: at.0,
     });
-    if known.by != by && known.at < at {
-        let since = *known.other_since_ms.get_or_insert(now);
-        let waited = Duration::from_millis(now.saturating_sub(since));
-        let tail = Failover {
-            executor,
-            site,
-            to: &by,
-            at,
-        };
-        if let Err(why) = tail.report(journal, waited).await {
-            tracing::info!(site = %site.id, "what a failover lost is not known yet: {}", chain(&why));
-            return;
+}
+
+/// Keeps the tails on disk; ends with the router.
+pub async fn tend(topology: Arc<ArcSwap<Topology>>) {
+    loop {
+        tokio::time::sleep(SYNC_EVERY).await;
+        for site in topology.load().sites() {
+            if site.live.tail.is_kept() {
+                let site = Arc::clone(site);
+                let tended = move || site.live.tail.tend(clock::wall());
+                if let Err(error) = tokio::task::spawn_blocking(tended).await {
+                    tracing::error!("{}", chain(&error));
+                }
+            }
         }
     }
-    (known.by, known.at, known.other_since_ms) = (by, at, None);
 }
 
 /// What is named and what is only counted.
@@ -142,11 +157,34 @@ struct Failover<'a> {
 }
 
 impl Failover<'_> {
-    async fn report(&self, journal: &journal::Handle, waited: Duration) -> Result<(), NotYet> {
-        let Some(operation) = self.operation().await? else {
+    /// Reports, where there is something to report.
+    async fn told(
+        &self,
+        known: Option<&Served>,
+        journal: &journal::Handle,
+        waited: Duration,
+    ) -> Result<(), NotYet> {
+        let after = known.map(|known| Generation(known.at));
+        let Some((operation, asked)) = self.operation(after).await? else {
             // A planned switch waits until the replica has everything.
             return Ok(());
         };
+        // A router without a memory of who served has none of what was written either. It says so, if it was there then.
+        if known.is_none() && !asked.contains(&self.executor.config().router.name) {
+            return Ok(());
+        }
+        if self.site.live.tail.another_runs() {
+            return Err(NotYet::HandingOver);
+        }
+        self.report(operation, journal, waited).await
+    }
+
+    async fn report(
+        &self,
+        operation: Uuid,
+        journal: &journal::Handle,
+        waited: Duration,
+    ) -> Result<(), NotYet> {
         let agents = self.executor.store.agents().await?;
         let position = match position(&agents, self.site.id, self.to) {
             Some(Position(position)) => position.map(Timestamp),
@@ -174,7 +212,7 @@ impl Failover<'_> {
             Some(_) => self.site.live.tail.after(from),
             None => self.site.live.tail.after(Timestamp::default()),
         };
-        let complete = all && position.is_some() && kept.since <= from;
+        let complete = all && position.is_some() && kept.since <= from && kept.gaps.is_empty();
         let mut detail = self.writes(&place, kept).await;
         detail["starts_lost"] = self.mark(operation, &lost).await?;
         detail["starts_may_be_lost"] = unsure.told();
@@ -191,8 +229,12 @@ impl Failover<'_> {
         Ok(())
     }
 
-    /// The failover by which the site is served there; `None`: it was no failover to a replica.
-    async fn operation(&self) -> Result<Option<Uuid>, NotYet> {
+    /// The failover to a replica by which the site is served there, and the routers that were registered then; `None`: there was none
+    /// after this generation.
+    async fn operation(
+        &self,
+        after: Option<Generation>,
+    ) -> Result<Option<(Uuid, Vec<String>)>, NotYet> {
         let operations = self.executor.store.operations(OPERATIONS_MAX).await?;
         let failover = Verb::Failover.as_str();
         for record in operations.iter().filter(|one| one.verb == failover) {
@@ -203,8 +245,8 @@ impl Failover<'_> {
                     && one.generation == Some(self.at.0)
                     && one.of.recovery == "replica"
             });
-            if ours {
-                return Ok(Some(record.id));
+            if ours && after.is_none_or(|after| after < self.at) {
+                return Ok(Some((record.id, work.routers)));
             }
         }
         Ok(None)
@@ -272,6 +314,9 @@ impl Failover<'_> {
     /// What became of later writes: those that the old place had acknowledged.
     async fn writes(&self, place: &Inspector, kept: Kept) -> Value {
         let (mut lost, mut unsure) = (Named::default(), Named::default());
+        let gaps = kept.gaps.iter();
+        let gaps = gaps.map(|gap| json!({ "from_ms": gap.from.0, "to_ms": gap.to.0 }));
+        let gaps: Vec<Value> = gaps.collect();
         let writes = kept.writes.into_iter();
         for write in writes.filter(|write| write.assignment < self.at) {
             match self.trace(place, &write).await {
@@ -284,6 +329,7 @@ impl Failover<'_> {
             "writes_lost": lost.told(),
             "writes_may_be_lost": unsure.told(),
             "writes_known_since_ms": kept.since.0,
+            "writes_unknown": gaps,
         })
     }
 

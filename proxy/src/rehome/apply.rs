@@ -13,6 +13,7 @@ use homing_mapping_store::store;
 use homing_mapping_store::switch::Rule;
 use homing_mapping_store::{Generation, Handle, SiteId};
 use serde_json::json;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Why a plan is not applied, or an operation does not do what an operator wants.
@@ -98,6 +99,9 @@ pub async fn apply(
         .iter()
         .map(|one| (SiteId::named(&one.site), Generation(one.generation)))
         .collect();
+    let routers = store.routers().await?;
+    let routers: BTreeSet<String> = routers.into_iter().map(|one| one.name).collect();
+    let routers = routers.into_iter().collect();
     let operation = NewOperation {
         id: Uuid::now_v7(),
         plan: hash.to_owned(),
@@ -105,7 +109,7 @@ pub async fn apply(
         subject: plan.subject.text(),
         sites,
         state: "running".to_owned(),
-        body: Work::new(plan.clone(), actor).body(),
+        body: Work::new(plan.clone(), actor, routers).body(),
     };
     let detail = json!({ "operation": operation.id.to_string(), "plan": hash });
     let action = format!("{}.apply", plan.verb.as_str());

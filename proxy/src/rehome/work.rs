@@ -126,6 +126,9 @@ pub struct Work {
     pub moves: Vec<Moving>,
     /// An operator wants it taken back.
     pub abort: Option<Abort>,
+    /// Routers that were registered when it began: each may have acknowledged what a replica lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routers: Vec<String>,
 }
 
 /// An operator's wish to go back.
@@ -141,7 +144,7 @@ pub struct Abort {
 
 impl Work {
     /// An operation that has not begun.
-    pub fn new(plan: Plan, actor: &Actor) -> Work {
+    pub fn new(plan: Plan, actor: &Actor, routers: Vec<String>) -> Work {
         let moves = plan.moves.iter().map(|of| Moving {
             of: of.clone(),
             step: Step::Begin,
@@ -156,6 +159,7 @@ impl Work {
             plan,
             actor: actor.name.clone(),
             reason: actor.reason.clone(),
+            routers,
             abort: None,
         }
     }

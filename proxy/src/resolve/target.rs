@@ -5,7 +5,6 @@
 use crate::clock;
 use crate::observe::inventory::Service;
 use crate::observe::standby::Standby;
-use crate::observe::tail::Write;
 use crate::observe::{Evidence, Observed, SiteView, Why};
 use crate::problem::{Problem, Reason};
 use crate::topology::{Installation, Site};
@@ -167,12 +166,8 @@ impl Target {
     /// The site has said what became of a write, and nobody else has heard it yet.
     pub fn note(&self, line: Option<(Method, Box<str>)>, status: StatusCode) {
         if let Some((method, path)) = line.filter(|_| status.is_success()) {
-            self.site.live.tail.note(Write {
-                at: clock::wall(),
-                assignment: self.assignment,
-                method,
-                path,
-            });
+            let tail = &self.site.live.tail;
+            tail.note(clock::wall(), self.assignment, method, path);
         }
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use homing_harness::{
     clock::eventually,
     outcome::Promise,
-    places::{Fleet, Manner},
+    places::{Fleet, Manner, Places},
     router::Router,
 };
 use serde_json::{Value, json};
@@ -71,15 +71,46 @@ async fn lose_the_tail(fleet: &Fleet, order: &str) -> Result<Late> {
     Ok(Late { starts, task })
 }
 
+/// What a router's admin says of the failover.
+async fn lost_tail(router: &Router) -> Result<Value> {
+    let path = "/v1/sites/b/lost-tail";
+    router.admin().get(path).await?.expect(200)?.json()
+}
+
+/// What this router has reported of its own.
+async fn told_by(at: &Router, name: &str) -> Result<Value> {
+    eventually("the lost tail is told", PATIENCE, async || {
+        let answer = lost_tail(at).await?;
+        let items = answer["items"].as_array().into_iter().flatten();
+        let own = items.into_iter().find(|one| one["router"] == name);
+        Ok(own.cloned())
+    })
+    .await
+}
+
+/// One that was lost with the place is named; back with its disk, it tells what nobody else knows; back without, that it cannot.
+async fn routers_come_back(survivor: &Router, lost: &Router, emptied: &Router) -> Promise {
+    told_by(survivor, "survivor").await?;
+    let failover = lost_tail(survivor).await?["failovers"][0].clone();
+    let silent = failover["routers_silent"].as_array().cloned();
+    let mut silent: Vec<Value> = silent.context("nobody is silent")?;
+    silent.sort_by_key(ToString::to_string);
+    let away = |name: &str| json!({ "router": name, "state": "away" });
+    assert_eq!(silent, [away("emptied"), away("places")], "{failover}");
+    assert_eq!(failover["complete"], false, "{failover}");
+    lost.start_again().await?;
+    std::fs::remove_dir_all(emptied.folder().join("journal/tail"))?;
+    emptied.start_again().await?;
+    let told = told_by(survivor, "emptied").await?;
+    assert_eq!(told["complete"], false, "{told}");
+    let since = told["writes_known_since_ms"].as_i64();
+    assert!(since > told["position_ms"].as_i64(), "{told}");
+    Ok(())
+}
+
 /// Exactly that is named, as the promoted database says, and its keys are gone.
 async fn names_what_is_lost(fleet: &Fleet, lost: &Late) -> Promise {
-    let told = eventually("the lost tail is told", PATIENCE, async || {
-        let path = "/v1/sites/b/lost-tail";
-        let answer = fleet.router.admin().get(path).await?.expect(200)?.json()?;
-        let first = answer["items"][0].clone();
-        Ok(first.is_object().then_some(first))
-    })
-    .await?;
+    let told = told_by(&fleet.router, "places").await?;
     let named = |what: &str| -> Vec<String> {
         let items = told[what]["named"].as_array().into_iter().flatten();
         items
@@ -101,6 +132,10 @@ async fn names_what_is_lost(fleet: &Fleet, lost: &Late) -> Promise {
         assert_eq!(told[nothing]["count"], 0, "{told}");
     }
     assert_eq!(told["complete"], true, "{told}");
+    let all = lost_tail(&fleet.router).await?["failovers"][0].clone();
+    assert_eq!(all["routers_silent"], json!([]), "{all}");
+    assert_eq!(all["writes_lost"]["count"], 1, "{all}");
+    assert_eq!(all["starts_lost"]["count"], lost.starts.len(), "{all}");
     let promoted = fleet.places.database.at(fleet.places.standby.port());
     assert_eq!(
         promoted.column(&started_late()).await?,
@@ -118,6 +153,23 @@ async fn names_what_is_lost(fleet: &Fleet, lost: &Late) -> Promise {
         let fate = said(&fleet.router, &["fate", &key(id)], 0).await?;
         assert!(fate.contains("lost"), "{fate}");
     }
+    Ok(())
+}
+
+/// The lost place comes back by itself, database first: nobody gets in.
+async fn comes_back_fenced(places: &Places, lost: &Late) -> Promise {
+    places.primary.start_server()?;
+    eventually("the old database says what it had", PATIENCE, async || {
+        let known = places.database.column(&started_late()).await?;
+        Ok((sorted(known) == sorted(lost.starts.clone())).then_some(()))
+    })
+    .await?;
+    places.one.start_again().await?;
+    eventually("it knows who serves", PATIENCE, async || {
+        Ok((places.one.is("fenced").await?["entitled"] == "b-two").then_some(()))
+    })
+    .await?;
+    assert!(session(&places.database, places.at_one).await.is_err());
     Ok(())
 }
 
@@ -146,11 +198,20 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
         Ok(rows.is_ok().then_some(()))
     })
     .await?;
+    let manner = |name| Manner {
+        name,
+        ..Manner::default()
+    };
+    let survivor = fleet.another_router(manner("survivor")).await?;
+    let emptied = fleet.another_router(manner("emptied")).await?;
     let lost = lose_the_tail(&fleet, &orders[0].id).await?;
+    // The whole place: the router that has acknowledged the tail, too.
+    fleet.router.kill()?;
+    emptied.kill()?;
     fleet.lose_the_first_place()?;
     let words = ["failover", "b", "--reason", "the place is lost", "--yes"];
     let told = eventually("the failover is done", PATIENCE, async || {
-        let output = homing(&fleet.router.admin_url(), &words).await?;
+        let output = homing(&survivor.admin_url(), &words).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let complaint = String::from_utf8_lossy(&output.stderr);
         // Refused until the router has seen that the place is down.
@@ -163,6 +224,7 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
     })
     .await?;
     assert!(told.contains("is done"), "{told}");
+    routers_come_back(&survivor, &fleet.router, &emptied).await?;
     for order in &orders {
         let path = format!("/process-instance/{}", order.id);
         let answer = eventually("it is served", PATIENCE, async || {
@@ -174,18 +236,6 @@ async fn the_other_place_serves_the_same_instances_after_one_verb() -> Promise {
     }
     start_order(&client, "after the failover").await?;
     names_what_is_lost(&fleet, &lost).await?;
-    // The lost place comes back by itself, database first: nobody gets in.
-    places.primary.start_server()?;
-    eventually("the old database says what it had", PATIENCE, async || {
-        let known = places.database.column(&started_late()).await?;
-        Ok((sorted(known) == sorted(lost.starts.clone())).then_some(()))
-    })
-    .await?;
-    places.one.start_again().await?;
-    eventually("it knows who serves", PATIENCE, async || {
-        Ok((places.one.is("fenced").await?["entitled"] == "b-two").then_some(()))
-    })
-    .await?;
-    assert!(session(&places.database, places.at_one).await.is_err());
+    comes_back_fenced(places, &lost).await?;
     not_trusted_again(&fleet.router).await
 }
