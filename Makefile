@@ -62,7 +62,7 @@ campaign:
 	@scripts/prerequisites test
 	@$(BUILD)
 	@rm -f "$(HOMING_CACHE)/campaign.txt"
-	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover:: gather::generated
+	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover:: gather::generated attested:: partitions::
 	HOMING_ENGINE_KILLS=200 HOMING_ENGINE_HANDOVERS=1000 HOMING_ENGINE_PROCESSES=50 cargo test --workspace --test killed --test swarm --test interleave -- --test-threads=1 --nocapture
 	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 --ignored oracle::
 	cargo test --workspace --test model -- --ignored --nocapture

@@ -35,6 +35,7 @@ mod operate;
 mod oracle;
 mod orders;
 mod parked;
+mod partitions;
 mod passwords;
 mod protocols;
 mod quarantine;

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use crate::{
     client::Client,
     clock::eventually,
+    netns::{self, Door, Host},
     nursery::{self, Process},
     paths,
     ports::{free_port, loopback},
@@ -33,6 +34,8 @@ pub struct Agent {
     name: String,
     folder: PathBuf,
     own_port: u16,
+    host: Option<Host>,
+    _door: Option<Door>,
     process: Mutex<Option<Process>>,
 }
 
@@ -43,6 +46,7 @@ pub struct Builder {
     store: String,
     lines: String,
     leases: String,
+    host: Option<Host>,
 }
 
 impl Builder {
@@ -54,6 +58,7 @@ impl Builder {
             store: store.to_owned(),
             lines: lines.to_owned(),
             leases: LEASES.to_owned(),
+            host: None,
         }
     }
 
@@ -61,6 +66,13 @@ impl Builder {
     #[must_use]
     pub fn leases(mut self, table: &str) -> Self {
         table.clone_into(&mut self.leases);
+        self
+    }
+
+    /// Its process runs there.
+    #[must_use]
+    pub fn inside(mut self, host: &Host) -> Self {
+        self.host = Some(host.clone());
         self
     }
 
@@ -80,7 +92,13 @@ impl Builder {
             self.leases,
         );
         std::fs::write(folder.join("agent.toml"), text)?;
+        let door = match &self.host {
+            Some(host) => Some(host.door(own_port).await?),
+            None => None,
+        };
         let agent = Agent {
+            host: self.host,
+            _door: door,
             name,
             folder,
             own_port,
@@ -109,14 +127,14 @@ impl Agent {
 
     /// Starts the process and does not wait.
     pub fn launch(&self) -> Result<()> {
+        let program = paths::homing_binary()?;
+        let (program, mut args) = netns::program(program, self.host.as_ref());
+        let config = self.folder.join("agent.toml");
+        args.extend(["agent".into(), "-c".into(), config.into()]);
         let process = nursery::start(nursery::Spec {
             name: self.name.clone(),
-            program: paths::homing_binary()?.to_owned(),
-            args: vec![
-                "agent".into(),
-                "-c".into(),
-                self.folder.join("agent.toml").into(),
-            ],
+            program,
+            args,
             user: None,
             stop_signal: Signal::TERM,
             log: self.folder.join("agent.log"),

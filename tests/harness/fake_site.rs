@@ -121,7 +121,14 @@ pub struct FakeSite {
 impl FakeSite {
     /// Listens on a free port; the function answers each request whose body has arrived whole.
     pub async fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Result<Self> {
-        let listener = TcpListener::bind(loopback(0)).await?;
+        Self::over(TcpListener::bind(loopback(0)).await?, answer)
+    }
+
+    /// The same behind a listener that is there already.
+    pub fn over(
+        listener: TcpListener,
+        answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             seen: Mutex::default(),

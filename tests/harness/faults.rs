@@ -85,7 +85,11 @@ struct Allowance {
 impl FaultProxy {
     /// Listens on a free port and forwards to the target.
     pub async fn start(target: SocketAddr, seed: u64) -> Result<Self> {
-        let listener = TcpListener::bind(loopback(0)).await?;
+        Self::over(TcpListener::bind(loopback(0)).await?, target, seed)
+    }
+
+    /// The same behind a listener that is there already.
+    pub fn over(listener: TcpListener, target: SocketAddr, seed: u64) -> Result<Self> {
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             target: Mutex::new(target),

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod fake_site;
 pub mod faults;
 pub mod mariadb;
+pub mod netns;
 pub mod nursery;
 pub mod outcome;
 pub mod own_engine;

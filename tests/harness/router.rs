@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use crate::{
     client::Client,
     clock::eventually,
+    netns::{self, Door, Host},
     nursery::{self, Process},
     paths,
     ports::{free_port, loopback},
@@ -32,6 +33,7 @@ pub struct Builder {
     health: String,
     further: String,
     held_back: HeldBack,
+    host: Option<Host>,
 }
 
 /// Settings that turn off what a router does by itself. The shared sites have many routers with stores of their own before them:
@@ -57,6 +59,8 @@ pub struct Router {
     folder: PathBuf,
     ports: Ports,
     held_back: HeldBack,
+    host: Option<Host>,
+    _doors: Vec<Door>,
     process: Mutex<Option<Process>>,
 }
 
@@ -70,6 +74,7 @@ impl Builder {
             health: QUICK_HEALTH.to_owned(),
             further: String::new(),
             held_back: vec![EVERY_TIMER, LEARNS_LATER],
+            host: None,
         }
     }
 
@@ -84,6 +89,13 @@ impl Builder {
     #[must_use]
     pub fn learns_what_begins(mut self) -> Self {
         self.held_back.retain(|held| *held != LEARNS_LATER);
+        self
+    }
+
+    /// Its process runs there.
+    #[must_use]
+    pub fn inside(mut self, host: &Host) -> Self {
+        self.host = Some(host.clone());
         self
     }
 
@@ -145,7 +157,8 @@ impl Builder {
             admin: free_port()?,
         };
         let text = self.text(&folder, ports)?;
-        started(&self.name, folder, &text, ports, self.held_back).await
+        let at = (ports, self.host);
+        started(&self.name, folder, &text, at, self.held_back).await
     }
 
     fn text(&self, folder: &Path, ports: Ports) -> Result<String> {
@@ -175,17 +188,24 @@ impl Builder {
 /// Starts a router with a configuration file as it is written here, and waits until it is ready.
 pub async fn start_from(name: &str, folder: PathBuf, text: &str, ports: Ports) -> Result<Router> {
     let held_back = vec![EVERY_TIMER, LEARNS_LATER];
-    started(name, folder, text, ports, held_back).await
+    started(name, folder, text, (ports, None), held_back).await
 }
 
 async fn started(
     name: &str,
     folder: PathBuf,
     text: &str,
-    ports: Ports,
+    (ports, host): (Ports, Option<Host>),
     held_back: HeldBack,
 ) -> Result<Router> {
+    let mut doors = Vec::new();
+    if let Some(host) = &host {
+        doors.push(host.door(ports.data).await?);
+        doors.push(host.door(ports.admin).await?);
+    }
     let router = Router {
+        host,
+        _doors: doors,
         held_back,
         name: name.to_owned(),
         folder,
@@ -279,14 +299,16 @@ impl Router {
     }
 
     fn spawn(&self, further: &[&str]) -> Result<Process> {
-        let mut args = vec!["serve".into(), "-c".into(), self.config().into()];
+        let program = paths::homing_binary()?;
+        let (program, mut args) = netns::program(program, self.host.as_ref());
+        args.extend(["serve".into(), "-c".into(), self.config().into()]);
         for held in &self.held_back {
             args.extend(["--set", held].map(Into::into));
         }
         args.extend(further.iter().map(Into::into));
         nursery::start(nursery::Spec {
             name: self.name.clone(),
-            program: paths::homing_binary()?.to_owned(),
+            program,
             args,
             user: None,
             stop_signal: Signal::KILL,

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Result, ensure};
 use homing_harness::{
     agent::{self, Agent, LEASES, TERM},
+    campaign::figure,
     clock::{Stopwatch, eventually},
     fake_site::{FakeSite, Reply},
     outcome::Promise,
@@ -27,6 +28,9 @@ use super::world::{PATIENCE, World, no_sessions, past, session};
 
 /// Clearly longer than a lease and a half: nothing of what the store said last is left.
 const AWAY: Duration = Duration::from_secs(10);
+
+/// The same in a campaign.
+const FOR_LONG: Duration = Duration::from_secs(120);
 
 const RULES: &str = r#"
 [safety]
@@ -169,7 +173,8 @@ async fn while_the_store_stands_still_who_serves_goes_on_until_a_router_is_missi
     let mut engine = place.engine().await?;
     place.cluster.freeze()?;
     let watch = Stopwatch::start();
-    while !watch.is_past(AWAY) {
+    let away = figure(AWAY, FOR_LONG);
+    while !watch.is_past(away) {
         work(&mut engine).await?;
         for router in &place.routers {
             router.client("").get(&path).await?.expect(200)?;
