@@ -228,8 +228,10 @@ mod tests {
     #[test]
     fn scripts_that_never_end_or_eat_memory_are_stopped() {
         assert!(run("while (true) {}").unwrap_err().contains("longer"));
-        let eats = run("var a = []; while (true) { a.push('x'.repeat(100000)); }").unwrap_err();
+        // At once: the unoptimised interpreter takes about as long to fill its memory with text as its time lasts.
+        let eats = run("new Uint8Array(64 * 1024 * 1024)").unwrap_err();
         assert!(eats.starts_with("limit script_memory reached"), "{eats}");
+        assert!(run("var a = []; while (true) { a.push('x'.repeat(100000)); }").is_err());
         let says = run("throw new Error('out of memory')").unwrap_err();
         assert!(says.starts_with("Error: out of memory"), "{says}");
         assert!(run("(function f() { f(); })()").is_err());

@@ -88,7 +88,7 @@ const MISTAKES: [(&str, &str, &str, &str); 23] = [
         "limit script_time reached",
     ),
     (
-        "<scriptTask id=\"x\" scriptFormat=\"javascript\"><script>let a = []; for (;;) a.push('x'.repeat(100000))</script></scriptTask>",
+        "<scriptTask id=\"x\" scriptFormat=\"javascript\"><script>new Uint8Array(64 * 1024 * 1024)</script></scriptTask>",
         "x",
         "<scriptTask",
         "limit script_memory reached",
