@@ -68,7 +68,7 @@ async fn dial(endpoint: &Arc<Endpoint>) -> Result<Connection, Error> {
             let (host, port) = place();
             Error::Tls { host, port, source }
         })?;
-    Ok(Connection::new(Wire::new(dial::Stream::Other(Box::new(
-        stream,
-    )))))
+    Ok(Connection::new(Wire::secured(dial::Stream::Other(
+        Box::new(stream),
+    ))))
 }

@@ -71,6 +71,13 @@ impl Wire {
         }
     }
 
+    /// On a stream with TLS, whose errors are no proof that nothing was written.
+    pub fn secured(stream: Stream) -> Wire {
+        let mut wire = Wire::new(stream);
+        wire.sending.hide_writes();
+        wire
+    }
+
     /// No exchange follows for a while: gives room back.
     pub fn rest(&mut self) {
         if self.inbound.capacity() > ROOM {

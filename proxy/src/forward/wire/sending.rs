@@ -31,6 +31,8 @@ pub(super) struct Sending {
     /// Whether the end of a chunk is still to be written.
     inside: bool,
     touched: Touched,
+    /// TLS is between us and the system: a write that failed may have written.
+    hides_writes: bool,
 }
 
 enum Coding {
@@ -66,6 +68,7 @@ impl Default for Sending {
             coding: Coding::Done,
             inside: false,
             touched: Touched::Flushed,
+            hides_writes: false,
         }
     }
 }
@@ -99,6 +102,11 @@ impl Sending {
         if self.kept.is_some() {
             self.fill();
         }
+    }
+
+    /// From now on a write that fails proves nothing.
+    pub(super) fn hide_writes(&mut self) {
+        self.hides_writes = true;
     }
 
     /// Whether nothing was written.
@@ -193,6 +201,9 @@ impl Sending {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
+            if self.hides_writes {
+                self.touched = Touched::Yes;
+            }
             let count = ready!(Pin::new(&mut *stream).poll_write(cx, &self.out))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

@@ -464,6 +464,18 @@ async fn what_was_not_sent_is_given_back() {
 }
 
 #[tokio::test]
+async fn behind_tls_a_failed_write_proves_nothing() {
+    let (ours, site) = tokio::io::duplex(64);
+    let mut wire = Wire::secured(Stream::Other(Box::new(ours)));
+    drop(site);
+    let mut post = asking(Method::POST, &[], Payload::from(Bytes::from_static(b"{}")));
+    assert!(matches!(
+        answer(&mut wire, &mut post).await,
+        Err(Error::Cut(_))
+    ));
+}
+
+#[tokio::test]
 async fn an_early_answer_is_heard_and_ends_the_connection() {
     let (ours, mut site) = tokio::io::duplex(64);
     let mut wire = Wire::new(Stream::Other(Box::new(ours)));
