@@ -79,7 +79,7 @@ pub struct SiteResult {
     pub detail: Option<String>,
     /// Kinds of keys that this site cannot list.
     pub unlisted: Vec<String>,
-    /// Things that the site has named; some of them twice, where a comparison went on.
+    /// Things that the site has named.
     pub seen: u64,
     /// Rows that were missing and are there now.
     pub added: u64,

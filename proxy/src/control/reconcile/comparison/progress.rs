@@ -1,7 +1,8 @@
 //! Where a comparison stands, so that another one goes on there.
 //!
 //! Owns what is written down, when, and what of it still counts: not after a switch to another installation, and not after a
-//! day. What was counted goes on with it; what the lists have named does not, so those rows are asked for, a page at once.
+//! day. What was counted goes on with it, and the last page, which the next one may name again; what the lists have named before
+//! does not, so those rows are asked for, a page at once.
 
 use super::{Comparison, Cursor, Kind, SiteResult};
 use crate::clock;
@@ -81,6 +82,9 @@ struct Kept {
     /// The site's assignment: after a switch another database may answer.
     generation: u64,
     at: Progress,
+    /// The keys on the last page: the next one counts none of them again.
+    #[serde(default)]
+    recent: Vec<String>,
     found: SiteResult,
 }
 
@@ -132,6 +136,7 @@ impl Comparison<'_> {
         let counts = |kept: &Kept| age < COUNTS_FOR_MS && kept.generation == self.generation();
         if let Some(kept) = kept.filter(counts) {
             self.at = kept.at;
+            self.recent = kept.recent.iter().flat_map(|key| key.parse()).collect();
             self.found = SiteResult {
                 complete: true,
                 unfinished: false,
@@ -156,6 +161,7 @@ impl Comparison<'_> {
         let kept = Kept {
             generation: self.generation(),
             at: self.at.clone(),
+            recent: self.recent.iter().map(ToString::to_string).collect(),
             found: self.found.clone(),
         };
         let body = serde_json::to_string(&kept).unwrap_or_default();
