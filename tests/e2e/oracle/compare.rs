@@ -237,7 +237,19 @@ fn unordered(order: &Order, rows: &Value) -> Option<String> {
         });
         keys.fold(Ordering::Equal, Ordering::then) == Ordering::Greater
     })?;
-    Some(format!("rows {wrong} and {} are not in order", wrong + 1))
+    let keys = |row: &Value| -> Vec<String> {
+        let keys = order
+            .by
+            .iter()
+            .map(|(member, kind, _)| text(row, member, *kind));
+        keys.collect()
+    };
+    Some(format!(
+        "rows {wrong} and {} are not in order: {:?}, {:?}",
+        wrong + 1,
+        keys(&rows[wrong]),
+        keys(&rows[wrong + 1])
+    ))
 }
 
 /// As PostgreSQL does: a missing value is above all others.

@@ -69,7 +69,7 @@ fn sorts() -> Result<Vec<(String, String, String, Kind)>> {
             _ if member.ends_with("Id") && member != "activityId" && member != "tenantId" => {
                 Kind::Id
             }
-            _ if member == "durationInMillis" => Kind::Measured,
+            _ if ["durationInMillis", "workTimeInMillis"].contains(&member) => Kind::Measured,
             "text" => Kind::Text,
             "number" => Kind::Number,
             "time" => Kind::Time,

@@ -97,7 +97,11 @@ impl Names {
     /// How long something took is never the same twice.
     fn member(&self, name: &str, value: &Value) -> Value {
         match value {
-            Value::Number(_) if name == "duration" || name == "durationInMillis" => "<time>".into(),
+            Value::Number(_)
+                if ["duration", "durationInMillis", "workTimeInMillis"].contains(&name) =>
+            {
+                "<time>".into()
+            }
             // Ten minutes ahead: a long script comes past it, each side in an operation of its own.
             Value::String(_) if name == "lockExpirationTime" => "<time>".into(),
             // A password's hash, an engine's name in a log, where a resource is.

@@ -157,14 +157,16 @@ impl Script {
         let answers = {
             let step = Step::post(path, acquire).check(Check::Status);
             let mut answers = Vec::new();
+            let all = Step::get("/external-job-api/jobs?size=1000").check(Check::Status);
             for side in &mut self.sides {
-                let seen = side.run(&step).await?;
-                anyhow::ensure!(seen.status == 200, "{}: {}", side.title, seen.plain);
-                for row in rows(&seen.raw) {
+                let waiting = side.run(&all).await?;
+                for row in rows(&waiting.raw) {
                     let of = |member: &str| row[member].as_str().unwrap_or_default().to_owned();
                     let instance = side.names.text(&of("processInstanceId"));
                     side.names.name(&format!("{instance}/job"), &of("id"));
                 }
+                let seen = side.run(&step).await?;
+                anyhow::ensure!(seen.status == 200, "{}: {}", side.title, seen.plain);
                 let mut jobs: Vec<Value> = rows(&seen.raw)
                     .map(|row| side.names.plain(row)["id"].clone())
                     .collect();
@@ -178,8 +180,8 @@ impl Script {
         for (side, jobs) in self.sides[1..].iter().zip(others) {
             if jobs != reference {
                 self.differences.push(format!(
-                    "{}: acquired {jobs:?}, not {reference:?}",
-                    side.title
+                    "step {}: {}: acquired {jobs:?}, not {reference:?}",
+                    self.steps, side.title
                 ));
             }
         }
@@ -187,27 +189,33 @@ impl Script {
             let job = job.as_str().context("no id")?.to_owned();
             let (instance, _) = job.rsplit_once("/job").context("no instance")?;
             let at = |what: &str| format!("{path}/{{{{{job}}}}}{what}");
-            let step = match self.random.usize(..6) {
-                0 => Step::post(
+            let complete = |worker: &str| {
+                let shipped = json!([{ "name": "shipped", "type": "boolean", "value": true }]);
+                Step::post(
+                    at("/complete"),
+                    json!({ "workerId": worker, "variables": shipped }),
+                )
+            };
+            // Each is ended: one that is handed back keeps its instance locked, which holds up all others of its engine, and
+            // that is all jobs at one engine and some over several sites.
+            let steps = match self.random.usize(..6) {
+                0 => vec![Step::post(
                     at("/fail"),
                     json!({ "workerId": "w", "errorMessage": "no", "retries": 1, "retryTimeout": "PT0S" }),
-                ),
-                1 => Step::post(
+                )],
+                1 => vec![Step::post(
                     at("/bpmnError"),
                     json!({ "workerId": "w", "errorCode": "refused" }),
-                ),
-                2 => Step::post(at("/complete"), json!({ "workerId": "nobody" }))
-                    .check(Check::Status),
-                _ => Step::post(
-                    at("/complete"),
-                    json!({ "workerId": "w", "variables": [{ "name": "shipped", "type": "boolean", "value": true }] }),
-                ),
+                )],
+                2 => vec![complete("nobody").check(Check::Status), complete("w")],
+                _ => vec![complete("w")],
             };
-            self.step(&step).await?;
+            for step in steps {
+                self.step(&step).await?;
+            }
             self.settle().await?;
             self.look(instance).await?;
         }
-        // What is still locked is freed, so that the next act sees what it would at one engine.
         let free = Step::post(
             "/external-job-api/unacquire/jobs",
             json!({ "workerId": "w" }),
