@@ -17,7 +17,7 @@ help:
 	@echo "make test    every test, with real engines and real databases"
 	@echo "make lint    formatting, clippy, tidy rules"
 	@echo "make fuzz    what reads foreign bytes, on mutated inputs; FUZZ_SECONDS=60 for each of seven targets"
-	@echo "make campaign  attacks, crowds, hand-overs, reloads, deaths of engines and fuzz targets at full length, with figures"
+	@echo "make campaign  attacks, crowds, hand-overs, reloads, deaths of engines, models, fuzz targets at full length, with figures; AGAIN=1 begins anew"
 	@echo "make deny    licences and advisories of all dependencies (needs cargo-deny)"
 	@echo "make bench   the numbers in the documentation"
 
@@ -57,17 +57,12 @@ lint:
 fuzz:
 	HOMING_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --test fuzz -- --test-threads=7
 
-# Attacks, crowds, hand-overs, reloads, deaths of engines and fuzz targets at full length; prints what was measured.
+# Attacks, crowds, hand-overs, reloads, deaths of engines, models, simulations and fuzz targets at full length; prints what was
+# measured. Begun again at the same commit it goes on where it was; AGAIN=1 begins anew.
 campaign:
 	@scripts/prerequisites test
 	@$(BUILD)
-	@rm -f "$(HOMING_CACHE)/campaign.txt"
-	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 attacks:: handover:: gather::generated attested:: partitions::
-	HOMING_ENGINE_KILLS=200 HOMING_ENGINE_HANDOVERS=1000 HOMING_ENGINE_PROCESSES=50 cargo test --workspace --test killed --test swarm --test interleave -- --test-threads=1 --nocapture
-	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" cargo test --workspace --test e2e -- --test-threads=1 --ignored oracle::
-	cargo test --workspace --test model -- --ignored --nocapture
-	HOMING_CAMPAIGN="$(HOMING_CACHE)/campaign.txt" $(MAKE) fuzz
-	@cat "$(HOMING_CACHE)/campaign.txt"
+	@scripts/campaign $(if $(AGAIN),--again)
 
 deny:
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed; see https://crates.io/crates/cargo-deny" >&2; exit 1; }

@@ -19,6 +19,8 @@ use tokio::runtime::{self, Runtime};
 pub trait Line: Send + Sync + 'static {
     /// Before a transaction. An error: nothing was done.
     async fn ask(&self) -> Result<(), Error>;
+    /// After a commit of these statements, before anything else can happen.
+    async fn committed(&self, statements: &[&'static str]) -> Result<(), Error>;
     /// After a transaction. An error: it is done, and its answer is lost.
     async fn answer(&self) -> Result<(), Error>;
     /// Returns when something may have changed.
@@ -65,6 +67,7 @@ struct Far {
 }
 
 struct FarSession {
+    statements: Vec<&'static str>,
     /// There until the end, and dropped where its driver can see to the connection.
     inner: Option<Box<dyn Session>>,
     runtime: runtime::Handle,
@@ -87,6 +90,7 @@ impl Backend for Far {
         self.line.ask().await?;
         let inner = at_once(&self.runtime, self.file.session(access, doing))?;
         Ok(Box::new(FarSession {
+            statements: Vec::new(),
             inner: Some(inner),
             runtime: self.runtime.clone(),
             line: Arc::clone(&self.line),
@@ -123,11 +127,13 @@ impl Drop for FarSession {
 #[async_trait]
 impl Session for FarSession {
     async fn run(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        self.statements.push(sql);
         let (runtime, inner) = self.inner()?;
         at_once(runtime, inner.run(sql, args))
     }
 
     async fn rows(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
+        self.statements.push(sql);
         let (runtime, inner) = self.inner()?;
         at_once(runtime, inner.rows(sql, args))
     }
@@ -169,6 +175,7 @@ impl Session for FarSession {
     async fn commit(mut self: Box<Self>) -> Result<(), Error> {
         let inner = self.taken()?;
         at_once(&self.runtime, inner.commit())?;
+        self.line.committed(&self.statements).await?;
         self.line.answer().await
     }
 

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows that the connection's own thread reads ahead of who takes them: each time it has to wait costs both a wake-up.
 const ROWS_AHEAD: usize = 1000;
-/// How long a write waits for the one writer connection.
+/// How long a write waits for the one writer connection. A connection to a file is not asked first whether it is alive.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that only read.
 const READERS_MAX: u32 = 4;
@@ -62,6 +62,7 @@ pub(crate) async fn backend(file: &str, router: Option<&str>) -> Result<Sqlite, 
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(WRITER_TIMEOUT)
+        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
@@ -75,6 +76,7 @@ pub(crate) async fn backend(file: &str, router: Option<&str>) -> Result<Sqlite, 
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(WRITER_TIMEOUT)
+        .test_before_acquire(false)
         .connect_lazy_with(options.read_only(true).create_if_missing(false));
     Ok(Sqlite {
         writer,

@@ -6,33 +6,54 @@
 use homing_mapping_store::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Whether the system's other clocks are left alone, because the runtime's time is simulated.
-static SIMULATED: AtomicBool = AtomicBool::new(false);
+/// The clocks of a simulated machine: what they show when its runtime's time has gone on by so much since the start.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated {
+    /// The one that nobody sets; its rate may be wrong.
+    pub monotonic: fn(Duration) -> Duration,
+    /// Since the Unix epoch, as somebody has set it.
+    pub wall: fn(Duration) -> Duration,
+}
 
-/// From now on every clock of this process is its runtime's, for a simulation that holds that one.
-pub fn simulate() {
+/// The system's other clocks are left alone where the runtime's time is simulated.
+static SIMULATED: OnceLock<Simulated> = OnceLock::new();
+
+/// From now on every clock of this process is its runtime's, as these show it. The first ones stay.
+pub fn simulate(clocks: Simulated) {
     started();
-    SIMULATED.store(true, Ordering::SeqCst);
+    SIMULATED.get_or_init(|| clocks);
 }
 
 /// A monotonic instant, for durations and deadlines.
 pub fn now() -> Instant {
+    match SIMULATED.get() {
+        None => runtime(),
+        Some(clocks) => started() + (clocks.monotonic)(passed()),
+    }
+}
+
+fn runtime() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 fn started() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(now)
+    *START.get_or_init(runtime)
+}
+
+/// Of the runtime's time since the start.
+fn passed() -> Duration {
+    runtime().duration_since(started())
 }
 
 /// Wall clock in milliseconds since the Unix epoch, for records and logs only.
 #[expect(clippy::disallowed_methods, reason = "this module is the clock")]
 pub fn wall() -> Timestamp {
-    if SIMULATED.load(Ordering::Relaxed) {
-        return Timestamp(i64::try_from(monotonic_ms()).unwrap_or(i64::MAX));
+    if let Some(clocks) = SIMULATED.get() {
+        let shown = (clocks.wall)(passed()).as_millis();
+        return Timestamp(i64::try_from(shown).unwrap_or(i64::MAX));
     }
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -66,7 +87,7 @@ impl Moment {
 
 /// The moment of now.
 pub fn moment() -> Moment {
-    if SIMULATED.load(Ordering::Relaxed) {
+    if SIMULATED.get().is_some() {
         return Moment::default().plus(now().duration_since(started()));
     }
     #[cfg(target_os = "linux")]

@@ -49,7 +49,7 @@ async fn a_router_that_one_direction_of_the_store_is_lost_to_stops_before_anothe
     let Some(world) = world(Automatic::Off).await? else {
         return Ok(());
     };
-    let ([r1, _, _, _, store, _], journals) = (&world.hosts, world.journals());
+    let ([r1, _, _, _, store, _], journals) = (&world.hosts, world.journals().await?);
     let cut = |from: &Host, to: &Host| from.cut(to);
     cut(r1, store)?;
     verb(
@@ -82,7 +82,7 @@ async fn a_place_that_only_some_can_reach_stays_and_one_that_nobody_can_reach_is
     let Some(world) = world(Automatic::On).await? else {
         return Ok(());
     };
-    let ([r1, r2, one, ..], journals) = (&world.hosts, world.journals());
+    let ([r1, r2, one, ..], journals) = (&world.hosts, world.journals().await?);
     let before = world.generation().await?;
     let watch = Stopwatch::start();
     while !watch.is_past(AWHILE) {

@@ -4,13 +4,14 @@
 
 use super::wire::{ANSWER_BYTES_MAX, Asked, Key, PATH, Said, Signed};
 use crate::decide::attest::{Door, Doors, Question};
+use crate::forward::dial::{self, Stream};
 use bytes::Bytes;
 use futures_util::future::join_all;
+use homing_config::settings::HostPort;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// For each question whether every router attests; else who does not, and why.
 pub async fn ask(
@@ -55,7 +56,8 @@ pub async fn ask(
 
 async fn one(door: &Door, body: Bytes) -> Result<Said, String> {
     let key = Key::parse(&door.key).ok_or("its key cannot be read")?;
-    let stream = TcpStream::connect(&door.address)
+    let at = HostPort::parse(&door.address)?;
+    let stream = dial::open(&at.host, at.port)
         .await
         .map_err(|error| format!("not reached: {error}"))?;
     let answer = exchange(stream, &door.address, body.clone()).await?;
@@ -68,7 +70,7 @@ async fn one(door: &Door, body: Bytes) -> Result<Said, String> {
         })
 }
 
-async fn exchange(stream: TcpStream, authority: &str, body: Bytes) -> Result<Bytes, String> {
+async fn exchange(stream: Stream, authority: &str, body: Bytes) -> Result<Bytes, String> {
     let broke = |error: hyper::Error| format!("the exchange broke: {error}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await

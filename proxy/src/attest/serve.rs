@@ -16,7 +16,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 /// Connections at a time: every router and agent asks with one.
@@ -82,7 +83,11 @@ async fn bind(settings: &Attest) -> TcpListener {
     }
 }
 
-async fn speak(stream: TcpStream, witness: Arc<Witness>, renew_every: Duration) {
+/// One connection of somebody who asks, until it ends.
+pub async fn speak<S>(stream: S, witness: Arc<Witness>, renew_every: Duration)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| {
         let witness = Arc::clone(&witness);
         async move { Ok::<_, Infallible>(answer(request, &witness, renew_every).await) }

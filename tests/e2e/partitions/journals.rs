@@ -1,16 +1,18 @@
-//! What clients were answered and what engines wrote, each with its time, and the judgement over both together.
+//! What clients were answered, what routers have kept of it, what engines wrote, and whom the store named when: each with its
+//! time, and the judgement over all of them together.
 //!
-//! Owns the tasks that write them. All clocks are this machine's one.
+//! Owns the tasks that write the first and the third. All clocks are this machine's one.
 
-use anyhow::{Result, ensure};
-use homing_harness::clock::wall_millis;
+use anyhow::{Context as _, Result, ensure};
+use homing_harness::clock::{eventually, wall_millis};
+use homing_mapping_store::{Kind, RoutingKey, SiteId};
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-use super::world::{PLACES, World};
+use super::world::{PATIENCE, PLACES, World};
 
 const PAUSE: Duration = Duration::from_millis(20);
 /// A client that hears nothing for so long goes on with the next request.
@@ -23,6 +25,7 @@ const ENOUGH: usize = 20;
 struct Given {
     router: usize,
     place: String,
+    order: String,
     sent_ms: i64,
     answered_ms: i64,
 }
@@ -48,10 +51,12 @@ impl Journals {
                     if let Ok(Ok(answer)) = answer
                         && answer.status == 200
                         && let Some(place) = answer.header("homing-installation")
+                        && let Ok(body) = answer.json()
                     {
                         let one = Given {
                             router: number,
                             place: place.to_owned(),
+                            order: body["id"].as_str().unwrap_or_default().to_owned(),
                             sent_ms,
                             answered_ms: wall_millis(),
                         };
@@ -112,8 +117,14 @@ impl Journals {
         for one in &given {
             let by = one.router + 1;
             ensure!(may_have(&terms, one), "r{by}: {one:?} in {terms:?}");
+            let made_by = world.made_by(&one.order);
+            ensure!(
+                made_by == Some(one.place.as_str()),
+                "r{by}: {one:?} was made by {made_by:?}"
+            );
         }
-        Ok(())
+        named(&terms, &assigned(world).await?)?;
+        kept(world, &given).await
     }
 }
 
@@ -123,6 +134,58 @@ struct Term {
     place: String,
     first_ms: i64,
     last_ms: i64,
+}
+
+/// Whom the store has named, and when each switch began.
+async fn assigned(world: &World) -> Result<Vec<(String, i64)>> {
+    let rows = "SELECT installation || ' ' || since FROM assignment_history ORDER BY generation";
+    let mut assigned: Vec<(String, i64)> = Vec::new();
+    for row in world.records.column(rows).await? {
+        let (place, since) = row.split_once(' ').unwrap_or_default();
+        if assigned.last().is_none_or(|(last, _)| last != place) {
+            assigned.push((place.to_owned(), since.parse()?));
+        }
+    }
+    Ok(assigned)
+}
+
+/// The places that wrote are those that the store named, in this order, and none wrote before it was named.
+fn named(terms: &[Term], assigned: &[(String, i64)]) -> Result<()> {
+    ensure!(
+        terms
+            .iter()
+            .map(|term| &term.place)
+            .eq(assigned.iter().map(|(place, _)| place)),
+        "{assigned:?} were named, and {terms:?} wrote"
+    );
+    for (at, (place, since)) in assigned.iter().enumerate().skip(1) {
+        ensure!(
+            *since <= terms[at].first_ms,
+            "{place} was named at {since} only; {terms:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Every start that was acknowledged has come from its router's journal into the store, with its home.
+async fn kept(world: &World, given: &[Given]) -> Result<()> {
+    let kind = Kind::declare("order").context("no more kinds")?;
+    let keys: Vec<RoutingKey> = given
+        .iter()
+        .map(|one| RoutingKey::new(kind, &one.order))
+        .collect();
+    eventually("every acknowledged start is kept", PATIENCE, async || {
+        let rows = world.store.get_many(&keys).await?;
+        for (row, one) in rows.iter().zip(given) {
+            let home = row.as_ref().map(|row| row.home);
+            ensure!(
+                home == Some(SiteId::named("b")),
+                "{one:?} is lost: {home:?}"
+            );
+        }
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// Whether the place that gave it may have served at some moment between question and answer: after the place before it had written
@@ -157,6 +220,7 @@ fn an_answer_of_a_place_that_had_been_replaced_is_found() {
     let given = |place: &str, sent_ms, answered_ms| Given {
         router: 0,
         place: place.to_owned(),
+        order: String::new(),
         sent_ms,
         answered_ms,
     };
@@ -164,4 +228,8 @@ fn an_answer_of_a_place_that_had_been_replaced_is_found() {
     assert!(may_have(&terms, &given("b-one", 15, 40)));
     assert!(!may_have(&terms, &given("b-one", 21, 40)));
     assert!(!may_have(&terms, &given("b-two", 5, 9)));
+    let at = |since| [("b-one".to_owned(), 0), ("b-two".to_owned(), since)];
+    assert!(named(&terms, &at(15)).is_ok());
+    assert!(named(&terms, &at(21)).is_err());
+    assert!(named(&terms[..1], &at(15)).is_err());
 }

@@ -54,7 +54,9 @@ pub(super) struct World {
     /// Where engines reach the database through their place's relay.
     pub(super) relays: [u16; 2],
     pub(super) database: Database,
-    store: Handle,
+    /// Where the store keeps its rows.
+    pub(super) records: Database,
+    pub(super) store: Handle,
     _origins: [FakeSite; 2],
     _lines: [FaultProxy; 2],
     _doors: [Door; 2],
@@ -63,6 +65,7 @@ pub(super) struct World {
 fn origin(host: &Host) -> Result<(SocketAddr, FakeSite)> {
     let made = AtomicUsize::new(0);
     let place = host.address();
+    // Its ids tell who has made them.
     let (at, listener) = host.listen()?;
     let site = FakeSite::over(listener, move |seen| {
         let number = made.fetch_add(1, Ordering::SeqCst);
@@ -130,6 +133,7 @@ impl World {
             agents: [a1, a2],
             relays,
             database,
+            records: store_database,
             _origins: [origin_one, origin_two],
             _lines: [store_line, data_line],
             _doors: doors,
@@ -148,9 +152,18 @@ impl World {
         Ok(world)
     }
 
-    /// Engines and clients begin to work, and write down what they see.
-    pub(super) fn journals(&self) -> Journals {
-        Journals::begin(self)
+    /// Engines and clients begin to work, and write down what they see. They have begun when this returns.
+    pub(super) async fn journals(&self) -> Result<Journals> {
+        let journals = Journals::begin(self);
+        eventually("engines write", PATIENCE, async || {
+            let written = self
+                .database
+                .column("SELECT count(*)::text FROM work")
+                .await?;
+            Ok((written != ["0"]).then_some(()))
+        })
+        .await?;
+        Ok(journals)
     }
 
     /// Waits until this router has a new order from that place.
@@ -168,6 +181,13 @@ impl World {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// The place whose engine has made an order, as the engine says.
+    pub(super) fn made_by(&self, order: &str) -> Option<&'static str> {
+        let made =
+            |place: &usize| order.starts_with(&format!("{}-", self.hosts[2 + place].address()));
+        (0..2).find(made).map(|place| PLACES[place])
     }
 
     /// Of the site's assignment.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Hosts that can be cut off or die.
 pub(crate) const HOSTS: [&str; 4] = ["r1", "r2", "b-1", "b-2"];
+/// Hosts whose clocks are set.
+pub(crate) const CLOCKS: [&str; 5] = ["r1", "r2", "b-1", "b-2", super::line::STORE];
 /// The routers among them.
 pub(crate) const ROUTERS: [&str; 2] = ["r1", "r2"];
 /// The places among them.
@@ -25,6 +27,8 @@ pub(crate) enum Event {
     Release(&'static str, &'static str),
     Crash(&'static str),
     Back(&'static str),
+    /// Somebody sets its wall clock by so many hours.
+    Set(&'static str, i64),
     /// Operators want something of a router.
     Ask(&'static str, Wish),
 }
@@ -51,7 +55,7 @@ pub(crate) fn schedule(rng: &mut Rng, begin: Duration, end: Duration) -> Vec<(Du
         let until = (at + lasts).min(end);
         let host = HOSTS[rng.usize(0..HOSTS.len())];
         let store = super::line::STORE;
-        let (first, last) = match rng.u8(0..12) {
+        let (first, last) = match rng.u8(0..15) {
             0..=2 => (Event::Cut(host, store), Event::Mend(host, store)),
             3 => (Event::CutOneWay(host, store), Event::Mend(host, store)),
             4 => (Event::CutOneWay(store, host), Event::Mend(store, host)),
@@ -60,7 +64,7 @@ pub(crate) fn schedule(rng: &mut Rng, begin: Duration, end: Duration) -> Vec<(Du
                 let (router, place) = (ROUTERS[rng.usize(0..2)], PLACES[rng.usize(0..2)]);
                 (Event::Cut(router, place), Event::Mend(router, place))
             }
-            8 => {
+            8..=10 => {
                 // The store is away for everybody.
                 for other in HOSTS.into_iter().filter(|other| *other != host) {
                     events.push((at, Event::Cut(other, store)));
@@ -68,10 +72,18 @@ pub(crate) fn schedule(rng: &mut Rng, begin: Duration, end: Duration) -> Vec<(Du
                 }
                 (Event::Cut(host, store), Event::Mend(host, store))
             }
+            11 => (
+                Event::Cut(ROUTERS[0], ROUTERS[1]),
+                Event::Mend(ROUTERS[0], ROUTERS[1]),
+            ),
             _ => (Event::Crash(host), Event::Back(host)),
         };
         events.push((at, first));
         events.push((until, last));
+    }
+    for _ in 0..rng.usize(0..3) {
+        let host = CLOCKS[rng.usize(0..CLOCKS.len())];
+        events.push((moment(rng), Event::Set(host, [1, -1][rng.usize(0..2)])));
     }
     for _ in 0..rng.usize(2..9) {
         let wish = match rng.u8(0..10) {

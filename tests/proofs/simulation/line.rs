@@ -62,12 +62,19 @@ impl Line for Way {
         self.there_and_back().await
     }
 
-    async fn answer(&self) -> Result<(), Error> {
-        if let Some(near) = self.near.get() {
+    async fn committed(&self, statements: &[&'static str]) -> Result<(), Error> {
+        let changes = |sql: &&str| sql.contains("assignments") && !sql.starts_with("SELECT");
+        if let Some(near) = self.near.get()
+            && statements.iter().any(changes)
+        {
             for assignment in near.assignments().await? {
                 self.truth.committed(&assignment);
             }
         }
+        Ok(())
+    }
+
+    async fn answer(&self) -> Result<(), Error> {
         self.there_and_back().await
     }
 
@@ -89,6 +96,10 @@ impl Line for Near {
         Ok(())
     }
 
+    async fn committed(&self, _: &[&'static str]) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn answer(&self) -> Result<(), Error> {
         Ok(())
     }
@@ -103,5 +114,5 @@ impl Line for Near {
 }
 
 fn stamp(truth: &Truth) -> Timestamp {
-    Timestamp(i64::try_from(truth.clock().as_millis()).unwrap_or(i64::MAX))
+    Timestamp(i64::try_from(truth.shown().as_millis()).unwrap_or(i64::MAX))
 }

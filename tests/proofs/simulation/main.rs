@@ -1,9 +1,10 @@
 //! The product's own lease, fence, plan and execute code in simulated worlds: two routers, the agents of two places, one
 //! site, a store that they reach over a network of its own time. Everything that happens is drawn from a seed: delays, cut
-//! and one-way lines, messages that are held and come later, crashes, what operators ask for.
+//! and one-way lines, messages that are held and come later, crashes, clocks, what operators ask for.
 //!
 //! Owns which seeds are run and how a failure is told. `HOMING_SEED=N` runs one again, `HOMING_SEEDS=N` so many.
 
+mod clocks;
 mod faults;
 mod line;
 mod place;
@@ -24,6 +25,9 @@ const SEEDS: u64 = 500;
 /// Worlds whose engines go on after they were fenced, and for how long.
 const SABOTAGED: u64 = 12;
 const SABOTAGE: Duration = Duration::from_secs(3);
+/// Worlds with clocks that are off by so much, although the leases allow for less.
+const SABOTAGED_CLOCKS: u64 = 40;
+const WORSE: f64 = 0.7;
 /// The first of them; later ones follow it.
 const FIRST: u64 = 1;
 
@@ -113,6 +117,7 @@ fn no_two_places_serve_one_site_and_every_world_heals() {
             "too few writes: {whole}"
         );
         assert!(whole.faults > last - first, "too few faults: {whole}");
+        assert!(whole.attested > last - first, "too few attest: {whole}");
     }
 }
 
@@ -121,11 +126,29 @@ fn an_engine_that_does_not_obey_its_fence_is_seen() {
     world::begin();
     let caught = |seed: &u64| {
         let story = run(|| World::of(*seed).sabotaged(SABOTAGE));
-        story.is_err_and(|why| why.contains("while the store says") || why.contains("was entitled"))
+        story.is_err_and(|why| two_places(&why))
     };
-    let caught = (FIRST..FIRST + SABOTAGED).filter(caught).count();
+    let caught = (FIRST..FIRST + SABOTAGED).find(caught);
     assert!(
-        caught > 0,
+        caught.is_some(),
         "none of {SABOTAGED} worlds was found to be wrong"
     );
+}
+
+#[test]
+fn clocks_that_are_worse_than_they_may_be_are_seen() {
+    world::begin();
+    let caught = |seed: &u64| {
+        let story = run(|| World::of(*seed).with_clocks_off_by(WORSE));
+        story.is_err_and(|why| two_places(&why))
+    };
+    let caught = (FIRST..FIRST + SABOTAGED_CLOCKS).find(caught);
+    assert!(
+        caught.is_some(),
+        "none of {SABOTAGED_CLOCKS} worlds was found to be wrong"
+    );
+}
+
+fn two_places(why: &str) -> bool {
+    why.contains("while the store says") || why.contains("was entitled")
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the software of one host. The engine reaches its database through the agent's gate only, as behind its relay.
 
+use super::clocks::Clock;
 use super::truth::{self, Truth};
 use homing_config::settings::HostPort;
 use homing_config::{Inputs, Purpose, load};
@@ -24,6 +25,7 @@ pub(crate) struct Place {
     pub(crate) config: String,
     pub(crate) store: Handle,
     pub(crate) truth: Arc<Truth>,
+    pub(crate) clock: Clock,
     /// For so long the engine goes on after its gate has shut: none, but in a sabotage.
     pub(crate) goes_on: Duration,
 }
@@ -31,6 +33,7 @@ pub(crate) struct Place {
 impl Place {
     /// Lives until the host is crashed.
     pub(crate) async fn live(&self) -> turmoil::Result {
+        self.clock.rules();
         let loaded = load(
             &Inputs::text("agent.toml", self.config.clone()),
             Purpose::Agent,

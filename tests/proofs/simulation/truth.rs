@@ -31,6 +31,9 @@ struct Facts {
     entitled: Vec<Entitled>,
     written: Vec<Written>,
     generations: BTreeSet<u64>,
+    attested: u64,
+    /// By so much the store's clock was set.
+    set: Duration,
 }
 
 /// The facts of one run.
@@ -42,7 +45,7 @@ impl Truth {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The store's clock: the simulation's, and never back.
+    /// The simulation's time at the store, and never back.
     pub(crate) fn clock(&self) -> Duration {
         let mut facts = self.facts();
         facts.clock = facts.clock.max(now());
@@ -64,6 +67,26 @@ impl Truth {
         {
             facts.entitled.push(entitled);
         }
+    }
+
+    /// What the store's clock shows.
+    pub(crate) fn shown(&self) -> Duration {
+        self.clock() + self.facts().set
+    }
+
+    /// Somebody sets the store's clock.
+    pub(crate) fn set(&self, by: Duration) {
+        self.facts().set += by;
+    }
+
+    /// A router has attested so often.
+    pub(crate) fn attested(&self, times: u64) {
+        self.facts().attested += times;
+    }
+
+    /// How often routers have attested.
+    pub(crate) fn attestations(&self) -> u64 {
+        self.facts().attested
     }
 
     /// The engine of a place has written.

@@ -2,10 +2,11 @@
 //!
 //! Owns the wiring of the simulation. Relies on the product for everything that is judged.
 
+use super::clocks::{self, Clock, HOUR};
 use super::faults::{self, Event, HOSTS, PLACES, ROUTERS, Wish};
 use super::line::{self, Near, STORE, Way};
 use super::place::{PORT, Place};
-use super::router::{self, Member, Wishes};
+use super::router::{self, DOOR, Member, Wishes};
 use super::truth::{TICK, Truth};
 use fastrand::Rng;
 use homing_mapping_store::Handle;
@@ -30,7 +31,7 @@ const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 /// Once for a process: its clocks and its network are simulated.
 pub(crate) fn begin() {
-    homing_proxy::clock::simulate();
+    clocks::begin();
     homing_proxy::forward::dial::simulate(router::network);
 }
 
@@ -41,6 +42,7 @@ pub(crate) struct Story {
     pub(crate) writes: u64,
     pub(crate) faults: u64,
     pub(crate) operations: u64,
+    pub(crate) attested: u64,
 }
 
 impl Story {
@@ -50,6 +52,7 @@ impl Story {
         self.writes += other.writes;
         self.faults += other.faults;
         self.operations += other.operations;
+        self.attested += other.attested;
     }
 }
 
@@ -57,8 +60,8 @@ impl fmt::Display for Story {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             to,
-            "{} operations, {} generations, {} writes, {} faults",
-            self.operations, self.switches, self.writes, self.faults
+            "{} operations, {} generations, {} writes, {} faults, {} attestations",
+            self.operations, self.switches, self.writes, self.faults, self.attested
         )
     }
 }
@@ -76,6 +79,9 @@ pub(crate) struct World {
     /// How long engines go on after they were fenced.
     goes_on: Duration,
     wishes: HashMap<&'static str, Wishes>,
+    /// How much the rates of clocks may be wrong, and the clocks.
+    drift: f64,
+    clocks: HashMap<&'static str, Clock>,
 }
 
 impl World {
@@ -94,8 +100,14 @@ impl World {
         let near = ground.through(Arc::new(Near(Arc::clone(&truth))));
         let judges = runtime::Builder::new_current_thread().enable_all().build();
         let wishes = ROUTERS.into_iter().map(|name| (name, Wishes::default()));
+        let mut rng = Rng::with_seed(seed);
+        let drift = [0.01, 0.1, 0.3][rng.usize(0..3)];
+        let clocks = HOSTS.map(|name| (name, Clock::within(&mut rng, drift)));
+        clocks::forget();
         World {
-            rng: Rng::with_seed(seed),
+            drift,
+            clocks: clocks.into_iter().collect(),
+            rng,
             seed,
             folder,
             ground,
@@ -112,6 +124,16 @@ impl World {
         World { goes_on, ..self }
     }
 
+    /// A world in which holders of leases are slow by so much, and who waits for their end is fast.
+    pub(crate) fn with_clocks_off_by(mut self, off: f64) -> World {
+        let rate = |name| match PLACES.contains(&name) {
+            true => 1.0 - off,
+            false => 1.0 + off,
+        };
+        self.clocks = HOSTS.map(|name| (name, Clock::at(rate(name)))).into();
+        self
+    }
+
     fn line(&self) -> Handle {
         let near = Arc::new(OnceLock::new());
         let _ = near.set(Arc::clone(&self.near));
@@ -125,7 +147,8 @@ impl World {
     /// Times, the same for all.
     fn times(&self, term: u64, renew: u64) -> String {
         format!(
-            "[lease]\nrouter = \"{term}ms\"\nsite = \"{term}ms\"\nrenew_every = \"{renew}ms\"\nmargin = \"100ms\"\n"
+            "[lease]\nrouter = \"{term}ms\"\nsite = \"{term}ms\"\nrenew_every = \"{renew}ms\"\nmargin = \"100ms\"\ndrift = {}\n",
+            self.drift
         )
     }
 
@@ -139,6 +162,7 @@ impl World {
         });
         format!(
             "[router]\nname = \"{name}\"\n[store]\nurl = \"sqlite:{at}.db\"\njournal = \"{at}\"\n{times}\
+             [attest]\nbind = \"0.0.0.0:{DOOR}\"\naddress = \"{name}:{DOOR}\"\n\
              [health]\ninterval = \"300ms\"\n[timeouts]\nprobe = \"600ms\"\n\
              [safety]\ncool_down = \"0ms\"\ndown_for = \"500ms\"\nshare_at_once = 1.0\n\
              [[dialect]]\nname = \"orders\"\nrules = [{{ path = \"/orders/{{id}}\", class = \"keyed\", kind = \"order\", key = {{ path = \"id\" }} }}]\n\
@@ -180,6 +204,9 @@ impl World {
                 store: self.line(),
                 wishes: Arc::clone(&self.wishes[name]),
                 site: SITE,
+                name,
+                clock: self.clocks[name].clone(),
+                truth: Arc::clone(&self.truth),
             });
             sim.host(name, move || {
                 let member = Arc::clone(&member);
@@ -193,6 +220,7 @@ impl World {
                 store: self.line(),
                 truth: Arc::clone(&self.truth),
                 goes_on: self.goes_on,
+                clock: self.clocks[name].clone(),
             });
             sim.host(name, move || {
                 let place = Arc::clone(&place);
@@ -235,6 +263,8 @@ impl World {
             Event::Release(a, b) => sim.release(a, b),
             Event::Crash(host) => sim.crash(host),
             Event::Back(host) => sim.bounce(host),
+            Event::Set(STORE, _) => self.truth.set(HOUR),
+            Event::Set(host, hours) => self.clocks[host].set(hours),
             Event::Ask(router, wish) => self.wish(router, wish),
         }
     }
@@ -296,6 +326,7 @@ impl World {
             writes: self.truth.writes(),
             faults: faults.count() as u64,
             operations,
+            attested: self.truth.attestations(),
         })
     }
 }
@@ -316,6 +347,7 @@ fn heal(sim: &mut Sim<'_>) {
             sim.bounce(host);
         }
     }
+    sim.repair(ROUTERS[0], ROUTERS[1]);
     for router in ROUTERS {
         for place in PLACES {
             sim.repair(router, place);
