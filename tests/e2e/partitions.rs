@@ -6,6 +6,7 @@ mod world;
 
 use anyhow::{Result, ensure};
 use homing_harness::{
+    campaign::figure,
     clock::{Stopwatch, eventually},
     netns::{Host, Net},
     outcome::Promise,
@@ -24,6 +25,14 @@ async fn world(automatic: Automatic) -> Result<Option<World>> {
     match Net::of()? {
         Some(hosts) => Ok(Some(World::start(hosts, automatic).await?)),
         None => Ok(None),
+    }
+}
+
+/// For what takes long: in campaigns only.
+async fn campaign(automatic: Automatic) -> Result<Option<World>> {
+    match figure(false, true) {
+        true => world(automatic).await,
+        false => Ok(None),
     }
 }
 
@@ -75,6 +84,42 @@ async fn a_router_that_one_direction_of_the_store_is_lost_to_stops_before_anothe
     Ok(())
 }
 
+/// It hears the store and is not heard, and the other way round.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_one_direction_of_the_store_is_lost_to_fences_its_place_in_time() -> Promise {
+    let Some(world) = campaign(Automatic::Off).await? else {
+        return Ok(());
+    };
+    let ([_, _, one, two, store, _], journals) = (&world.hosts, world.journals().await?);
+    let failover = [
+        "failover",
+        "b",
+        "--override",
+        "quorum",
+        "--reason",
+        "a test",
+        "--yes",
+    ];
+    one.cut(store)?;
+    verb(&world, 0, &failover).await?;
+    world.serves(0, "b-two").await?;
+    one.mend(store)?;
+    world.agents[0].is("fenced").await?;
+    verb(
+        &world,
+        0,
+        &["site", "release", "b", "--reason", "a test", "--yes"],
+    )
+    .await?;
+    store.cut(two)?;
+    verb(&world, 0, &failover).await?;
+    world.serves(0, "b-one").await?;
+    store.mend(two)?;
+    world.agents[1].is("fenced").await?;
+    journals.judge(&world, 2).await?;
+    Ok(())
+}
+
 /// One router does not reach the place, the other one does; the line flaps. Then neither does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_that_only_some_can_reach_stays_and_one_that_nobody_can_reach_is_replaced_once()
@@ -102,6 +147,35 @@ async fn a_place_that_only_some_can_reach_stays_and_one_that_nobody_can_reach_is
     r2.mend(one)?;
     for_a_while().await;
     assert_eq!(world.generation().await?, after, "and nothing goes back");
+    journals.judge(&world, 1).await?;
+    Ok(())
+}
+
+/// Engine and agent run on, and nobody hears them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_is_cut_off_from_everything_is_replaced_and_kept_out_when_it_is_back()
+-> Promise {
+    let Some(world) = campaign(Automatic::On).await? else {
+        return Ok(());
+    };
+    let ([r1, r2, one, _, store, data], journals) = (&world.hosts, world.journals().await?);
+    let others = [r1, r2, store, data];
+    for other in others {
+        one.part(other)?;
+    }
+    world.serves(0, "b-two").await?;
+    world.serves(1, "b-two").await?;
+    let after = world.generation().await?;
+    for other in others {
+        one.join(other)?;
+    }
+    world.agents[0].is("fenced").await?;
+    for_a_while().await;
+    assert_eq!(
+        world.generation().await?,
+        after,
+        "nothing goes back by itself"
+    );
     journals.judge(&world, 1).await?;
     Ok(())
 }
