@@ -230,7 +230,11 @@ pub trait Dialect: Send + Sync {
     }
 
     /// A signal whose receiver is not named.
-    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Result<message::Signal, message::Unread> {
+    fn signal(
+        &self,
+        found: &Matched<'_>,
+        body: &[u8],
+    ) -> Result<Box<dyn message::Signal>, message::Unread> {
         let _ = (found, body);
         Err(message::Unread::Nameless)
     }

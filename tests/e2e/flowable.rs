@@ -16,9 +16,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const MODEL: &str = include_str!("../models/review.bpmn20.xml");
+const ALARM: &str = include_str!("../models/alarm.bpmn20.xml");
 const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) const TASKS: &str = "/process-api/runtime/tasks";
 pub(crate) const INSTANCES: &str = "/process-api/runtime/process-instances";
+const SIGNALS: &str = "/process-api/runtime/signals";
 const HISTORY: &str = "/process-api/history/historic-process-instances";
 
 /// A site is named by its application's root: the process API and that of external workers stand below it.
@@ -162,6 +164,7 @@ async fn one_of_two() -> Result<()> {
     let second = router("flowable-second", &a, &b).await?;
     found_and_completed(&second, [&a, &b], [&at_a, &at_b]).await?;
     worked(&client, [&a, &b]).await?;
+    heard(&client, [&a, &b]).await?;
     unknown_and_gone(&client, &a, [&at_a, &at_b]).await
 }
 
@@ -218,6 +221,48 @@ async fn worked(client: &Client, engines: [&Engine; 2]) -> Result<()> {
     Ok(())
 }
 
+/// A signal is heard at both sites, whoever is told of it first, and starts what it starts once.
+async fn heard(client: &Client, engines: [&Engine; 2]) -> Result<()> {
+    let deployed = deploy_file(client, "alarm.bpmn20.xml", ALARM).await?;
+    deployed.expect(201)?;
+    let running = async |key: &str| -> Result<i64> {
+        let select = format!(
+            "SELECT count(*) FROM act_ru_execution e JOIN act_re_procdef d ON e.proc_def_id_ = d.id_ WHERE e.parent_id_ IS NULL AND d.key_ = '{key}'"
+        );
+        let [a, b] = engines;
+        Ok(a.database().count(&select).await? + b.database().count(&select).await?)
+    };
+    // Flowable answers before it has committed.
+    let settled = async |starts: i64| {
+        eventually("the signal is heard", PATIENCE, async || {
+            let found = (
+                running("alarm-waits").await?,
+                running("alarm-starts").await?,
+            );
+            ensure!(found.1 <= starts, "{found:?}");
+            Ok((found == (0, starts)).then_some(()))
+        })
+        .await
+    };
+    let rung = json!({ "signalName": "alarm.rung" });
+    let action = json!({ "action": "signalEventReceived", "signalName": "alarm.rung" });
+    // Nobody waits.
+    client.post(SIGNALS, &rung).await?.expect(204)?;
+    settled(1).await?;
+    start_at_both(client, engines, "alarm-waits").await?;
+    client.post(SIGNALS, &rung).await?.expect(204)?;
+    settled(2).await?;
+    start_at_both(client, engines, "alarm-waits").await?;
+    let executions = "/process-api/runtime/executions";
+    client.put(executions, &action).await?.expect(204)?;
+    settled(3).await?;
+    // No name, and no such action: an engine says so.
+    client.post(SIGNALS, &json!({})).await?.expect(400)?;
+    let other = json!({ "action": "none" });
+    client.put(executions, &other).await?.expect(400)?;
+    Ok(())
+}
+
 async fn unknown_and_gone(client: &Client, a: &Engine, [at_a, at_b]: [&str; 2]) -> Result<()> {
     let unknown = client.get(&format!("{TASKS}/none")).await?.expect(404)?;
     let unknown = unknown.json()?;
@@ -235,6 +280,13 @@ async fn unknown_and_gone(client: &Client, a: &Engine, [at_a, at_b]: [&str; 2]) 
         .expect(200)?;
     let list = client.get(TASKS).await?.expect(200)?;
     ensure!(list.header("homing-missing-sites") == Some("a"));
+    // Somebody there may wait for it: nobody hears it.
+    let rung = json!({ "signalName": "alarm.rung" });
+    let problem = client.post(SIGNALS, &rung).await?.expect(503)?.json()?;
+    ensure!(
+        problem["site"] == "a" && problem["not_sent"] == true,
+        "{problem}"
+    );
     // The site that does not answer might have it.
     client.get(&format!("{TASKS}/other")).await?.expect(503)?;
     Ok(())

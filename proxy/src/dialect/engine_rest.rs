@@ -6,7 +6,7 @@
 use super::fetch::Fetch;
 use super::holdings::{Cursor, Holding};
 use super::merge::{Nulls, Plan};
-use super::message::{Message, Signal, Unread};
+use super::message::{Message, Signal, Thrown, Unread};
 use super::parts::{Parts, Wanted};
 use super::split::{Answers, Split};
 use super::table::class::{self, Member};
@@ -166,9 +166,9 @@ impl Dialect for EngineRest {
         }
     }
 
-    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Result<Signal, Unread> {
+    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Result<Box<dyn Signal>, Unread> {
         if &*found.operation.name == "throwSignal" {
-            Signal::read(&found.engine, body)
+            Ok(Box::new(Thrown::read(&found.engine, body)?))
         } else {
             Err(Unread::Nameless)
         }

@@ -7,6 +7,7 @@ use super::deploys::Part;
 use super::fetch::Fetch;
 use super::holdings::{Cursor, Holding};
 use super::merge::Plan;
+use super::message::{Signal, Unread};
 use super::split::{Answers, Split};
 use super::table::class::{self, Member};
 use super::table::{Table, TableError, Texts, rule};
@@ -28,6 +29,7 @@ mod intent;
 mod layout;
 mod merge;
 mod probe;
+mod signal;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -172,6 +174,14 @@ impl Dialect for Flowable {
         };
         let (lists, queries) = (members.lists(), members.queries());
         Some(Split::read(&found.engine, body, lists, queries, answers))
+    }
+
+    fn signal(&self, found: &Matched<'_>, body: &[u8]) -> Result<Box<dyn Signal>, Unread> {
+        signal::read(self.layout, found, body)
+    }
+
+    fn waits_no_more(&self, status: StatusCode, body: &[u8]) -> bool {
+        answers::waits_no_more(status, body)
     }
 
     fn extract(&self, operation: &Operation, answer: &Answer<'_>) -> Vec<Fact> {

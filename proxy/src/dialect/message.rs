@@ -9,7 +9,7 @@ mod signal;
 
 pub use keys::{Fits, Key};
 pub use members::Unread;
-pub use signal::{Signal, Spread, spread};
+pub use signal::{Signal, Single, Spread, Thrown, spread};
 
 use super::names::prefix;
 use super::{Ask, Role};
@@ -17,7 +17,7 @@ use crate::classify::{Create, Makes};
 use bytes::Bytes;
 use homing_mapping_store::{Engine, Kind, SiteId};
 use http::{Method, StatusCode};
-use members::Members;
+pub(in crate::dialect) use members::Members;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -72,6 +72,17 @@ pub struct Candidate {
     /// Its process instance.
     pub process_instance_id: String,
     tenant_id: Option<String>,
+}
+
+impl Candidate {
+    /// One of which no tenant is asked.
+    pub(in crate::dialect) fn new(id: String, process_instance_id: String) -> Candidate {
+        Candidate {
+            id,
+            process_instance_id,
+            tenant_id: None,
+        }
+    }
 }
 
 /// What is to be done with a message.

@@ -244,7 +244,7 @@ impl Pipeline {
             Merging::Message(Some(letter)) => {
                 self.would_deliver(group, &letter.message, asking).await
             }
-            Merging::Signal(Some(signal)) => self.would_signal(group, &signal, asking).await,
+            Merging::Signal(Some(signal)) => self.would_signal(group, &*signal, asking).await,
             Merging::Split(Ok(split)) => {
                 let shares = self.shares(topology, group, &split, purpose).await?;
                 Ok(over(shares.into_iter().map(|share| share.target)))
@@ -265,7 +265,7 @@ impl Pipeline {
     async fn would_signal(
         &self,
         group: &Group,
-        signal: &Signal,
+        signal: &dyn Signal,
         asking: &Asking<'_>,
     ) -> Result<Outcome, Problem> {
         let decided = self.spread(group, signal, asking.purpose).await?;

@@ -38,7 +38,7 @@ pub(super) enum Merging {
     /// About a batch of several sites.
     Parts(Box<Parts>),
     /// A signal; `None`: not understood.
-    Signal(Option<Box<Signal>>),
+    Signal(Option<Box<dyn Signal>>),
     /// A message; `None`: not understood.
     Message(Option<Box<Letter>>),
 }
@@ -63,18 +63,18 @@ impl Merging {
                 if group.sites.len() > 1 && &*found.operation.name == "deliverMessage" =>
             {
                 match body {
-                    Some(body) => understood(Letter::read(group, found, body), Merging::Message),
+                    Some(body) => {
+                        let letter = Letter::read(group, found, body).map(Box::new);
+                        understood(letter, Merging::Message)
+                    }
                     None => Merging::Read(Plan::Refused(Refused::TooLong)),
                 }
             }
-            Class::Correlate
-                if group.sites.len() > 1 && &*found.operation.name == "throwSignal" =>
-            {
-                match body {
-                    Some(body) => understood(group.dialect.signal(found, body), Merging::Signal),
-                    None => Merging::Read(Plan::Refused(Refused::TooLong)),
-                }
-            }
+            // What is correlated is a message or a signal.
+            Class::Correlate if group.sites.len() > 1 => match body {
+                Some(body) => understood(group.dialect.signal(found, body), Merging::Signal),
+                None => Merging::Read(Plan::Refused(Refused::TooLong)),
+            },
             Class::Split if group.sites.len() > 1 => {
                 let split = body.and_then(|body| group.dialect.split(found, head, body));
                 let split = split.map(|split| Merging::Split(split.map(Box::new)));
@@ -103,12 +103,9 @@ impl Merging {
 }
 
 /// What no engine would take, a site refuses in its own words; what one might take must not go to just one.
-fn understood<T>(
-    read: Result<T, Unread>,
-    merging: impl FnOnce(Option<Box<T>>) -> Merging,
-) -> Merging {
+fn understood<T>(read: Result<T, Unread>, merging: impl FnOnce(Option<T>) -> Merging) -> Merging {
     match read {
-        Ok(read) => merging(Some(Box::new(read))),
+        Ok(read) => merging(Some(read)),
         Err(Unread::Nameless) => merging(None),
         Err(Unread::Unclear(why)) => Merging::Read(Plan::Refused(Refused::Unread(why))),
     }
@@ -138,7 +135,7 @@ impl Pipeline {
             (Merging::Split(Err(why)), _) => Err(Problem::new(Reason::BadRequest, why)),
             (Merging::Parts(parts), _) => self.parts(topology, context, asked, *parts).await,
             (Merging::Signal(Some(signal)), _) => {
-                self.signal(topology, context, asked, *signal).await
+                self.signal(topology, context, asked, &*signal).await
             }
             // A site has to say what it thinks of this.
             (Merging::Fetch(None) | Merging::Message(None) | Merging::Signal(None), _) => {

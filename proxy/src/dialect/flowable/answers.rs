@@ -143,6 +143,20 @@ pub(super) fn not_executed(status: StatusCode, body: &[u8]) -> bool {
     failed(status, body, &words)
 }
 
+/// The execution is gone, has gone on, or was suspended, since it was looked up: a signal for all would pass it over.
+pub(super) fn waits_no_more(status: StatusCode, body: &[u8]) -> bool {
+    let has_gone = |trouble: Trouble| {
+        let is_suspended = trouble.exception.starts_with("Cannot throw signal event")
+            && trouble.exception.ends_with("is suspended");
+        is_suspended
+            || trouble
+                .exception
+                .contains("has not subscribed to a signal event")
+            || trouble.is_not_found() && trouble.exception.contains("find an execution")
+    };
+    !status.is_success() && Trouble::read(body).is_some_and(has_gone)
+}
+
 /// The connection broke somewhere in the transaction: it may have been committed.
 pub(super) fn unknown_outcome(status: StatusCode, body: &[u8]) -> bool {
     let words = [

@@ -18,10 +18,10 @@ pub enum Unread {
 
 /// The members of a body as they are written; of members that are repeated the last one counts.
 #[derive(Debug)]
-pub(super) struct Members(BTreeMap<String, Box<RawValue>>);
+pub(in crate::dialect) struct Members(BTreeMap<String, Box<RawValue>>);
 
 impl Members {
-    pub(super) fn read(body: &[u8]) -> Result<Members, Unread> {
+    pub(in crate::dialect) fn read(body: &[u8]) -> Result<Members, Unread> {
         serde_json::from_slice(body)
             .map(Members)
             .map_err(|error| match error.classify() {
@@ -37,7 +37,7 @@ impl Members {
     }
 
     /// A text as the engines read one: numbers and truth values are taken for texts.
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Unread> {
+    pub(in crate::dialect) fn text(&self, name: &str) -> Result<Option<String>, Unread> {
         let Some(raw) = self.0.get(name).map(|raw| raw.get()) else {
             return Ok(None);
         };
@@ -50,13 +50,13 @@ impl Members {
     }
 
     /// A name; without one there is nothing to be delivered.
-    pub(super) fn name(&self, name: &str) -> Result<String, Unread> {
+    pub(in crate::dialect) fn name(&self, name: &str) -> Result<String, Unread> {
         let text = self.text(name)?.filter(|text| !text.is_empty());
         text.ok_or(Unread::Nameless)
     }
 
     /// A truth value as the engines read one: texts and numbers are taken for truth values.
-    pub(super) fn truth(&self, name: &str) -> Result<bool, Unread> {
+    pub(in crate::dialect) fn truth(&self, name: &str) -> Result<bool, Unread> {
         match self.value(name)? {
             Value::Null => Ok(false),
             Value::Bool(truth) => Ok(truth),
@@ -70,7 +70,7 @@ impl Members {
     }
 
     /// An object; none is an empty one.
-    pub(super) fn object(&self, name: &str) -> Result<Map<String, Value>, Unread> {
+    pub(in crate::dialect) fn object(&self, name: &str) -> Result<Map<String, Value>, Unread> {
         match self.value(name)? {
             Value::Null => Ok(Map::new()),
             Value::Object(map) => Ok(map),
@@ -81,7 +81,7 @@ impl Members {
     }
 
     /// All of them, as they are written.
-    pub(super) fn raw(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+    pub(in crate::dialect) fn raw(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(name, raw)| (name.as_str(), &**raw))
     }
 

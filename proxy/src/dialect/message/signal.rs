@@ -1,7 +1,7 @@
 //! A signal for all who wait for it: what its body says, who is asked, and who gets what so that it starts once.
 //!
-//! Owns the shape of `POST /signal`. A signal to one execution starts nothing; so one site gets the signal as it is, and
-//! with it its start events, and at the others each execution that waits gets it by itself.
+//! Owns the face of a signal and the shape of `POST /signal`. A signal to one execution starts nothing; so one site gets
+//! the signal as it is, and with it its start events, and at the others each execution that waits gets it by itself.
 
 use super::members::Members;
 use super::{CANDIDATES_MAX, Candidate, Fits, Unread, fitting};
@@ -14,14 +14,59 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 /// One signal.
-#[derive(Debug)]
-pub struct Signal {
+pub trait Signal: Debug + Send + Sync {
     /// The engine inside the site.
-    pub engine: Engine,
+    fn engine(&self) -> &Engine;
     /// Its name.
-    pub name: String,
+    fn name(&self) -> &str;
+    /// Only for this tenant.
+    fn tenant(&self) -> Option<&str>;
+    /// What tells whether a site starts something by it. `None`: only the deployed models do.
+    fn starts(&self) -> Option<Ask> {
+        None
+    }
+    /// Whether it does; `None` if the answer to [`Signal::starts`] proves nothing.
+    fn read_starts(&self, status: StatusCode, body: &[u8]) -> Option<bool> {
+        let _ = (status, body);
+        None
+    }
+    /// Who waits at a site.
+    fn question(&self) -> Ask;
+    /// Executions that wait; `None` if the answer to [`Signal::question`] proves nothing.
+    fn waiting(&self, status: StatusCode, body: &[u8]) -> Option<Fits>;
+    /// Why [`Signal::waiting`] could not tell them.
+    fn unclear(&self) -> String;
+    /// What one execution is told. `None`: it cannot be told.
+    fn to_one(&self, execution: &str) -> Option<Single>;
+
+    /// As something that starts: what it starts, its answer does not name.
+    fn create(&self, starts_at: Vec<SiteId>) -> Create {
+        Create {
+            starts_at: Some(starts_at),
+            engine: self.engine().clone(),
+            tenant: self.tenant().map(str::to_owned),
+            ..Create::default()
+        }
+    }
+}
+
+/// A signal to one execution.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Single {
+    /// Method and path below the base path, if they are not the signal's own.
+    pub at: Option<(Method, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A signal in `engine-rest`.
+#[derive(Debug)]
+pub struct Thrown {
+    engine: Engine,
+    name: String,
     members: Members,
     tenant: Option<String>,
     is_without_tenant: bool,
@@ -62,11 +107,11 @@ pub fn spread(role: Role, able: &[usize], waiting: &[usize]) -> Spread {
     }
 }
 
-impl Signal {
+impl Thrown {
     /// Reads a request.
-    pub fn read(engine: &Engine, body: &[u8]) -> Result<Signal, Unread> {
+    pub fn read(engine: &Engine, body: &[u8]) -> Result<Thrown, Unread> {
         let members = Members::read(body)?;
-        Ok(Signal {
+        Ok(Thrown {
             engine: engine.clone(),
             name: members.name("name")?,
             tenant: members.text("tenantId")?,
@@ -74,19 +119,22 @@ impl Signal {
             members,
         })
     }
+}
 
-    /// As something that starts: what it starts, its answer does not name.
-    pub fn create(&self, starts_at: Vec<SiteId>) -> Create {
-        Create {
-            starts_at: Some(starts_at),
-            engine: self.engine.clone(),
-            tenant: self.tenant.clone(),
-            ..Create::default()
-        }
+impl Signal for Thrown {
+    fn engine(&self) -> &Engine {
+        &self.engine
     }
 
-    /// Who waits at a site.
-    pub fn question(&self) -> Ask {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    fn question(&self) -> Ask {
         let mut query = json!({"signalEventSubscriptionName": self.name, "active": true});
         if let Some(tenant) = &self.tenant {
             query["tenantIdIn"] = json!([tenant]);
@@ -101,8 +149,7 @@ impl Signal {
         }
     }
 
-    /// Executions that wait; `None` if the answer to [`Signal::question`] proves nothing.
-    pub fn waiting(&self, status: StatusCode, body: &[u8]) -> Option<Fits> {
+    fn waiting(&self, status: StatusCode, body: &[u8]) -> Option<Fits> {
         if !status.is_success() {
             return None;
         }
@@ -110,8 +157,14 @@ impl Signal {
         Some(fitting(rows, self.is_without_tenant))
     }
 
-    /// The body for one execution. The engines take no tenant beside it.
-    pub fn to_one(&self, execution: &str) -> Option<Bytes> {
+    fn unclear(&self) -> String {
+        format!(
+            "who of those that wait there has no tenant is told apart among the first {CANDIDATES_MAX} only; that is not built for more"
+        )
+    }
+
+    /// The engines take no tenant beside it.
+    fn to_one(&self, execution: &str) -> Option<Single> {
         let execution = to_raw_value(execution).ok()?;
         let mut members: BTreeMap<&str, &RawValue> = self
             .members
@@ -119,7 +172,10 @@ impl Signal {
             .filter(|(name, _)| !matches!(*name, "tenantId" | "withoutTenantId"))
             .collect();
         members.insert("executionId", &execution);
-        serde_json::to_vec(&members).ok().map(Bytes::from)
+        Some(Single {
+            at: None,
+            body: serde_json::to_vec(&members).ok()?.into(),
+        })
     }
 }
 
@@ -154,21 +210,21 @@ mod tests {
     fn one_execution_gets_the_signal_without_its_tenant() {
         let body =
             br#"{"name":"s","tenantId":"t","executionId":null,"variables":{"n":{"value":1.50}}}"#;
-        let signal = Signal::read(&Engine::DEFAULT, body).unwrap();
+        let signal = Thrown::read(&Engine::DEFAULT, body).unwrap();
         assert_eq!(
-            signal.to_one("e").unwrap(),
+            signal.to_one("e").unwrap().body,
             r#"{"executionId":"e","name":"s","variables":{"n":{"value":1.50}}}"#
         );
-        let nameless = Signal::read(&Engine::DEFAULT, b"{}");
+        let nameless = Thrown::read(&Engine::DEFAULT, b"{}");
         assert_eq!(nameless.unwrap_err(), Unread::Nameless);
     }
 
     #[test]
     fn one_execution_gets_what_only_engines_can_read() {
         let body = br#"{"name":"s","variables":{"t":{"value":"\ud83d"},"n":{"value":1e999}}}"#;
-        let signal = Signal::read(&Engine::DEFAULT, body).unwrap();
+        let signal = Thrown::read(&Engine::DEFAULT, body).unwrap();
         assert_eq!(
-            signal.to_one("e").unwrap(),
+            signal.to_one("e").unwrap().body,
             r#"{"executionId":"e","name":"s","variables":{"t":{"value":"\ud83d"},"n":{"value":1e999}}}"#
         );
     }

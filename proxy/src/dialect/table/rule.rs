@@ -123,9 +123,8 @@ impl Rule {
         let sniff = match self {
             Rule::KeyedBody(_) | Rule::Start(..) | Rule::StartBody(_) | Rule::StartTask => true,
             Rule::Gather(..) => method == Method::POST,
-            Rule::Split(members) | Rule::Broadcast(members) | Rule::Correlate(members) => {
-                !members.is_empty()
-            }
+            Rule::Split(members) | Rule::Broadcast(members) => !members.is_empty(),
+            Rule::Correlate(_) => true,
             Rule::KeyedPath(..) | Rule::Any(_) | Rule::Deploy | Rule::Aliased(..) => false,
             Rule::WorkerFetch => true,
             Rule::Shared(shared) => shared.is_write(),

@@ -60,7 +60,7 @@ fn does(operation: &Operation) -> &'static str {
         "shared" | "local" => "one site answers; nothing is copied to the others",
         "worker-fetch" => "work of all sites, at most `numberOfTasks`",
         "split" => "each owner gets its own ids; if one refuses, the answer names what was done",
-        "correlate" => "501: a signal over several sites is not built",
+        "correlate" => "every site hears it; what it starts, starts at one site",
         "broadcast" if operation.path.ends_with("repository/deployments") => {
             "recorded, then brought to every site, also to one that is away"
         }
