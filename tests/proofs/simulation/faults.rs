@@ -81,6 +81,9 @@ pub(crate) fn schedule(rng: &mut Rng, begin: Duration, end: Duration) -> Vec<(Du
         events.push((at, first));
         events.push((until, last));
     }
+    if rng.bool() {
+        succeeded(rng, begin, end, &mut events);
+    }
     for _ in 0..rng.usize(0..3) {
         let host = CLOCKS[rng.usize(0..CLOCKS.len())];
         events.push((moment(rng), Event::Set(host, [1, -1][rng.usize(0..2)])));
@@ -97,4 +100,21 @@ pub(crate) fn schedule(rng: &mut Rng, begin: Duration, end: Duration) -> Vec<(Du
     }
     events.sort_by_key(|(at, _)| *at);
     events
+}
+
+/// A place, and often a router, do not reach the store until the end, while the other router fails the site over.
+fn succeeded(rng: &mut Rng, begin: Duration, end: Duration, events: &mut Vec<(Duration, Event)>) {
+    let store = super::line::STORE;
+    let (place, router) = (PLACES[0], rng.usize(0..2));
+    let mut away = vec![place];
+    if rng.bool() {
+        away.push(ROUTERS[router]);
+    }
+    for host in away {
+        events.push((begin, Event::Cut(host, store)));
+        events.push((end, Event::Mend(host, store)));
+    }
+    let asked = begin + Duration::from_millis(rng.u64(0..600));
+    let wish = Wish::Plan(Verb::Failover);
+    events.push((asked, Event::Ask(ROUTERS[1 - router], wish)));
 }

@@ -82,7 +82,7 @@ impl Member {
             to: None,
             key: None,
             fenced_by: None,
-            overrides: vec![Rule::CoolDown],
+            overrides: vec![Rule::CoolDown, Rule::Quorum],
         };
         let actor = operator();
         let executor = &router.admin.executor;

@@ -22,8 +22,8 @@ use turmoil::Sim;
 
 /// The site of every world.
 const SITE: &str = "b";
-/// Before the first fault.
-const QUIET: Duration = Duration::from_millis(1_500);
+/// Before the first fault: so long that agents and routers have told the store whom they ask.
+const QUIET: Duration = Duration::from_millis(3_000);
 /// After the last fault was mended.
 const HEALING: Duration = Duration::from_secs(90);
 /// Between two looks whether all is well again.
