@@ -65,6 +65,9 @@ pub enum Error {
         /// Where.
         spot: Spot,
     },
+    /// It waits until its instance is activated again.
+    #[error("ENGINE-03043 {0} is suspended.")]
+    Suspended(String),
     /// The operation is not built.
     #[error("{0} is not built")]
     NotBuilt(String),

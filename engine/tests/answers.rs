@@ -53,15 +53,44 @@ async fn send(address: SocketAddr, method: &str, path: &str, body: Option<&str>)
 }
 
 /// Deploys the processes; gives the ids that requests name.
-async fn ids(address: SocketAddr) -> Vec<(String, String)> {
+async fn ids(address: SocketAddr, name: &str) -> Vec<(String, String)> {
     let process = |key: &str, inner: &str| {
         format!(
             r#"<process id="{key}" isExecutable="true" camunda:historyTimeToLive="P1D"><startEvent id="s_{key}"/>{inner}<endEvent id="e_{key}"/>{}</process>"#,
             flows(&format!("s_{key}>x_{key} x_{key}>e_{key}"))
         )
     };
+    let signals = if name == "states" {
+        let ring = r#"<signalEventDefinition signalRef="rung"/>"#;
+        let twice = format!(
+            r#"<subProcess id="x_ring_twice"><startEvent id="is"/><intermediateCatchEvent id="ic">{ring}</intermediateCatchEvent><endEvent id="ie"/>{}</subProcess>
+            <boundaryEvent id="b_ring_twice" attachedToRef="x_ring_twice">{ring}</boundaryEvent>"#,
+            flows("is>ic ic>ie")
+        );
+        let starts = |key: &str| {
+            process(
+                key,
+                &format!(
+                    r#"<startEvent id="z_{key}"><signalEventDefinition signalRef="go"/></startEvent><userTask id="x_{key}"/>{}"#,
+                    flows(&format!("z_{key}>x_{key}"))
+                ),
+            )
+        };
+        let plain =
+            format!(r#"<intermediateCatchEvent id="x_ring">{ring}</intermediateCatchEvent>"#);
+        [
+            r#"<signal id="rung" name="ring"/><signal id="go" name="go"/>"#.to_owned(),
+            process("ring", &plain),
+            process("ring_twice", &twice),
+            starts("go_one"),
+            starts("go_two"),
+        ]
+        .concat()
+    } else {
+        String::new()
+    };
     let text = models(&format!(
-        r#"<message id="m" name="answers"/>{}{}{}{}{}"#,
+        r#"<message id="m" name="answers"/>{signals}{}{}{}{}{}"#,
         process(
             "ans_work",
             r#"<serviceTask id="x_ans_work" camunda:type="external" camunda:topic="answers"/>"#
@@ -105,6 +134,15 @@ async fn ids(address: SocketAddr) -> Vec<(String, String)> {
         ids.push((name.to_owned(), text_of(&found[0]["id"])));
         ids.push((format!("{name}:instance"), instance));
     }
+    if name == "states" {
+        let started = send(
+            address,
+            "POST",
+            "/process-definition/key/ring/start",
+            Some("{}"),
+        );
+        ids.push(("ring".to_owned(), text_of(&started.await.json()["id"])));
+    }
     let path = "/job-definition?processDefinitionKey=ans_job&activityIdIn=x_ans_job";
     let found = send(address, "GET", path, None).await.json();
     ids.push(("jobs".to_owned(), text_of(&found[0]["id"])));
@@ -136,7 +174,7 @@ fn shown(answer: &Answer) -> String {
 
 /// Sends all requests; gives a line for each answer.
 async fn play(address: SocketAddr, name: &str) -> Vec<String> {
-    let ids = ids(address).await;
+    let ids = ids(address, name).await;
     let mut out = Vec::new();
     let requests = std::fs::read_to_string(file(name, "txt")).unwrap();
     for line in requests.lines() {
@@ -193,6 +231,11 @@ async fn single_requests_are_answered_as_operaton_answers_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_suspended_delegated_or_raised_is_answered_as_operaton_answers_it() {
+    compare(Engine::without_executor().await, "states").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn filters_select_what_they_select_in_operaton() {
     compare(Engine::without_executor().await, "filters").await;
 }
@@ -200,12 +243,14 @@ async fn filters_select_what_they_select_in_operaton() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_select_the_same_on_postgresql() {
     let server = support::postgres::Server::start();
-    let engine = Engine::with(|options| {
-        options.executor = homing_engine::Executor::Disabled;
-        options.store_url = server.database("filters");
-    })
-    .await;
-    compare(engine, "filters").await;
+    for name in ["filters", "states"] {
+        let engine = Engine::with(|options| {
+            options.executor = homing_engine::Executor::Disabled;
+            options.store_url = server.database(name);
+        })
+        .await;
+        compare(engine, name).await;
+    }
 }
 
 /// Writes down what Operaton answers.

@@ -262,8 +262,13 @@ fn compared(
             Some(Some(f64::from(u8::from(*b))).into()),
         ),
         Json::Number(n) => (
-            format!("v.type IN ('Short', 'Integer', 'Long', 'Double') AND v.num {compare} ?"),
+            format!("v.type IN ({}) AND v.num {compare} ?", kinds(n)),
             Some(n.as_f64().into()),
+        ),
+        Json::String(text) if let Some(at) = date_of(text, compare) => (
+            format!("v.type = 'Date' AND v.num {compare} ?"),
+            #[expect(clippy::cast_precision_loss, reason = "as the column keeps it")]
+            Some(Some(at as f64).into()),
         ),
         other => (
             text_test(compare, all)?,
@@ -274,6 +279,19 @@ fn compared(
         sql: format!("{not}({test})"),
         cells: cell.into_iter().collect(),
     })
+}
+
+/// A text in the form of a date is one, as in the real engine; nothing is like a date.
+fn date_of(text: &str, compare: &str) -> Option<crate::clock::Millis> {
+    crate::time::rest_date(text).filter(|_| compare != "LIKE")
+}
+
+/// Kinds that can have this value: a fraction is nothing that a whole number is compared with.
+fn kinds(number: &serde_json::Number) -> &'static str {
+    match number.as_f64() {
+        Some(n) if n.fract() != 0.0 => "'Double'",
+        _ => "'Short', 'Integer', 'Long', 'Double'",
+    }
 }
 
 fn text_test(compare: &str, all: &Parameters) -> Result<String, Problem> {
@@ -305,7 +323,11 @@ pub fn comparisons(value: &Json, from_query: bool) -> Result<Vec<(String, String
             let mut fields = part.splitn(3, '_');
             match (fields.next(), fields.next(), fields.next()) {
                 (Some(name), Some(operator), Some(value)) => {
-                    Ok((name.to_owned(), operator.to_owned(), Json::from(value)))
+                    let value = match value {
+                        "null" => Json::Null,
+                        text => Json::from(text),
+                    };
+                    Ok((name.to_owned(), operator.to_owned(), value))
                 }
                 _ => Err(invalid()),
             }

@@ -57,6 +57,13 @@ pub enum Command {
         /// With what, for the execution alone.
         local: Values,
     },
+    /// A signal came by for everyone: who does not listen any more, or is suspended, does not hear it.
+    Hear {
+        /// The subscription.
+        subscription: String,
+        /// With what.
+        variables: Values,
+    },
     /// A signal to an execution that waits in a receive task.
     Signal {
         /// The execution.

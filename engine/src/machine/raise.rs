@@ -75,6 +75,11 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether something in this instance catches it.
+    pub(super) fn is_caught(&self, node: NodeKey, raised: &Raised) -> Result<bool, Refusal> {
+        Ok(self.catcher(node, raised)?.is_some())
+    }
+
     fn catcher(&self, node: NodeKey, raised: &Raised) -> Result<Option<Catcher>, Refusal> {
         let process = self.process();
         let mut at = node;

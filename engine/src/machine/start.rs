@@ -18,6 +18,9 @@ impl Run<'_> {
                 | Command::Returned { .. }
                 | Command::Modify(_)
         );
+        if self.doc.suspended && matches!(command, Command::Hear { .. }) {
+            return Ok(());
+        }
         if self.doc.suspended && !allowed_when_suspended {
             return Err(Refusal::Suspended(self.doc.id.clone()));
         }
@@ -44,6 +47,13 @@ impl Run<'_> {
                 variables,
                 local,
             } => self.deliver(&subscription, variables, local),
+            Command::Hear {
+                subscription,
+                variables,
+            } if self.doc.listener(&subscription).is_some() => {
+                self.deliver(&subscription, variables, Values::default())
+            }
+            Command::Hear { .. } => Ok(()),
             Command::Signal {
                 execution,
                 variables,
@@ -208,6 +218,16 @@ impl Run<'_> {
                 |w| matches!(w, Wait::Work { work } if work == id),
             )?,
         };
+        let at_root = self.doc.parent.is_none();
+        if let Raised::Escalation { code } = &raised
+            && at_root
+            && !self.is_caught(node, &raised)?
+        {
+            let why = format!(
+                "throws an escalation event with escalationCode '{code}', but no escalation handler was defined"
+            );
+            return Err(self.value_error(node, &why));
+        }
         self.set_all(node, variables);
         match raised {
             Raised::Error { code, message } => self.raise_error(node, code, message),

@@ -269,6 +269,11 @@ impl From<Error> for Refused {
                 "TaskAlreadyClaimedException",
                 0,
             ),
+            Error::Suspended(_) => of(
+                StatusCode::BAD_REQUEST,
+                "SuspendedEntityInteractionException",
+                0,
+            ),
             Error::Null(_) => of(StatusCode::INTERNAL_SERVER_ERROR, NULL_VALUE, 0),
             Error::Engine(_) | Error::Refused(Refusal::Missing { .. }) => {
                 of(StatusCode::INTERNAL_SERVER_ERROR, "RestException", 0)

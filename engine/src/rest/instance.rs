@@ -4,6 +4,7 @@ use super::answer::{Answer, json, no_content};
 use super::body::{Asked, Body, Lack};
 use super::error::Refused;
 use super::values;
+use crate::error::Error;
 use crate::lists::INSTANCES;
 use crate::machine::{Command, Document, Instruction};
 use crate::runtime::Handle;
@@ -143,6 +144,9 @@ async fn suspend_many(State(handle): State<Handle>, body: Body) -> Answer {
 
 async fn modify(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     let instructions = instructions(&body, "instructions")?;
+    if handle.is_suspended(&id).await? == Some(true) {
+        return Err(Error::Suspended(format!("Execution with id '{id}'")).into());
+    }
     if handle.command(&id, &Command::Modify(instructions)).await? {
         Ok(no_content())
     } else {

@@ -106,6 +106,10 @@ async fn create(State(handle): State<Handle>, body: Body) -> Answer {
 }
 
 async fn update(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
+    let row = handle.store().task(&id).await?;
+    if row.is_some_and(|row| row.suspended) {
+        return Err(Error::Suspended(format!("task with id '{id}'")).into());
+    }
     if !handle
         .store()
         .update_task(&id, &fields(&body)?, handle.clock().now())
@@ -154,7 +158,7 @@ async fn assign(State(handle): State<Handle>, Path(id): Path<String>, body: Body
 }
 
 async fn delegate(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    let row = handle.existing_task(&id).await?;
+    let row = handle.active_task(&id).await?;
     let user = body
         .text("userId")
         .ok_or_else(|| Refused::invalid("userId is null"))?;
@@ -262,7 +266,7 @@ fn link(body: &Body) -> Result<(String, Option<String>, Option<String>), Refused
 
 async fn add_link(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
     handle
-        .existing_task(&id)
+        .active_task(&id)
         .await
         .map_err(|e| Refused::from(e).not_found())?;
     let (kind, user, group) = link(&body)?;
@@ -281,7 +285,7 @@ async fn add_link(State(handle): State<Handle>, Path(id): Path<String>, body: Bo
 }
 
 async fn remove_link(State(handle): State<Handle>, Path(id): Path<String>, body: Body) -> Answer {
-    handle.existing_task(&id).await?;
+    handle.active_task(&id).await?;
     let (kind, user, group) = link(&body)?;
     let now = handle.clock().now();
     match kind.as_str() {

@@ -393,7 +393,7 @@ impl<'h> Assembly<'h> {
         self.begin(document, (&row, definition), start)
     }
 
-    /// A signal for everyone who listens by now.
+    /// A signal for everyone who listens by now, and is neither suspended nor stops listening before it is heard.
     pub(super) async fn broadcast(
         &mut self,
         name: &str,
@@ -406,18 +406,25 @@ impl<'h> Assembly<'h> {
             }
             match &row.instance {
                 Some(instance) => {
-                    let deliver = Command::Deliver {
+                    let hear = Command::Hear {
                         subscription: row.id,
                         variables: variables.clone(),
-                        local: Vec::new(),
                     };
                     let instance = instance.clone();
-                    self.ask(&instance, deliver).await?;
+                    self.ask(&instance, hear).await?;
                 }
-                None => self.begin_at(&row, None, variables.clone()).await?,
+                None if self.is_startable(&row).await? => {
+                    self.begin_at(&row, None, variables.clone()).await?
+                }
+                None => {}
             }
         }
         Ok(())
+    }
+
+    async fn is_startable(&self, row: &SubscriptionRow) -> Result<bool, Error> {
+        let stored = self.handle.inner.store.definition(&row.definition).await?;
+        Ok(stored.is_some_and(|definition| !definition.suspended))
     }
 
     /// Starts an instance at the start event of a subscription.

@@ -179,7 +179,7 @@ impl Handle {
             && message.keys.is_empty()
             && message.local_keys.is_empty()
         {
-            return Ok(!self.is_suspended(instance).await?);
+            return Ok(self.is_suspended(instance).await? == Some(false));
         }
         let Some(loaded) = self.inner.store.load(instance).await? else {
             return Ok(false);
@@ -203,7 +203,8 @@ impl Handle {
             && message.local_keys.iter().all(|key| has(execution, key)))
     }
 
-    async fn is_suspended(&self, instance: &str) -> Result<bool, Error> {
+    /// Whether an instance is suspended; `None`: there is none.
+    pub(crate) async fn is_suspended(&self, instance: &str) -> Result<Option<bool>, Error> {
         let rows = self
             .inner
             .store
@@ -212,7 +213,7 @@ impl Handle {
                 vec![instance.into()],
             )
             .await?;
-        Ok(rows.first().is_none_or(|row| row.flag(0)))
+        Ok(rows.first().map(|row| row.flag(0)))
     }
 
     /// Raises a signal: for everyone, or for one execution.

@@ -13,6 +13,15 @@ impl Handle {
         row.ok_or_else(|| Error::Null(format!("Cannot find task with id {id}: task is null")))
     }
 
+    /// The same, for what a suspended task may not be asked for.
+    pub(crate) async fn active_task(&self, id: &str) -> Result<TaskRow, Error> {
+        let row = self.existing_task(id).await?;
+        if row.suspended {
+            return Err(Error::Suspended(format!("task with id '{id}'")));
+        }
+        Ok(row)
+    }
+
     /// Completes a task; gives the variables of its instance as they are afterwards.
     pub async fn complete_task(&self, id: &str, variables: &Values) -> Result<Values, Error> {
         self.complete_task_with(id, variables, &[]).await
@@ -25,17 +34,11 @@ impl Handle {
         variables: &Values,
         with: &[Statement],
     ) -> Result<Values, Error> {
-        let row = self.existing_task(id).await?;
-        if row.suspended {
-            return Err(Error::Engine(format!(
-                "ENGINE-03040 task '{id}' is suspended"
-            )));
-        }
-        if row.delegation.as_deref() == Some("PENDING") {
-            return Err(Error::Engine(format!(
-                "A delegated task cannot be completed, but should be resolved instead: {id}"
-            )));
-        }
+        let suspended = |error| match error {
+            Error::Suspended(_) => Error::Engine(error.to_string()),
+            error => error,
+        };
+        let row = self.active_task(id).await.map_err(suspended)?;
         let Some(instance) = row.instance else {
             return self
                 .complete_standalone(id)
@@ -93,6 +96,10 @@ impl Handle {
     ) -> Result<(), Error> {
         let row = self.inner.store.task(id).await?;
         let missing = || Error::NotFound(format!("Cannot find task with id {id}: task is null"));
+        if row.as_ref().is_some_and(|row| row.suspended) {
+            let suspended = Error::Suspended(format!("task with id '{id}'"));
+            return Err(Error::Rejected(suspended.to_string()));
+        }
         let instance = row.and_then(|r| r.instance).ok_or_else(missing)?;
         let place = Place::Task(id.to_owned());
         let command = Command::Raise {
@@ -109,7 +116,7 @@ impl Handle {
 
     /// Gives a delegated task back to its owner, with what was found out.
     pub async fn resolve_task(&self, id: &str, variables: Values) -> Result<(), Error> {
-        let row = self.existing_task(id).await?;
+        let row = self.active_task(id).await?;
         let sql =
             "UPDATE task SET assignee = owner, delegation = 'RESOLVED', updated = ? WHERE id = ?";
         let with = Statement::new(sql, vec![self.inner.clock.now().into(), id.into()]);
@@ -133,7 +140,7 @@ impl Handle {
 
     /// Takes a task for a user, if nobody has it.
     pub async fn claim_task(&self, id: &str, user: &str) -> Result<(), Error> {
-        let row = self.existing_task(id).await?;
+        let row = self.active_task(id).await?;
         if row
             .assignee
             .as_deref()
@@ -164,7 +171,7 @@ impl Handle {
 
     /// Gives a task to a user, or to nobody.
     pub async fn assign_task(&self, id: &str, user: Option<&str>) -> Result<(), Error> {
-        self.existing_task(id).await?;
+        self.active_task(id).await?;
         let cells = vec![
             user.map(str::to_owned).into(),
             self.inner.clock.now().into(),

@@ -39,9 +39,8 @@ impl Handle {
             )));
         }
         if row.suspended {
-            return Err(Error::Engine(format!(
-                "ExternalTask with id '{id}' is suspended"
-            )));
+            let suspended = Error::Suspended(format!("ExternalTask with id '{id}'"));
+            return Err(Error::Rejected(suspended.to_string()));
         }
         Ok(row)
     }
