@@ -52,40 +52,46 @@ async fn send(address: SocketAddr, method: &str, path: &str, body: Option<&str>)
     request(address, method, &format!("/engine-rest{path}"), body).await
 }
 
-/// Deploys the processes; gives the ids that requests name.
-async fn ids(address: SocketAddr, name: &str) -> Vec<(String, String)> {
-    let process = |key: &str, inner: &str| {
-        format!(
-            r#"<process id="{key}" isExecutable="true" camunda:historyTimeToLive="P1D"><startEvent id="s_{key}"/>{inner}<endEvent id="e_{key}"/>{}</process>"#,
-            flows(&format!("s_{key}>x_{key} x_{key}>e_{key}"))
+/// A process of one step, or of what is given in its place.
+fn process(key: &str, inner: &str) -> String {
+    format!(
+        r#"<process id="{key}" isExecutable="true" camunda:historyTimeToLive="P1D"><startEvent id="s_{key}"/>{inner}<endEvent id="e_{key}"/>{}</process>"#,
+        flows(&format!("s_{key}>x_{key} x_{key}>e_{key}"))
+    )
+}
+
+/// Processes that wait for signals, and such that a signal starts.
+fn signals() -> String {
+    let ring = r#"<signalEventDefinition signalRef="rung"/>"#;
+    let twice = format!(
+        r#"<subProcess id="x_ring_twice"><startEvent id="is"/><intermediateCatchEvent id="ic">{ring}</intermediateCatchEvent><endEvent id="ie"/>{}</subProcess>
+            <boundaryEvent id="b_ring_twice" attachedToRef="x_ring_twice">{ring}</boundaryEvent>"#,
+        flows("is>ic ic>ie")
+    );
+    let starts = |key: &str| {
+        process(
+            key,
+            &format!(
+                r#"<startEvent id="z_{key}"><signalEventDefinition signalRef="go"/></startEvent><userTask id="x_{key}"/>{}"#,
+                flows(&format!("z_{key}>x_{key}"))
+            ),
         )
     };
+    let plain = format!(r#"<intermediateCatchEvent id="x_ring">{ring}</intermediateCatchEvent>"#);
+    [
+        r#"<signal id="rung" name="ring"/><signal id="go" name="go"/>"#.to_owned(),
+        process("ring", &plain),
+        process("ring_twice", &twice),
+        starts("go_one"),
+        starts("go_two"),
+    ]
+    .concat()
+}
+
+/// Deploys the processes; gives the ids that requests name.
+async fn ids(address: SocketAddr, name: &str) -> Vec<(String, String)> {
     let signals = if name == "states" {
-        let ring = r#"<signalEventDefinition signalRef="rung"/>"#;
-        let twice = format!(
-            r#"<subProcess id="x_ring_twice"><startEvent id="is"/><intermediateCatchEvent id="ic">{ring}</intermediateCatchEvent><endEvent id="ie"/>{}</subProcess>
-            <boundaryEvent id="b_ring_twice" attachedToRef="x_ring_twice">{ring}</boundaryEvent>"#,
-            flows("is>ic ic>ie")
-        );
-        let starts = |key: &str| {
-            process(
-                key,
-                &format!(
-                    r#"<startEvent id="z_{key}"><signalEventDefinition signalRef="go"/></startEvent><userTask id="x_{key}"/>{}"#,
-                    flows(&format!("z_{key}>x_{key}"))
-                ),
-            )
-        };
-        let plain =
-            format!(r#"<intermediateCatchEvent id="x_ring">{ring}</intermediateCatchEvent>"#);
-        [
-            r#"<signal id="rung" name="ring"/><signal id="go" name="go"/>"#.to_owned(),
-            process("ring", &plain),
-            process("ring_twice", &twice),
-            starts("go_one"),
-            starts("go_two"),
-        ]
-        .concat()
+        signals()
     } else {
         String::new()
     };

@@ -17,10 +17,8 @@ impl Run<'_> {
                 | Command::SetVariables { .. }
                 | Command::Returned { .. }
                 | Command::Modify(_)
+                | Command::Hear { .. }
         );
-        if self.doc.suspended && matches!(command, Command::Hear { .. }) {
-            return Ok(());
-        }
         if self.doc.suspended && !allowed_when_suspended {
             return Err(Refusal::Suspended(self.doc.id.clone()));
         }
@@ -50,10 +48,7 @@ impl Run<'_> {
             Command::Hear {
                 subscription,
                 variables,
-            } if self.doc.listener(&subscription).is_some() => {
-                self.deliver(&subscription, variables, Values::default())
-            }
-            Command::Hear { .. } => Ok(()),
+            } => self.hear(&subscription, variables),
             Command::Signal {
                 execution,
                 variables,

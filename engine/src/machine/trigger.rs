@@ -27,6 +27,14 @@ impl Run<'_> {
         self.fire(node, &subscription)
     }
 
+    /// A signal that came by for everyone: who is suspended or does not listen any more does not hear it.
+    pub(super) fn hear(&mut self, id: &str, variables: Values) -> Result<(), Refusal> {
+        if self.doc.suspended || self.doc.listener(id).is_none() {
+            return Ok(());
+        }
+        self.deliver(id, variables, Values::default())
+    }
+
     /// A signal to an execution that waits for anything at all.
     pub(super) fn signal(&mut self, execution: &str, variables: Values) -> Result<(), Refusal> {
         let missing = || Refusal::Missing {

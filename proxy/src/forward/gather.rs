@@ -105,6 +105,10 @@ pub async fn gather(read: &Read<'_>) -> Result<Gathered, Problem> {
             Problem::new(Reason::UpstreamBroke, detail),
         )
     }));
+    missing.extend(broken(read.plan, &mut answers));
+    if answers.is_empty() {
+        return nothing(Vec::new(), &missing);
+    }
     let merged = merged(read.plan, &mut answers).map_err(|merge::Malformed| malformed())?;
     let told = answers.into_iter().map(|asked| asked.told).collect();
     gathered(read, merged, Found { told, missing })
@@ -214,6 +218,21 @@ fn why(missing: &[(SiteId, Problem)]) -> String {
 /// Whether a limit of this router as a whole was reached, rather than one site's.
 fn is_ours(problem: &Problem) -> bool {
     problem.reason == Reason::LimitExceeded && problem.site.is_none()
+}
+
+/// Takes out what is not what the operation promises: it would spoil the others' answers. Rows were looked at when they came.
+fn broken(plan: &Plan, answers: &mut Vec<Asked>) -> Vec<(SiteId, Problem)> {
+    if matches!(plan, Plan::Rows(_)) {
+        return Vec::new();
+    }
+    let wrong = answers
+        .extract_if(.., |one| merged(plan, std::slice::from_mut(one)).is_err())
+        .map(|Asked { told, .. }| {
+            let site = told.target.site.id;
+            let detail = format!("site {site} answers what this operation does not promise");
+            (site, Problem::new(Reason::UpstreamBroke, detail).at(site))
+        });
+    wrong.collect()
 }
 
 fn merged(plan: &Plan, answers: &mut [Asked]) -> Result<Bytes, merge::Malformed> {

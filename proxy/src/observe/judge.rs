@@ -42,6 +42,8 @@ whys! {
     SharedIdentity = "identity of another site";
     /// Its engine counts its ids: every other engine that counts makes the same ones.
     CountedIds = "counted ids, which other sites have too: let its engine make UUIDs (id generator \"strong\") and deploy once more, or set virtual_ids = true";
+    /// The same where ids cannot be rewritten: a Flowable.
+    CountedIdsKept = "counted ids, which other sites have too: let its engine make UUIDs (its configuration's property idGenerator, in Spring Boot the IdGenerator bean: org.flowable.common.engine.impl.persistence.StrongUuidGenerator) and deploy once more";
     /// Live traffic broke off.
     Traffic = "traffic breaks off";
 }
@@ -121,7 +123,10 @@ impl Judge {
             Evidence::ProbePassed => self.passed(),
             // A wrong database is no matter of degree.
             Evidence::ProbeFailed(
-                why @ (Why::WrongIdentity | Why::SharedIdentity | Why::CountedIds),
+                why @ (Why::WrongIdentity
+                | Why::SharedIdentity
+                | Why::CountedIds
+                | Why::CountedIdsKept),
             ) => {
                 self.passed = 0;
                 self.failed = self.thresholds.fall;

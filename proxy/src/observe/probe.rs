@@ -179,7 +179,9 @@ fn strongest(seen: &[Evidence]) -> Evidence {
     let wrong = seen.iter().find(|evidence| {
         matches!(
             evidence,
-            Evidence::ProbeFailed(Why::WrongIdentity | Why::SharedIdentity | Why::CountedIds)
+            Evidence::ProbeFailed(
+                Why::WrongIdentity | Why::SharedIdentity | Why::CountedIds | Why::CountedIdsKept
+            )
         )
     });
     let passed = seen
@@ -341,6 +343,7 @@ async fn ids(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<(), Why
         .get(&format!("{}{}", site.base_path, question.path))
         .await?;
     match site.dialect.read_made(status, &body) {
+        Made::Counted if site.dialect.virtual_ids().is_none() => return Err(Why::CountedIdsKept),
         Made::Counted => return Err(Why::CountedIds),
         Made::Unlike => site.live.set_own_ids(),
         Made::Nothing => {}

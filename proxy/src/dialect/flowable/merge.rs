@@ -57,12 +57,6 @@ impl Sorts {
         Ok(Sorts(sorts))
     }
 
-    /// Whether this list is merged.
-    #[cfg(test)]
-    pub(super) fn knows(&self, path: &str) -> bool {
-        self.0.contains_key(path)
-    }
-
     /// Path and sort key of everything that rows do not hold.
     #[cfg(test)]
     pub(super) fn absent(&self) -> Vec<(&str, &str)> {

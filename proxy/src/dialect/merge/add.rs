@@ -20,9 +20,11 @@ struct Count {
 
 /// Reads one site's count.
 pub fn counted(body: &[u8]) -> Result<u64, Malformed> {
-    serde_json::from_slice(body)
-        .map(|Count { count }| count)
-        .map_err(|_| Malformed)
+    // What the engines count fits into what their clients read.
+    match serde_json::from_slice(body) {
+        Ok(Count { count }) if i64::try_from(count).is_ok() => Ok(count),
+        _ => Err(Malformed),
+    }
 }
 
 /// The distinct texts of all lists, sorted.

@@ -116,7 +116,7 @@ pub(super) fn compare(
     Ordering::Equal
 }
 
-/// Reads the keys and the id of a row that is an object. `Err`: it is none.
+/// Reads the keys and the id of a row that is an object. `Err`: it is none, or a number that it is sorted by is a text.
 pub(super) fn read(
     row: &str,
     order: &[By],
@@ -235,6 +235,11 @@ impl<'de> Visitor<'de> for Keys<'_> {
                     Scalar::Number(number) => value(by.reading, Scalar::Number(*number)),
                     Scalar::Text(text) => value(by.reading, Scalar::Text(text.clone())),
                 };
+                if by.reading == Reading::Number && matches!(keys[at], Some(Value::Text(_))) {
+                    return Err(serde::de::Error::custom(
+                        "a text where a number is promised",
+                    ));
+                }
             }
         }
         Ok((keys, id))

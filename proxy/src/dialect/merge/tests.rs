@@ -448,6 +448,8 @@ fn sets_and_numbers_are_merged() {
     assert_eq!(added(&mixed), Err(Malformed));
     assert_eq!(counted(br#"{"count":12}"#), Ok(12));
     assert_eq!(counted(b"<html>"), Err(Malformed));
+    // More than clients can read.
+    assert_eq!(counted(br#"{"count":9223372036854775808}"#), Err(Malformed));
 }
 
 #[test]

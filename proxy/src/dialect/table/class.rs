@@ -15,6 +15,8 @@ use crate::dialect::{Head, Matched, batch, path};
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use homing_mapping_store::{Engine, Kind, RoutingKey};
 use http::Method;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// A request and where its operation was found.
 pub(in crate::dialect) struct Request<'r> {
@@ -317,7 +319,26 @@ impl Request<'_> {
                 .iter()
                 .map(|(kind, id)| RoutingKey::of(self.engine(), *kind, id)),
         );
+        gather.aliases.extend(
+            self.alternatives(members)
+                .map(|(kind, id)| RoutingKey::of(self.engine(), kind, &id)),
+        );
         Ok(Class::Gather(gather))
+    }
+
+    /// Ids in the alternatives of a query (`orQueries`) of which each site has its own. They narrow nothing.
+    fn alternatives(&self, members: &Members) -> impl Iterator<Item = (Kind, String)> {
+        #[derive(Deserialize)]
+        struct Query<'q> {
+            #[serde(rename = "orQueries", borrow, default)]
+            alternatives: Vec<&'q RawValue>,
+        }
+        let body = self.body.unwrap_or_default();
+        let found = memchr::memmem::find(body, b"orQueries")
+            .and_then(|_| serde_json::from_slice::<Query<'_>>(body).ok());
+        let each = found.into_iter().flat_map(|query| query.alternatives);
+        let named = each.filter_map(|one| members.in_body(one.get().as_bytes()).ok());
+        named.flat_map(|named| named.copies)
     }
 
     /// Whether each site has something that this names under an id of its own.

@@ -24,6 +24,8 @@ use tokio::sync::oneshot;
 
 /// Most bytes of one answer; tasks carry their variables.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// An engine that takes longer to say that it failed is in trouble.
+const QUICK: Duration = Duration::from_millis(500);
 
 /// Whether a call may be held back by the site until there is work.
 pub(super) enum Waiting {
@@ -64,6 +66,7 @@ async fn run(
     waiting: Waiting,
     mut worker: oneshot::Sender<Answered>,
 ) {
+    let began = clock::now();
     let (answered, slot) = match waiting {
         Waiting::Not => (ask(&job, &site, &desk, max, None).await, None),
         Waiting::Parked(slice, slot) => (
@@ -71,7 +74,15 @@ async fn run(
             Some(slot),
         ),
     };
-    if matches!(answered, Answered::Missing(_) | Answered::Failed(_)) {
+    let is_in_trouble = match &answered {
+        Answered::Missing(_) => true,
+        // Engines answer a worker's own mistake with 500 as well: that is quick, and no other worker's trouble.
+        Answered::Failed(told) => {
+            !is_own_word(&told.body) || clock::now().saturating_duration_since(began) >= QUICK
+        }
+        Answered::Tasks(_) | Answered::Refused(_) => false,
+    };
+    if is_in_trouble {
         desk.avoid();
     }
     if let (Answered::Tasks(_), Some(slot)) = (&answered, &slot) {
@@ -88,6 +99,16 @@ async fn run(
     if let Some(line) = line.filter(|_| has_work || has_left) {
         line.ring();
     }
+}
+
+/// Whether an error is told in the engines' own form, and not by something before them.
+fn is_own_word(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Word {
+        #[serde(rename = "type")]
+        _kind: String,
+    }
+    serde_json::from_slice::<Word>(body).is_ok()
 }
 
 /// A call that the site may hold back. It never ends early without work, so that no site is asked in a tight loop.
@@ -225,4 +246,18 @@ pub(super) async fn unlock(job: &Job, target: &Target, path: &str) -> bool {
     answered.is_ok_and(|answer| {
         answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engines_own_error_is_told_from_a_page_of_something_else() {
+        let own =
+            br#"{"type":"RestException","message":"lockTime is not greater than 0","code":0}"#;
+        assert!(is_own_word(own));
+        assert!(!is_own_word(b"<html>Bad Gateway</html>"));
+        assert!(!is_own_word(br#"{"error":"no upstream"}"#));
+    }
 }

@@ -366,6 +366,12 @@ fn copies_of_definitions_are_aliases_and_never_owners() {
         gather("GET", "/process-definition/key/p/statistics", "").aliases,
         []
     );
+    let either = r#"{"orQueries":[{"processDefinitionId":"p:1:2"},{"processInstanceId":"zz"}]}"#;
+    let either = gather("POST", "/task/count", either);
+    assert_eq!(
+        (either.owner, either.aliases),
+        (None, vec!["process-definition:p:1:2".parse().unwrap()])
+    );
     let removed = Class::Broadcast(Broadcast::Remove("deployment:d".parse().unwrap()));
     assert_eq!(class("DELETE", "/deployment/d?cascade=true", ""), removed);
     assert_eq!(

@@ -81,10 +81,7 @@ fn does(operation: &Operation) -> &'static str {
         "gather" if !matches!(operation.merge, Merge::Rows(_)) => {
             "one site answers for all: what is deployed, every site has"
         }
-        "gather" if DIALECT.facts.sorts.knows(&operation.path) => {
-            "all sites' rows merged in the engine's order, totals summed"
-        }
-        "gather" => "501: this list is not merged; narrowed to a known instance it passes",
+        "gather" => "all sites' rows merged in the engine's order, totals summed",
         _ => "refused",
     }
 }
