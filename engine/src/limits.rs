@@ -2,6 +2,7 @@
 //!
 //! Owns the values, their names and the refusal's text. Must not know HTTP or storage.
 
+use crate::error::Error;
 use crate::machine::{Effect, Record, Refusal};
 use crate::model::ElementIndex;
 use crate::value::Value;
@@ -18,6 +19,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of the body of an answer to a call that the engine makes.
     pub http_answer_bytes: usize,
+    /// Instances above one in its call hierarchy.
+    pub call_depth: u32,
 }
 
 impl Default for Limits {
@@ -26,11 +29,27 @@ impl Default for Limits {
             variable_bytes: 16 * 1024 * 1024,
             body_bytes: 64 * 1024 * 1024,
             http_answer_bytes: 8 * 1024 * 1024,
+            call_depth: 1_000,
         }
     }
 }
 
 impl Limits {
+    /// How deep an instance is that one of this depth calls; refuses what is deeper than this engine takes.
+    pub(crate) fn below(&self, depth: u32) -> Result<u32, Error> {
+        let below = depth.saturating_add(1);
+        if below <= self.call_depth {
+            return Ok(below);
+        }
+        let limit = self.call_depth;
+        Err(Error::Limit {
+            name: "call_depth",
+            why: format!(
+                "{limit} instances have called each other; do processes call each other in a circle?"
+            ),
+        })
+    }
+
     /// Refuses a step that sets a variable that is too large, or a number that none is, with the element that sets it: then nothing of the step is kept.
     pub(crate) fn check<'e>(
         &self,

@@ -16,6 +16,7 @@ mod graph;
 mod jobs;
 mod names;
 mod namespace;
+mod once;
 mod parse;
 mod problem;
 mod xml;
@@ -23,14 +24,14 @@ mod xml;
 pub use delegate::{Delegate, Delegates, HttpCall, topic};
 pub use element::{
     Binding, CallActivity, Catch, Element, End, Flow, InOut, Kind, Mapping, Multi, Parameter,
-    SubProcess, Throw, Trigger, UserTask, Variables, Work,
+    Source, SubProcess, Throw, Trigger, UserTask, Variables, Work,
 };
 pub use element::{Condition, ErrorCatch};
 pub use encoding::text_of;
 pub use form::{Field, FieldKind, FormBinding, Page, Rule};
 pub use graph::{ElementIndex, FlowIndex, Process};
 pub use jobs::{JobDefinition, TIMER};
-pub use parse::parse;
+pub use parse::{parse, parse_again};
 pub use problem::{Failure, Problem};
 
 /// Largest BPMN resource, in bytes.

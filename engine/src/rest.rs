@@ -27,6 +27,7 @@ mod multipart;
 mod not_built;
 mod openapi;
 pub mod operations;
+mod options;
 mod process_definition;
 mod queue;
 mod statistics;
@@ -111,5 +112,5 @@ fn operations() -> Router<Handle> {
         .merge(log::routes())
         .merge(cleanup::routes())
         .merge(not_built::routes())
-        .method_not_allowed_fallback(error::wrong_method)
+        .method_not_allowed_fallback(options::wrong_method)
 }

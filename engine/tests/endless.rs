@@ -116,6 +116,82 @@ async fn what_never_ends_or_grows_without_end_is_stopped_and_hurts_nobody_else()
     engine.node.shutdown().await;
 }
 
+/// A process that calls itself over an asynchronous mark, as long as `n` is not nought.
+fn recursion() -> String {
+    model(&format!(
+        r#"<startEvent id="s"/><exclusiveGateway id="g"/>
+        <callActivity id="x" calledElement="p" camunda:asyncBefore="true"><extensionElements><camunda:in sourceExpression="${{n - 1}}" target="n"/></extensionElements></callActivity>
+        <endEvent id="e"/><endEvent id="z"/><sequenceFlow id="on" sourceRef="g" targetRef="x"><conditionExpression xsi:type="tFormalExpression">${{n != 0}}</conditionExpression></sequenceFlow>
+        <sequenceFlow id="off" sourceRef="g" targetRef="z"><conditionExpression xsi:type="tFormalExpression">${{n == 0}}</conditionExpression></sequenceFlow>{}"#,
+        flows("s>g x>e")
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_in_a_circle_over_jobs_come_to_an_incident_and_a_deep_recursion_to_its_end() {
+    const DEPTH: i64 = 20;
+    let engine = Engine::with(|options| {
+        options.limits.call_depth = u32::try_from(DEPTH).unwrap();
+    })
+    .await;
+    let text = recursion();
+    engine.deploy(&text).await;
+    // As deep as is allowed: it ends, and everybody above it.
+    let deep = engine.begin("p", json!({ "n": { "value": DEPTH } })).await;
+    eventually("the recursion ends", async || {
+        engine.state(&deep).await == "COMPLETED"
+    })
+    .await;
+    let ended = engine
+        .get("/engine-rest/history/process-instance/count?completed=true")
+        .await;
+    assert_eq!(ended["count"], DEPTH + 1);
+    // One more, and a circle that nobody would ever end.
+    for n in [DEPTH + 1, -1] {
+        let above = engine.begin("p", json!({ "n": { "value": n } })).await;
+        let incident = async || {
+            let all = engine
+                .get("/engine-rest/incident?incidentType=failedJob")
+                .await;
+            let of_its_own = |one: &&Json| one["rootCauseIncidentId"] == one["id"];
+            all.as_array().unwrap().iter().find(of_its_own).cloned()
+        };
+        eventually("the call fails", async || incident().await.is_some()).await;
+        let message = incident().await.unwrap()["incidentMessage"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let line = text
+            .split("<callActivity")
+            .next()
+            .unwrap()
+            .matches('\n')
+            .count()
+            + 1;
+        assert!(
+            message.contains("limit call_depth reached") && message.contains("in a circle"),
+            "{message}"
+        );
+        assert!(
+            message.contains(&format!(" (element 'x', line {line}, column ")),
+            "{message}"
+        );
+        let live = engine.get("/engine-rest/process-instance/count").await;
+        assert_eq!(live["count"], DEPTH + 1, "nothing is half stored");
+        let gone = engine
+            .send(
+                Method::DELETE,
+                &format!("/engine-rest/process-instance/{above}"),
+                json!({}),
+            )
+            .await;
+        assert_eq!(gone.status, 204, "{}", gone.json());
+        let left = engine.get("/engine-rest/process-instance/count").await;
+        assert_eq!(left["count"], 0, "they go with the topmost");
+    }
+    engine.node.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn expressions_that_nest_too_deep_are_refused_where_they_stand() {
     let engine = Engine::without_executor().await;

@@ -233,6 +233,9 @@ const INVALID: &[&str] = &[
     "outputParameter not allowed",
     "has no sequence flows",
     "multiple none start events",
+    "Cannot have more than one",
+    "The same scope can not contains",
+    "multiple escalation",
     "has only one outgoing sequence flow",
     "a timer needs one of",
 ];

@@ -437,3 +437,62 @@ async fn a_model_comes_in_the_encoding_that_it_names() {
         assert!(shown["bpmn20Xml"].as_str().unwrap().contains("Prüfung"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_ended_or_waits_is_told_as_the_real_engine_tells_it() {
+    let engine = Engine::without_executor().await;
+    for (path, methods) in [
+        ("/task/x", "HEAD, DELETE, GET, OPTIONS, PUT"),
+        (
+            "/engine/default/process-instance",
+            "HEAD, POST, GET, OPTIONS",
+        ),
+        ("/external-task/fetchAndLock", "POST, OPTIONS"),
+    ] {
+        let path = format!("/engine-rest{path}");
+        let answer = support::request(engine.node.address(), Method::OPTIONS, &path, None).await;
+        let told = String::from_utf8(answer.bytes.clone()).unwrap();
+        assert_eq!((answer.status, told.as_str()), (200, methods), "{path}");
+    }
+    let called = r#"<startEvent id="s2"/><userTask id="u2"/>"#.to_owned() + &flows("s2>u2");
+    let caller = format!(
+        r#"<startEvent id="s"/><callActivity id="c" calledElement="q"/>
+        <boundaryEvent id="b" attachedToRef="c"><messageEventDefinition messageRef="paid"/></boundaryEvent>{}"#,
+        flows("s>c")
+    );
+    engine
+        .deploy(&model(&called).replace(r#"process id="p""#, r#"process id="q""#))
+        .await;
+    engine.deploy(&model(&caller)).await;
+    engine.begin("p", json!({})).await;
+    let body = json!({ "messageName": "paid" });
+    let answer = engine
+        .send(Method::POST, "/engine-rest/message", body)
+        .await;
+    assert_eq!(answer.status, 204, "{}", answer.json());
+    let below = engine
+        .get("/engine-rest/history/process-instance?processDefinitionKey=q")
+        .await;
+    assert_eq!(
+        below[0]["deleteReason"],
+        "Cancel scope activity Activity(b) executed."
+    );
+    let task = engine
+        .get("/engine-rest/history/task?processDefinitionKey=q")
+        .await;
+    assert_eq!(task[0]["taskState"], "Deleted");
+    let many = r#"<startEvent id="s"/><userTask id="u" camunda:asyncBefore="true"><multiInstanceLoopCharacteristics><loopCardinality>2</loopCardinality></multiInstanceLoopCharacteristics></userTask>"#;
+    engine
+        .deploy(&model(&(many.to_owned() + &flows("s>u"))))
+        .await;
+    let id = engine.begin("p", json!({})).await;
+    let tree = engine
+        .get(&format!(
+            "/engine-rest/process-instance/{id}/activity-instances"
+        ))
+        .await;
+    let waits = &tree["childTransitionInstances"][0];
+    assert_eq!(waits["activityId"], "u#multiInstanceBody", "{tree}");
+    assert_eq!(waits["activityType"], "multiInstanceBody", "{tree}");
+    engine.node.shutdown().await;
+}

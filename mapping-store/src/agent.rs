@@ -65,7 +65,7 @@ pub enum OrderKind {
     Promote,
     /// Make the engine serve here.
     Start,
-    /// Stop the engine here.
+    /// Stop the engine here; where it serves, shut it as if the place was lost, for a drill.
     Stop,
     /// Prove by a real write that the database here takes writes.
     Verify,

@@ -245,6 +245,12 @@ impl Handle {
         }
     }
 
+    /// Whether another process has a folder here, or has left one that is not taken over yet.
+    pub fn is_shared(&self) -> Result<bool, Error> {
+        let folders = instances(&self.shared.root)?;
+        Ok(folders.iter().any(|folder| *folder != self.shared.own))
+    }
+
     /// Takes over what processes have left that were still running when this one began.
     pub fn adopt_leftovers(&self) -> Result<Replay, Error> {
         let mut replay = Replay::default();

@@ -98,6 +98,8 @@ pub struct OperationEvent {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Observation {
     pub router: String,
+    /// Which process of this router: one that hands over and the one that takes over say different things.
+    pub process: String,
     pub site: SiteId,
     /// The installation that serves, as the router knows it.
     pub installation: String,

@@ -90,6 +90,7 @@ fn migrations() -> Migrator {
     let tenth = include_str!("sql/migrations/0010_shared.sql").into_sql_str();
     let eleventh = include_str!("sql/migrations/0011_unfinished.sql").into_sql_str();
     let twelfth = include_str!("sql/migrations/0012_facts.sql").into_sql_str();
+    let thirteenth = include_str!("sql/migrations/0013_processes.sql").into_sql_str();
     let migration = |version, name, sql| {
         Migration::new(
             version,
@@ -112,6 +113,7 @@ fn migrations() -> Migrator {
         migration(10, "shared", tenth),
         migration(11, "unfinished", eleventh),
         migration(12, "facts", twelfth),
+        migration(13, "processes", thirteenth),
     ])
 }
 

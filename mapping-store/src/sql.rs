@@ -60,9 +60,8 @@ use crate::store::{
 use crate::switch::{Begun, Override, Switch};
 use crate::{RoutingKey, SiteId, armed::Armed};
 use async_trait::async_trait;
-use floor::Floor;
-use names::Names;
 use session::Backend;
+use {floor::Floor, names::Names};
 
 pub(crate) struct Sql {
     backend: Box<dyn Backend>,
@@ -312,10 +311,11 @@ impl Store for Sql {
     async fn observe(
         &self,
         router: &str,
+        process: &str,
         seen: &[Observation],
         lease_ms: u64,
     ) -> Result<(), Error> {
-        self.keep_observations(router, seen, lease_ms).await
+        self.observe_as(router, process, seen, lease_ms).await
     }
 
     async fn observations(&self) -> Result<Vec<Observation>, Error> {

@@ -159,6 +159,16 @@ pub struct Slice<'a> {
     pub limit: usize,
 }
 
+/// Whether a process is the only one with its journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Beside {
+    /// All others have ended.
+    #[default]
+    Nobody,
+    /// One hands over to the other, and both may be sending requests.
+    Another,
+}
+
 /// A live router, as the registry knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RouterRecord {
@@ -180,6 +190,8 @@ pub struct RouterRecord {
     pub facts: String,
     /// Tells its journal from any other: of two processes with one journal the earlier one has ended, or hands over.
     pub journal: String,
+    /// Whether another process with its journal may be there as well. Said with a heartbeat, not kept.
+    pub beside: Beside,
     /// Of this process alone; another one of the same name begins anew.
     pub process: String,
     /// The incarnation in which the store heard of this process first. Read only.
@@ -359,9 +371,14 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
     ) -> Result<Order, Error>;
 
     // -- what routers see
-    /// Replaces what this router has said before; it counts for `lease_ms`.
-    async fn observe(&self, router: &str, seen: &[Observation], lease_ms: u64)
-    -> Result<(), Error>;
+    /// Replaces what this process of the router has said before; it counts for `lease_ms`.
+    async fn observe(
+        &self,
+        router: &str,
+        process: &str,
+        seen: &[Observation],
+        lease_ms: u64,
+    ) -> Result<(), Error>;
     /// What counts now, by the store's clock.
     async fn observations(&self) -> Result<Vec<Observation>, Error>;
 

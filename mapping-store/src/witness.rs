@@ -6,7 +6,7 @@
 //! for good is forgotten. Words are those of processes, never of names: another process may have taken a name while the
 //! first one, cut off from the store, goes on.
 
-use crate::store::{RouterRecord, Seq};
+use crate::store::{Beside, RouterRecord, Seq};
 use serde::{Deserialize, Serialize};
 
 /// Where a router is asked, and the key that its word is known by.
@@ -93,13 +93,17 @@ pub enum Before {
     Stays,
 }
 
-/// Whether a router may be going on without the store when another process takes its name. With the same journal it has
-/// ended, or hands over and says so; and one that attests nowhere and asks nobody has stopped by itself when its name could
-/// be taken.
+/// Whether a router may be going on when another process takes its name. With the same journal it does while it hands over, and
+/// has ended when the next one says that nobody is beside it; and with another journal, one that attests nowhere and asks
+/// nobody has stopped by itself when its name could be taken.
 pub fn before(before: &RouterRecord, next: &RouterRecord) -> Before {
     let facts = Facts::of(before);
     let stopped = facts.silent && facts.attest.is_none() && facts.asks.processes.is_empty();
-    match before.journal == next.journal || stopped {
+    let ended = match before.journal == next.journal {
+        true => next.beside == Beside::Nobody,
+        false => stopped,
+    };
+    match ended {
         true => Before::Ended,
         false => Before::Stays,
     }
@@ -213,6 +217,12 @@ mod tests {
         let next = router("two", "{}");
         let attests = r#"{"attest":{"address":"","key":""}}"#;
         assert_eq!(before(&router("two", attests), &next), Before::Ended);
+        let taking_over = RouterRecord {
+            beside: Beside::Another,
+            ..router("two", "{}")
+        };
+        let silent = router("two", r#"{"silent":true}"#);
+        assert_eq!(before(&silent, &taking_over), Before::Stays);
         assert_eq!(before(&router("one", attests), &next), Before::Stays);
         assert_eq!(before(&router("one", "{}"), &next), Before::Stays);
         let silent = router("one", r#"{"silent":true}"#);

@@ -27,7 +27,7 @@ use crate::decide::attest::Roster;
 use crate::telemetry::chain;
 use enforcer::{Enforcer, Life, Standing};
 use extend::Extender;
-use fence::{Evidence, Lease};
+use fence::{Evidence, Lease, Outage};
 use gate::Gate;
 use grace::Grace;
 use highest::Highest;
@@ -144,21 +144,15 @@ impl Parts {
         let (life, lives) = watch::channel(Life::Staying);
         let (found, replica) = watch::channel(Replica::default());
         let (inbox, brought) = watch::channel(Inbox::default());
+        let (takes_away, outage) = watch::channel(None);
         let bell = Arc::new(Notify::new());
-        let telling = Telling {
-            site: agent.site.clone(),
-            installation: agent.installation.clone(),
-            mode: mode(agent),
-            evidence: known.clone(),
-            standing: heard.clone(),
-            replica: replica.clone(),
-        };
+        let telling = telling(agent, &known, &heard, &replica);
         let orders = Orders {
             identity: identity.clone(),
             inbox: brought,
             evidence: known.clone(),
             standing: heard.clone(),
-            deeds: deeds(config, agent)?,
+            deeds: deeds(config, agent, takes_away)?,
             bell: Arc::clone(&bell),
         };
         let enforcer = Enforcer {
@@ -167,6 +161,7 @@ impl Parts {
             replica: replica.clone(),
             reads: reads(agent),
             life: lives,
+            outage,
             standing,
         };
         let (needed, needs) = watch::channel(None);
@@ -190,6 +185,7 @@ impl Parts {
             place: Place::default(),
             bell,
             roster: Roster::default(),
+            fenced: None,
             counter: None,
             needed,
             answered: true,
@@ -237,6 +233,22 @@ impl Parts {
     }
 }
 
+fn telling(
+    agent: &Agent,
+    evidence: &watch::Receiver<Evidence>,
+    standing: &watch::Receiver<Standing>,
+    replica: &watch::Receiver<Replica>,
+) -> Telling {
+    Telling {
+        site: agent.site.clone(),
+        installation: agent.installation.clone(),
+        mode: mode(agent),
+        evidence: evidence.clone(),
+        standing: standing.clone(),
+        replica: replica.clone(),
+    }
+}
+
 fn identity(config: &Config, agent: &Agent) -> Identity {
     Identity {
         site: SiteId::named(&agent.site),
@@ -267,7 +279,11 @@ fn mode(agent: &Agent) -> &'static str {
     }
 }
 
-fn deeds(config: &Config, agent: &Agent) -> Result<Deeds, Error> {
+fn deeds(
+    config: &Config,
+    agent: &Agent,
+    outage: watch::Sender<Option<Outage>>,
+) -> Result<Deeds, Error> {
     if let Some(Promotion::Patroni(endpoint)) = &agent.promote
         && endpoint.scheme == Scheme::Https
     {
@@ -280,6 +296,7 @@ fn deeds(config: &Config, agent: &Agent) -> Result<Deeds, Error> {
         promotion: agent.promote.clone(),
         database: watcher(config, agent)?,
         limit: agent.command_timeout,
+        outage,
     })
 }
 

@@ -144,8 +144,7 @@ impl Router {
         let fleet = Arc::new(Fleet::new(&config, Arc::clone(&inventory))?);
         let topology = Arc::new(ArcSwap::from_pointee(fleet.topology(&config, &[], None)?));
         let feed = Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&known.table)));
-        let heard = Arc::clone(&feed);
-        let applied = Box::new(move || heard.applied());
+        let senses = grounds::senses(&feed, &journal);
         let registrar = Arc::new(Registrar::new(
             Arc::clone(&store),
             fleet,
@@ -153,7 +152,7 @@ impl Router {
             Arc::clone(&inventory),
             Arc::clone(&topology),
             Arc::clone(&learner),
-            applied,
+            senses,
         ));
         registered(&registrar, &config, beginning).await;
         let pipeline = Arc::new(settings::pipeline(

@@ -113,6 +113,18 @@ pub enum Makes {
 pub struct Any {
     /// Tenant named by the request, for constraints.
     pub tenant: Option<String>,
+    /// Whether it matters who asks.
+    pub stays: Stays,
+}
+
+/// Whether requests that any site can answer stay together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Stays {
+    /// They do not: every site has the same.
+    #[default]
+    Nowhere,
+    /// A user's stay at his home, where placement is sticky by user: each site has its own.
+    WithUser,
 }
 
 /// A read over all sites.
@@ -152,4 +164,8 @@ pub enum Refusal {
     ByRule,
     /// The key that the operation needs is missing or malformed; says which.
     BadKey(String),
+    /// The key that the operation needs is in a body that is longer than what is read of it; says which.
+    Unread(String),
+    /// It names what several sites have each a part of, where only one can be named; says what.
+    OfSeveral(String),
 }

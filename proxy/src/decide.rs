@@ -9,6 +9,7 @@ pub mod fate;
 pub mod fence;
 pub mod plan;
 pub mod release;
+pub mod replica;
 pub mod report;
 pub mod world;
 

@@ -20,6 +20,7 @@ pub mod generic;
 pub mod holdings;
 pub mod merge;
 pub mod message;
+pub mod migration;
 pub mod names;
 mod operation;
 pub mod parts;
@@ -301,8 +302,13 @@ pub trait Dialect: Send + Sync {
         Made::Unlike
     }
 
-    /// Where the site's database puts rows without a value, if the answer to [`Dialect::identity`] tells.
-    fn read_nulls(&self, _body: &[u8]) -> Option<merge::Nulls> {
+    /// How the site's database sorts, if the answer to [`Dialect::identity`] tells.
+    fn read_habits(&self, _body: &[u8]) -> Option<merge::Habits> {
+        None
+    }
+
+    /// The plan of a migration that this request holds. `None`: it takes none, or says all of it in its members.
+    fn migration(&self, _found: &Matched<'_>, _body: &[u8]) -> Option<migration::Migration> {
         None
     }
 

@@ -9,6 +9,7 @@ pub mod course;
 mod evidence;
 mod instances;
 pub mod load;
+mod outage;
 pub mod page;
 pub mod report;
 pub mod rules;

@@ -215,6 +215,7 @@ impl Fleet {
             weight: site.weight,
             installations,
             hands_over: site.recovery == config::Recovery::Evacuate,
+            replicated: matches!(site.recovery, config::Recovery::Replica { .. }),
             web: site.web.clone(),
             own_ids: site
                 .virtual_ids
@@ -223,23 +224,21 @@ impl Fleet {
             probe: probe(site),
             budget: Arc::new(Budget::new(config.limits.retries_budget)),
             bulkhead: bulkhead(config, old),
-            live: self.live(config, id, site.recovery),
+            live: self.live(config, id, Tails::of(site.recovery)),
             header: header(&site.name),
         }))
     }
 
-    /// The site's cell, with a journal of its writes where a standby has a replica.
-    fn live(&self, config: &Config, id: SiteId, recovery: config::Recovery) -> Arc<Live> {
+    /// The site's cell, with a journal of its writes where a standby has a replica, or may have one.
+    fn live(&self, config: &Config, id: SiteId, tail: Tails) -> Arc<Live> {
         let live = self.inventory.of(id);
         let place = Place {
             folder: config.store.journal.join("tail").join(id.name()),
             bytes_max: config.limits.tail_bytes,
         };
-        match recovery {
-            config::Recovery::Replica { .. } => live.tail.keep(clock::wall(), place),
-            config::Recovery::SharedData | config::Recovery::Park | config::Recovery::Evacuate => {
-                live.tail.forget(&place)
-            }
+        match tail {
+            Tails::Kept => live.tail.keep(clock::wall(), place),
+            Tails::Forgotten => live.tail.forget(&place),
         }
         live
     }
@@ -305,15 +304,43 @@ impl Fleet {
             weight: 100,
             installations,
             hands_over: false,
+            replicated: false,
             web: None,
             own_ids: None,
             service_account: None,
             probe: ProbeSettings::default(),
             budget: Arc::new(Budget::new(config.limits.retries_budget)),
             bulkhead: bulkhead(config, old),
-            live: self.inventory.of(record.site),
+            live: self.live(config, record.site, Tails::registered(record)),
             header: header(name),
         }))
+    }
+}
+
+/// Whether writes to a site are noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tails {
+    Kept,
+    Forgotten,
+}
+
+impl Tails {
+    fn of(recovery: config::Recovery) -> Tails {
+        match recovery {
+            config::Recovery::Replica { .. } => Tails::Kept,
+            config::Recovery::SharedData | config::Recovery::Park | config::Recovery::Evacuate => {
+                Tails::Forgotten
+            }
+        }
+    }
+
+    /// The registry does not say what the recovery is: the file of another router may say that a standby has a replica.
+    fn registered(record: &SiteRecord) -> Tails {
+        if record.installations.len() > 1 {
+            Tails::Kept
+        } else {
+            Tails::Forgotten
+        }
     }
 }
 
@@ -431,3 +458,6 @@ fn probe(site: &config::Site) -> ProbeSettings {
     };
     ProbeSettings { health, identity }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,7 @@ mod web;
 
 use crate::classify::{Broadcast, Class, credentials::UserSource};
 use crate::context::Context;
-use crate::deployments::picture::is_copied;
-use crate::deployments::swap::Swap;
-use crate::dialect::{Answer, Learns, Matched, Operation, Resend};
+use crate::dialect::{Answer, Learns, Matched, Resend};
 use crate::forward::arriving::Arriving;
 use crate::forward::body::Body;
 use crate::forward::gather::{self, Budget};
@@ -210,6 +208,10 @@ impl Pipeline {
         let route = match routed.await {
             Ok(route) => route,
             Err(problem) => {
+                let unsaid = Box::pin(self.unsaid(context, &asked, &problem));
+                if let Some(refused) = unsaid.await {
+                    return Ok(refused);
+                }
                 let stale = Box::pin(self.instead(topology, context, &mut asked, &problem));
                 return stale.await.map(|(_, answer)| answer).ok_or(problem);
             }
@@ -219,6 +221,7 @@ impl Pipeline {
         {
             return Ok(refused);
         }
+        let heard = self.heard(&asked);
         let answered = match route {
             Route::One(target) if matches!(asked.class, Class::Create(_)) => {
                 Box::pin(self.start(topology, context, asked, Some(target))).await
@@ -228,6 +231,7 @@ impl Pipeline {
             Route::Merge => Box::pin(self.merge(topology, context, asked)).await,
             Route::One(target) => self.one(topology, context, &mut asked, wish, target).await,
         };
+        self.heed(heard, &answered);
         if let Some(waking) = waking {
             Box::pin(waking.settle()).await;
         }
@@ -267,13 +271,7 @@ impl Pipeline {
         if let Some(wish) = &wish {
             wish.tell(&mut asked.outgoing.headers);
         }
-        if let Class::Keyed(keyed) = &asked.class
-            && is_copied(keyed.key.kind)
-        {
-            let picture = self.resolver.deployments.picture();
-            let swap = Swap::of(&picture, std::slice::from_ref(&keyed.key));
-            swap.at(target.site.id, &mut asked.outgoing);
-        }
+        self.own_of_copied(asked, target.site.id)?;
         self.own_of_shared(asked, target.site.id);
         if let Some(offered) = self.offered(asked, &target)
             && let Some((target, answer)) =
@@ -302,6 +300,8 @@ impl Pipeline {
         let class = group
             .dialect
             .classify(&found, &recognised.head, sniffed.as_deref());
+        let user = self.user(group, &parts.headers);
+        let class = self.kept(group, class, user.as_ref(), Purpose::Send).await;
         context.classified(&class);
         let merging = Merging::of(
             group,
@@ -313,7 +313,6 @@ impl Pipeline {
         );
         let addressed = recognise::addressed(&parts.headers, context.origin.trust);
         let reads = standby::wish(&parts.headers, context.origin.trust);
-        let user = self.user(group, &parts.headers);
         let repeat = match found.operation.resend {
             Resend::Safe => Repeat::Safe,
             Resend::Never => Repeat::Never,
@@ -476,17 +475,6 @@ impl Pipeline {
     pub fn connection_closed(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The operation merges or splits over sites in a way that is not built.
-fn not_built(operation: &Operation) -> Problem {
-    let name = &operation.name;
-    Problem::new(
-        Reason::NotImplemented,
-        format!(
-            "the operation {name} merges or splits over sites, which is not built; with one site, or a trusted Homing-Site header, it passes"
-        ),
-    )
 }
 
 /// Path and query exactly as the client wrote them.

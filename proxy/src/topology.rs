@@ -47,6 +47,8 @@ pub struct Site {
     pub installations: Vec<Arc<Installation>>,
     /// Whether its engine may hand live instances to other sites: the configuration says `recovery = { mode = "evacuate" }`.
     pub hands_over: bool,
+    /// Whether a standby has a replica of its database: the configuration says `recovery = { mode = "replica" }`.
+    pub replicated: bool,
     /// Where its web applications are at its nodes, without a trailing slash; `None`: they are not published.
     pub web: Option<String>,
     /// Its ids as they are on this side, if its engine counts them and the configuration says `virtual_ids = true`.

@@ -174,3 +174,67 @@ async fn engines_of_one_site_are_told_apart_by_their_names(world: &World) -> Res
     shown.expect(503).context("nobody can vouch for a 404")?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_of_an_application_without_rules_stay_at_one_site() -> Promise {
+    let (a, b) = (origin("a").await?, origin("b").await?);
+    let further = "identity = \"off\"\nhealth = \"tcp\"";
+    let router = Builder::new("users")
+        .tables("[placement]\nsticky_user = { from = \"header:User\" }")
+        .site_with("a", "generic", &[&a.endpoint("")], further)
+        .site_with("b", "generic", &[&b.endpoint("")], further)
+        .start()
+        .await?;
+    let mut world = World {
+        router,
+        _origins: vec![a, b],
+    };
+    let names: Vec<String> = (0..12).map(|number| format!("user{number}")).collect();
+    let mut homes = Vec::new();
+    for name in &names {
+        let home = world.ask(&[("user", name)], "POST", "/x").await?;
+        assert_eq!(world.ask(&[("user", name)], "GET", "/y/z").await?, home);
+        homes.push(home);
+    }
+    let at_a = homes.iter().filter(|home| *home == "a").count();
+    assert!((1..names.len()).contains(&at_a), "{homes:?}");
+    assert_eq!(world.home("user:user0").await?, homes[0]);
+    let told = world.explained(json!({ "user": "user0" }), "/x").await?;
+    assert_eq!(told["key"], "user:user0");
+    assert_eq!(told["site"], homes[0].as_str());
+
+    // While his site is away nobody else answers a user.
+    world._origins.pop();
+    let kept = homes.iter().position(|home| home == "a").context("at a")?;
+    let away = homes.iter().position(|home| home == "b").context("at b")?;
+    let client = world.router.client("");
+    let refused = client.with_header("user", &names[away]).get("/x").await?;
+    assert!(refused.status.is_server_error(), "{}", refused.status);
+    let user = ("user", names[kept].as_str());
+    assert_eq!(world.ask(&[user], "GET", "/x").await?, "a");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn which_ids_are_unknown_is_told_to_those_only_whom_a_site_lets_in() -> Promise {
+    let guarded = || {
+        FakeSite::start(|seen| match seen.header("authorization") {
+            Some(_) => Reply::json(200, &json!({ "version": "7" })),
+            None => Reply::text(401, "text/plain", "who are you?"),
+        })
+    };
+    let (a, b) = (guarded().await?, guarded().await?);
+    let further = "identity = \"off\"\nhealth = \"tcp\"";
+    let router = Builder::new("strangers")
+        .site_with("a", "engine-rest", &[&a.endpoint("/engine-rest")], further)
+        .site_with("b", "engine-rest", &[&b.endpoint("/engine-rest")], further)
+        .start()
+        .await?;
+    let client = router.client("/engine-rest");
+    let stranger = client.get("/process-instance/nope").await?;
+    assert_eq!(stranger.status, 401);
+    // The sites do not answer the router's own search here, so it cannot be said that nobody knows the id.
+    let known = client.with_header("authorization", "Basic YTph");
+    assert_eq!(known.get("/process-instance/nope").await?.status, 503);
+    Ok(())
+}

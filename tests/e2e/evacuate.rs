@@ -219,7 +219,14 @@ async fn what_cannot_leave_is_named_and_stays_alive() -> Promise {
         .post("/process-definition/key/note/start", &json!({}))
         .await?;
     let note = started.expect(200)?.member("id")?;
-    let told = said(r2, &[&["evacuate", "a"], &WHY[..]].concat(), 5).await?;
+    let planned = said(r2, &["plan", "evacuate", "--zone", "eu-1"], 0).await?;
+    let missing =
+        "definition note version 1 (live instances: 1) is not deployed with the same content at b";
+    assert!(planned.contains(missing), "{planned}");
+    assert!(!planned.contains("definition parcel"), "{planned}");
+    // Every site that is served from there: one.
+    let zone = ["evacuate", "--zone", "eu-1"];
+    let told = said(r2, &[&zone, &WHY[..]].concat(), 5).await?;
     assert!(
         told.contains(&note) && told.contains("not deployed"),
         "{told}"

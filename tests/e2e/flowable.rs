@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) const TASKS: &str = "/process-api/runtime/tasks";
 pub(crate) const INSTANCES: &str = "/process-api/runtime/process-instances";
 const SIGNALS: &str = "/process-api/runtime/signals";
+const USERS: &str = "/process-api/identity/users";
+const GROUPS: &str = "/process-api/identity/groups";
 const HISTORY: &str = "/process-api/history/historic-process-instances";
 
 /// A site is named by its application's root: the process API and that of external workers stand below it.
@@ -165,6 +167,7 @@ async fn one_of_two() -> Result<()> {
     found_and_completed(&second, [&a, &b], [&at_a, &at_b]).await?;
     worked(&client, [&a, &b]).await?;
     heard(&client, [&a, &b]).await?;
+    shared(&client, [&a, &b]).await?;
     unknown_and_gone(&client, &a, [&at_a, &at_b]).await
 }
 
@@ -263,6 +266,50 @@ async fn heard(client: &Client, engines: [&Engine; 2]) -> Result<()> {
     Ok(())
 }
 
+/// Users, groups and memberships stand in both databases.
+async fn shared(client: &Client, engines: [&Engine; 2]) -> Result<()> {
+    const SELECT: &str = "SELECT 'user ' || id_ || ' ' || first_ || ' ' || coalesce(email_, '') || ' ' || coalesce(pwd_, '') FROM act_id_user \
+        UNION ALL SELECT 'group ' || id_ || ' ' || name_ FROM act_id_group \
+        UNION ALL SELECT 'member ' || user_id_ || ' ' || group_id_ FROM act_id_membership ORDER BY 1";
+    let have = async |wanted: &[&str]| {
+        eventually("both sites have it", PATIENCE, async || {
+            let [a, b] = engines;
+            let found = (
+                a.database().column(SELECT).await?,
+                b.database().column(SELECT).await?,
+            );
+            Ok((found.0 == wanted && found.1 == wanted).then_some(()))
+        })
+        .await
+    };
+    let group = json!({ "id": "staff", "name": "Staff", "type": "assignment" });
+    client.post(GROUPS, &group).await?.expect(201)?;
+    let user = json!({ "id": "mary", "firstName": "Mary", "password": "one" });
+    client.post(USERS, &user).await?.expect(201)?;
+    have(&["group staff Staff", "user mary Mary  one"]).await?;
+    let member = json!({ "userId": "mary" });
+    let members = format!("{GROUPS}/staff/members");
+    client.post(&members, &member).await?.expect(201)?;
+    // A change names only what it changes.
+    let mary = format!("{USERS}/mary");
+    let change = json!({ "email": "m@x", "password": "two" });
+    client.put(&mary, &change).await?.expect(200)?;
+    have(&[
+        "group staff Staff",
+        "member mary staff",
+        "user mary Mary m@x two",
+    ])
+    .await?;
+    // One site answers for both, and a second user of that id is refused by it.
+    client.post(USERS, &user).await?.expect(409)?;
+    client.delete(&mary).await?.expect(204)?;
+    client
+        .delete(&format!("{GROUPS}/staff"))
+        .await?
+        .expect(204)?;
+    have(&[]).await
+}
+
 async fn unknown_and_gone(client: &Client, a: &Engine, [at_a, at_b]: [&str; 2]) -> Result<()> {
     let unknown = client.get(&format!("{TASKS}/none")).await?.expect(404)?;
     let unknown = unknown.json()?;
@@ -287,6 +334,12 @@ async fn unknown_and_gone(client: &Client, a: &Engine, [at_a, at_b]: [&str; 2]) 
         problem["site"] == "a" && problem["not_sent"] == true,
         "{problem}"
     );
+    // A group goes to who is there; a password is kept for nobody.
+    let group = json!({ "id": "late", "name": "Late" });
+    let made = client.post(GROUPS, &group).await?.expect(201)?;
+    ensure!(made.header("homing-missing-sites") == Some("a"));
+    let user = json!({ "id": "late", "password": "p" });
+    client.post(USERS, &user).await?.expect(503)?;
     // The site that does not answer might have it.
     client.get(&format!("{TASKS}/other")).await?.expect(503)?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Cases, decisions and archives that are deployed through Homing to Flowable sites reach one that was away, in order, and go from it
 //! again. Judged by the engines' own tables.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use homing_harness::{
     client::{Answer, Client},
@@ -188,5 +188,35 @@ async fn cases_decisions_and_archives_reach_a_flowable_site_that_was_away() -> P
         (versions(&a).await?, versions(&b).await?),
         ([3, 0, 0], [3, 0, 0])
     );
+    migrated(&client, [&a, &b]).await?;
+    Ok(())
+}
+
+/// The ids of one site move the cases of both to another version.
+async fn migrated(client: &Client, engines: [&Engine; 2]) -> Result<()> {
+    let of = async |version: i64| {
+        let select = format!(
+            "SELECT count(*) FROM act_cmmn_ru_case_inst c JOIN act_cmmn_casedef d ON d.id_ = c.case_def_id_ WHERE d.version_ = {version}"
+        );
+        let [a, b] = engines.map(Engine::database);
+        anyhow::Ok([a.count(&select).await?, b.count(&select).await?])
+    };
+    let ids = "SELECT id_ FROM act_cmmn_casedef WHERE key_ = 'claim' ORDER BY version_";
+    let ids = engines[0].database().column(ids).await?;
+    let lives = of(3).await?;
+    assert!(lives[0] > 0 && lives[1] > 0, "{lives:?}");
+    let path = format!(
+        "/cmmn-api/cmmn-repository/case-definitions/{}/migrate",
+        ids[2]
+    );
+    let plan = json!({ "toCaseDefinitionId": ids[1] });
+    let answer = client.post(&path, &plan).await?;
+    ensure!(
+        answer.status.is_success(),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
+    assert_eq!((of(2).await?, of(3).await?), (lives, [0, 0]));
     Ok(())
 }

@@ -172,5 +172,54 @@ async fn what_is_deployed_to_flowable_sites_reaches_each_and_its_ids_work_at_all
     way.set(Fault::None);
     comes_to(&b, 2).await?;
     level(&router).await?;
+    migrated(&client, [&a, &b], lives).await?;
+    Ok(())
+}
+
+/// The ids of one site move the instances of both to another version, and one of them back. `lives`: those of version 1.
+async fn migrated(client: &Client, engines: [&Engine; 2], lives: [i64; 2]) -> Result<()> {
+    let of = async |version: i64| {
+        let select = format!(
+            "SELECT count(*) FROM act_ru_execution e JOIN act_re_procdef p ON p.id_ = e.proc_def_id_ \
+             WHERE e.parent_id_ IS NULL AND p.version_ = {version}"
+        );
+        let [a, b] = engines.map(Engine::database);
+        anyhow::Ok([a.count(&select).await?, b.count(&select).await?])
+    };
+    let [a, b] = engines.map(Engine::database);
+    let ids = "SELECT id_ FROM act_re_procdef WHERE key_ = 'review' ORDER BY version_";
+    let ids = a.column(ids).await?;
+    let [one, two] = ids.as_slice() else {
+        anyhow::bail!("{ids:?}")
+    };
+    assert_eq!(of(1).await?, lives);
+    let path = format!("{DEFINITIONS}/{one}/migrate");
+    let by_version = json!({ "toProcessDefinitionKey": "review", "toProcessDefinitionVersion": 2 });
+    let refused = client.post(&path, &by_version).await?.expect(501)?;
+    assert!(refused.text().contains("by its id"), "{}", refused.text());
+    let plan = json!({ "toProcessDefinitionId": two });
+    let answer = client.post(&path, &plan).await?;
+    assert!(
+        answer.status.is_success(),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
+    assert_eq!((of(1).await?, of(2).await?), ([0, 0], lives));
+    let at_b = "SELECT id_ FROM act_ru_execution WHERE parent_id_ IS NULL ORDER BY id_ LIMIT 1";
+    let at_b = b.column(at_b).await?;
+    let path = format!("{INSTANCES}/{}/migrate", at_b.first().context("none")?);
+    let plan = json!({ "toProcessDefinitionId": one });
+    let answer = client.post(&path, &plan).await?;
+    assert!(
+        answer.status.is_success(),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
+    assert_eq!(
+        (of(1).await?, of(2).await?),
+        ([0, 1], [lives[0], lives[1] - 1])
+    );
     Ok(())
 }

@@ -138,6 +138,7 @@ async fn an_answer_that_is_no_list_is_never_mixed_in() -> Promise {
         (200, "text/html", "<html>login</html>"),
         (200, "application/json", r#"[{"id":"x"},"#),
         (200, "application/json", r#"{"id":"x"}"#),
+        (200, "application/json", r#"{"hello":1}"#),
         (
             500,
             "application/json",
@@ -158,8 +159,8 @@ async fn an_answer_that_is_no_list_is_never_mixed_in() -> Promise {
             .site_with("b", "engine-rest", &[&endpoint], "identity = \"off\"")
             .start()
             .await?;
-        let list = router
-            .client("/engine-rest")
+        let client = router.client("/engine-rest");
+        let list = client
             .get("/task?processInstanceBusinessKeyLike=gather-%25")
             .await?
             .expect(200)?;
@@ -170,6 +171,15 @@ async fn an_answer_that_is_no_list_is_never_mixed_in() -> Promise {
         );
         let expected = world.tasks.iter().filter(|row| row.site == "a").count();
         assert_eq!(queries::ids(&list.json()?)?.len(), expected);
+        let count = client
+            .get("/task/count?processInstanceBusinessKeyLike=gather-%25")
+            .await?
+            .expect(200)?;
+        assert_eq!(
+            (count.json()?, count.header("homing-missing-sites")),
+            (json!({ "count": expected }), Some("b")),
+            "{status} {body}"
+        );
     }
     Ok(())
 }

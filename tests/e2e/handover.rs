@@ -8,15 +8,18 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Result;
 use homing_harness::{
     campaign,
     client::Client,
     clock::eventually,
     fake_site::{FakeSite, Reply},
     outcome::Promise,
-    router::Builder,
+    router::{Builder, Router},
 };
 use serde_json::json;
+
+use crate::operate::{json as told, said};
 
 /// Clients that ask all the time, and the count of what went wrong.
 struct Load {
@@ -168,5 +171,127 @@ async fn sigterm_answers_what_runs_before_it_ends() -> Promise {
     .await?;
     router.terminate(Duration::from_secs(20)).await?;
     running.await??.expect(200)?;
+    Ok(())
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TWO_PLACES: &str = r#"
+[[dialect]]
+name = "shop"
+rules = [
+  { method = "POST", path = "/orders", class = "create", kind = "order", learn = { body = "/id" } },
+  { path = "/orders/{id}/**", class = "keyed", kind = "order", key = { path = "id" } },
+]
+[timeouts]
+drain = "6s"
+[lease]
+router = "40s"
+site = "40s"
+renew_every = "200ms"
+[safety]
+cool_down = "0ms"
+"#;
+
+/// An origin that answers `/slow` when it may.
+async fn slow_origin(may: &Arc<AtomicBool>) -> Result<FakeSite> {
+    let may = Arc::clone(may);
+    FakeSite::start(move |seen| {
+        tokio::task::block_in_place(|| {
+            while seen.target.ends_with("/slow") && !may.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Reply::json(200, &json!({ "id": "order-1" }))
+    })
+    .await
+}
+
+/// How many processes the store knows; none while nobody answers.
+async fn processes(router: &Router) -> Result<usize> {
+    let Ok(answer) = router.admin().get("/v1/routers").await else {
+        return Ok(0);
+    };
+    let routers = answer.expect(200)?.json()?;
+    Ok(routers["items"].as_array().map_or(0, Vec::len))
+}
+
+/// The words of the newest operation, and where it is.
+async fn newest(router: &Router) -> Result<(String, String)> {
+    let operations = told(router, &["op", "list"]).await?;
+    let id = operations["items"][0]["operation"].as_str();
+    let shown = told(router, &["op", "show", id.unwrap_or_default()]).await?;
+    let state = shown["state"].as_str().unwrap_or_default().to_owned();
+    Ok((state, shown.to_string()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_switch_waits_for_what_the_process_that_hands_over_has_sent() -> Promise {
+    let may = Arc::new(AtomicBool::new(false));
+    let (one, two) = (slow_origin(&may).await?, slow_origin(&may).await?);
+    let site = format!(
+        "{TWO_PLACES}\n[[site]]\nname = \"b\"\ndialect = \"shop\"\nrecovery = {{ mode = \"shared-data\" }}\n\
+         [[site.installation]]\nname = \"b-one\"\nendpoints = [\"{}\"]\n\
+         [[site.installation]]\nname = \"b-two\"\nendpoints = [\"{}\"]\n",
+        one.endpoint(""),
+        two.endpoint("")
+    );
+    let router = Builder::new("r1").tables(&site).start().await?;
+    let client = router.client("");
+    client.post("/orders", &json!({})).await?.expect(200)?;
+    let slow = tokio::spawn(async move { client.get("/orders/order-1/slow").await });
+    eventually("it is there", PATIENCE, async || {
+        let seen = one.seen();
+        let there = seen.iter().any(|seen| seen.target.ends_with("/slow"));
+        Ok(there.then_some(()))
+    })
+    .await?;
+    let handed_over = router.hand_over(PATIENCE);
+    let switched = async {
+        eventually("both processes are registered", PATIENCE, async || {
+            Ok((processes(&router).await? == 2).then_some(()))
+        })
+        .await?;
+        let plan = ["plan", "switchover", "b", "--to", "b-two"];
+        let stated = ["--fenced-by", "a test that stops nothing"];
+        let plan: Vec<&str> = plan.into_iter().chain(stated).collect();
+        let planned = told(&router, &plan).await?;
+        let hash = planned["hash"].as_str().unwrap_or_default();
+        let apply = [
+            "apply",
+            hash,
+            "--reason",
+            "as planned",
+            "--yes",
+            "--no-wait",
+        ];
+        said(&router, &apply, 0).await?;
+        eventually("it waits for the old process", PATIENCE, async || {
+            let (_, words) = newest(&router).await?;
+            Ok(words.contains("have not acknowledged").then_some(()))
+        })
+        .await?;
+        // The new one has known for many of its rounds.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (state, words) = newest(&router).await?;
+        assert!(state != "done", "{words}");
+        assert!(
+            two.seen().iter().all(|seen| seen.target == "/"),
+            "{:?}",
+            two.seen()
+        );
+        may.store(true, Ordering::SeqCst);
+        eventually("it is switched", PATIENCE, async || {
+            let (state, _) = newest(&router).await?;
+            Ok((state == "done").then_some(()))
+        })
+        .await
+    };
+    tokio::try_join!(handed_over, switched)?;
+    slow.await??.expect(200)?;
+    eventually("only the new process is registered", PATIENCE, async || {
+        Ok((processes(&router).await? == 1).then_some(()))
+    })
+    .await?;
     Ok(())
 }

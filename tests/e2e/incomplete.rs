@@ -362,3 +362,34 @@ async fn pages_far_behind_come_in_pieces_from_sites_with_a_limit() -> Promise {
     assert_eq!(refused["message"], "Max results limit of 10 exceeded!");
     Ok(())
 }
+
+/// Nothing tells what these sites' databases make of such a letter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_nobody_can_fold_are_not_merged_in_a_guessed_order() -> Promise {
+    let named = |name: &'static str| {
+        FakeSite::start(move |seen: &Seen| {
+            if seen.target.starts_with("/engine-rest/task") {
+                Reply::json(200, &json!([{ "id": name, "name": name }]))
+            } else {
+                Reply::json(200, &json!({ "count": 0 }))
+            }
+        })
+    };
+    let (a, b) = tokio::try_join!(named("a"), named("Ä"))?;
+    let mut builder = Builder::new("folded");
+    for (name, site) in [("a", &a), ("b", &b)] {
+        let endpoint = format!("http://{}/engine-rest", site.address());
+        builder = builder.site_with(name, "engine-rest", &[&endpoint], "identity = \"off\"");
+    }
+    let router = builder.start().await?;
+    let client = router.client("/engine-rest");
+    let by = |key: &str| format!("/task?sortBy={key}&sortOrder=asc");
+    let refused = client.get(&by("nameCaseInsensitive")).await?;
+    let refused = refused.expect(400)?.json()?;
+    let detail = refused["detail"].as_str().context("no detail")?;
+    let says = ["sort by name", "site b"].map(|word| detail.contains(word));
+    assert_eq!(says, [true, true], "{detail}");
+    let sorted = client.get(&by("name")).await?.expect(200)?;
+    assert_eq!(ids(&sorted.json()?)?, ["a", "Ä"]);
+    Ok(())
+}

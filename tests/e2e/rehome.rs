@@ -4,6 +4,7 @@
 mod advice;
 mod drill;
 mod flowable;
+mod lost;
 mod reads;
 mod shared_data;
 mod world;

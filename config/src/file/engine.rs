@@ -68,6 +68,10 @@ pub(crate) struct EngineFile {
     /// Bytes of the body of an answer to a call that this node makes (`http` of a delegate). Over it: the try has failed.
     #[schemars(range(min = 1024, max = 134217728))]
     pub(crate) http_answer_bytes: usize,
+    /// Instances that may stand above one in its call hierarchy. Over it: the call fails, and with it the operation or the
+    /// job, with the element and its line.
+    #[schemars(range(min = 1, max = 100000))]
+    pub(crate) call_depth: u32,
     /// Bridges from brokers to work queues. Each node with the bridge consumes.
     pub(crate) bridge: Vec<BridgeFile>,
     /// What Java names in models stand for.
@@ -127,6 +131,7 @@ impl Default for EngineFile {
             variable_bytes: 16 << 20,
             body_bytes: 64 << 20,
             http_answer_bytes: 8 << 20,
+            call_depth: 1_000,
             bridge: Vec::new(),
             delegate: Vec::new(),
         }

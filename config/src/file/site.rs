@@ -144,6 +144,9 @@ pub(crate) struct RecoveryFile {
     /// the plan is made and shown, to be applied by a person. `on`: it is carried out, if its fence can be proven without
     /// anybody's word and no safety rule forbids it. Only with `shared-data` and `replica`.
     pub(crate) automatic: Option<At<AutomaticFile>>,
+    /// Whether a drill may really take the serving installation away, by its agent, and fail the site over (`homing drill run
+    /// --mode failover`). Requests fail meanwhile. Only with `shared-data` and `replica`. Default: false.
+    pub(crate) unplanned_drills: Option<At<bool>>,
 }
 
 /// What may happen without a person.

@@ -41,6 +41,8 @@ pub struct Engine {
     pub body_bytes: usize,
     /// Bytes of the body of an answer to a call of a delegate.
     pub http_answer_bytes: usize,
+    /// Instances above one in its call hierarchy, at most.
+    pub call_depth: u32,
     /// Bridges from brokers to work queues.
     pub bridges: Vec<Bridge>,
     /// What Java names in models stand for.

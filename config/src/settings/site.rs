@@ -30,6 +30,8 @@ pub struct Site {
     pub recovery: Recovery,
     /// What may happen of it without a person.
     pub automatic: Automatic,
+    /// Whether a drill may take its serving installation away.
+    pub unplanned_drills: bool,
     /// Whether a standby answers reads.
     pub standby_reads: bool,
     /// The router's own account there.

@@ -44,6 +44,7 @@ impl Validate<'_> {
             variable_bytes: file.variable_bytes,
             body_bytes: file.body_bytes,
             http_answer_bytes: file.http_answer_bytes,
+            call_depth: file.call_depth,
             bridges: bridges?,
             delegates: delegates?,
         })

@@ -148,6 +148,7 @@ impl Validate<'_> {
             virtual_ids,
             recovery,
             automatic: self.automatic(file),
+            unplanned_drills: self.unplanned_drills(file),
             standby_reads: self.standby_reads(file),
             service_account,
             installations,
@@ -292,24 +293,38 @@ impl Validate<'_> {
         self.read("web", path, "a path of web applications", parsed)
     }
 
+    fn unplanned_drills(&mut self, file: &SiteFile) -> bool {
+        let wanted = file.recovery.unplanned_drills.as_ref();
+        let Some(at) = wanted.filter(|at| *at.get()) else {
+            return false;
+        };
+        self.takes_over(file, "unplanned_drills", &at.span());
+        true
+    }
+
+    /// Such a key means something only where an installation can take over.
+    fn takes_over(&mut self, file: &SiteFile, key: &str, at: &Span) {
+        let mode = file.recovery.mode.as_ref().map(|mode| *mode.get());
+        if !matches!(
+            mode,
+            Some(RecoveryModeFile::SharedData | RecoveryModeFile::Replica)
+        ) {
+            let why =
+                format!("`{key}` has a meaning only with the modes `shared-data` and `replica`");
+            self.report(
+                Diagnostic::error("recovery", why)
+                    .at(at, "nothing takes over here")
+                    .help("leave it out, or say what the standby has"),
+            );
+        }
+    }
+
     fn automatic(&mut self, file: &SiteFile) -> Automatic {
         let Some(at) = &file.recovery.automatic else {
             return Automatic::Off;
         };
-        let mode = file.recovery.mode.as_ref().map(|mode| *mode.get());
-        let takes_over = matches!(
-            mode,
-            Some(RecoveryModeFile::SharedData | RecoveryModeFile::Replica)
-        );
-        if *at.get() != AutomaticFile::Off && !takes_over {
-            self.report(
-                Diagnostic::error(
-                    "recovery",
-                    "`automatic` has a meaning only with the modes `shared-data` and `replica`",
-                )
-                .at(&at.span(), "nothing takes over here")
-                .help("leave it out, or say what the standby has"),
-            );
+        if *at.get() != AutomaticFile::Off {
+            self.takes_over(file, "automatic", &at.span());
         }
         match at.get() {
             AutomaticFile::Off => Automatic::Off,

@@ -226,6 +226,12 @@ pub static TASK_HISTORY: List = List {
         ("followUp", "h.follow_up", Date),
         ("tenantId", "h.tenant", Kind::Text),
         (
+            "taskState",
+            "CASE WHEN h.reason = 'completed' THEN 'Completed' WHEN h.ended IS NOT NULL THEN 'Deleted' \
+             WHEN (SELECT t.updated FROM task t WHERE t.id = h.id) IS NULL THEN 'Created' ELSE 'Updated' END",
+            Kind::Text,
+        ),
+        (
             "removalTime",
             "(SELECT p.removal FROM h_inst p WHERE p.id = h.inst)",
             Date,

@@ -243,7 +243,7 @@ fn compared(
         "lt" => ("", "<"),
         "lteq" => ("", "<="),
         "like" => ("", "LIKE"),
-        "notLike" if word != "task" => ("NOT ", "LIKE"),
+        "notLike" if word == "process" => ("NOT ", "LIKE"),
         other => {
             let word = if word.is_empty() {
                 String::new()

@@ -53,6 +53,8 @@ pub(super) struct Run<'a> {
     pub(super) changed: bool,
     /// How instances end that were called from here and are not wanted any more.
     pub(super) calls_end: Outcome,
+    /// Why they end, in the engine's words.
+    pub(super) calls_end_why: Option<String>,
     /// The element at which an operation is being performed.
     pub(super) current: Option<ElementIndex>,
     agenda: Vec<Operation>,
@@ -68,6 +70,7 @@ impl<'a> Run<'a> {
             effects: Vec::new(),
             changed: false,
             calls_end: Outcome::Interrupted,
+            calls_end_why: None,
             current: None,
             agenda: Vec::new(),
             done: 0,

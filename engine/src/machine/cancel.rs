@@ -32,8 +32,12 @@ impl Run<'_> {
             }),
             Wait::Work { work } => self.emit(Effect::RemoveWork(work)),
             Wait::Call { instance } => {
-                let outcome = self.calls_end;
-                self.emit(Effect::CancelCall { instance, outcome });
+                let (outcome, reason) = (self.calls_end, self.calls_end_why.clone());
+                self.emit(Effect::CancelCall {
+                    instance,
+                    outcome,
+                    reason,
+                });
             }
             Wait::Nothing | Wait::Event | Wait::Join => {}
         }
@@ -43,6 +47,8 @@ impl Run<'_> {
     /// A terminate end event: everything else in its scope ends.
     pub(super) fn terminate(&mut self, node: NodeKey) -> Result<(), Refusal> {
         let scope = self.node(node)?.parent.unwrap_or(Document::ROOT);
+        let id = &self.element(node)?.id;
+        self.calls_end_why = Some(format!("Interrupting activity Activity({id}) executed."));
         for other in self.doc.children(scope) {
             if other != node {
                 self.cancel(other)?;

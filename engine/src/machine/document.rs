@@ -32,6 +32,9 @@ pub struct Document {
     /// Who called it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// How many instances there are above it in the call hierarchy.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub depth: u32,
     /// Is it suspended?
     #[serde(default)]
     pub suspended: bool,
@@ -153,6 +156,11 @@ pub enum SubscriptionKind {
     Condition,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_nought(depth: &u32) -> bool {
+    *depth == 0
+}
+
 impl Document {
     /// Key of the root.
     pub const ROOT: NodeKey = 0;
@@ -176,6 +184,7 @@ impl Document {
             tenant: None,
             root: id.to_owned(),
             parent: None,
+            depth: 0,
             suspended: false,
             ended: false,
             nodes: BTreeMap::from([(Document::ROOT, root)]),

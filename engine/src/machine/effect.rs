@@ -46,8 +46,10 @@ pub enum Effect {
     CancelCall {
         /// The instance.
         instance: String,
-        /// Why.
+        /// How it ends.
         outcome: Outcome,
+        /// Why, in the engine's words; without any as the caller ends.
+        reason: Option<String>,
     },
     /// Tell the caller that this instance has ended.
     Return {

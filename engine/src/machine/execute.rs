@@ -6,7 +6,7 @@ use super::effect::{Effect, FormRef, Task, Work};
 use super::refusal::Refusal;
 use crate::clock::Millis;
 use crate::expr::Template;
-use crate::model::{End, FormBinding, Kind, Page, Throw, UserTask, Work as Does};
+use crate::model::{End, FormBinding, Kind, Page, Source, Throw, UserTask, Work as Does};
 use crate::value::Value;
 
 /// Priority of a user task that says none.
@@ -36,8 +36,11 @@ impl Run<'_> {
             Kind::UserTask(task) => self.user_task(node, task),
             Kind::Service(work) => self.work(node, work),
             Kind::Script { source, result } => {
-                let value = self.run_script(node, source)?;
-                if let Some(name) = result {
+                let value = match source {
+                    Source::JavaScript(text) => self.run_script(node, text)?,
+                    Source::Expression(text) => self.evaluate(node, text)?.into_value(),
+                };
+                if let Some(name) = result.as_ref().filter(|_| value != Value::Null) {
                     self.set(node, name, value);
                 }
                 self.plan(Operation::Complete(node));

@@ -19,6 +19,10 @@ impl Run<'_> {
             _ => self.all_true(node)?,
         };
         if chosen.is_empty() {
+            if let Some(flow) = &element.default_elsewhere {
+                let (flow, element) = (flow.clone(), element.id.clone());
+                return Err(Refusal::NoDefault { flow, element });
+            }
             if !element.outgoing.is_empty() {
                 return Err(Refusal::Stuck(element.id.clone()));
             }

@@ -9,6 +9,10 @@ use crate::model::ElementIndex;
 impl Run<'_> {
     /// Carries out the instructions in order.
     pub(super) fn modify(&mut self, instructions: Vec<Instruction>) -> Result<(), Refusal> {
+        // The spelling is the real engine's.
+        let why = "Cancellation due to process instance modifcation";
+        self.calls_end = super::Outcome::Cancelled;
+        self.calls_end_why = Some(why.to_owned());
         let mut planned = Vec::new();
         for instruction in instructions {
             match instruction {
@@ -51,6 +55,8 @@ impl Run<'_> {
                 }
             }
         }
+        self.calls_end = super::Outcome::Interrupted;
+        self.calls_end_why = None;
         while let Some(operation) = planned.pop() {
             self.plan(operation);
         }

@@ -137,6 +137,8 @@ impl Run<'_> {
             None => false,
         };
         if enough || completed >= total {
+            let why = "Multi instance completion condition satisfied.";
+            self.calls_end_why = Some(why.to_owned());
             for other in self.doc.children(body) {
                 self.cancel(other)?;
             }

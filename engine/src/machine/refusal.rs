@@ -37,6 +37,16 @@ pub enum Refusal {
         "ENGINE-02004 No outgoing sequence flow for the element with id '{0}' could be selected for continuing the process."
     )]
     Stuck(String),
+    /// No way out, because what the file names as the default is none of this element.
+    #[error(
+        "ENGINE-02005 Default sequence flow '{flow}' for element with id '{element}' could not be not found."
+    )]
+    NoDefault {
+        /// What is named.
+        flow: String,
+        /// Where.
+        element: String,
+    },
     /// A value is not what the element needs.
     #[error("{element}: {reason}")]
     Value {
@@ -102,6 +112,7 @@ impl Refusal {
                 refusal @ (Refusal::Expression(_)
                 | Refusal::Script { .. }
                 | Refusal::Stuck(_)
+                | Refusal::NoDefault { .. }
                 | Refusal::Value { .. }
                 | Refusal::Endless(_)
                 | Refusal::TooMany { .. }

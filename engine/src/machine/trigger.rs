@@ -112,10 +112,17 @@ impl Run<'_> {
         node: NodeKey,
         event: ElementIndex,
     ) -> Result<NodeKey, Refusal> {
+        self.interrupts(event);
         self.cancel_inside(node)?;
         self.end_activity(node, Outcome::Cancelled)?;
         self.stand_at(node, event)?;
         Ok(node)
+    }
+
+    /// From here on calls end because of this event.
+    fn interrupts(&mut self, event: ElementIndex) {
+        let id = &self.process().element(event).id;
+        self.calls_end_why = Some(format!("Cancel scope activity Activity({id}) executed."));
     }
 
     /// A boundary event that does not interrupt: a new path beside the activity.
@@ -159,6 +166,7 @@ impl Run<'_> {
                 ..
             }
         ) {
+            self.interrupts(start);
             for child in self.doc.children(scope) {
                 self.cancel(child)?;
             }

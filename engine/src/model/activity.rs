@@ -1,7 +1,7 @@
 //! Activities: tasks, calls, and what is set on any of them.
 
 use super::delegate::Delegate;
-use super::element::{Binding, CallActivity, Kind, Multi, SubProcess, UserTask, Work};
+use super::element::{Binding, CallActivity, Kind, Multi, Source, SubProcess, UserTask, Work};
 use super::namespace::{child, extension, extension_flag, is};
 use super::xml::{Reader, text};
 use crate::expr::Template;
@@ -89,17 +89,25 @@ fn people<'a, 'i>(
 }
 
 fn script_task(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> {
+    let result = extension(node, "resultVariable").map(str::to_owned);
+    let format = node.attribute("scriptFormat").map(str::to_lowercase);
+    let inside = child(node, "script").filter(|script| !text(*script).is_empty());
+    if let (None | Some("juel"), Some(script)) = (format.as_deref(), inside) {
+        // A script without a language is an expression, with the blanks around it.
+        let written: String = script.children().filter_map(|part| part.text()).collect();
+        let expression = reader.template(script, &written)?;
+        let source = Source::Expression(expression);
+        return Some(Kind::Script { source, result });
+    }
     if !super::extension::is_javascript(reader, node, node.attribute("scriptFormat")) {
         return None;
     }
-    let Some(source) = child(node, "script").map(text).filter(|s| !s.is_empty()) else {
+    let Some(source) = inside.map(text) else {
         reader.problem(node, "the script is empty");
         return None;
     };
-    Some(Kind::Script {
-        source,
-        result: extension(node, "resultVariable").map(str::to_owned),
-    })
+    let source = Source::JavaScript(source);
+    Some(Kind::Script { source, result })
 }
 
 /// Work of a service task, send task, business rule task or message event.

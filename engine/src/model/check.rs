@@ -1,7 +1,7 @@
 //! Checks what only the whole graph shows.
 
-use super::element::{Element, Kind, Trigger};
-use super::graph::{ElementIndex, Process};
+use super::element::{Element, Kind};
+use super::graph::{ElementIndex, FlowIndex, Process};
 use super::xml::Reader;
 use roxmltree::Node;
 
@@ -10,26 +10,6 @@ pub(super) fn check(reader: &mut Reader<'_, '_>, node: Node<'_, '_>, process: &P
     let is_start = |e: &Element| matches!(e.kind, Kind::Start { .. });
     if !process.children(None).any(|(_, e)| is_start(e)) {
         reader.problem(node, "the process has no start event");
-    }
-    let scopes = (0..process.elements.len())
-        .filter_map(|i| u32::try_from(i).ok())
-        .map(ElementIndex);
-    for scope in std::iter::once(None).chain(scopes.map(Some)) {
-        let none = |e: &Element| {
-            matches!(
-                e.kind,
-                Kind::Start {
-                    trigger: Trigger::None,
-                    ..
-                }
-            )
-        };
-        if process.children(scope).filter(|(_, e)| none(e)).count() > 1 {
-            reader.problem(
-                node,
-                "multiple none start events in one scope are not supported",
-            );
-        }
     }
     for (index, element) in process.elements.iter().enumerate() {
         let index = ElementIndex(u32::try_from(index).unwrap_or(u32::MAX));
@@ -88,6 +68,13 @@ fn event_based(
 }
 
 fn exclusive(reader: &mut Reader<'_, '_>, at: Node<'_, '_>, process: &Process, element: &Element) {
+    if element.outgoing.is_empty() && !reader.taken {
+        let message = format!(
+            "Exclusive Gateway '{}' has no outgoing sequence flows.",
+            element.id
+        );
+        reader.problem(at, message);
+    }
     if let [only] = element.outgoing.as_slice() {
         let flow = process.flow(*only);
         if flow.condition.is_some() {
@@ -95,15 +82,23 @@ fn exclusive(reader: &mut Reader<'_, '_>, at: Node<'_, '_>, process: &Process, e
         }
         return;
     }
-    for index in &element.outgoing {
-        let flow = process.flow(*index);
-        if flow.condition.is_none() && element.default != Some(*index) {
-            let message = format!(
-                "the flow '{}' has no condition and is not the default",
-                flow.id
-            );
+    let open = |index: &&FlowIndex| {
+        process.flow(**index).condition.is_none() && element.default != Some(**index)
+    };
+    let open: Vec<_> = element.outgoing.iter().filter(open).collect();
+    let named = element.default.is_some() || element.default_elsewhere.is_some();
+    for index in &open {
+        let flow = &process.flow(**index).id;
+        if !reader.taken && (named || open.len() > 1) {
+            reader.problem(at, format!("Exclusive Gateway '{}' has outgoing sequence flow '{flow}' without condition which is not the default flow.", element.id));
+        } else {
+            let message = format!("the flow '{flow}' has no condition and is not the default");
             reader.warn(at, message);
         }
+    }
+    let default = element.default.map(|index| process.flow(index));
+    if let Some(flow) = default.filter(|flow| flow.condition.is_some() && !reader.taken) {
+        reader.problem(at, format!("Exclusive Gateway '{}' has outgoing sequence flow '{}' which is the default flow but has a condition too.", element.id, flow.id));
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Element {
     pub outgoing: Vec<FlowIndex>,
     /// The flow that is taken when no condition holds.
     pub default: Option<FlowIndex>,
+    /// What the file names as the default and is no flow that begins here.
+    pub default_elsewhere: Option<String>,
     /// Is there a transaction break before it?
     pub async_before: bool,
     /// Is there a transaction break after it?
@@ -125,7 +127,7 @@ pub enum Kind {
     /// Work in a script.
     Script {
         /// The script's text.
-        source: String,
+        source: Source,
         /// Variable for the result.
         result: Option<String>,
     },
@@ -145,6 +147,15 @@ pub enum Kind {
     SubProcess(SubProcess),
     /// Calls another process.
     Call(Box<CallActivity>),
+}
+
+/// The text of a script task.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// In JavaScript.
+    JavaScript(String),
+    /// Of no language: an expression.
+    Expression(Template),
 }
 
 /// A sub-process.

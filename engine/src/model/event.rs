@@ -195,13 +195,9 @@ pub(super) fn boundary(
         reader.problem(node, "a boundary event needs an event definition");
         return None;
     }
-    let interrupting = node.attribute("cancelActivity") != Some("false");
-    if !interrupting && matches!(trigger, Trigger::Error(_)) {
-        reader.problem(node, "an error boundary event always interrupts");
-    }
     Some(Kind::Boundary {
         host,
-        interrupting,
+        interrupting: node.attribute("cancelActivity") != Some("false"),
         trigger,
     })
 }
@@ -233,10 +229,11 @@ pub(super) fn border_of(host: ElementIndex) -> Kind {
 }
 
 /// No event that is counted: not one of several starts without an event.
-const REFUSED: Trigger = Trigger::Escalation {
+const REFUSED: Trigger = Trigger::Error(ErrorCatch {
     code: None,
-    variable: None,
-};
+    code_variable: None,
+    message_variable: None,
+});
 
 /// An intermediate catch event.
 pub(super) fn catch(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Kind> {

@@ -41,8 +41,17 @@ const PARTS: [&str; 4] = [
     "sequenceFlow",
 ];
 
-/// Parses a resource; all problems of all processes are reported together.
+/// Parses a resource that is to be deployed; all problems of all processes are reported together.
 pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failure> {
+    read(source, delegates, false)
+}
+
+/// Parses a resource that was deployed before: its instances go on, also if it would be refused today.
+pub fn parse_again(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failure> {
+    read(source, delegates, true)
+}
+
+fn read(source: &str, delegates: &Delegates, taken: bool) -> Result<Vec<Process>, Failure> {
     let document = document(source)?;
     let root = document.root_element();
     let mut reader = Reader {
@@ -54,6 +63,7 @@ pub fn parse(source: &str, delegates: &Delegates) -> Result<Vec<Process>, Failur
         lines: super::xml::lines(source),
         problems: Vec::new(),
         warnings: Vec::new(),
+        taken,
         scripts: false,
         delegates,
     };
@@ -126,6 +136,9 @@ fn process(reader: &mut Reader<'_, '_>, node: Node<'_, '_>) -> Option<Process> {
     builder.scope(reader, node, None, false);
     builder.connect(reader);
     super::check::check(reader, node, &builder.process);
+    if !reader.taken {
+        super::once::check(reader, node, &builder.process);
+    }
     builder.process.warnings = std::mem::take(&mut reader.warnings);
     let called = |element: &Element| matches!(element.kind, Kind::Call(_));
     builder.process.calls = builder.process.elements.iter().any(called);
@@ -245,6 +258,7 @@ impl<'a, 'i> Builder<'a, 'i> {
             incoming: Vec::new(),
             outgoing: Vec::new(),
             default: None,
+            default_elsewhere: None,
             async_before: extension_flag(node, "asyncBefore") || extension_flag(node, "async"),
             async_after: extension_flag(node, "asyncAfter"),
             exclusive: attribute(node, "exclusive") != Some("false"),
@@ -296,14 +310,20 @@ impl<'a, 'i> Builder<'a, 'i> {
             let Some(index) = node.attribute("id").and_then(|id| self.process.find(id)) else {
                 continue;
             };
-            let wanted = node.attribute("default");
+            let wanted = node.attribute("default").unwrap_or_default();
             let flows = &self.process.flows;
             let found = flows
                 .iter()
-                .position(|f| Some(f.id.as_str()) == wanted && f.source == index);
-            match found.and_then(|f| u32::try_from(f).ok()) {
-                Some(f) => self.process.elements[index.0 as usize].default = Some(FlowIndex(f)),
-                None => reader.problem(node, "the default flow does not leave this element"),
+                .position(|f| f.id == wanted && f.source == index);
+            let element = &mut self.process.elements[index.0 as usize];
+            element.default = found.and_then(|f| u32::try_from(f).ok()).map(FlowIndex);
+            if element.default.is_none() {
+                element.default_elsewhere = Some(wanted.to_owned());
+            }
+            let mut all = reader.document.descendants();
+            if found.is_none() && !all.any(|n| n.attribute("id") == Some(wanted)) {
+                let message = format!("the default flow '{wanted}' is not in this file");
+                reader.problem(node, message);
             }
         }
     }

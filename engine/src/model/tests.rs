@@ -273,3 +273,137 @@ fn what_refers_to_a_refused_element_is_not_refused_for_its_sake() {
     elements.sort_unstable();
     assert_eq!(elements, ["c", "case", "java", "l", "t"], "{found:?}");
 }
+
+/// Two boundary events of a user task `u`, or what else a process begins with.
+fn with(inner: &str) -> String {
+    format!(
+        "<startEvent id=\"s\"/>\n<userTask id=\"u\"/>\n{inner}<sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"u\"/>"
+    )
+}
+
+fn at_border(id: &str, event: &str) -> String {
+    format!("<boundaryEvent id=\"{id}\" attachedToRef=\"u\">{event}</boundaryEvent>\n")
+}
+
+fn event_sub(id: &str, event: &str) -> String {
+    format!(
+        "<subProcess id=\"{id}\" triggeredByEvent=\"true\"><startEvent id=\"{id}s\">{event}</startEvent></subProcess>\n"
+    )
+}
+
+const PAID: &str = "<messageEventDefinition messageRef=\"m\"/>";
+const ANY_ESCALATION: &str = "<escalationEventDefinition/>";
+const TIMER: &str =
+    "<timerEventDefinition><timeDuration>PT1H</timeDuration></timerEventDefinition>";
+
+#[expect(clippy::too_many_lines, reason = "a table of models and refusals")]
+#[test]
+fn what_may_be_there_once_is_refused_where_it_stands_again() {
+    let pair =
+        |make: fn(&str, &str) -> String, event: &str| with(&(make("a", event) + &make("b", event)));
+    let starts = |one: &str, other: &str| {
+        format!(
+            "<startEvent id=\"s\">{one}</startEvent>\n<startEvent id=\"b\">{other}</startEvent>\n<userTask id=\"u\"/><sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"u\"/><sequenceFlow id=\"g\" sourceRef=\"b\" targetRef=\"u\"/>"
+        )
+    };
+    let gateway = format!("<startEvent id=\"s\"/><eventBasedGateway id=\"g\"/><intermediateCatchEvent id=\"a\">{PAID}</intermediateCatchEvent>\n\n\n<intermediateCatchEvent id=\"b\">{PAID}</intermediateCatchEvent>
+        <sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"g\"/><sequenceFlow id=\"fa\" sourceRef=\"g\" targetRef=\"a\"/><sequenceFlow id=\"fb\" sourceRef=\"g\" targetRef=\"b\"/>");
+    let receive = with(&at_border("b", PAID)).replace(
+        "<userTask id=\"u\"/>",
+        "<receiveTask id=\"u\" messageRef=\"m\"/>",
+    );
+    let same = "Cannot have more than one message event subscription with name 'paid' for scope ";
+    for (inner, element, line, said) in [
+        (pair(at_border, PAID), "b", 9, format!("{same}'u'")),
+        (pair(event_sub, PAID), "bs", 9, format!("{same}'p'")),
+        (gateway, "b", 9, format!("{same}'g'")),
+        (receive, "b", 8, format!("{same}'u'")),
+        (starts(PAID, PAID), "b", 7, format!("{same}'p'")),
+        (
+            starts("", TIMER),
+            "b",
+            7,
+            "multiple none start events or timer start events".to_owned(),
+        ),
+        (
+            starts(TIMER, TIMER),
+            "b",
+            7,
+            "multiple none start events or timer start events".to_owned(),
+        ),
+        (
+            pair(at_border, ANY_ESCALATION),
+            "b",
+            9,
+            "more than one escalation boundary event without escalation code".to_owned(),
+        ),
+        (
+            pair(event_sub, ANY_ESCALATION),
+            "bs",
+            9,
+            "more than one escalation event subprocess without escalation code".to_owned(),
+        ),
+    ] {
+        let found = problems(&inner);
+        assert_eq!(found.len(), 1, "{inner}: {found:?}");
+        assert_eq!(
+            (found[0].element.as_deref(), found[0].line),
+            (Some(element), line),
+            "{inner}: {found:?}"
+        );
+        assert!(found[0].message.contains(&said), "{found:?}");
+        // What was deployed before is read as it was.
+        assert!(
+            parse_again(&wrap(&inner), &Delegates::default()).is_ok(),
+            "{inner}"
+        );
+    }
+    let error = "<errorEventDefinition/>";
+    for inner in [
+        pair(at_border, error),
+        pair(at_border, TIMER),
+        pair(event_sub, error),
+        starts("", PAID),
+        starts(TIMER, PAID),
+        with(&(at_border("a", PAID) + &event_sub("b", PAID))),
+        with(&(at_border("a", ANY_ESCALATION) + &event_sub("b", ANY_ESCALATION))),
+    ] {
+        let read = parse(&wrap(&inner), &Delegates::default());
+        assert!(read.is_ok(), "{inner}: {read:?}");
+    }
+}
+
+#[test]
+fn gateways_have_flows_that_can_be_told_apart() {
+    let model = |default: &str, a: &str, b: &str| {
+        let when = |x: &str| match x {
+            "" => String::new(),
+            x => format!(
+                "<conditionExpression xsi:type=\"tFormalExpression\">${{x == {x}}}</conditionExpression>"
+            ),
+        };
+        format!("<startEvent id=\"s\"/><exclusiveGateway id=\"g\" {default}/><task id=\"a\"/><task id=\"b\"/><sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"g\"/>
+            <sequenceFlow id=\"fa\" sourceRef=\"g\" targetRef=\"a\">{}</sequenceFlow><sequenceFlow id=\"fb\" sourceRef=\"g\" targetRef=\"b\">{}</sequenceFlow>", when(a), when(b))
+    };
+    for (inner, said) in [
+        (model("", "", ""), "'fa' without condition which is not the default flow"),
+        (model("default=\"fa\"", "", ""), "'fb' without condition which is not the default flow"),
+        (model("default=\"fa\"", "1", "2"), "'fa' which is the default flow but has a condition too"),
+        (model("default=\"f\"", "1", ""), "'fb' without condition which is not the default flow"),
+        (model("default=\"nobody\"", "1", "2"), "the default flow 'nobody' is not in this file"),
+        ("<startEvent id=\"s\"/><exclusiveGateway id=\"g\"/><sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"g\"/>".to_owned(), "has no outgoing sequence flows"),
+    ] {
+        let found = problems(&inner);
+        assert!(found[0].message.contains(said) && found[0].element.as_deref() == Some("g"), "{inner}: {found:?}");
+    }
+    for inner in [
+        model("", "", "1"),
+        model("default=\"fb\"", "1", ""),
+        model("default=\"f\"", "1", "2"),
+    ] {
+        assert!(
+            parse(&wrap(&inner), &Delegates::default()).is_ok(),
+            "{inner}"
+        );
+    }
+}

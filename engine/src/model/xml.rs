@@ -36,9 +36,12 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Failure> {
     let mut at = document.root().first_child();
     while let Some(node) = at {
         if depth > MAX_DEPTH {
-            return Err(plain(format!(
-                "limit xml_depth reached: elements nest deeper than {MAX_DEPTH}"
-            )));
+            let at = document.text_pos_at(node.range().start);
+            return Err(Failure::Xml {
+                line: at.row,
+                column: at.col,
+                message: format!("limit xml_depth reached: elements nest deeper than {MAX_DEPTH}"),
+            });
         }
         at = if let Some(child) = node.first_child() {
             depth += 1;
@@ -113,6 +116,8 @@ pub(super) struct Reader<'d, 'i> {
     pub(super) lines: Vec<usize>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Is it a model that was taken before? What has come to be refused since then is not refused of it.
+    pub(super) taken: bool,
     /// Did the model ask for a script?
     pub(super) scripts: bool,
     pub(super) delegates: &'d super::delegate::Delegates,

@@ -53,7 +53,8 @@ impl Body {
         };
         let number = value
             .as_i64()
-            .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+            .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+            .or_else(|| value.as_f64().and_then(whole));
         number
             .map(Some)
             .ok_or_else(|| Refused::invalid(format!("'{name}' is no whole number: {value}")))
@@ -126,6 +127,12 @@ impl Body {
             any: false,
         }
     }
+}
+
+/// What is before the point of a number that is no whole one.
+fn whole(number: f64) -> Option<i64> {
+    // Written out and read again: what is out of reach is no number then.
+    format!("{:.0}", number.trunc()).parse().ok()
 }
 
 /// What is missing in a list of ids.

@@ -370,7 +370,7 @@ pub(super) async fn no_route(_method: Method, _uri: Uri) -> Refused {
 }
 
 /// The route is there, but not with this method.
-pub(super) async fn wrong_method(_method: Method) -> Refused {
+pub(super) fn wrong_method() -> Refused {
     Refused::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "NotAllowedException",

@@ -119,17 +119,17 @@ struct Wanted {
 }
 
 async fn fetch_and_lock(State(handle): State<Handle>, body: Body) -> Answer {
-    let worker = body.text("workerId").ok_or_else(|| {
-        Refused::failed(
-            "Cannot fetch",
-            &Error::Engine("workerId is null".to_owned()),
-        )
-    })?;
+    let worker = body.text("workerId");
+    let worker = worker.ok_or_else(|| Refused::null("workerId"))?;
     let park = body.int("asyncResponseTimeout")?.unwrap_or(0);
     if park > PARK_MAX_MS {
         return Err(Refused::invalid(format!(
             "The asynchronous response timeout cannot be set to a value greater than {PARK_MAX_MS} milliseconds"
         )));
+    }
+    let max = body.int32("maxTasks")?.unwrap_or(0);
+    if max < 0 {
+        return Err(unfit("maxResults is not greater than or equal to 0"));
     }
     let wanted = wanted(&body)?;
     let by_age = body
@@ -145,7 +145,7 @@ async fn fetch_and_lock(State(handle): State<Handle>, body: Body) -> Answer {
     let nothing = topics.is_empty();
     let fetch = Fetch {
         worker,
-        max: body.int("maxTasks")?.unwrap_or(0),
+        max,
         wanted: crate::store::Wanted {
             by_priority: body.flag("usePriority")?,
             by_age,
@@ -170,12 +170,17 @@ async fn fetch_and_lock(State(handle): State<Handle>, body: Body) -> Answer {
     }
 }
 
+/// The engine does not take such a number.
+fn unfit(message: &str) -> Refused {
+    Error::Wrong(message.to_owned()).into()
+}
+
 fn wanted(body: &Body) -> Result<Vec<Wanted>, Refused> {
-    let topics = body
-        .get("topics")
-        .and_then(Json::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let topics = match body.get("topics") {
+        None => Vec::new(),
+        Some(Json::Array(topics)) => topics.clone(),
+        Some(other) => return Err(Refused::invalid(format!("'topics' is no list: {other}"))),
+    };
     topics
         .into_iter()
         .map(|topic| one_wanted(&Body(topic.as_object().cloned().unwrap_or_default())))
@@ -183,11 +188,9 @@ fn wanted(body: &Body) -> Result<Vec<Wanted>, Refused> {
 }
 
 fn one_wanted(body: &Body) -> Result<Wanted, Refused> {
-    let engine =
-        |message: &str| Refused::failed("Cannot fetch", &Error::Engine(message.to_owned()));
     let lock_ms = body.int("lockDuration")?.unwrap_or(0);
     if lock_ms <= 0 {
-        return Err(engine("lockTime is not greater than 0"));
+        return Err(unfit("lockTime is not greater than 0"));
     }
     let mut definition_keys = body.texts("processDefinitionKeyIn");
     definition_keys.extend(body.text("processDefinitionKey"));
@@ -221,7 +224,7 @@ fn one_wanted(body: &Body) -> Result<Wanted, Refused> {
         topic: Topic {
             name: body
                 .text("topicName")
-                .ok_or_else(|| engine("topicName is null"))?,
+                .ok_or_else(|| Refused::null("topicName"))?,
             lock_ms,
             business_key: body.text("businessKey"),
             definition_ids,

@@ -126,9 +126,7 @@ async fn suspend(State(handle): State<Handle>, Path(id): Path<String>, body: Bod
 async fn stacktrace(State(handle): State<Handle>, Path(id): Path<String>) -> Answer {
     match handle.store().job_trace(&id).await? {
         None => Err(Refused::missing(format!("No job found with id {id}"))),
-        Some(None) => Err(Refused::missing(format!(
-            "No stacktrace found for the job with id '{id}'."
-        ))),
+        Some(None) => Ok(no_content()),
         Some(Some(trace)) => Ok(bytes("text/plain", None, trace.into_bytes())),
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn routes() -> Router<Handle> {
         .route("/{name}/dead/retry", post(retry_all))
         .route("/{name}/dead/{id}/retry", post(retry))
         .route("/{name}/dead/{id}", axum::routing::delete(remove_dead))
-        .method_not_allowed_fallback(super::error::wrong_method);
+        .method_not_allowed_fallback(super::options::wrong_method);
     Router::new().nest(PATH, below)
 }
 

@@ -120,7 +120,11 @@ impl Tree<'_> {
         };
         let element = self.definition.process.get(at);
         let name: Json = element.and_then(|e| e.name.clone()).into();
-        if node.role == Role::Body {
+        // A job before or after a multi-instance activity is its body's.
+        let around = element.is_some_and(|e| e.multi.is_some())
+            && node.role != Role::Inner
+            && waits_between(node);
+        if node.role == Role::Body || around {
             return (
                 format!("{at}#multiInstanceBody").into(),
                 name,

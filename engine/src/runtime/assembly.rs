@@ -3,17 +3,17 @@
 //! Everything is computed in memory from what was read, then committed with the revisions checked. When someone else
 //! was faster, it is read and computed again: the machine is pure, so nothing was done yet.
 
+mod calls;
+
 use super::scripts::{self, Place};
 use super::{CONFLICT_PAUSE, CONFLICT_TRIES, Handle, MAX_UNIT_INSTANCES};
 use crate::clock::Millis;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
-use crate::expr::Spot;
 use crate::ids::At;
 use crate::machine::{
     self, Command, Context, Definition, Document, Effect, Parent, Step, Values, Variables,
 };
-use crate::model::Element;
 use crate::store::{DefinitionRow, InstanceChange, SubscriptionRow, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -300,9 +300,11 @@ impl<'h> Assembly<'h> {
                 let called = self.call(instance, called).await;
                 called.map_err(|error| error.at(spot))?;
             }
-            Effect::CancelCall { instance, outcome } => {
-                self.ask(&instance, Command::Delete(outcome)).await?;
-            }
+            Effect::CancelCall {
+                instance: below,
+                outcome,
+                reason,
+            } => self.end_call(instance, &below, outcome, reason).await?,
             Effect::Return { variables } => {
                 if let Some(Parent {
                     instance: above,
@@ -352,45 +354,6 @@ impl<'h> Assembly<'h> {
             }
         }
         Ok(())
-    }
-
-    /// Where the element stands that an execution is at.
-    fn spot_of(&self, instance: &str, execution: &str) -> Option<Spot> {
-        let held = self.held.get(instance)?;
-        let node = held.document.execution(execution)?;
-        let at = held.document.nodes.get(&node)?.at.as_deref()?;
-        held.definition.process.get(at).map(Element::spot)
-    }
-
-    /// Begins a called instance.
-    async fn call(&mut self, instance: &str, called: machine::Called) -> Result<(), Error> {
-        let Some(caller) = self.held.get(instance) else {
-            return Ok(());
-        };
-        let row = self.handle.called(&called, &caller.definition).await?;
-        if row.suspended {
-            return Err(suspended(&row.id));
-        }
-        let definition = self.handle.parsed(&row).await?;
-        let mut document = Document::new(&called.instance, &row.id);
-        document.root.clone_from(&caller.document.root);
-        document.business_key.clone_from(&called.business_key);
-        document.tenant = row
-            .tenant
-            .clone()
-            .or_else(|| caller.document.tenant.clone());
-        let (instance, execution) = (instance.to_owned(), called.execution);
-        document.parent = Some(Parent {
-            instance,
-            execution,
-        });
-        let variables = called.variables;
-        let start = Command::Start {
-            at: None,
-            variables,
-            instructions: Vec::new(),
-        };
-        self.begin(document, (&row, definition), start)
     }
 
     /// A signal for everyone who listens by now, and is neither suspended nor stops listening before it is heard.

@@ -6,7 +6,7 @@
 use super::Handle;
 use crate::error::Error;
 use crate::machine::{Called, Definition, Version};
-use crate::model::{Failure, Problem, Process, parse, text_of};
+use crate::model::{Delegates, Failure, Problem, Process, parse_again, text_of};
 use crate::store::DefinitionRow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,7 +114,7 @@ impl Handle {
             .unwrap_or_default();
         // It was deployed where it could be read: that it cannot be here is no fault of whoever asks.
         let processes = self
-            .parse_resource(&row.resource, &bytes)
+            .parse_resource(&row.resource, &bytes, parse_again)
             .map_err(|error| {
                 Error::Engine(format!(
                     "the definition {} cannot be read here: {error}",
@@ -135,7 +135,12 @@ impl Handle {
     }
 
     /// The processes of a resource.
-    pub(crate) fn parse_resource(&self, name: &str, bytes: &[u8]) -> Result<Vec<Process>, Error> {
+    pub(super) fn parse_resource(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        parse: impl Fn(&str, &Delegates) -> Result<Vec<Process>, Failure>,
+    ) -> Result<Vec<Process>, Error> {
         let problems = |problems| Error::Parse {
             resource: name.to_owned(),
             problems,

@@ -5,7 +5,7 @@ use crate::clock::Millis;
 use crate::cluster::bells::Bell;
 use crate::error::Error;
 use crate::expr::{Environment, Known, Member, Operand, Template, to_text};
-use crate::model::{JobDefinition, Kind, Problem, Process, Trigger};
+use crate::model::{JobDefinition, Kind, Problem, Process, Trigger, parse};
 use crate::store::{
     DefinitionRow, Deployment, NewDefinition, NewDeployment, Resource, StartTrigger,
 };
@@ -93,7 +93,7 @@ impl Handle {
         super::pages::forms_of(&upload.resources)?;
         for (name, bytes) in &upload.resources {
             if is_bpmn(name) {
-                for process in self.parse_resource(name, bytes)? {
+                for process in self.parse_resource(name, bytes, parse)? {
                     if !keys.insert(process.key.clone()) {
                         return Err(Error::Engine(format!(
                             "The deployment contains definitions with the same key '{}' (id attribute), this is not allowed",

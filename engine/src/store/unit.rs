@@ -46,6 +46,8 @@ pub struct Unit {
     pub callers: HashSet<String>,
     /// The user who did it, where one did.
     pub delete_reason: Option<String>,
+    /// Why called instances end that somebody above them ends.
+    pub reasons: HashMap<String, String>,
     /// The moment.
     pub now: Millis,
 }
@@ -144,7 +146,8 @@ impl Unit {
                 write::effect(effect, change, now, &mut changes);
             }
             if keeping.level > Level::None {
-                let reason = self.delete_reason.as_deref();
+                let reason = self.reasons.get(&change.document.id);
+                let reason = reason.or(self.delete_reason.as_ref()).map(String::as_str);
                 let removal = removal::is_of_one_row(&self, change, keeping);
                 write::ending(change, now, (reason, removal), &mut changes);
             }

@@ -52,7 +52,7 @@ const TABLES: [&str; 18] = [
 const TIMED: [&str; 4] = [
     "SELECT * FROM agents ORDER BY site, installation, holder",
     "SELECT * FROM routers ORDER BY name",
-    "SELECT * FROM displaced_routers ORDER BY name, journal",
+    "SELECT * FROM displaced_routers ORDER BY name, journal, process",
     "SELECT * FROM leases ORDER BY name",
 ];
 

@@ -11,9 +11,10 @@ use crate::store::Error;
 
 impl Sql {
     /// Without the store's lock: a router writes only its own rows.
-    pub(super) async fn keep_observations(
+    pub(super) async fn observe_as(
         &self,
         router: &str,
+        process: &str,
         seen: &[Observation],
         lease_ms: u64,
     ) -> Result<(), Error> {
@@ -22,14 +23,16 @@ impl Sql {
         let known = self.names.ensure(self.backend.as_ref(), &wanted).await?;
         let mut session = self.session(Access::Write, "share what is seen").await?;
         let now = session.now().await?;
-        let sql = "DELETE FROM observations WHERE router = $1";
-        session.run(sql, args![router]).await?;
+        // Also what another process said that says nothing any more.
+        let sql =
+            "DELETE FROM observations WHERE router = $1 AND (process = $2 OR expires_at <= $3)";
+        session.run(sql, args![router, process, now]).await?;
         for one in seen {
             let Some(site) = known.site(one.site) else {
                 continue;
             };
             let sql = "INSERT INTO observations (router, site, installation, seen, detail, since, expires_at, stopped_at, \
-                       running) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                       running, process) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
             let expires_at = now.0.saturating_add(stored(lease_ms));
             let args = args![
                 router,
@@ -41,6 +44,7 @@ impl Sql {
                 expires_at,
                 one.stopped_at.unwrap_or_default(),
                 stored(one.running),
+                process,
             ];
             session.run(sql, args).await?;
         }
@@ -50,8 +54,8 @@ impl Sql {
     pub(super) async fn all_observations(&self) -> Result<Vec<Observation>, Error> {
         let mut session = self.read("read what is seen").await?;
         let now = session.now().await?;
-        let sql = "SELECT router, site, installation, seen, detail, since, stopped_at, running FROM observations WHERE expires_at > $1 \
-                   ORDER BY site, router";
+        let sql = "SELECT router, site, installation, seen, detail, since, stopped_at, running, process FROM observations \
+                   WHERE expires_at > $1 ORDER BY site, router, process";
         let rows = session.rows(sql, args![now]).await?;
         let known = self.names.refresh(session.as_mut()).await?;
         session.commit().await?;
@@ -66,6 +70,7 @@ impl Sql {
                     since: Timestamp(row.int(5)?),
                     stopped_at: Some(generation(row.int(6)?)?).filter(|at| at.0 > 0),
                     running: row.number(7)?,
+                    process: row.text(8)?,
                 })
             })
             .collect()

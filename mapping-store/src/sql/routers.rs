@@ -1,7 +1,8 @@
 //! Routers: who is alive, and how far each has come.
 //!
-//! Owns the heartbeat's row, and what stays of a router whose name another journal has taken. Relies on the store's clock
-//! for what is alive.
+//! Owns the heartbeats' rows: one for each process, the newest of a name in `routers`, and in `displaced_routers` those that
+//! hand over to it, and those of which nobody knows whether they have ended when another journal took their name. Relies on
+//! the store's clock for what is alive.
 
 use super::Sql;
 use super::agents::FACTS_BYTES_MAX;
@@ -9,7 +10,7 @@ use super::session::{Access, Row, Session, args, stored};
 use super::write::Write;
 use crate::audit::AuditEntry;
 use crate::mapping::Timestamp;
-use crate::store::{Error, RouterRecord, Seq};
+use crate::store::{Beside, Error, RouterRecord, Seq};
 use crate::witness::{self, Before};
 
 /// What a router's row has.
@@ -36,8 +37,8 @@ const DISPLACE: &str = concat!(
 );
 
 impl Sql {
-    /// Without the store's lock: a router writes only its own row. The first heartbeat of a process takes it, so that the
-    /// incarnation in which the store heard of it is the right one. One that is late changes nothing.
+    /// Without the store's lock: a process writes only its own row. Its first heartbeat takes the name, under the lock, so that
+    /// the incarnation in which the store heard of it is the right one. One that is late changes nothing.
     pub(super) async fn note_router(
         &self,
         router: &RouterRecord,
@@ -50,8 +51,14 @@ impl Sql {
             ));
         }
         let mut session = self.session(Access::Write, "send a heartbeat").await?;
-        if same_process(session.as_mut(), router).await? {
-            let kept = keep(session.as_mut(), router, lease_ms, None).await?;
+        let place = place(session.as_mut(), router).await?;
+        if place != Place::ToTake {
+            let kept = match place {
+                Place::Beside => beat_beside(session.as_mut(), router, lease_ms).await?,
+                Place::Own | Place::ToTake => {
+                    keep(session.as_mut(), router, lease_ms, None).await?
+                }
+            };
             session.commit().await?;
             // Whoever was told nothing must not rely on it.
             return match kept {
@@ -92,6 +99,39 @@ pub(super) async fn in_session(session: &mut dyn Session) -> Result<Vec<RouterRe
     rows.iter().map(|row| router(row, now)).collect()
 }
 
+/// Where a process's row is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Its name's newest.
+    Own,
+    /// It hands over: its row is beside that of the one that has taken its name.
+    Beside,
+    /// It has none, or may take the name back.
+    ToTake,
+}
+
+async fn place(session: &mut dyn Session, router: &RouterRecord) -> Result<Place, Error> {
+    let now = session.now().await?;
+    let rows = session.rows(ONE, args![&router.name]).await?;
+    let Some(newest) = rows.first().map(|row| self::router(row, now)).transpose()? else {
+        return Ok(Place::ToTake);
+    };
+    if newest.process == router.process {
+        return Ok(Place::Own);
+    }
+    // The one that took the name may have died before it served, and this one goes on.
+    let gone = router.beside == Beside::Nobody && !newest.live;
+    if newest.journal != router.journal || gone {
+        return Ok(Place::ToTake);
+    }
+    let sql = "SELECT 1 FROM displaced_routers WHERE name = $1 AND journal = $2 AND process = $3";
+    let args = args![&router.name, &router.journal, &router.process];
+    Ok(match session.rows(sql, args).await?.is_empty() {
+        true => Place::ToTake,
+        false => Place::Beside,
+    })
+}
+
 /// The name's row is this process's from here on. What was there stays beside it, unless that has certainly ended.
 async fn take_over(write: &mut Write, router: &RouterRecord, lease_ms: u64) -> Result<(), Error> {
     let since = write.incarnation();
@@ -100,10 +140,9 @@ async fn take_over(write: &mut Write, router: &RouterRecord, lease_ms: u64) -> R
     let rows = session.rows(ONE, args![&router.name]).await?;
     let before = rows.first().map(|row| self::router(row, now)).transpose()?;
     let stays = before.is_some_and(|before| witness::before(&before, router) == Before::Stays);
-    let sql = "DELETE FROM displaced_routers WHERE name = $1 AND journal = $2";
-    session
-        .run(sql, args![&router.name, &router.journal])
-        .await?;
+    let sql = "DELETE FROM displaced_routers WHERE name = $1 AND journal = $2 AND process = $3";
+    let args = args![&router.name, &router.journal, &router.process];
+    session.run(sql, args).await?;
     if stays {
         session.run(DISPLACE, args![&router.name]).await?;
     }
@@ -111,14 +150,35 @@ async fn take_over(write: &mut Write, router: &RouterRecord, lease_ms: u64) -> R
     Ok(())
 }
 
-async fn same_process(session: &mut dyn Session, router: &RouterRecord) -> Result<bool, Error> {
-    let sql = "SELECT process FROM routers WHERE name = $1";
-    let rows = session.rows(sql, args![&router.name]).await?;
-    let process = rows.first().map(|row| row.text(0)).transpose()?;
-    Ok(process.as_deref() == Some(router.process.as_str()))
+/// The heartbeat of a process that hands over.
+async fn beat_beside(
+    session: &mut dyn Session,
+    router: &RouterRecord,
+    lease_ms: u64,
+) -> Result<u64, Error> {
+    let now = session.now().await?;
+    let sql = "UPDATE displaced_routers SET registry_acknowledged = $4, applied = $5, address = $6, version = $7, \
+               config_hash = $8, seen_at = $9, expires_at = $10, facts = $11, beat = $12 \
+               WHERE name = $1 AND journal = $2 AND process = $3 AND beat <= $12";
+    let args = args![
+        &router.name,
+        &router.journal,
+        &router.process,
+        stored(router.registry_acknowledged),
+        router.applied,
+        &router.address,
+        &router.version,
+        &router.config_hash,
+        now,
+        now.0.saturating_add(stored(lease_ms)),
+        &router.facts,
+        stored(router.beat),
+    ];
+    session.run(sql, args).await
 }
 
-/// Another process of the same name begins anew, if it may: it is heard of first `since` this incarnation.
+/// The newest of its name. Another process begins anew, if it may: it is heard of first `since` this incarnation. What is
+/// beside it with its journal goes when that has ended.
 async fn keep(
     session: &mut dyn Session,
     router: &RouterRecord,
@@ -126,6 +186,12 @@ async fn keep(
     since: Option<u16>,
 ) -> Result<u64, Error> {
     let now = session.now().await?;
+    if router.beside == Beside::Nobody {
+        let sql = "DELETE FROM displaced_routers WHERE name = $1 AND journal = $2";
+        session
+            .run(sql, args![&router.name, &router.journal])
+            .await?;
+    }
     let sql = "INSERT INTO routers (name, registry_acknowledged, applied, address, version, config_hash, seen_at, \
                expires_at, facts, process, since, beat, journal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14) \
                ON CONFLICT (name) DO UPDATE SET \
@@ -161,13 +227,21 @@ async fn remove_in(
     router: &RouterRecord,
     audit: &AuditEntry,
 ) -> Result<(), Error> {
-    let RouterRecord { name, journal, .. } = router;
+    let RouterRecord {
+        name,
+        journal,
+        process,
+        ..
+    } = router;
     let mut gone = 0;
     for sql in [
-        "DELETE FROM routers WHERE name = $1 AND journal = $2",
-        "DELETE FROM displaced_routers WHERE name = $1 AND journal = $2",
+        "DELETE FROM routers WHERE name = $1 AND journal = $2 AND process = $3",
+        "DELETE FROM displaced_routers WHERE name = $1 AND journal = $2 AND process = $3",
     ] {
-        gone += write.session.run(sql, args![name, journal]).await?;
+        gone += write
+            .session
+            .run(sql, args![name, journal, process])
+            .await?;
     }
     if gone == 0 {
         return Err(Error::Unknown {
@@ -191,6 +265,7 @@ fn router(row: &Row, now: Timestamp) -> Result<RouterRecord, Error> {
         lease_ms: u64::try_from(row.int(7)?.saturating_sub(row.int(6)?)).unwrap_or(0),
         facts: row.text(8)?,
         journal: row.text(9)?,
+        beside: Beside::default(),
         process: row.text(10)?,
         since: u16::try_from(row.int(11)?).unwrap_or(u16::MAX),
         beat: row.number(12)?,

@@ -17,6 +17,7 @@ mod leases;
 mod losses;
 mod mappings;
 mod operations;
+mod processes;
 mod promote;
 mod quarantine;
 mod registry;

@@ -345,6 +345,7 @@ async fn the_last_available_site_is_not_taken_away(fresh: Fresh) {
 fn seen(router: &str, name: &str, seen: &str) -> Observation {
     Observation {
         router: router.into(),
+        process: String::new(),
         site: site(name),
         installation: format!("{name}-1"),
         seen: seen.into(),
@@ -362,7 +363,7 @@ async fn a_site_that_is_down_takes_nothing_away(fresh: Fresh) {
     // The other one is down for all that look: the last available site stays.
     for router in ["r1", "r2"] {
         let all = [seen(router, "a", "down"), seen(router, "b", "healthy")];
-        store.observe(router, &all, 60_000).await.unwrap();
+        store.observe(router, "", &all, 60_000).await.unwrap();
     }
     let told = store.observations().await.unwrap();
     assert_eq!(told.len(), 4);
@@ -374,15 +375,15 @@ async fn a_site_that_is_down_takes_nothing_away(fresh: Fresh) {
     // Both are down: failing one over takes nothing away.
     for router in ["r1", "r2"] {
         let all = [seen(router, "a", "down"), seen(router, "b", "down")];
-        store.observe(router, &all, 60_000).await.unwrap();
+        store.observe(router, "", &all, 60_000).await.unwrap();
     }
     store.begin_switch(&wanted, &audit("switch")).await.unwrap();
     // What was said too long ago does not count.
     store
-        .observe("r1", &[seen("r1", "a", "down")], 0)
+        .observe("r1", "", &[seen("r1", "a", "down")], 0)
         .await
         .unwrap();
-    store.observe("r2", &[], 60_000).await.unwrap();
+    store.observe("r2", "", &[], 60_000).await.unwrap();
     assert!(store.observations().await.unwrap().is_empty());
 }
 

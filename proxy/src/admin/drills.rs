@@ -42,7 +42,7 @@ pub struct NewDrillShape {
     pub site: Option<String>,
     /// The zone: every site whose serving installation is there; or a site.
     pub zone: Option<String>,
-    /// switch, park or evacuate; not said: what the site's recovery is.
+    /// switch, park, evacuate or failover; not said: what the site's recovery is.
     pub mode: Option<Mode>,
     /// The installation to switch to, where there is a choice; in `evacuate` the site that takes.
     pub to: Option<String>,

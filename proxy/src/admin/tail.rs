@@ -6,7 +6,8 @@
 use super::State;
 use super::error::{Error, ProblemShape};
 use super::text;
-use crate::control::tails::{ACTION, NAMED_MAX};
+use crate::control::tails::NAMED_MAX;
+use crate::control::tails::past::{may_lack, reports, to_replica};
 use crate::rehome::execute::OPERATIONS_MAX;
 use crate::rehome::work::Work;
 use axum::extract::{Path, State as Shared};
@@ -18,10 +19,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Records that are looked through, from the newest back (limit `tail_records`).
-const RECORDS_MAX: u64 = 10_000;
-/// Records read at a time.
-const WINDOW: u64 = 500;
 /// What is named, and how much of it there is.
 const NAMED: [&str; 4] = [
     "starts_lost",
@@ -52,26 +49,13 @@ pub(super) async fn of_site(
     Path(name): Path<String>,
 ) -> Result<axum::Json<LostTail>, Error> {
     let site = text::site(&state, &name)?;
-    let (mut before, _) = state.store.audit_end().await?;
-    let oldest = before.saturating_sub(RECORDS_MAX);
-    let mut items = Vec::new();
-    while before > oldest {
-        let after = before.saturating_sub(WINDOW).max(oldest);
-        let limit = usize::try_from(before - after).unwrap_or(usize::MAX);
-        let records = state.store.audit(Some(after), limit).await?;
-        let newest_first = records.iter().rev();
-        items.extend(
-            newest_first
-                .filter(|one| is_of(one, site.id.name()))
-                .map(shape),
-        );
-        before = after;
-    }
+    let trail = reports(&state.store, site.id.name()).await?;
+    let items: Vec<Value> = trail.iter().map(shape).collect();
     let routers = state.store.routers().await?;
     let mut failovers = Vec::new();
     for record in state.store.operations(OPERATIONS_MAX).await? {
-        if record.verb == "failover" {
-            let (id, work) = (record.id.to_string(), Work::of(&record)?);
+        let (id, work) = (record.id.to_string(), Work::of(&record)?);
+        if may_lack(&work) {
             failovers.extend(together(&id, &work, site.id.name(), &items, &routers));
         }
     }
@@ -80,10 +64,6 @@ pub(super) async fn of_site(
         next: None,
         failovers,
     }))
-}
-
-fn is_of(record: &AuditRecord, site: &str) -> bool {
-    record.entry.action == ACTION && record.entry.subject == site
 }
 
 fn shape(record: &AuditRecord) -> Value {
@@ -100,10 +80,7 @@ fn together(
     items: &[Value],
     routers: &[RouterRecord],
 ) -> Option<Value> {
-    let to_replica = |one: &&crate::rehome::work::Moving| {
-        one.of.site == site && one.of.recovery == "replica" && one.generation.is_some()
-    };
-    let moving = work.moves.iter().find(to_replica)?;
+    let moving = to_replica(work, site)?;
     let reports: Vec<&Value> = items
         .iter()
         .filter(|one| one["operation"] == operation)

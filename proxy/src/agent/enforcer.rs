@@ -3,7 +3,7 @@
 //! Owns the loop from evidence to means, and what it has achieved. Must not ask the store. It acts when the evidence
 //! changes and when time alone changes the decision; a leave that has ended stops whatever was being opened.
 
-use super::fence::{self, Decision, Evidence, Why};
+use super::fence::{self, Decision, Evidence, Outage, Why};
 use super::means::{self, Means};
 use super::metrics::metrics;
 use super::replica::Replica;
@@ -81,6 +81,8 @@ pub struct Enforcer {
     pub replica: watch::Receiver<Replica>,
     pub reads: settings::Replica,
     pub life: watch::Receiver<Life>,
+    /// What a drill wants.
+    pub outage: watch::Receiver<Option<Outage>>,
     pub standing: watch::Sender<Standing>,
 }
 
@@ -124,7 +126,10 @@ impl Enforcer {
         let evidence = self.evidence.borrow_and_update();
         let decision = match *self.life.borrow_and_update() {
             Life::Leaving => Decision::Fenced(Why::Leaving),
-            Life::Staying => fence::decide(&evidence, now),
+            Life::Staying => {
+                let outage = *self.outage.borrow_and_update();
+                fence::under(outage, fence::decide(&evidence, now), now)
+            }
         };
         let replica = self.replica.borrow_and_update();
         let wanted = match decision {
@@ -252,6 +257,7 @@ impl Enforcer {
             Ok(()) = self.evidence.changed(), if at_most.is_none() => {}
             Ok(()) = self.replica.changed(), if at_most.is_none() => {}
             Ok(()) = self.life.changed() => {}
+            Ok(()) = self.outage.changed() => {}
             () = tokio::time::sleep(at_most.unwrap_or(sleep)) => {}
         }
     }

@@ -78,8 +78,34 @@ pub enum Why {
     LeaseOver,
     /// The generation that was seen could not be kept on disk.
     NotKept,
+    /// A drill has taken the place away.
+    Drill,
     /// The agent ends.
     Leaving,
+}
+
+/// Longest time for which a drill takes a place away (limit `drill_outage`); then the agent opens again by itself.
+pub const OUTAGE_MAX: Duration = Duration::from_secs(600);
+
+/// A drill's word that the installation is as good as lost, as long as it serves at this generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// Any later assignment ends it.
+    pub generation: Generation,
+    /// So does time.
+    pub until: Moment,
+}
+
+/// The decision under an outage: closed where it was open, and never the other way round.
+pub fn under(outage: Option<Outage>, decision: Decision, now: Moment) -> Decision {
+    match (outage, decision) {
+        (Some(outage), Decision::Open { generation, .. })
+            if outage.generation == generation && now < outage.until =>
+        {
+            Decision::Fenced(Why::Drill)
+        }
+        (_, decision) => decision,
+    }
 }
 
 impl Why {
@@ -93,6 +119,7 @@ impl Why {
             Why::LeaseRefused => "lease-refused",
             Why::LeaseOver => "lease-over",
             Why::NotKept => "not-kept",
+            Why::Drill => "drill",
             Why::Leaving => "leaving",
         }
     }

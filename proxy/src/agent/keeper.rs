@@ -61,6 +61,8 @@ pub struct Keeper {
     pub place: Place,
     /// Whose word is needed to go on without the store.
     pub roster: Roster,
+    /// At which generation it is fenced, and when it was so for certain.
+    pub fenced: Option<(Generation, Moment)>,
     /// The counter of the last report, if it is known.
     pub counter: Option<u64>,
     /// The same for who asks them.
@@ -192,6 +194,11 @@ impl Keeper {
             Some(_) => AgentRole::Fenced,
             None => AgentRole::Open,
         };
+        let before = self.fenced.take();
+        self.fenced = standing.fenced_at().map(|at| {
+            let known = before.filter(|(known, _)| *known == at);
+            known.unwrap_or_else(|| (at, clock::moment()))
+        });
         let me = &self.identity;
         let report = AgentReport {
             site: me.site,
@@ -245,7 +252,8 @@ impl Keeper {
     fn facts(&self, standing: &Standing, asks: &Asks) -> serde_json::Value {
         let now = clock::moment();
         let written = self.others.served_until(self.identity.term);
-        let replica = self.replica.borrow().facts(now, written);
+        let fenced = self.fenced.map(|(_, since)| since);
+        let replica = self.replica.borrow().facts(now, written, fenced);
         let (state, why) = match standing.decision {
             Decision::Open { .. } => ("open", None),
             Decision::Fenced(why) => ("fenced", Some(why.as_str())),

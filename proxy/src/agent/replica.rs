@@ -77,8 +77,8 @@ impl Replica {
         }
     }
 
-    /// For the store and for people.
-    pub fn facts(&self, now: Moment, written: Option<Moment>) -> Value {
+    /// For the store and for people. `fenced`: when it was known that nobody here writes any more.
+    pub fn facts(&self, now: Moment, written: Option<Moment>, fenced: Option<Moment>) -> Value {
         let lag_ms = self.lag(now, written).map(millis);
         match &self.role {
             Role::NotAsked => json!({ "role": "not-asked" }),
@@ -87,7 +87,16 @@ impl Replica {
                 position,
                 last_replayed_ms,
             } => {
-                json!({ "role": "primary", "position": position, "last_replayed_ms": last_replayed_ms })
+                // What was asked before may not be the end.
+                let end = position
+                    .as_ref()
+                    .filter(|_| fenced.is_some_and(|fenced| fenced < self.asked));
+                json!({
+                    "role": "primary",
+                    "position": position,
+                    "end": end,
+                    "last_replayed_ms": last_replayed_ms,
+                })
             }
             Role::Replica(found) => json!({
                 "role": "replica",
@@ -286,17 +295,39 @@ mod tests {
     fn unknown_lag_is_unknown_and_never_zero() {
         let now = Moment(9_000_000);
         assert_eq!(replica(None).lag(now, None), None);
-        assert_eq!(replica(None).facts(now, Some(now))["lag_ms"], Value::Null);
+        assert_eq!(
+            replica(None).facts(now, Some(now), None)["lag_ms"],
+            Value::Null
+        );
         let away = Replica {
             role: Role::Unknown("away".into()),
             ..replica(Some(Moment(1)))
         };
         assert_eq!((away.lag(now, None), away.read_only_until()), (None, None));
         let level = replica(Some(Moment(4_000_000)));
-        assert_eq!(level.facts(now, None)["lag_ms"], 5_000);
+        assert_eq!(level.facts(now, None, None)["lag_ms"], 5_000);
         // Nobody has written any more since.
-        assert_eq!(level.facts(now, Some(Moment(6_000_000)))["lag_ms"], 2_000);
-        assert_eq!(level.facts(now, Some(Moment(3_000_000)))["lag_ms"], 0);
+        assert_eq!(
+            level.facts(now, Some(Moment(6_000_000)), None)["lag_ms"],
+            2_000
+        );
+        assert_eq!(level.facts(now, Some(Moment(3_000_000)), None)["lag_ms"], 0);
+    }
+
+    #[test]
+    fn the_end_is_what_was_asked_after_the_fence() {
+        let primary = Replica {
+            role: Role::Primary {
+                position: Some("0/30".into()),
+                last_replayed_ms: None,
+            },
+            ..replica(None)
+        };
+        let now = Moment(9_000_000);
+        let end = |fenced| primary.facts(now, None, fenced)["end"].clone();
+        assert_eq!(end(None), Value::Null);
+        assert_eq!(end(Some(Moment(5_000_000))), Value::Null);
+        assert_eq!(end(Some(Moment(4_999_999))), "0/30");
     }
 
     #[test]

@@ -107,7 +107,7 @@ async fn status(State(telling): State<Telling>) -> Json<Value> {
         "remaining_ms": remaining,
         "generation": evidence.highest.0,
         "entitled": evidence.seen.and_then(|seen| seen.entitled),
-        "replica": telling.replica.borrow().facts(now, None),
+        "replica": telling.replica.borrow().facts(now, None, None),
     }))
 }
 

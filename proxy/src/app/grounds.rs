@@ -5,16 +5,18 @@
 use super::Error;
 use super::handover::Beginning;
 use crate::control::incarnation;
-use crate::control::registrar::Registrar;
+use crate::control::registrar::{Registrar, Senses};
 use crate::learn::Learner;
 use crate::resolve::known::{Known, suffix_parse};
 use crate::telemetry::chain;
 use homing_config::Config;
 use homing_config::settings as config;
+use homing_mapping_store::Handle;
 use homing_mapping_store::cache::Cache;
+use homing_mapping_store::feed::Feed;
 use homing_mapping_store::journal::{self, Journal};
+use homing_mapping_store::store::{self, Beside};
 use homing_mapping_store::table::Table;
-use homing_mapping_store::{Handle, store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +63,23 @@ pub(super) fn open_journal(
         folder: folder.display().to_string(),
         source,
     })
+}
+
+/// What the registrar hears of this process.
+pub(super) fn senses(feed: &Arc<Feed>, journal: &Journal) -> Senses {
+    let (feed, journal) = (Arc::clone(feed), journal.handle());
+    Senses {
+        applied: Box::new(move || feed.applied()),
+        // One that ends leaves a folder, until it is taken over.
+        beside: Box::new(move || match journal.is_shared() {
+            Ok(false) => Beside::Nobody,
+            Ok(true) => Beside::Another,
+            Err(error) => {
+                tracing::warn!("{}", chain(&error));
+                Beside::Another
+            }
+        }),
+    }
 }
 
 /// What memory knows, begun with what the journal still holds, and the learner that adds to it.

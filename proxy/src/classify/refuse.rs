@@ -34,5 +34,11 @@ pub fn refused(refusal: &Refusal) -> Problem {
         )
         .with_status(StatusCode::FORBIDDEN),
         Refusal::BadKey(why) => Problem::new(Reason::BadRequest, why.clone()),
+        Refusal::Unread(what) => Problem::new(
+            Reason::LimitExceeded,
+            format!("limit sniff_bytes reached: {what} is in a body that is longer than what is read of it"),
+        )
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE),
+        Refusal::OfSeveral(what) => Problem::new(Reason::NotImplemented, what.clone()),
     }
 }

@@ -5,6 +5,7 @@
 
 use super::Exit;
 use super::output;
+use crate::clock;
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -51,6 +52,11 @@ fn place(text: &str) -> Result<String, String> {
         false => Err("write http://HOST:PORT or unix:/PATH".to_owned()),
     }
 }
+
+/// What goes on without a command is asked about for so long while nobody answers.
+const AWAY_MAX: Duration = Duration::from_secs(60);
+/// Between two such looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How much of a refusal is read.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
@@ -134,7 +140,33 @@ impl Remote {
 
     /// Makes the call; an answer that refuses is printed and becomes an exit code.
     pub(super) fn call(&self, call: Call) -> Result<Reply, Exit> {
-        let reply = self.ask(call)?;
+        self.judge(self.ask(call)?)
+    }
+
+    /// Looks at what goes on without this command, again and again while the router, or the store behind it, is away.
+    pub(super) fn follow(&self, path: &str, goes_on: &str) -> Result<Value, Exit> {
+        let since = clock::now();
+        let mut complained = false;
+        loop {
+            let why = match self.try_to_ask(Call::get(path)) {
+                Ok(reply) if reply.status.is_server_error() => told(reply.status, &reply.json),
+                Ok(reply) => return self.judge(reply).map(|reply| reply.json),
+                Err(why) => why,
+            };
+            if clock::now().duration_since(since) >= AWAY_MAX {
+                let what = format!("{why}; {goes_on} (here, or with --admin of another router)");
+                return Err(output::complain(Exit::Unreachable, &what));
+            }
+            if !complained {
+                output::remark(&format!("{why}; asking again for {AWAY_MAX:?}"));
+                complained = true;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// An answer that is no success is complained of.
+    fn judge(&self, reply: Reply) -> Result<Reply, Exit> {
         if reply.status.is_success() {
             return Ok(reply);
         }
@@ -144,7 +176,13 @@ impl Remote {
 
     /// Makes the call; only an answer that does not come is an error.
     pub(super) fn ask(&self, call: Call) -> Result<Reply, Exit> {
-        self.run(async {
+        let asked = self.try_to_ask(call);
+        asked.map_err(|why| output::complain(Exit::Unreachable, &why))
+    }
+
+    /// The same; nothing is complained of.
+    pub(super) fn try_to_ask(&self, call: Call) -> Result<Reply, String> {
+        self.try_to_run(async {
             let answer = self.send(call).await?;
             let (head, body) = answer.into_parts();
             let bytes = body
@@ -194,11 +232,15 @@ impl Remote {
     }
 
     fn run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, Exit> {
+        let ran = self.try_to_run(asking);
+        ran.map_err(|why| output::complain(Exit::Unreachable, &why))
+    }
+
+    fn try_to_run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let runtime =
-            runtime.map_err(|error| output::complain(Exit::Failed, &error.to_string()))?;
+        let runtime = runtime.map_err(|error| error.to_string())?;
         let timeout = self.within();
         let asked = runtime.block_on(async { tokio::time::timeout(timeout, asking).await });
         let why = match asked {
@@ -206,9 +248,9 @@ impl Remote {
             Ok(Err(why)) => why,
             Err(_) => format!("no answer within {timeout:?}"),
         };
-        Err(output::complain(
-            Exit::Unreachable,
-            &format!("the router at {} cannot be asked: {why}", self.admin),
+        Err(format!(
+            "the router at {} cannot be asked: {why}",
+            self.admin
         ))
     }
 

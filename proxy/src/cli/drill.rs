@@ -66,6 +66,8 @@ enum Mode {
     Park,
     /// Some live instances are handed to another site, and back.
     Evacuate,
+    /// The place that serves is really taken away by its agent, and the site fails over.
+    Failover,
 }
 
 /// What is rehearsed, and when it is ended early.
@@ -131,6 +133,7 @@ impl Run {
             Mode::Switch => "switch",
             Mode::Park => "park",
             Mode::Evacuate => "evacuate",
+            Mode::Failover => "failover",
         });
         json!({
             "site": self.site, "zone": self.zone, "mode": mode, "to": self.to,
@@ -202,9 +205,10 @@ impl Drill {
     /// A router that goes away meanwhile is asked again.
     fn watch(&self, id: &str) -> Result<Exit, Exit> {
         let path = format!("/v1/drills/{}", segment(id));
+        let goes_on = format!("drill {id} goes on without this command: homing drill report {id}");
         let mut told = String::new();
         loop {
-            let drill = self.remote.call(Call::get(&path))?.json;
+            let drill = self.remote.follow(&path, &goes_on)?;
             let phase = drill["phase"].as_str().unwrap_or_default();
             if !self.remote.json && phase != told {
                 output::say(&format!("drill {id}: {phase}"));

@@ -116,6 +116,7 @@ fn options(config: &Config) -> Option<Options> {
             variable_bytes: engine.variable_bytes,
             body_bytes: engine.body_bytes,
             http_answer_bytes: engine.http_answer_bytes,
+            call_depth: engine.call_depth,
         },
         bridges: engine.bridges.iter().map(bridge).collect(),
         delegates: engine.delegates.iter().map(delegate).collect(),

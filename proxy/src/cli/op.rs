@@ -205,10 +205,11 @@ fn judged(word: &str, state: &str) -> (Exit, &'static str) {
 /// Waits for an operation's end, telling what happens on the way. A router that goes away meanwhile is asked again.
 pub(super) fn watch(remote: &Remote, id: &str) -> Result<Exit, Exit> {
     let path = format!("/v1/operations/{}", segment(id));
+    let goes_on = format!("operation {id} goes on without this command: homing op watch {id}");
     let mut told = 0;
     loop {
-        let operation = remote.call(Call::get(&path))?.json;
-        let events = remote.call(Call::get(format!("{path}/events")))?.json;
+        let operation = remote.follow(&path, &goes_on)?;
+        let events = remote.follow(&format!("{path}/events"), &goes_on)?;
         let items = events.get("items").and_then(Value::as_array);
         let items = items.map(Vec::as_slice).unwrap_or_default();
         if !remote.json {

@@ -217,6 +217,13 @@ pub(super) fn show(made: &Value) {
                 rows.join(", ")
             ));
         }
+        for note in items(one, "notes") {
+            output::say(&format!(
+                "  {}: {}",
+                one["site"].as_str().unwrap_or_default(),
+                note.as_str().unwrap_or_default()
+            ));
+        }
         for wait in items(one, "waits_for") {
             output::say(&format!(
                 "  {} waits for {}",

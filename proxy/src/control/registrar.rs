@@ -5,23 +5,24 @@
 
 mod identities;
 mod name;
+mod seen;
 
 use crate::attest::Witness;
 use crate::clock;
 use crate::decide::attest::{self, Asks, Doors, Facts, Roster};
 use crate::fleet::Fleet;
 use crate::learn::Learner;
+use crate::observe::Observed;
 use crate::observe::inventory::{Acknowledged, Inventory, Service};
-use crate::observe::{Observed, SiteView};
 use crate::telemetry::chain;
 use crate::telemetry::metrics::metrics;
-use crate::topology::{Site, Topology};
+use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use homing_config::Config;
 use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
-use homing_mapping_store::store::{Error, RouterRecord, Seq};
-use homing_mapping_store::{Generation, Handle, SiteId, Timestamp};
+use homing_mapping_store::store::{Beside, Error, RouterRecord, Seq};
+use homing_mapping_store::{Handle, SiteId};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,14 @@ use tokio::sync::Notify;
 
 /// Between two rounds while a site is switching.
 const SWITCHING_EVERY: Duration = Duration::from_millis(50);
+
+/// What the registrar hears from its own process.
+pub struct Senses {
+    /// Applied position of the feed.
+    pub applied: Box<dyn Fn() -> Seq + Send + Sync>,
+    /// Whether another process with the same journal may be there.
+    pub beside: Box<dyn Fn() -> Beside + Send + Sync>,
+}
 
 /// The registrar.
 pub struct Registrar {
@@ -38,8 +47,7 @@ pub struct Registrar {
     inventory: Arc<Inventory>,
     topology: Arc<ArcSwap<Topology>>,
     learner: Arc<Learner>,
-    /// Applied position of the feed.
-    applied: Box<dyn Fn() -> Seq + Send + Sync>,
+    senses: Senses,
     /// The registry as last read.
     records: Mutex<(u64, Vec<SiteRecord>)>,
     /// Held for a whole round: what was read before another round, or before a change of this router, must not be taken
@@ -72,7 +80,7 @@ impl Registrar {
         inventory: Arc<Inventory>,
         topology: Arc<ArcSwap<Topology>>,
         learner: Arc<Learner>,
-        applied: Box<dyn Fn() -> Seq + Send + Sync>,
+        senses: Senses,
     ) -> Registrar {
         Registrar {
             witness: Arc::new(Witness::new(&config.router.name)),
@@ -84,7 +92,7 @@ impl Registrar {
             inventory,
             topology,
             learner,
-            applied,
+            senses,
             records: Mutex::new((0, Vec::new())),
             round: tokio::sync::Mutex::new(()),
             acknowledged: Mutex::new(Seq(0)),
@@ -177,7 +185,7 @@ impl Registrar {
             .keep(&self.store, &self.config.load_full())
             .await?;
         // Changes up to here were committed before the assignments are read below.
-        let applied = (self.applied)();
+        let applied = (self.senses.applied)();
         let (revision, records) = self.store.registry().await?;
         self.take_over(revision, &records);
         let assignments = self.store.assignments().await?;
@@ -229,6 +237,7 @@ impl Registrar {
             lease_ms: 0,
             facts: serde_json::to_string(&facts).unwrap_or_else(|_| "{}".to_owned()),
             journal: self.name.mark().unwrap_or_default(),
+            beside: (self.senses.beside)(),
             process: self.witness.process().to_owned(),
             since: 0,
             beat: self.beats.fetch_add(1, Ordering::Relaxed),
@@ -365,44 +374,6 @@ impl Registrar {
         }
     }
 
-    /// Tells the other routers what this one sees, when it is news or what it said before is about to be forgotten.
-    async fn share(&self, assignments: &[Assignment], lease_ms: u64) -> Result<(), Error> {
-        let router = self.config.load().router.name.clone();
-        let seen: Vec<Observation> = assignments
-            .iter()
-            .filter_map(|assignment| {
-                let site = Arc::clone(self.topology.load().site(assignment.site)?);
-                let view = site.live.view();
-                let (stopped_at, running) = stopped(&site, &view);
-                Some(Observation {
-                    router: router.clone(),
-                    site: assignment.site,
-                    installation: assignment.installation.clone(),
-                    seen: view.observed.as_str().to_owned(),
-                    detail: view
-                        .observed
-                        .why()
-                        .map(|why| why.as_str())
-                        .unwrap_or_default()
-                        .to_owned(),
-                    since: Timestamp(view.since),
-                    stopped_at,
-                    running,
-                })
-            })
-            .collect();
-        let now = clock::monotonic_ms();
-        {
-            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            if said.1 == seen && now < said.0.saturating_add(lease_ms / 3) {
-                return Ok(());
-            }
-        }
-        self.store.observe(&router, &seen, lease_ms).await?;
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = (now, seen);
-        Ok(())
-    }
-
     fn publish(&self, records: &[SiteRecord], routers: &[RouterRecord]) {
         let acknowledged = routers
             .iter()
@@ -466,18 +437,6 @@ fn show(record: &SiteRecord, assignment: Option<&Assignment>) {
             .with_label_values(&[name])
             .set(generation);
     }
-}
-
-/// Whether nothing more is sent to a site because operators have stopped it, and what still runs there. A request that the
-/// count misses finds the site stopped, because it looks after it was counted.
-fn stopped(site: &Site, view: &SiteView) -> (Option<Generation>, u64) {
-    if !matches!(view.state, SiteState::Maintenance | SiteState::Quarantined) {
-        return (None, 0);
-    }
-    fence(Ordering::SeqCst);
-    let endpoints = site.installations.iter().flat_map(|one| &one.endpoints);
-    let running = endpoints.map(|one| one.running.load(Ordering::SeqCst) as u64);
-    (Some(view.state_generation), running.sum())
 }
 
 /// Tells routers with the same settings from others.

@@ -229,6 +229,7 @@ mod tests {
             mode: None,
             asks: Default::default(),
             lag: lag.map(Duration::from_millis),
+            database: Default::default(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! After a failover to a replica: what of this router's acknowledged work the replica lacked.
 //!
 //! Owns noticing that another place serves, and the order of questions. Every router answers for itself, also when it is started
-//! again after the failover: starts are asked for by the rows of the table, once its journal is shipped, later writes by its own tail. Marks as lost only what the new place itself says it
-//! does not have; asks again while it does not answer. What no GET can tell is named as what may be lost.
+//! again after the failover, or after several: starts are asked for by the rows of the table, once its journal is shipped, later
+//! writes by its own tail. Marks as lost only what the place that serves itself says it does not have; asks again while it does not
+//! answer. What no GET can tell is named as what may be lost.
 
 use crate::clock;
 use crate::decide::fate::CLOCKS_DIFFER;
-use crate::decide::plan::Verb;
 use crate::dialect::trace::Trace;
 use crate::dialect::{Found, Head, Presence};
 use crate::observe::inspect::Inspector;
@@ -15,20 +15,22 @@ use crate::observe::{Evidence, inventory::Service};
 use crate::rehome::Executor;
 use crate::rehome::audit::Actor;
 use crate::rehome::execute::OPERATIONS_MAX;
-use crate::rehome::work::Work;
 use crate::telemetry::chain;
 use crate::topology::{Site, Topology};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use homing_mapping_store::agent::AgentRecord;
 use homing_mapping_store::store::{self, MappingFilter};
 use homing_mapping_store::{Generation, Mapping, RoutingKey, SiteId, State, Timestamp, journal};
 use http::{HeaderMap, StatusCode};
+use past::{Past, Position, failovers, position, reports, said};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// The failovers of a site, and what was said of them.
+pub mod past;
 
 /// What the trail calls such a report.
 pub const ACTION: &str = "failover.tail";
@@ -157,38 +159,48 @@ struct Failover<'a> {
 }
 
 impl Failover<'_> {
-    /// Reports, where there is something to report.
+    /// Reports each failover since then, the oldest first, where there is something to report.
     async fn told(
         &self,
         known: Option<&Served>,
         journal: &journal::Handle,
         waited: Duration,
     ) -> Result<(), NotYet> {
-        let after = known.map(|known| Generation(known.at));
-        let Some((operation, asked)) = self.operation(after).await? else {
-            // A planned switch waits until the replica has everything.
-            return Ok(());
-        };
+        let operations = self.executor.store.operations(OPERATIONS_MAX).await?;
+        let name = self.site.id.name();
+        let since = known.map(|known| Generation(known.at));
+        let mut past = failovers(&operations, name, since, self.at)?;
+        let me = &self.executor.config().router.name;
         // A router without a memory of who served has none of what was written either. It says so, if it was there then.
-        if known.is_none() && !asked.contains(&self.executor.config().router.name) {
+        past.retain(|one| known.is_some() || one.routers.contains(me));
+        if past.is_empty() {
+            // A planned switch waits until the replica has everything.
             return Ok(());
         }
         if self.site.live.tail.another_runs() {
             return Err(NotYet::HandingOver);
         }
-        self.report(operation, journal, waited).await
+        let trail = reports(&self.executor.store, name).await?;
+        let said = said(&trail);
+        for one in &past {
+            let told = |report: &&Value| report["router"] == **me;
+            if !one.of(&said).any(|report| told(&report)) {
+                self.report(one, &said, journal, waited).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn report(
         &self,
-        operation: Uuid,
+        past: &Past,
+        said: &[Value],
         journal: &journal::Handle,
         waited: Duration,
     ) -> Result<(), NotYet> {
-        let agents = self.executor.store.agents().await?;
-        let position = match position(&agents, self.site.id, self.to) {
+        let position = match self.position(past, said).await? {
             Some(Position(position)) => position.map(Timestamp),
-            None if waited < POSITION_WITHIN => return Err(NotYet::Position(self.to.to_owned())),
+            None if waited < POSITION_WITHIN => return Err(NotYet::Position(past.to.clone())),
             None => None,
         };
         let shipped = tokio::time::timeout(SHIPPED_WITHIN, journal.drained()).await;
@@ -197,9 +209,9 @@ impl Failover<'_> {
         let now = clock::wall();
         let from = match position {
             Some(position) => back(position, CLOCKS_DIFFER),
-            None => back(now, UNKNOWN_REACHES_BACK),
+            None => back(past.began.unwrap_or(now), UNKNOWN_REACHES_BACK),
         };
-        let (rows, all) = self.rows(from).await?;
+        let (rows, all) = self.rows(from, past.ended).await?;
         let (mut lost, mut unsure) = (Vec::new(), Named::default());
         for row in rows {
             match find(&place, &row.key).await {
@@ -213,13 +225,14 @@ impl Failover<'_> {
             None => self.site.live.tail.after(Timestamp::default()),
         };
         let complete = all && position.is_some() && kept.since <= from && kept.gaps.is_empty();
-        let mut detail = self.writes(&place, kept).await;
+        let mut detail = self.writes(&place, past, kept).await;
+        let operation = past.operation;
         detail["starts_lost"] = self.mark(operation, &lost).await?;
         detail["starts_may_be_lost"] = unsure.told();
         detail["operation"] = json!(operation.to_string());
         detail["router"] = json!(self.executor.config().router.name);
-        detail["installation"] = json!(self.to);
-        detail["generation"] = json!(self.at.0);
+        detail["installation"] = json!(past.to);
+        detail["generation"] = json!(past.at.0);
         detail["position_ms"] = json!(position.map(|position| position.0));
         detail["asked_from_ms"] = json!(from.0);
         detail["complete"] = json!(complete);
@@ -229,27 +242,19 @@ impl Failover<'_> {
         Ok(())
     }
 
-    /// The failover to a replica by which the site is served there, and the routers that were registered then; `None`: there was none
-    /// after this generation.
-    async fn operation(
-        &self,
-        after: Option<Generation>,
-    ) -> Result<Option<(Uuid, Vec<String>)>, NotYet> {
-        let operations = self.executor.store.operations(OPERATIONS_MAX).await?;
-        let failover = Verb::Failover.as_str();
-        for record in operations.iter().filter(|one| one.verb == failover) {
-            let work = Work::of(record)?;
-            let ours = work.moves.iter().any(|one| {
-                one.of.site == self.site.id.name()
-                    && one.of.to == self.to
-                    && one.generation == Some(self.at.0)
-                    && one.of.recovery == "replica"
-            });
-            if ours && after.is_none_or(|after| after < self.at) {
-                return Ok(Some((record.id, work.routers)));
-            }
+    /// What another router has said already, or else the agent of the promoted database, as long as its place serves.
+    async fn position(&self, past: &Past, said: &[Value]) -> Result<Option<Position>, NotYet> {
+        let told = past.of(said);
+        let lowest = told.filter_map(|one| one["position_ms"].as_i64()).min();
+        if let Some(lowest) = lowest {
+            return Ok(Some(Position(Some(lowest))));
         }
-        Ok(None)
+        if past.ended.is_some() {
+            // What an agent says now is of a later time.
+            return Ok(Some(Position(None)));
+        }
+        let agents = self.executor.store.agents().await?;
+        Ok(position(&agents, self.site.id, self.to))
     }
 
     /// The place that serves now, once it answers out of the right database.
@@ -270,8 +275,12 @@ impl Failover<'_> {
         })
     }
 
-    /// Held rows of the site that are newer, and whether these are all.
-    async fn rows(&self, from: Timestamp) -> Result<(Vec<Mapping>, bool), NotYet> {
+    /// Held rows of the site that are newer, up to this, and whether these are all.
+    async fn rows(
+        &self,
+        from: Timestamp,
+        to: Option<Timestamp>,
+    ) -> Result<(Vec<Mapping>, bool), NotYet> {
         let filter = MappingFilter {
             home: Some(self.site.id),
             created_after: Some(Timestamp(from.0.saturating_sub(1))),
@@ -282,7 +291,7 @@ impl Failover<'_> {
             let page = self.executor.store.scan(&filter, after.as_ref(), PAGE);
             let page = page.await?;
             let held = page.items.into_iter();
-            rows.extend(held.filter(|row| row.state != State::Placed));
+            rows.extend(held.filter(|row| may_be_lost(row, to)));
             match page.next {
                 Some(_) if rows.len() >= ROWS_MAX => return Ok((rows, false)),
                 Some(next) => after = Some(next),
@@ -312,13 +321,14 @@ impl Failover<'_> {
     }
 
     /// What became of later writes: those that the old place had acknowledged.
-    async fn writes(&self, place: &Inspector, kept: Kept) -> Value {
+    async fn writes(&self, place: &Inspector, past: &Past, kept: Kept) -> Value {
         let (mut lost, mut unsure) = (Named::default(), Named::default());
         let gaps = kept.gaps.iter();
         let gaps = gaps.map(|gap| json!({ "from_ms": gap.from.0, "to_ms": gap.to.0 }));
         let gaps: Vec<Value> = gaps.collect();
+        let by = past.after..past.at;
         let writes = kept.writes.into_iter();
-        for write in writes.filter(|write| write.assignment < self.at) {
+        for write in writes.filter(|write| by.contains(&write.assignment)) {
             match self.trace(place, &write).await {
                 Judged::Starts | Judged::Traced(Trace::Held) => {}
                 Judged::Traced(Trace::Lost(why)) => lost.add(told(&write, Some(why))),
@@ -419,69 +429,16 @@ fn back(from: Timestamp, by: Duration) -> Timestamp {
     Timestamp(from.0.saturating_sub(by))
 }
 
-/// When the last transaction was committed that a promoted database has from the old one, by the old one's clock; `None`: it does
-/// not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Position(Option<i64>);
-
-/// `None`: no agent there has said yet that its database is promoted.
-fn position(agents: &[AgentRecord], site: SiteId, to: &str) -> Option<Position> {
-    let here = agents
-        .iter()
-        .filter(|one| one.report.site == site && one.report.installation == to);
-    let mut lowest: Option<Position> = None;
-    for one in here {
-        let facts: Value = serde_json::from_str(&one.report.facts).unwrap_or_default();
-        let replica = &facts["replica"];
-        if replica["role"] != "primary" {
-            continue;
-        }
-        let said = replica["last_replayed_ms"].as_i64();
-        lowest = Some(Position(match lowest {
-            Some(Position(before)) => before.zip(said).map(|(one, other)| one.min(other)),
-            None => said,
-        }));
-    }
-    lowest
+/// What was made later, or ended later by the site's own word, was not lost before that.
+fn may_be_lost(row: &Mapping, until: Option<Timestamp>) -> bool {
+    let earlier = until.is_none_or(|until| {
+        let ended_later = row.state == State::Ended && row.updated_at > until;
+        row.created_at <= forth(until, CLOCKS_DIFFER) && !ended_later
+    });
+    row.state != State::Placed && earlier
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use homing_mapping_store::agent::{AgentReport, AgentRole};
-
-    fn agent(installation: &str, replica: &Value) -> AgentRecord {
-        AgentRecord {
-            report: AgentReport {
-                site: SiteId::named("tails"),
-                installation: installation.to_owned(),
-                holder: "agent".to_owned(),
-                generation: Generation(1),
-                role: AgentRole::Open,
-                facts: json!({ "replica": replica }).to_string(),
-            },
-            counter: 1,
-            lease_ms: 1_000,
-            seen_at: Timestamp(0),
-            live: true,
-        }
-    }
-
-    #[test]
-    fn only_a_promoted_database_tells_how_far_it_had_got() {
-        let site = SiteId::named("tails");
-        let replica = json!({ "role": "replica", "replay_age_ms": 5 });
-        assert_eq!(position(&[agent("two", &replica)], site, "two"), None);
-        let primary = json!({ "role": "primary", "last_replayed_ms": 40 });
-        let found = position(
-            &[agent("one", &primary), agent("two", &primary)],
-            site,
-            "two",
-        );
-        assert_eq!(found, Some(Position(Some(40))));
-        // One that does not know makes it unknown.
-        let unknown = json!({ "role": "primary", "last_replayed_ms": null });
-        let both = [agent("two", &primary), agent("two", &unknown)];
-        assert_eq!(position(&both, site, "two"), Some(Position(None)));
-    }
+fn forth(from: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(from.0.saturating_add(by))
 }

@@ -13,6 +13,11 @@ use std::fmt;
 /// With more routers nobody goes on without the store: each is asked every time, and all are named in every report.
 pub const ATTESTERS_MAX: usize = 100;
 
+/// What an operator does about a router that does not come back.
+pub fn gone_for_good(name: &str) -> String {
+    format!("forgotten by DELETE /v1/routers/{name} at the admin listener of another")
+}
+
 /// What is asked: "is this still what you know?"
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {

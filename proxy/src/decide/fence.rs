@@ -147,8 +147,12 @@ fn installation(clocks: &Clocks, watch: &Watch<'_>) -> Verdict {
             if watch.statement.is_some() && !agent.live {
                 continue;
             }
+            let then = match agent.silence_proves() || watch.statement.is_some() {
+                true => "",
+                false => ", and its silence will prove nothing",
+            };
             return Verdict::Waiting(format!(
-                "{who} has not fenced yet; its lease runs out in {left:?}"
+                "{who} has not fenced yet; its lease runs out in {left:?}{then}"
             ));
         }
         let spoke = watch.counters.get(at).copied().flatten() != Some(agent.counter);

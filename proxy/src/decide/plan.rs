@@ -47,6 +47,14 @@ impl Verb {
             Verb::Evacuate => "evacuate",
         }
     }
+
+    /// Whether the place that is left is alive, and nothing that was written there may be missing elsewhere.
+    pub fn is_planned(self) -> bool {
+        match self {
+            Verb::Switchover | Verb::Failback | Verb::Evacuate => true,
+            Verb::Failover => false,
+        }
+    }
 }
 
 /// What a question is about.
@@ -280,6 +288,10 @@ impl<'a> Draft<'a> {
         self.judge(site, target, recovery);
         let max_lag_ms = match recovery {
             Recovery::Replica { max_lag } => {
+                if self.question.verb.is_planned() {
+                    let (from, to) = (&site.serving, &target.name);
+                    waits.push(format!("the replica at {to} to have all that {from} wrote"));
+                }
                 waits.push(format!("the replica at {} to be promoted", target.name));
                 Some(u64::try_from(max_lag.as_millis()).unwrap_or(u64::MAX))
             }
@@ -305,6 +317,7 @@ impl<'a> Draft<'a> {
             fate: Some("resumed".to_owned()),
             rows: BTreeMap::new(),
             waits_for: waits,
+            notes: Vec::new(),
         });
     }
 
@@ -317,11 +330,20 @@ impl<'a> Draft<'a> {
         let silent = agents
             .iter()
             .find(|agent| !agent.live && !agent.silence_proves());
+        let by_silence = agents.iter().all(|agent| agent.silence_proves());
         match (&self.question.fenced_by, agents, silent) {
-            (_, [_, ..], None) => Ok(format!(
-                "the fence of {}: its agents' word, or the end of its lease",
-                site.serving
-            )),
+            (stated, [_, ..], None) => {
+                let fence = format!("the fence of {}: its agents' word", site.serving);
+                Ok(match stated {
+                    _ if by_silence => format!("{fence}, or the end of its lease"),
+                    Some(stated) => {
+                        format!(
+                            "{fence}; if they fall silent, the end of its lease and \"{stated}\""
+                        )
+                    }
+                    None => format!("{fence}; their silence would prove nothing"),
+                })
+            }
             (Some(statement), _, _) => Ok(format!(
                 "nothing more: {} is fenced by \"{statement}\"",
                 site.serving
@@ -363,6 +385,7 @@ impl<'a> Draft<'a> {
             fate,
             rows: BTreeMap::new(),
             waits_for: Vec::new(),
+            notes: Vec::new(),
         });
     }
 

@@ -32,6 +32,9 @@ pub struct Considered {
     pub rows: BTreeMap<String, u64>,
     /// What the switch will wait for.
     pub waits_for: Vec<String>,
+    /// What to know before an evacuation: instances that the table does not know, definitions that are missing where they could go.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Something that forbids the plan.

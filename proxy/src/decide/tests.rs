@@ -24,6 +24,7 @@ fn agent(role: AgentRole, generation: u64) -> Agent {
         mode: Some("relay".into()),
         asks: Default::default(),
         lag: Some(Duration::from_millis(20)),
+        database: Default::default(),
     }
 }
 
@@ -47,6 +48,7 @@ fn site(name: &str, recovery: Recovery) -> Site {
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
         proven: true,
         hands_over: HandsOver::Unknown,
+        leaving: None,
     }
 }
 

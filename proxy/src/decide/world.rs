@@ -2,6 +2,7 @@
 //!
 //! Owns these pictures. Must not read any of them itself.
 
+use super::replica::Database;
 use homing_mapping_store::Generation;
 use homing_mapping_store::agent::{AgentRecord, AgentRole};
 use homing_mapping_store::witness::Asks;
@@ -64,6 +65,49 @@ pub struct Site {
     pub proven: bool,
     /// Whether its engine can hand live instances over; asked only where a question is about that.
     pub hands_over: HandsOver,
+    /// What would leave it; looked at only where a question is about that.
+    pub leaving: Option<Leaving>,
+}
+
+/// What is known of what would leave a site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaving {
+    /// The newest comparison of the table with the site; `None`: there was none.
+    pub compared: Option<Compared>,
+    /// A comparison that is older than this says little.
+    pub stale_after: Duration,
+    /// Live instances that the table does not know: they began behind the routers' back.
+    pub behind: Vec<String>,
+    /// Whether there are more live instances than were looked at.
+    pub more: bool,
+    /// Definitions that sites which could take do not have.
+    pub lacking: Vec<Lacking>,
+    /// What could not be asked, and why.
+    pub unknown: Vec<String>,
+}
+
+/// The newest comparison of the table with a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// How old it is.
+    pub age: Duration,
+    /// Things whose rows name another home.
+    pub conflicts: u64,
+    /// Things without a row that another site may have as well.
+    pub orphans: u64,
+}
+
+/// A definition on which something lives, and that sites which could take it do not have with the same content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// Key, version and tenant.
+    pub definition: String,
+    /// How many instances live on it.
+    pub instances: u64,
+    /// The sites that lack it.
+    pub sites: Vec<String>,
+    /// Whether these are all that could take.
+    pub everywhere: bool,
 }
 
 /// Whether an engine can hand live instances to another site and take them from one.
@@ -149,6 +193,8 @@ pub struct Agent {
     pub asks: Asks,
     /// How far its replica is behind. `None`: not known.
     pub lag: Option<Duration>,
+    /// What the database beside it is.
+    pub database: Database,
 }
 
 impl Agent {
@@ -169,6 +215,10 @@ impl Agent {
             asks: serde_json::from_str(&record.report.facts).unwrap_or_default(),
             // What was said too long ago is not known any more.
             lag: lag.filter(|_| record.live).map(Duration::from_millis),
+            database: match record.live {
+                true => Database::of(&facts),
+                false => Database::Unknown,
+            },
         }
     }
 

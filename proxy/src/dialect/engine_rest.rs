@@ -5,7 +5,7 @@
 
 use super::fetch::Fetch;
 use super::holdings::{Cursor, Holding};
-use super::merge::{Nulls, Plan};
+use super::merge::{Habits, Plan};
 use super::message::{Message, Signal, Thrown, Unread};
 use super::parts::{Parts, Wanted};
 use super::split::{Answers, Split};
@@ -215,9 +215,9 @@ impl Dialect for EngineRest {
 
     fn parts(&self, found: &Matched<'_>, head: &Head<'_>) -> Option<Parts> {
         let rule = self.table.rules.get(found.operation.index)?;
-        if let rule::Rule::KeyedPath(Kind::BATCH, param) = rule {
+        if let rule::Rule::KeyedPath(kind @ (Kind::BATCH | Kind::JOB_DEFINITION), param) = rule {
             let id = path::decode(found.params.raw(head.path, *param)?)?;
-            return Parts::read(&found.engine, head.method, &id, Wanted::One);
+            return Parts::read((&found.engine, *kind), head.method, &id, Wanted::One);
         }
         if let rule::Rule::Gather(..) = rule {
             let mut pairs = query::pairs(head.query?);
@@ -227,7 +227,7 @@ impl Dialect for EngineRest {
             } else {
                 Wanted::Rows
             };
-            let parts = Parts::read(&found.engine, head.method, &id, wanted)?;
+            let parts = Parts::read((&found.engine, Kind::BATCH), head.method, &id, wanted)?;
             return Some(parts.filtered(head.query?));
         }
         None
@@ -288,8 +288,8 @@ impl Dialect for EngineRest {
         answers::read_made(status, body)
     }
 
-    fn read_nulls(&self, body: &[u8]) -> Option<Nulls> {
-        answers::read_nulls(body)
+    fn read_habits(&self, body: &[u8]) -> Option<Habits> {
+        answers::read_habits(body)
     }
 
     fn error_members(&self, detail: &str) -> Map<String, Value> {

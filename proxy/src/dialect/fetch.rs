@@ -2,7 +2,9 @@
 //!
 //! Owns the shape of `fetchAndLock`, read liberally: clients send numbers as texts, and the engines take that. Pure.
 
-use super::merge::{By, Direction, Malformed, Nulls, Page, Reading, Row, Rows, Shape, Ties};
+use super::merge::{
+    By, Casing, Direction, Malformed, Nulls, Page, Reading, Row, Rows, Shape, Ties,
+};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::{RawValue, to_raw_value};
@@ -135,7 +137,10 @@ impl Fetch {
 
     /// The tasks in one site's answer.
     pub fn tasks(&self, body: &Bytes) -> Result<Vec<Row>, Malformed> {
-        self.order.read(body)
+        // Work is not ordered by what has a case.
+        self.order
+            .read(body, Casing::default())
+            .map_err(|_| Malformed)
     }
 
     /// All sites' tasks as the answer, in the order that the worker asked for.

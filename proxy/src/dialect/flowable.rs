@@ -8,6 +8,7 @@ use super::fetch::Fetch;
 use super::holdings::{Cursor, Holding};
 use super::merge::Plan;
 use super::message::{Signal, Unread};
+use super::migration::Migration;
 use super::split::{Answers, Split};
 use super::table::class::{self, Member};
 use super::table::{Table, TableError, Texts, rule};
@@ -29,6 +30,7 @@ mod intent;
 mod layout;
 mod merge;
 mod probe;
+mod shares;
 mod signal;
 #[cfg(test)]
 mod tests;
@@ -311,6 +313,14 @@ impl Dialect for Flowable {
     fn deploys(&self, part: Part) -> Option<&dyn super::deploys::Deploys> {
         let api = self.apis.iter().find(|api| api.part == part)?;
         Some(api)
+    }
+
+    fn migration(&self, found: &Matched<'_>, body: &[u8]) -> Option<Migration> {
+        super::migration::read(found, body)
+    }
+
+    fn shares(&self) -> Option<&dyn super::shares::Shares> {
+        Some(self)
     }
 
     fn timers(&self) -> Option<&dyn super::timers::Timers> {

@@ -19,7 +19,7 @@ pub use data::{data, is_empty, joined};
 pub use durations::{Durations, Only, Unit, apart, durations};
 pub use far::{Seek, Window};
 pub use hal::hal;
-pub use key::{By, Direction, Nulls, Reading};
+pub use key::{By, Casing, Direction, Habits, Nulls, Reading};
 pub use rows::{Page, Row, Rows, Shape, Ties};
 
 /// What is done with a read over all sites.
@@ -130,3 +130,17 @@ pub enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the answer is not the JSON that this operation promises")]
 pub struct Malformed;
+
+/// Why rows cannot be merged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unmerged {
+    /// They are none.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Where this row stands depends on what nobody knows of the site's database.
+    #[error("where a row stands that is sorted by {by} without regard to case is not known")]
+    Unclear {
+        /// The member that the rows are sorted by.
+        by: Box<str>,
+    },
+}

@@ -1,4 +1,4 @@
-//! A request about a batch that is several sites' batches together.
+//! A request about a batch that is several sites' batches together, or about a job definition that is its.
 //!
 //! Owns which requests those are and what each site is asked instead. Pure.
 
@@ -23,6 +23,7 @@ pub struct Parts {
     /// What the whole has to be like to stand in the list.
     filters: Vec<(&'static str, bool)>,
     engine: Engine,
+    kind: Kind,
 }
 
 /// What the client wants of a batch.
@@ -40,8 +41,13 @@ pub enum Wanted {
 
 impl Parts {
     /// Of a request with this id in its path, or in its query.
-    pub fn read(engine: &Engine, method: &Method, id: &str, wanted: Wanted) -> Option<Parts> {
-        let ids: Vec<String> = batch::parts_of(id).into_iter().map(str::to_owned).collect();
+    pub fn read(
+        (engine, kind): (&Engine, Kind),
+        method: &Method,
+        id: &str,
+        wanted: Wanted,
+    ) -> Option<Parts> {
+        let ids = batch::parts_of(id);
         let wanted = if method.is_safe() {
             wanted
         } else {
@@ -53,6 +59,7 @@ impl Parts {
             wanted,
             filters: Vec::new(),
             engine: engine.clone(),
+            kind,
         })
     }
 
@@ -77,7 +84,12 @@ impl Parts {
 
     /// The key of one of them.
     pub fn key(&self, id: &str) -> RoutingKey {
-        RoutingKey::of(self.engine.clone(), Kind::BATCH, id)
+        RoutingKey::of(self.engine.clone(), self.kind, id)
+    }
+
+    /// Whether what has ended is still known: as a row here, or in the sites' history.
+    pub fn is_remembered(&self) -> bool {
+        self.kind == Kind::BATCH
     }
 
     /// The same request about one of them; for a count, the list that is counted.
@@ -119,7 +131,9 @@ mod tests {
 
     #[test]
     fn each_site_is_asked_about_its_own_part() {
-        let read = |id| Parts::read(&Engine::DEFAULT, &Method::GET, id, Wanted::One);
+        let of =
+            |method, id, wanted| Parts::read((&Engine::DEFAULT, Kind::BATCH), method, id, wanted);
+        let read = |id| of(&Method::GET, id, Wanted::One);
         let parts = read("homing.x.y").unwrap();
         assert_eq!(parts.ids, ["x", "y"]);
         let whole: Uri = "/engine-rest/batch/homing.x.y?a=b".parse().unwrap();
@@ -132,7 +146,7 @@ mod tests {
             "/engine-rest/history/batch/x"
         );
         assert!(read("x").is_none());
-        let list = Parts::read(&Engine::DEFAULT, &Method::GET, "homing.x.y", Wanted::Count);
+        let list = of(&Method::GET, "homing.x.y", Wanted::Count);
         let list = list
             .unwrap()
             .filtered("completed=true&batchId=homing.x.y&withFailures=true");
@@ -144,7 +158,7 @@ mod tests {
         assert!(list.holds(br#"{"endTime":"2026","failedJobs":1}"#));
         assert!(!list.holds(br#"{"endTime":null,"failedJobs":1}"#));
         assert!(!list.holds(br#"{"endTime":"2026","failedJobs":0}"#));
-        let doing = Parts::read(&Engine::DEFAULT, &Method::DELETE, "homing.x", Wanted::One);
+        let doing = of(&Method::DELETE, "homing.x", Wanted::One);
         assert_eq!(doing.unwrap().wanted, Wanted::Done);
     }
 }

@@ -152,6 +152,11 @@ pub enum Seen {
 pub trait Shares: Send + Sync {
     /// What may be kept of this body. `None`: it is not understood; a site has to say what it thinks of it.
     fn keepable(&self, write: &Write, body: &[u8]) -> Option<Keepable>;
+    /// What of a thing a `Set` is about, if it does not set all of it: a later one about the same makes it needless.
+    fn facet(&self, write: &Write, content: &[u8]) -> Option<String> {
+        let _ = (write, content);
+        None
+    }
     /// The id in the answer to a `Make`.
     fn read_id(&self, body: &[u8]) -> Option<String>;
     /// The write as this site gets it later. `own`: what it calls its copy. `None`: it has nothing that this is about.

@@ -255,9 +255,11 @@ fn copy_in(engine: &Engine, name: &str, value: &Value, copies: &mut Definition) 
 
 /// A batch's own id, or those of the batches that it stands for.
 fn alone(id: &str) -> Vec<String> {
-    match batch::parts_of(id).as_slice() {
-        [] => vec![id.to_owned()],
-        parts => parts.iter().map(|part| (*part).to_owned()).collect(),
+    let parts = batch::parts_of(id);
+    if parts.is_empty() {
+        vec![id.to_owned()]
+    } else {
+        parts
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::course::{Course, Leg, Mode, Phase, Probe, Starts, Wanted};
 use super::tally::{Read, Reads};
-use super::{instances, load};
+use super::{instances, load, outage};
 use crate::decide::Report;
 use crate::decide::plan::{Plan, Question, Subject, Verb};
 use crate::names;
@@ -99,38 +99,10 @@ pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<P
     let mode = mode(means.config, &asked)?;
     let mut wanted = asked.wanted.clone();
     wanted.mode = mode;
-    let (legs, sites, planned) = match (mode, &asked.subject) {
-        (Mode::Switch, _) => {
-            let (plan, report) = way_there(means, &asked, actor).await?;
-            let legs: Vec<Leg> = plan
-                .moves
-                .iter()
-                .map(|one| Leg {
-                    plan: Some(plan.hash()),
-                    ..Leg::new(&one.site, &one.from, &one.to, &one.recovery)
-                })
-                .collect();
-            let sites = legs.iter().map(|leg| leg.site.clone()).collect();
-            (legs, sites, Some((plan, report)))
-        }
-        (Mode::Park, Subject::Site(site)) => {
-            others_can(&means.pipeline.topology.load_full(), site)?;
-            (Vec::new(), vec![site.clone()], None)
-        }
-        (Mode::Evacuate, Subject::Site(site)) => {
-            let chosen = instances::choose(means, site, &asked).await?;
-            let to = chosen.legs.first().map(|leg| leg.to.clone());
-            let sites = [site.clone()].into_iter().chain(to).collect();
-            (chosen.legs, sites, Some(chosen.planned))
-        }
-        (Mode::Park | Mode::Evacuate, Subject::Zone(_)) => {
-            let why = format!("mode {} rehearses one site, not a zone", mode.as_str());
-            return Err(refuse(why));
-        }
-    };
+    let (legs, sites, planned) = way(means, &asked, mode, actor).await?;
     let probes = match mode {
         Mode::Evacuate => answering(means, &sites, instances::probes(means, &legs)).await?,
-        Mode::Switch | Mode::Park => probes(means, &sites, &asked.probes).await?,
+        Mode::Switch | Mode::Park | Mode::Failover => probes(means, &sites, &asked.probes).await?,
     };
     if mode != Mode::Park && probes.is_empty() {
         let why = format!(
@@ -148,7 +120,7 @@ pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<P
         sites,
         probes,
         phase: match mode {
-            Mode::Switch | Mode::Evacuate => Phase::There,
+            Mode::Switch | Mode::Evacuate | Mode::Failover => Phase::There,
             Mode::Park => Phase::Stay,
         },
         legs,
@@ -156,12 +128,53 @@ pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<P
         starts: Starts::default(),
         routers: Vec::new(),
         lost: Vec::new(),
+        lost_tail: None,
         ended_early: None,
         abort: None,
         returned: None,
         evidence: Vec::new(),
     };
     Ok(Prepared { course, planned })
+}
+
+/// The legs, the sites, and the plan with what was considered.
+type Way = (Vec<Leg>, Vec<String>, Option<(Plan, Report)>);
+
+/// What is to be done in this mode.
+async fn way(means: &Means<'_>, asked: &Asked, mode: Mode, actor: &Actor) -> Result<Way, Error> {
+    Ok(match (mode, &asked.subject) {
+        (Mode::Switch, _) => {
+            let (plan, report) = way_there(means, asked, actor).await?;
+            let legs: Vec<Leg> = plan
+                .moves
+                .iter()
+                .map(|one| Leg {
+                    plan: Some(plan.hash()),
+                    ..Leg::new(&one.site, &one.from, &one.to, &one.recovery)
+                })
+                .collect();
+            let sites = legs.iter().map(|leg| leg.site.clone()).collect();
+            (legs, sites, Some((plan, report)))
+        }
+        (Mode::Park, Subject::Site(site)) => {
+            others_can(&means.pipeline.topology.load_full(), site)?;
+            (Vec::new(), vec![site.clone()], None)
+        }
+        (Mode::Evacuate, Subject::Site(site)) => {
+            let chosen = instances::choose(means, site, asked).await?;
+            let to = chosen.legs.first().map(|leg| leg.to.clone());
+            let sites = [site.clone()].into_iter().chain(to).collect();
+            (chosen.legs, sites, Some(chosen.planned))
+        }
+        (Mode::Failover, Subject::Site(site)) => {
+            let (leg, planned) = outage::prepare(means, site, asked).await?;
+            (vec![leg], vec![site.clone()], Some(planned))
+        }
+        (Mode::Park | Mode::Evacuate | Mode::Failover, Subject::Zone(_)) => {
+            let why = format!("mode {} rehearses one site, not a zone", mode.as_str());
+            return Err(refuse(why));
+        }
+    })
 }
 
 fn mode(config: &Config, asked: &Asked) -> Result<Mode, Error> {

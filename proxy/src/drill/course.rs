@@ -24,6 +24,8 @@ pub enum Mode {
     Park,
     /// Some live instances are handed to another site, and back.
     Evacuate,
+    /// The installation that serves is really taken away, and the site fails over from it; a planned switch brings it back.
+    Failover,
 }
 
 impl Mode {
@@ -33,6 +35,7 @@ impl Mode {
             Mode::Switch => "switch",
             Mode::Park => "park",
             Mode::Evacuate => "evacuate",
+            Mode::Failover => "failover",
         }
     }
 }
@@ -147,6 +150,12 @@ pub struct Leg {
     pub reached: Vec<Reached>,
     /// From the last answer of the old place to the first of the new one.
     pub pause_ms: Option<u64>,
+    /// When the place was taken away, by the store's clock, in `failover`.
+    #[serde(default)]
+    pub taken_ms: Option<i64>,
+    /// From then to the beginning of the failover, by the store's clock.
+    #[serde(default)]
+    pub detection_ms: Option<u64>,
     /// From the apply to the first answer of the new place.
     pub first_success_ms: Option<u64>,
     /// The rule that was broken meanwhile.
@@ -203,6 +212,8 @@ impl Leg {
             over: false,
             reached: Vec::new(),
             pause_ms: None,
+            taken_ms: None,
+            detection_ms: None,
             first_success_ms: None,
             broken: None,
             asked_back: false,
@@ -315,6 +326,9 @@ pub struct Course {
     pub routers: Vec<String>,
     /// What answered before and does not any more.
     pub lost: Vec<String>,
+    /// What the routers have reported as lost with the old place, of a replica that was failed over to.
+    #[serde(default)]
+    pub lost_tail: Option<Value>,
     /// Why it was ended early: the first reason.
     pub ended_early: Option<String>,
     /// Somebody wants it to end.
@@ -407,6 +421,7 @@ pub(super) mod tests {
             starts: Starts::default(),
             routers: vec!["r1".to_owned()],
             lost: Vec::new(),
+            lost_tail: None,
             ended_early: None,
             abort: None,
             returned: Some(true),

@@ -30,6 +30,11 @@ fn ways(report: &Value, lines: &mut Vec<(String, String)>) {
             text(&leg["state"])
         );
         lines.push((name, words));
+        if leg["taken_away_at"].is_string() {
+            lines.push(("  taken away".to_owned(), text(&leg["taken_away_at"])));
+            let took = format!("{} s", text(&leg["detection_seconds"]));
+            lines.push(("  detection".to_owned(), took));
+        }
         for phase in all(&leg["phases"]) {
             let took = format!("{} s (at {} s)", phase["seconds"], phase["since_apply"]);
             lines.push((format!("  {}", text(&phase["phase"])), took));
@@ -80,6 +85,10 @@ pub fn lines(report: &Value) -> Vec<(String, String)> {
         "failed reads",
         format!("{} {}", reads["failed"], reads["failed_by_reason"]),
     );
+    if report["mode"] == "failover" {
+        line("of these while it was away", text(&reads["failed_away"]));
+        line("lost tail", text(&report["lost_tail"]));
+    }
     line("held reads", text(&reads["held"]));
     line("answers of a wrong place", text(&reads["wrong_site"]));
     line(

@@ -60,7 +60,7 @@ pub fn whole(record: &DrillRecord, course: &Course) -> Value {
         "keys": course.probes.len(),
         "keys_lost": course.lost,
         "reads": {
-            "good": reads.good, "failed": reads.failures(), "failed_by_reason": reads.failed,
+            "good": reads.good, "failed": reads.failures(), "failed_away": reads.failed_away, "failed_by_reason": reads.failed,
             "held": reads.held, "wrong_site": reads.wrong_site, "slowest_seconds": seconds(reads.slowest_ms),
         },
         "ended_early": course.ended_early,
@@ -75,6 +75,9 @@ pub fn whole(record: &DrillRecord, course: &Course) -> Value {
             "answered": course.starts.answered,
             "failed": course.starts.failed,
         });
+    }
+    if course.wanted.mode == Mode::Failover {
+        report["lost_tail"] = json!(course.lost_tail);
     }
     report
 }
@@ -96,8 +99,9 @@ fn leg(leg: &Leg) -> Value {
         "way": leg.way.as_str(), "site": leg.site, "key": leg.key, "from": leg.from, "to": leg.to,
         "recovery": leg.recovery, "plan": leg.plan,
         "operation": leg.operation, "state": leg.state,
-        // Planned: nobody had to find out.
-        "detection_seconds": null,
+        "taken_away_at": leg.taken_ms.map(|at| time(Timestamp(at))),
+        // Where it was planned nobody had to find out.
+        "detection_seconds": leg.detection_ms.map(seconds),
         "phases": phases,
         "pause_seconds": leg.pause_ms.map(seconds),
         "first_success_seconds": leg.first_success_ms.map(seconds),

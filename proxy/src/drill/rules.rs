@@ -16,7 +16,7 @@ pub fn broken(
     if reads.wrong_site > 0 {
         return Some(format!("{} answers of a wrong place", reads.wrong_site));
     }
-    let failed = reads.failures() + starts.failed;
+    let failed = reads.unexpected() + starts.failed;
     if failed > wanted.max_failed {
         return Some(format!(
             "{failed} requests failed, and {} may (max_failed)",

@@ -74,7 +74,11 @@ impl Watched {
             Phase::Judge | Phase::Ended => None,
         };
         for leg in course.legs.iter().filter(|leg| Some(leg.way) == way) {
-            tally.sets_out(leg.subject(), &leg.from, &leg.to);
+            if course.wanted.mode == Mode::Failover && leg.way == Way::There {
+                tally.loses(leg.subject(), &leg.from, &leg.to);
+            } else {
+                tally.sets_out(leg.subject(), &leg.from, &leg.to);
+            }
         }
         Watched {
             tally: Arc::new(tally),

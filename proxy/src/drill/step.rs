@@ -23,7 +23,7 @@ const OPERATIONS_MAX: usize = 100;
 /// Between two tries to plan the way back.
 const PLAN_EVERY: Duration = Duration::from_secs(1);
 /// How long what was ended, or is late on its way home, is waited for before it is left to an operator.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 impl Driller {
     pub(super) async fn step(
@@ -35,6 +35,9 @@ impl Driller {
         match course.phase {
             Phase::There if course.wanted.mode == Mode::Evacuate => {
                 self.one_by_one(id, course, watched).await
+            }
+            Phase::There if course.wanted.mode == Mode::Failover => {
+                self.outage(id, course, watched).await
             }
             Phase::There => self.there(id, course, watched).await,
             Phase::Stay => {
@@ -48,7 +51,7 @@ impl Driller {
     }
 
     /// One operation takes all sites there.
-    async fn there(
+    pub(super) async fn there(
         &self,
         id: Uuid,
         course: &mut Course,
@@ -220,6 +223,10 @@ impl Driller {
         let mut overrides: Vec<Rule> = named.filter_map(|name| Rule::parse(name)).collect();
         overrides.push(Rule::CoolDown);
         let leg = &course.legs[at];
+        if course.wanted.mode == Mode::Failover && leg.recovery == "shared-data" {
+            // The place was taken away by this drill, and its database is the one that served all the time.
+            overrides.push(Rule::Quarantine);
+        }
         let question = Question {
             verb: match leg.key {
                 Some(_) => Verb::Evacuate,
@@ -262,8 +269,12 @@ impl Driller {
         Ok(())
     }
 
+    pub(super) async fn newest_operations(&self) -> Result<Vec<OperationRecord>, Error> {
+        self.executor.store.operations(OPERATIONS_MAX).await
+    }
+
     pub(super) async fn operation(&self, plan: &str) -> Result<Option<OperationRecord>, Error> {
-        let newest = self.executor.store.operations(OPERATIONS_MAX).await?;
+        let newest = self.newest_operations().await?;
         Ok(newest.into_iter().find(|one| one.plan == plan))
     }
 
@@ -278,7 +289,7 @@ impl Driller {
         for leg in course
             .legs
             .iter()
-            .filter(|leg| leg.plan.as_deref() == Some(plan))
+            .filter(|leg| leg.plan.as_deref() == Some(plan) && leg.taken_ms.is_none())
         {
             watched.tally.sets_out(leg.subject(), &leg.from, &leg.to);
         }
@@ -371,6 +382,9 @@ impl Driller {
             returned &= self.is_home(leg).await?;
         }
         course.returned = Some(returned);
+        if course.wanted.mode == Mode::Failover {
+            course.lost_tail = self.lost_tail(course).await?;
+        }
         course.evidence = evidence::gather(store, id, course).await?;
         course.phase = Phase::Ended;
         Ok(())
@@ -396,7 +410,7 @@ fn stay(course: &mut Course, watched: &mut Watched) {
         course.end_early(why);
     }
     match course.wanted.mode {
-        Mode::Switch | Mode::Evacuate => home(course, watched),
+        Mode::Switch | Mode::Evacuate | Mode::Failover => home(course, watched),
         Mode::Park => course.phase = Phase::Judge,
     }
 }

@@ -19,6 +19,9 @@ pub struct Reads {
     pub good: u64,
     /// Not answered well, by reason.
     pub failed: BTreeMap<String, u64>,
+    /// Of these, those that came after a drill had taken the place away and before the other one had answered.
+    #[serde(default)]
+    pub failed_away: u64,
     /// Answered by a place that must not.
     pub wrong_site: u64,
     /// Good, but late.
@@ -33,12 +36,18 @@ impl Reads {
         self.failed.values().sum()
     }
 
+    /// Those that nobody expects.
+    pub fn unexpected(&self) -> u64 {
+        self.failures().saturating_sub(self.failed_away)
+    }
+
     /// With what another router, or an earlier time, has seen.
     #[must_use]
     pub fn with(mut self, other: &Reads) -> Reads {
         self.good += other.good;
         self.wrong_site += other.wrong_site;
         self.held += other.held;
+        self.failed_away += other.failed_away;
         self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
         for (why, count) in &other.failed {
             *self.failed.entry(why.clone()).or_default() += count;
@@ -64,6 +73,8 @@ struct Course {
     to: String,
     last: Option<Instant>,
     first: Option<Instant>,
+    /// Nobody waits for the old place to be left: failures are the rule.
+    taken_away: bool,
 }
 
 #[derive(Default)]
@@ -102,9 +113,20 @@ impl Tally {
             number: way.number + 1,
             from: from.to_owned(),
             to: to.to_owned(),
-            last: None,
-            first: None,
+            ..Course::default()
         };
+    }
+
+    /// From here on this place of the site is gone; told again it is the same loss.
+    pub fn loses(&self, site: &str, from: &str, to: &str) {
+        let known = |way: &Course| way.taken_away && way.from == from && way.to == to;
+        if self.lock().ways.get(site).is_some_and(known) {
+            return;
+        }
+        self.sets_out(site, from, to);
+        if let Some(way) = self.lock().ways.get_mut(site) {
+            way.taken_away = true;
+        }
     }
 
     /// The first answer of the new place, and how long before it the last one of the old place came.
@@ -135,6 +157,10 @@ impl Tally {
         let (answered_by, installation) = match read {
             Read::Good { site, installation } => (site, installation),
             Read::Failed(why) => {
+                let way = seen.ways.get(site);
+                let came_later = |way: &Course| asked.moved && asked.way == way.number;
+                let away = way.is_some_and(|way| way.taken_away && !came_later(way));
+                seen.reads.failed_away += u64::from(away);
                 *seen.reads.failed.entry(why).or_default() += 1;
                 return;
             }
@@ -213,6 +239,30 @@ mod tests {
         tally.judge("b", tally.asks("b"), good("b", "b-1"));
         assert_eq!(tally.reads().wrong_site, 0);
         assert!(tally.arrived("b").is_some_and(|(_, pause)| pause.is_some()));
+    }
+
+    #[test]
+    fn what_fails_after_the_new_place_has_answered_is_not_the_outages() {
+        let tally = Tally::default();
+        let fails = |asked| tally.judge("b", asked, Read::Failed("503".to_owned()));
+        fails(tally.asks("b"));
+        assert_eq!(tally.reads().unexpected(), 1);
+        let before = tally.asks("b");
+        tally.loses("b", "b-1", "b-2");
+        let early = tally.asks("b");
+        fails(before);
+        tally.loses("b", "b-1", "b-2");
+        tally.judge("b", tally.asks("b"), good("b", "b-2"));
+        fails(early);
+        assert_eq!(tally.reads().unexpected(), 1);
+        fails(tally.asks("b"));
+        assert_eq!(tally.reads().unexpected(), 2);
+        tally.sets_out("b", "b-2", "b-1");
+        fails(tally.asks("b"));
+        assert_eq!(
+            (tally.reads().failures(), tally.reads().unexpected()),
+            (5, 3)
+        );
     }
 
     #[test]

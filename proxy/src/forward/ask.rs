@@ -69,17 +69,20 @@ pub async fn tell(
     whole(target, outgoing, times).await
 }
 
-/// Asks one site by GET in the name of a caller, by whose own credentials.
+/// Asks one site by GET in the name of a caller, by whose own credentials, or by none if he has none.
 pub async fn as_caller(
     target: &Target,
     question: &Ask,
-    credentials: &HeaderValue,
+    credentials: Option<&HeaderValue>,
     via: &HeaderValue,
     times: Times,
 ) -> Result<(Parts, Bytes), Problem> {
     let (method, path) = (question.method.clone(), question.path.as_str());
     let mut outgoing = request(target, method, path, None, via, Repeat::Safe)?;
-    outgoing.headers.insert(AUTHORIZATION, credentials.clone());
+    match credentials {
+        Some(credentials) => outgoing.headers.insert(AUTHORIZATION, credentials.clone()),
+        None => outgoing.headers.remove(AUTHORIZATION),
+    };
     whole(target, outgoing, times).await
 }
 

@@ -217,7 +217,8 @@ fn why(missing: &[(SiteId, Problem)]) -> String {
 
 /// Whether a limit of this router as a whole was reached, rather than one site's.
 fn is_ours(problem: &Problem) -> bool {
-    problem.reason == Reason::LimitExceeded && problem.site.is_none()
+    let ours = matches!(problem.reason, Reason::LimitExceeded | Reason::BadRequest);
+    ours && problem.site.is_none()
 }
 
 /// Takes out what is not what the operation promises: it would spoil the others' answers. Rows were looked at when they came.
@@ -292,7 +293,8 @@ fn shaped<'t>(
 
 /// The order of rows without a value: the sites' own where they agree, else PostgreSQL's.
 fn nulls<'t>(told: impl Iterator<Item = &'t Told>) -> Nulls {
-    let mut each = told.map(|told| told.target.site.live.nulls());
+    let habits = |told: &Told| told.target.site.live.habits().unwrap_or_default();
+    let mut each = told.map(|told| habits(told).nulls);
     let low = each.next() == Some(Nulls::Low) && each.all(|nulls| nulls == Nulls::Low);
     if low { Nulls::Low } else { Nulls::High }
 }

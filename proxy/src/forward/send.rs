@@ -173,7 +173,12 @@ impl Attempt<'_> {
         };
         let connection = match kept {
             Some(connection) => Some(connection),
-            None => Box::pin(self.connect(target, &endpoint, times)).await,
+            // Nothing is sent yet: a switch meanwhile sends it elsewhere at once.
+            None => tokio::select! {
+                biased;
+                connected = Box::pin(self.connect(target, &endpoint, times)) => connected,
+                problem = Box::pin(target.displaced()) => return Step::Failed(Box::new(problem)),
+            },
         };
         let Some(connection) = connection else {
             self.pass_over(target, &endpoint);

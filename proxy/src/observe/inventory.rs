@@ -6,8 +6,8 @@ use super::accrual::Accrual;
 use super::judge::{Evidence, Observed};
 use super::tail::Tail;
 use crate::clock;
-use crate::dialect::merge::Nulls;
-use arc_swap::ArcSwap;
+use crate::dialect::merge::Habits;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use homing_mapping_store::assignment::SiteState;
 use homing_mapping_store::{Generation, SiteId};
 use std::collections::HashMap;
@@ -105,10 +105,8 @@ pub struct Live {
     write: Mutex<()>,
     /// Monotonic milliseconds until which this router may believe the assignment without asking the store.
     sure_until_ms: AtomicU64,
-    /// Whether its database puts rows without a value below all others.
-    has_low_nulls: AtomicBool,
-    /// Whether it has told.
-    has_told_nulls: AtomicBool,
+    /// How its database sorts; none: it has not told.
+    habits: ArcSwapOption<Habits>,
     /// Whether its engine was seen to make ids that no other one makes.
     has_own_ids: AtomicBool,
 }
@@ -123,8 +121,7 @@ impl Default for Live {
             tail: Tail::default(),
             write: Mutex::new(()),
             sure_until_ms: AtomicU64::new(u64::MAX),
-            has_low_nulls: AtomicBool::new(false),
-            has_told_nulls: AtomicBool::new(false),
+            habits: ArcSwapOption::empty(),
             has_own_ids: AtomicBool::new(false),
         }
     }
@@ -136,19 +133,9 @@ impl Live {
         self.view.load_full()
     }
 
-    /// Where the site's database puts rows without a value, as far as its answers have told.
-    pub fn nulls(&self) -> Nulls {
-        if self.has_low_nulls.load(Ordering::Relaxed) {
-            Nulls::Low
-        } else {
-            Nulls::High
-        }
-    }
-
-    /// The same, if an answer has told at all.
-    pub fn told_nulls(&self) -> Option<Nulls> {
-        let told = self.has_told_nulls.load(Ordering::Acquire);
-        told.then(|| self.nulls())
+    /// How the site's database sorts, if an answer has told.
+    pub fn habits(&self) -> Option<Habits> {
+        self.habits.load().as_deref().copied()
     }
 
     /// Whether its engine was seen to make ids that no other one makes.
@@ -162,10 +149,10 @@ impl Live {
     }
 
     /// The site has told what database it has.
-    pub fn set_nulls(&self, nulls: Nulls) {
-        self.has_low_nulls
-            .store(nulls == Nulls::Low, Ordering::Relaxed);
-        self.has_told_nulls.store(true, Ordering::Release);
+    pub fn set_habits(&self, habits: Habits) {
+        if self.habits() != Some(habits) {
+            self.habits.store(Some(Arc::new(habits)));
+        }
     }
 
     /// What is observed now.
@@ -216,6 +203,20 @@ impl Live {
             }
         };
         tokio::time::timeout(within, waiting).await.unwrap_or(false)
+    }
+
+    /// Waits until the view says so.
+    pub async fn until<T>(&self, told: impl Fn() -> Option<T>) -> T {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            if let Some(told) = told() {
+                return told;
+            }
+            if changed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Rings the prober's bell.

@@ -296,8 +296,8 @@ async fn identity(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<()
         Some(shown) => shown,
         None => marked(ask, &question).await?,
     };
-    if let Some(nulls) = site.dialect.read_nulls(&body) {
-        site.live.set_nulls(nulls);
+    if let Some(habits) = site.dialect.read_habits(&body) {
+        site.live.set_habits(habits);
     }
     match identities.check(site.id, &shown).await {
         Verdict::Right => {
@@ -332,7 +332,7 @@ async fn ids(ask: &mut Asker<'_>, identities: &dyn Identities) -> Result<(), Why
     let site = ask.site;
     // A promoted replica would give the ids again that were lost with the tail.
     let told_apart = site.own_ids.is_some() || !identities.has_others(site.id);
-    let alone = told_apart && !site.live.tail.is_kept();
+    let alone = told_apart && !site.replicated;
     if site.live.has_own_ids() || alone {
         return Ok(());
     }

@@ -4,8 +4,9 @@
 //! site is silent whose answer could change where the message belongs. Sites' answers to the questions are not shown.
 
 use super::hold::{HOLD_MAX, MOVING_EVERY};
+use super::merge::not_built;
 use super::several::{self, Order, Part};
-use super::{Asked, Pipeline, not_built};
+use super::{Asked, Pipeline};
 use crate::classify::{Class, Create};
 use crate::context::Context;
 use crate::dialect::message::{

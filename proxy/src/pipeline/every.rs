@@ -8,8 +8,10 @@ use super::{Asked, Pipeline};
 use crate::classify::{Broadcast, Class};
 use crate::context::Context;
 use crate::deployments::outcome::Whole;
+use crate::deployments::picture::is_copied;
 use crate::deployments::swap::Swap;
 use crate::dialect::deploys::Part;
+use crate::dialect::migration::Migration;
 use crate::dialect::{self, Matched, Operation};
 use crate::forward::body::Body;
 use crate::forward::headers::HOMING_KEPT_SITES;
@@ -18,7 +20,7 @@ use crate::forward::send::{self, Outgoing, Repeat};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::{RouteSource, Target};
 use bytes::Bytes;
-use homing_mapping_store::{Engine, Generation, RoutingKey, Source};
+use homing_mapping_store::{Engine, Generation, RoutingKey, SiteId, Source};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
@@ -69,26 +71,64 @@ impl Pipeline {
     /// Each site's own id of what the request names. A site without a copy cannot do its part.
     fn copies(&self, asked: &Asked<'_>, key: &RoutingKey) -> Result<Swap, Problem> {
         let picture = self.resolver.deployments.picture();
-        let copies = picture.copies(key);
-        // A plan of Flowable names another definition, which would have to be translated as well.
-        let is_plan = asked.found.operation.path.contains("migrate");
-        let is_told = Part::of(key.kind).is_none() && !is_plan;
-        let Some(copies) = copies.filter(|_| is_told) else {
-            return Err(super::not_built(asked.found.operation));
-        };
-        let without = asked
-            .group
-            .sites
-            .iter()
-            .find(|site| !copies.contains_key(&site.id));
-        if let Some(site) = without {
-            let detail = format!("site {} is still to get its copy of {key}", site.id);
-            return Err(Problem::new(Reason::SiteUnreachable, detail)
-                .at(site.id)
-                .about(key));
+        let migration = migration(asked).unwrap_or_default();
+        if let Some(why) = migration.alone {
+            let operation = &asked.found.operation.name;
+            let detail = format!(
+                "{operation} over several sites: {why}; with a trusted Homing-Site header it passes to one site"
+            );
+            return Err(Problem::new(Reason::NotImplemented, detail).about(key));
         }
-        Ok(Swap::of(&picture, std::slice::from_ref(key)))
+        let keys = [std::slice::from_ref(key), &migration.names].concat();
+        for key in &keys {
+            let copies = picture.copies(key);
+            let Some(copies) = copies.filter(|_| Part::of(key.kind).is_none()) else {
+                return Err(super::merge::not_built(asked.found.operation));
+            };
+            let mut sites = asked.group.sites.iter();
+            if let Some(site) = sites.find(|site| !copies.contains_key(&site.id)) {
+                return Err(lacks(site.id, key));
+            }
+        }
+        Ok(Swap::of(&picture, &keys))
     }
+
+    /// The site's own ids of what a request to it names and every site has.
+    pub(super) fn own_of_copied(&self, asked: &mut Asked<'_>, site: SiteId) -> Result<(), Problem> {
+        let Class::Keyed(keyed) = &asked.class else {
+            return Ok(());
+        };
+        let picture = self.resolver.deployments.picture();
+        if is_copied(keyed.key.kind) {
+            let swap = Swap::of(&picture, std::slice::from_ref(&keyed.key));
+            swap.at(site, &mut asked.outgoing);
+        }
+        let several = asked.group.sites.len() > 1;
+        let Some(migration) = several.then(|| migration(asked)).flatten() else {
+            return Ok(());
+        };
+        for key in &migration.names {
+            let copies = picture.copies(key);
+            if copies.is_some_and(|copies| !copies.contains_key(&site)) {
+                return Err(lacks(site, key));
+            }
+        }
+        Swap::of(&picture, &migration.names).in_body(site, &mut asked.outgoing);
+        Ok(())
+    }
+}
+
+/// The plan of a migration that the request holds.
+fn migration(asked: &Asked<'_>) -> Option<Migration> {
+    let body = asked.outgoing.payload.bytes().unwrap_or_default();
+    asked.group.dialect.migration(&asked.found, &body)
+}
+
+fn lacks(site: SiteId, key: &RoutingKey) -> Problem {
+    let detail = format!("site {site} is still to get its copy of {key}");
+    Problem::new(Reason::SiteUnreachable, detail)
+        .at(site)
+        .about(key)
 }
 
 impl Every {

@@ -4,7 +4,7 @@
 //! sites may be asked by GET about a key that nobody knows, as they would be for the request.
 
 use super::merge::{self, Merging};
-use super::{Pipeline, correlate, not_built, recognise, signal};
+use super::{Pipeline, correlate, recognise, signal};
 use crate::classify::{Class, Create, Keyed, Unknown};
 use crate::context;
 use crate::dialect::Matched;
@@ -144,13 +144,17 @@ impl Pipeline {
         let sniffed = sniffed.filter(|body| body.len() <= self.settings.load().sniff_bytes);
         let bytes = sniffed.map(|body| &**body);
         let class = group.dialect.classify(found, &recognised.head, bytes);
+        let user = self.user(group, &question.headers);
+        let class = self
+            .kept(group, class, user.as_ref(), Purpose::Explain)
+            .await;
         explanation.class = Some(class.name());
         explanation.key = key_of(&class);
         explanation.behind = self.behind(group, &class);
         let asking_addressed = recognise::addressed(&question.headers, question.trust);
         let asking = Asking {
             addressed: asking_addressed.as_deref(),
-            user: self.user(group, &question.headers),
+            user,
             purpose: Purpose::Explain,
         };
         let routed = self
@@ -258,7 +262,7 @@ impl Pipeline {
             | Merging::Fetch(_)
             | Merging::Message(None)
             | Merging::Signal(None) => Ok(Outcome::Over),
-            Merging::Not => Err(not_built(found.operation)),
+            Merging::Not => Err(merge::not_built(found.operation)),
         }
     }
 

@@ -1,19 +1,25 @@
 //! A password is tried at one site before a request that carries it goes to all of them.
 //!
 //! Owns who has been let in lately. Must not judge a password, nor keep one: a site judges, and what is kept is a number
-//! made of it with a salt of this process. Relies on all sites knowing the same users; where they do not, the others
-//! refuse by themselves. Only HTTP Basic (RFC 7617) is tried so: engines count wrong passwords, not wrong tokens.
+//! made of it with a salt of this process, until a site says otherwise or a password is changed here. Relies on all sites
+//! knowing the same users; where they do not, the others refuse by themselves. Only HTTP Basic (RFC 7617) is tried so:
+//! engines count wrong passwords, not wrong tokens. Whoever asks for an id that nobody knows is tried whatever he carries:
+//! which ids there are is told to those only whom a site lets in.
 
 use super::{Asked, Pipeline};
+use crate::classify::Class;
 use crate::clock;
 use crate::context::Context;
 use crate::deployments::picture::scope;
+use crate::dialect::shares::{Shared, Thing};
 use crate::forward::ask;
 use crate::forward::body::Body;
 use crate::forward::gather::Told;
+use crate::problem::{Problem, Reason};
 use crate::resolve::{RouteSource, Target};
 use crate::telemetry::metrics;
 use homing_mapping_store::Generation;
+use homing_mapping_store::shared::SharedVerb;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Response, StatusCode};
 use std::collections::HashMap;
@@ -34,8 +40,9 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    fn number(&self, scope: &str, credentials: &HeaderValue) -> u64 {
-        self.salt.hash_one((scope, credentials.as_bytes()))
+    fn number(&self, scope: &str, credentials: Option<&HeaderValue>) -> u64 {
+        self.salt
+            .hash_one((scope, credentials.map(HeaderValue::as_bytes)))
     }
 
     fn is_known(&self, caller: u64) -> bool {
@@ -53,6 +60,24 @@ impl Callers {
         }
         until.insert(caller, clock::now() + LET_IN_FOR);
     }
+
+    fn forget(&self, caller: u64) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.remove(&caller);
+    }
+
+    fn forget_all(&self) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.clear();
+    }
+}
+
+/// What an answer may change in what is known of callers.
+pub(super) enum Heard {
+    /// The request of a caller: a site may refuse him.
+    Caller(u64),
+    /// A password changes, or a user goes.
+    UsersChange,
 }
 
 impl Pipeline {
@@ -66,6 +91,56 @@ impl Pipeline {
         if asked.group.sites.len() < 2 || !is_basic(credentials) {
             return None;
         }
+        self.let_in(context, asked, Some(credentials)).await
+    }
+
+    /// The refusal of the site that was asked about who asks for an id that nobody knows. `None`: he may know that.
+    pub(super) async fn unsaid(
+        &self,
+        context: &mut Context,
+        asked: &Asked<'_>,
+        problem: &Problem,
+    ) -> Option<Response<Body>> {
+        if !matches!(problem.reason, Reason::UnknownId | Reason::LocateIncomplete) {
+            return None;
+        }
+        let credentials = asked.outgoing.headers.get(AUTHORIZATION);
+        self.let_in(context, asked, credentials).await
+    }
+
+    /// Who asks, before the request is sent.
+    pub(super) fn heard(&self, asked: &Asked<'_>) -> Option<Heard> {
+        if changes_users(&asked.class) {
+            return Some(Heard::UsersChange);
+        }
+        let credentials = asked.outgoing.headers.get(AUTHORIZATION)?;
+        if asked.group.sites.len() < 2 || !is_basic(credentials) {
+            return None;
+        }
+        let scope = scope(asked.group, &asked.found.engine);
+        Some(Heard::Caller(
+            self.callers.number(&scope, Some(credentials)),
+        ))
+    }
+
+    /// Who was refused, or may have another password now, is tried again.
+    pub(super) fn heed(&self, heard: Option<Heard>, answered: &Result<Response<Body>, Problem>) {
+        let is_refused = |answer: &Response<Body>| answer.status() == StatusCode::UNAUTHORIZED;
+        match heard {
+            Some(Heard::UsersChange) => self.callers.forget_all(),
+            Some(Heard::Caller(caller)) if answered.as_ref().is_ok_and(is_refused) => {
+                self.callers.forget(caller);
+            }
+            Some(Heard::Caller(_)) | None => {}
+        }
+    }
+
+    async fn let_in(
+        &self,
+        context: &mut Context,
+        asked: &Asked<'_>,
+        credentials: Option<&HeaderValue>,
+    ) -> Option<Response<Body>> {
         let engine = &asked.found.engine;
         let door = asked.group.dialect.door(engine)?;
         let caller = self
@@ -97,6 +172,17 @@ impl Pipeline {
     }
 }
 
+fn changes_users(class: &Class) -> bool {
+    let Class::Shared(_, shared) = class else {
+        return false;
+    };
+    match shared {
+        Shared::Password(_) => true,
+        Shared::Write(write) => write.thing == Thing::User && write.verb == SharedVerb::Drop,
+        Shared::Read(_) | Shared::Once => false,
+    }
+}
+
 fn is_basic(credentials: &HeaderValue) -> bool {
     let scheme = credentials.as_bytes().get(..6);
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
@@ -109,11 +195,23 @@ mod tests {
     #[test]
     fn who_was_let_in_is_known_with_the_same_password_only() {
         let callers = Callers::default();
-        let number = |scope, value| callers.number(scope, &HeaderValue::from_static(value));
+        let number = |scope, value| callers.number(scope, Some(&HeaderValue::from_static(value)));
         callers.remember(number("rest default", "Basic a"));
         assert!(callers.is_known(number("rest default", "Basic a")));
         assert!(!callers.is_known(number("rest default", "Basic b")));
         assert!(!callers.is_known(number("rest other", "Basic a")));
+        assert!(!callers.is_known(callers.number("rest default", None)));
+    }
+
+    #[test]
+    fn who_is_refused_is_asked_about_again() {
+        let callers = Callers::default();
+        callers.remember(1);
+        callers.remember(2);
+        callers.forget(1);
+        assert!(!callers.is_known(1) && callers.is_known(2));
+        callers.forget_all();
+        assert!(!callers.is_known(2));
     }
 
     #[test]

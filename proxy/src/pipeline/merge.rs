@@ -4,7 +4,7 @@
 //! worked on at once. Must not merge or send itself.
 
 use super::correlate::Letter;
-use super::{Asked, Pipeline, not_built};
+use super::{Asked, Pipeline};
 use crate::classify::{Class, Gather};
 use crate::context::Context;
 use crate::deployments::swap::Swap;
@@ -13,7 +13,7 @@ use crate::dialect::merge::{Plan, Refused};
 use crate::dialect::message::{Signal, Unread};
 use crate::dialect::parts::Parts;
 use crate::dialect::split::Split;
-use crate::dialect::{Answer, Head, Learns, Matched};
+use crate::dialect::{Answer, Head, Learns, Matched, Operation};
 use crate::forward::body::Body;
 use crate::forward::gather::{self, Gathered, Read, Told};
 use crate::forward::worker_fetch::Job;
@@ -329,6 +329,17 @@ pub(super) fn refused(why: &Refused) -> Problem {
             Problem::new(Reason::LimitExceeded, detail).with_status(StatusCode::PAYLOAD_TOO_LARGE)
         }
     }
+}
+
+/// The operation merges or splits over sites in a way that is not built.
+pub(super) fn not_built(operation: &Operation) -> Problem {
+    let name = &operation.name;
+    Problem::new(
+        Reason::NotImplemented,
+        format!(
+            "the operation {name} merges or splits over sites, which is not built; with one site, or a trusted Homing-Site header, it passes"
+        ),
+    )
 }
 
 /// A site took what was expected to be refused.

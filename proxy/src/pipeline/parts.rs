@@ -70,13 +70,16 @@ impl Pipeline {
                 Wanted::One | Wanted::Rows | Wanted::Done => several::passed(head, body),
             });
         }
+        if !parts.is_remembered() {
+            ended.clear();
+        }
         let in_history = |(id, target): &Place| parts.history(&target.site.base_path, id);
         for Done { whole, .. } in self.each(context, &asked, &ended, in_history).await? {
             let (head, body) = whole?;
             bodies.extend(batch::ended(&body).filter(|_| head.status.is_success()));
         }
         let malformed = |_| {
-            let detail = "the sites' answers cannot be merged: they are no batches";
+            let detail = "the sites' answers cannot be merged: they are not what is asked for";
             Problem::new(Reason::UpstreamBroke, detail)
         };
         let one = batch::together(&parts.id, &bodies).map_err(malformed)?;
@@ -89,7 +92,8 @@ impl Pipeline {
         })
     }
 
-    /// Where the parts live. One that has ended, and is not in history any more, is left out.
+    /// Where the parts live. A batch's part that nobody has ever known makes the whole unknown; what has ended without a
+    /// trace, as the job definitions of a batch do, is left out.
     pub(super) async fn places(
         &self,
         topology: &Topology,
@@ -106,7 +110,9 @@ impl Pipeline {
             };
             match self.resolver.keyed(topology, group, &keyed, purpose).await {
                 Ok(target) => places.push((id.clone(), target)),
-                Err(problem) if problem.reason == Reason::UnknownId => unknown = problem,
+                Err(problem) if problem.reason == Reason::UnknownId && !parts.is_remembered() => {
+                    unknown = problem;
+                }
                 Err(problem) => return Err(problem),
             }
         }

@@ -4,16 +4,16 @@
 //! not read a body or choose a site.
 
 use super::Pipeline;
-use crate::classify::{self, credentials};
+use crate::classify::{self, Class, Keyed, Stays, Unknown, credentials};
 use crate::context;
 use crate::dialect::{Found, Head, Matched};
 use crate::forward::headers::{HOMING_SITE, Trust};
 use crate::problem::{Problem, Reason};
-use crate::topology::{Group, Site, Topology};
-use homing_mapping_store::{Engine, Kind, RoutingKey};
+use crate::resolve::route::Purpose;
+use crate::topology::{Group, Topology};
+use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId};
 use http::header::HOST;
 use http::{HeaderMap, Method, Uri};
-use std::sync::Arc;
 
 /// A request that an operation was found for.
 pub(super) struct Recognised<'t, 'r> {
@@ -71,14 +71,45 @@ impl Pipeline {
         let settings = self.settings.load();
         let user = credentials::user_of(settings.sticky_user.as_ref()?, headers)?;
         let key = RoutingKey::new(Kind::USER, &user);
-        let is_elsewhere = self.resolver.known.home(&key).is_some_and(|home| {
-            let is_it = |site: &Arc<Site>| site.id == home.site;
-            !group.sites.iter().any(is_it)
-        });
-        if is_elsewhere {
-            let engine = Engine::named(group.dialect.name());
-            return Some(RoutingKey::of(engine, Kind::USER, &user));
-        }
-        Some(key)
+        let home = self.resolver.known.home(&key).map(|home| home.site);
+        Some(match home {
+            Some(home) if !is_among(group, home) => second(group, &user),
+            Some(_) | None => key,
+        })
     }
+
+    /// A request that stays with its user is sticky on him; any other class as it is.
+    pub(super) async fn kept(
+        &self,
+        group: &Group,
+        class: Class,
+        user: Option<&RoutingKey>,
+        purpose: Purpose,
+    ) -> Class {
+        let (Class::Any(any), Some(user)) = (&class, user) else {
+            return class;
+        };
+        if any.stays == Stays::Nowhere {
+            return class;
+        }
+        // Memory may have forgotten where he is at home.
+        let home = Box::pin(self.resolver.home_or_stored(user, purpose)).await;
+        let is_elsewhere = home.is_some_and(|home| !is_among(group, home));
+        Class::Keyed(Keyed {
+            key: match is_elsewhere {
+                true => second(group, &user.id.to_string()),
+                false => user.clone(),
+            },
+            unknown: Unknown::Place,
+        })
+    }
+}
+
+fn is_among(group: &Group, home: SiteId) -> bool {
+    group.sites.iter().any(|site| site.id == home)
+}
+
+/// The key of a user who has a home among other sites as well.
+fn second(group: &Group, user: &str) -> RoutingKey {
+    RoutingKey::of(Engine::named(group.dialect.name()), Kind::USER, user)
 }

@@ -116,7 +116,23 @@ impl Pipeline {
             copies,
             sites: asked.group.sites.clone(),
         };
-        self.task(context, sharing.run()).await
+        self.shared(context, sharing).await
+    }
+
+    async fn shared(
+        self: &Arc<Self>,
+        context: &mut Context,
+        sharing: Sharing,
+    ) -> Result<Response<Body>, Problem> {
+        let sets_password =
+            sharing.write.verb == SharedVerb::Set && sharing.kept.left_out == LeftOut::Password;
+        let user = sharing.write.id.clone().filter(|_| sets_password);
+        let (scope, sites) = (sharing.scope.clone(), sharing.sites.clone());
+        let answer = self.task(context, sharing.run()).await?;
+        if let Some(user) = user.filter(|_| answer.status().is_success()) {
+            self.mend(&scope, &sites, &user).await;
+        }
+        Ok(answer)
     }
 
     /// The site's own id of what a read names.
@@ -289,15 +305,22 @@ impl Sharing {
         shares.read_id(body)
     }
 
+    /// What else it is about: a member, or a part of the thing.
+    fn other(&self) -> Option<String> {
+        if let Some((thing, id)) = &self.write.other {
+            let thing: Thing = *thing;
+            return Some(format!("{}/{id}", thing.as_str()));
+        }
+        let shares = self.sites.first()?.dialect.shares()?;
+        shares.facet(&self.write, &self.kept.content)
+    }
+
     async fn recorded(&self) -> Result<u64, store::Error> {
         let new = NewShared {
             scope: self.scope.clone(),
             verb: self.write.verb,
             subject: self.subject.clone(),
-            other: self.write.other.as_ref().map(|(thing, id)| {
-                let thing: Thing = *thing;
-                format!("{}/{id}", thing.as_str())
-            }),
+            other: self.other(),
             what: serde_json::to_string(&self.write).unwrap_or_default(),
             content: self.kept.content.clone(),
             sites: self.sites.iter().map(|site| site.id).collect(),

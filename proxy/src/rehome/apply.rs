@@ -42,7 +42,10 @@ pub enum Error {
 
 /// Makes a plan and does not keep it.
 pub async fn decide(executor: &Executor, question: &Question) -> Result<(Plan, Report), Error> {
-    let world = executor.world(question.verb).await?;
+    let mut world = executor.world(question.verb).await?;
+    if question.verb == Verb::Evacuate && question.key.is_none() {
+        executor.look_at_leaving(&mut world, question).await?;
+    }
     match question.subject.unknown(&world) {
         Some(nothing) => Err(Error::Unknown(nothing)),
         None => Ok(plan(question, &world, clock::wall())),

@@ -6,6 +6,7 @@
 
 mod engine;
 mod instance;
+mod leaving;
 mod mark;
 
 use super::execute::Executor;

@@ -10,6 +10,7 @@ use homing_mapping_store::assignment::{Assignment, SiteRecord, SiteState};
 use homing_mapping_store::operation::Observation;
 use homing_mapping_store::store::Error;
 use homing_mapping_store::{Handle, Timestamp, agent::AgentRecord};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Reads everything that a plan depends on.
@@ -77,17 +78,17 @@ fn site(
         .iter()
         .any(|one| one.site == record.site && one.seen == "healthy");
     // What is said of another installation than the one that serves now says nothing of this one.
-    let seen = observations
+    let mut seen: BTreeMap<&str, Seen> = BTreeMap::new();
+    for one in observations
         .iter()
         .filter(|one| one.site == record.site && one.installation == assignment.installation)
-        .map(|one| {
-            let seen = if one.seen == "down" {
-                Seen::Down
-            } else {
-                Seen::Up
-            };
-            (one.router.clone(), seen)
-        });
+    {
+        // Two processes of one router are one voice: down only where both say so.
+        let said = seen.entry(&one.router).or_insert(Seen::Down);
+        if one.seen != "down" {
+            *said = Seen::Up;
+        }
+    }
     Site {
         name: record.site.name().to_owned(),
         weight: declared.map_or(0, |site| site.weight),
@@ -101,9 +102,13 @@ fn site(
             .map(|pending| pending.installation.clone()),
         generation: assignment.generation,
         rested: None,
-        seen: seen.collect(),
+        seen: seen
+            .into_iter()
+            .map(|(router, seen)| (router.to_owned(), seen))
+            .collect(),
         proven: healthy || record.identity.is_some(),
         hands_over: HandsOver::Unknown,
+        leaving: None,
     }
 }
 

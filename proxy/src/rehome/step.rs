@@ -6,8 +6,10 @@
 use super::execute::Executor;
 use super::gather::agents_of;
 use super::work::{Abort, Moving, Step, Work};
+use crate::decide::attest::gone_for_good;
 use crate::decide::fence::{self, Informed, Verdict, Watch};
 use crate::decide::plan::Verb;
+use crate::decide::replica::{self, Lacks};
 use crate::decide::world::Agent;
 use crate::observe::probe;
 use crate::observe::{Evidence, Why};
@@ -208,13 +210,17 @@ impl Stepper<'_> {
         let evidence = match fence::judge(&self.executor.clocks(), &watch) {
             Verdict::Proven(evidence) => evidence,
             Verdict::Waiting(what) if informed == Informed::Nobody => {
+                let unread = routers.iter().filter(|router| router.applied < seq);
+                let unread: Vec<&str> = unread.map(|router| router.name.as_str()).collect();
                 return Ok(Outcome::Waits(format!(
-                    "a router whose word counts there to read of the switch (one that is gone for good has to be forgotten); time proves nothing before that; {what}"
+                    "a router whose word counts there to read of the switch: not read by {} (one that is gone for good has to be {}); time proves nothing before that; {what}",
+                    unread.join(", "),
+                    gone_for_good("NAME")
                 )));
             }
             Verdict::Waiting(what) => return Ok(Outcome::Waits(what)),
         };
-        if let Some(why) = self.too_far_behind(moving).await? {
+        if let Some(why) = self.lacks(moving, &agents, held.generation).await? {
             return Ok(Outcome::Waits(why));
         }
         let entry = self.entry("switch.fenced", moving);
@@ -231,21 +237,33 @@ impl Stepper<'_> {
         Ok(Outcome::To(next, evidence))
     }
 
-    /// The lag gate: the last look before there is no way back.
-    async fn too_far_behind(&self, moving: &Moving) -> Result<Option<String>, Error> {
+    /// The lag gate: the last look before there is no way back. Where the old place can tell, nothing may be missing.
+    async fn lacks(
+        &self,
+        moving: &Moving,
+        old: &[Agent],
+        at: Generation,
+    ) -> Result<Option<String>, Error> {
         let Some(max_lag_ms) = moving.of.max_lag_ms else {
             return Ok(None);
         };
-        if self
-            .work
-            .plan
-            .overrides
-            .iter()
-            .any(|name| name == Rule::Lag.as_str())
-        {
+        let overrides = &self.work.plan.overrides;
+        let overridden = overrides.iter().any(|name| name == Rule::Lag.as_str());
+        let agents = self.agents(moving, &moving.of.to).await?;
+        if self.work.plan.verb.is_planned() {
+            let (from, to) = (&moving.of.from, &moving.of.to);
+            let lacks = replica::lacks((from, old), (to, &agents), at);
+            return Ok(lacks.and_then(|lacks| match lacks {
+                Lacks::Parted(why) => Some(format!("blocked: {why}; abort")),
+                Lacks::NotYet(_) if overridden => None,
+                Lacks::NotYet(what) => Some(format!(
+                    "{what}; if that does not come, abort, or plan again with the rule lag overridden"
+                )),
+            }));
+        }
+        if overridden {
             return Ok(None);
         }
-        let agents = self.agents(moving, &moving.of.to).await?;
         let lags: Option<Vec<Duration>> = agents.iter().map(|agent| agent.lag).collect();
         let worst = lags.and_then(|lags| lags.into_iter().max());
         Ok(match worst {

@@ -157,6 +157,11 @@ impl Target {
         })
     }
 
+    /// Returns when it would be refused, with that.
+    pub async fn displaced(&self) -> Problem {
+        self.site.live.until(|| self.still_serves().err()).await
+    }
+
     /// The line of a write that is noted once it is acknowledged; `None`, at once, for sites without a replica.
     pub fn notable(&self, method: &Method, target: &Uri) -> Option<(Method, Box<str>)> {
         let noted = self.site.live.tail.is_kept() && !method.is_safe();

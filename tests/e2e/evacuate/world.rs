@@ -133,14 +133,14 @@ impl World {
                     "a",
                     "engine-rest",
                     &[&a.endpoint()],
-                    "recovery = { mode = \"evacuate\" }",
+                    "zone = \"eu-1\"\nrecovery = { mode = \"evacuate\" }",
                 )
                 // New work comes here only when the other site takes none.
                 .site_with(
                     "b",
                     "engine-rest",
                     &[&b.endpoint()],
-                    "weight = 0\nrecovery = { mode = \"evacuate\" }",
+                    "weight = 0\nzone = \"eu-2\"\nrecovery = { mode = \"evacuate\" }",
                 )
                 .tables("[lease]\nrouter = \"4s\"\nsite = \"4s\"\nrenew_every = \"100ms\"\nmargin = \"100ms\"\n")
                 // Placement weighs the other site nothing, so by weight nothing would survive.

@@ -25,7 +25,11 @@ pub(super) async fn drill(
     run(router, &[&["b"], &times], orders).await
 }
 
-async fn run(router: &Router, args: &[&[&str]], orders: &[String]) -> Result<(Value, i32)> {
+pub(super) async fn run(
+    router: &Router,
+    args: &[&[&str]],
+    orders: &[String],
+) -> Result<(Value, i32)> {
     let paths: Vec<String> = orders.iter().map(|id| format!("/orders/{id}")).collect();
     let mut all: Vec<&str> = ["drill", "run"].into_iter().chain(WORDS).collect();
     all.extend(args.iter().copied().flatten());
@@ -44,7 +48,7 @@ async fn report(router: &Router, id: &str) -> Result<Value> {
     json(router, &["drill", "report", id]).await
 }
 
-async fn serving(router: &Router) -> Result<Value> {
+pub(super) async fn serving(router: &Router) -> Result<Value> {
     let site = router.admin().get("/v1/sites/b").await?.expect(200)?;
     Ok(site.json()?["serving"].clone())
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use homing_harness::{
+    agent::{self, Agent},
     clock::eventually,
     fake_site::{FakeSite, Reply},
     faults::FaultProxy,
-    ports::loopback,
+    ports::{free_port, loopback},
     postgres::Cluster,
     router::{self, Router},
     sql::Database,
@@ -108,7 +109,48 @@ pub(super) struct World {
     _a: Origin,
 }
 
+/// What site `b` is.
+struct AtB<'a> {
+    /// Of its `recovery`.
+    recovery: &'a str,
+    /// Where its places are reached, if not at the origins themselves.
+    ports: Option<[u16; 2]>,
+}
+
 impl World {
+    /// Site `b` with this recovery, each place behind the relay of an agent with these further lines: without it nobody reaches the origin.
+    pub(super) async fn behind_relays(
+        name: &str,
+        lease_seconds: u64,
+        recovery: &str,
+        lines: &str,
+    ) -> Result<(World, [Agent; 2])> {
+        let ports = [free_port()?, free_port()?];
+        let at_b = AtB {
+            recovery,
+            ports: Some(ports),
+        };
+        let world = World::start_at(name, lease_seconds, ("", ""), at_b).await?;
+        let agent = |installation: &'static str, port: u16, origin: &Origin| {
+            let relay = format!(
+                "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{port}\", database = \"{}\" }}\n{lines}",
+                origin.site.address()
+            );
+            agent::Builder::new("b", installation, &world.store.url(), &relay)
+                .leases(&lease(lease_seconds))
+                .start()
+        };
+        let one = agent("b-1", ports[0], &world.b1).await?;
+        let two = agent("b-2", ports[1], &world.b2).await?;
+        one.is("open").await?;
+        eventually("both agents have reported", PATIENCE, async || {
+            let agents = world.store.count("SELECT count(*) FROM agents").await?;
+            Ok((agents == 2).then_some(()))
+        })
+        .await?;
+        Ok((world, [one, two]))
+    }
+
     pub(super) async fn start(name: &str, lease_seconds: u64) -> Result<World> {
         World::start_with(name, lease_seconds, "", "").await
     }
@@ -120,21 +162,37 @@ impl World {
         listener: &str,
         lines: &str,
     ) -> Result<World> {
+        let at_b = AtB {
+            recovery: "mode = \"shared-data\", automatic = \"advise\"",
+            ports: None,
+        };
+        World::start_at(name, lease_seconds, (listener, lines), at_b).await
+    }
+
+    async fn start_at(
+        name: &str,
+        lease_seconds: u64,
+        (listener, lines): (&str, &str),
+        at_b: AtB<'_>,
+    ) -> Result<World> {
         let clock = Arc::new(AtomicU64::new(0));
         let a = Origin::start("a", Arc::clone(&clock)).await?;
         let b1 = Origin::start("b1", Arc::clone(&clock)).await?;
         let b2 = Origin::start("b2", clock).await?;
         let store = Cluster::shared()?.fresh_database("rehome")?;
         let network = FaultProxy::start(loopback(store.port()), 7).await?;
+        let recovery = at_b.recovery;
+        let [one, two] = match at_b.ports {
+            Some(ports) => ports.map(|port| format!("http://127.0.0.1:{port}")),
+            None => [&b1, &b2].map(|origin| origin.site.endpoint("")),
+        };
         let site_b = |lines: &str| {
             format!(
                 "{}{RULES}\n[[site]]\nname = \"b\"\ndialect = \"shop\"\nhealth = {{ path = \"/health\" }}\n\
-             recovery = {{ mode = \"shared-data\", automatic = \"advise\" }}\n{lines}\n\
-             [[site.installation]]\nname = \"b-1\"\nzone = \"eu-1\"\nendpoints = [\"{}\"]\n\
-             [[site.installation]]\nname = \"b-2\"\nzone = \"eu-2\"\nendpoints = [\"{}\"]\n",
-                lease(lease_seconds),
-                b1.site.endpoint(""),
-                b2.site.endpoint("")
+             recovery = {{ {recovery} }}\n{lines}\n\
+             [[site.installation]]\nname = \"b-1\"\nzone = \"eu-1\"\nendpoints = [\"{one}\"]\n\
+             [[site.installation]]\nname = \"b-2\"\nzone = \"eu-2\"\nendpoints = [\"{two}\"]\n",
+                lease(lease_seconds)
             )
         };
         let start = |router: &'static str, url: String, lines: &str| {

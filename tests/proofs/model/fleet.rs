@@ -184,6 +184,7 @@ impl Fleet {
             mode: Some("relay".to_owned()),
             asks: self.asks(world, report.asks),
             lag: None,
+            database: Default::default(),
         }];
         let begun = self.seq(row.begun);
         let informed = match self.is(Sabotage::StrangerWaits) {

@@ -14,7 +14,7 @@ use crate::admin::error::{Error, ProblemShape};
 use crate::admin::extract::{DryRun, Json, Query};
 use crate::admin::text;
 use crate::clock;
-use crate::decide::attest::Facts;
+use crate::decide::attest::{Facts, gone_for_good};
 use crate::topology::Site;
 use axum::extract::{Path, State as Shared};
 use homing_mapping_store::Generation;
@@ -22,7 +22,6 @@ use homing_mapping_store::assignment::SiteState;
 use homing_mapping_store::store::RouterRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -154,13 +153,10 @@ async fn look(
     let observations = state.store.observations().await?;
     let mut why = Vec::new();
     let mut routers = Vec::new();
-    let mut names = HashSet::new();
     for router in state.store.routers().await? {
-        // What was said under a name is said by the one that has it now.
-        let has_its_name = names.insert(router.name.clone());
         let said = observations.iter().find(|one| {
-            has_its_name
-                && one.router == router.name
+            one.router == router.name
+                && one.process == router.process
                 && one.site == site.id
                 && one.stopped_at == Some(generation)
         });
@@ -180,8 +176,9 @@ async fn look(
         }
         if !router.live && said.is_none() && may_go_on(&router, site) {
             why.push(format!(
-                "router {} is not heard of, and may go on there by the word of the others: end it and forget it",
-                router.name
+                "router {} is not heard of, and may go on there by the word of the others: end it for certain; then it has to be {}",
+                router.name,
+                gone_for_good(&router.name)
             ));
         }
         routers.push(StoppedShape {

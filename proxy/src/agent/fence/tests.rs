@@ -366,3 +366,25 @@ fn an_answer_of_the_quiet_time_counts_only_for_who_still_has_the_lease() {
     }
     assert_eq!(worth(None, asked, &evidence, open), Lease::Refused);
 }
+
+#[test]
+fn a_drill_closes_what_is_open_at_its_generation_and_opens_nothing() {
+    let outage = |generation| {
+        Some(Outage {
+            generation: Generation(generation),
+            until: Moment(200),
+        })
+    };
+    let open = Decision::Open {
+        until: Moment(300),
+        generation: Generation(5),
+    };
+    let drill = Decision::Fenced(Why::Drill);
+    assert_eq!(under(outage(5), open, Moment(199)), drill);
+    assert_eq!(under(outage(5), open, Moment(200)), open);
+    // The site was switched away and back since.
+    assert_eq!(under(outage(4), open, Moment(199)), open);
+    assert_eq!(under(None, open, Moment(199)), open);
+    let pending = Decision::Fenced(Why::Pending);
+    assert_eq!(under(outage(5), pending, Moment(199)), pending);
+}

@@ -4,10 +4,11 @@
 //! harm, and ends with a proof in words or with what is missing.
 
 use crate::agent::enforcer::Standing;
-use crate::agent::fence::Decision;
+use crate::agent::fence::{Decision, OUTAGE_MAX, Outage};
 use crate::agent::hooks::{self, Hooks};
 use crate::agent::patroni;
 use crate::agent::replica::{Role, Watcher};
+use crate::clock;
 use homing_config::settings::Promotion;
 use homing_mapping_store::Generation;
 use homing_mapping_store::agent::OrderKind;
@@ -46,6 +47,8 @@ pub struct Deeds {
     pub database: Option<Watcher>,
     /// For each deed.
     pub limit: Duration,
+    /// A drill takes the installation away by it.
+    pub outage: watch::Sender<Option<Outage>>,
 }
 
 type Heard = watch::Receiver<Standing>;
@@ -154,6 +157,7 @@ impl Deeds {
     }
 
     async fn start(&mut self, at: Generation, standing: Heard) -> Result<String, Error> {
+        self.outage.send_replace(None);
         let open = self.open(at, standing).await?;
         if self.hooks.start.is_some() {
             return Ok(format!("{open}; {}", self.hooks.start().await?));
@@ -165,11 +169,28 @@ impl Deeds {
     }
 
     async fn stop(&mut self, at: Generation, standing: Heard) -> Result<String, Error> {
+        let decision = standing.borrow().decision;
+        if matches!(decision, Decision::Open { generation, .. } if generation == at) {
+            return self.take_away(at, standing).await;
+        }
         if self.hooks.stop.is_some() {
             return Ok(self.hooks.stop().await?);
         }
         // Without a command the fence is all there is.
         self.fenced(at, standing).await
+    }
+
+    /// Of an installation that serves: for a drill, until another assignment or the time ends it.
+    async fn take_away(&self, at: Generation, standing: Heard) -> Result<String, Error> {
+        self.outage.send_replace(Some(Outage {
+            generation: at,
+            until: clock::moment().plus(OUTAGE_MAX),
+        }));
+        let fenced = self.fenced(at, standing).await;
+        if fenced.is_err() {
+            self.outage.send_replace(None);
+        }
+        fenced
     }
 
     async fn verify(&mut self, at: Generation, standing: Heard) -> Result<String, Error> {

@@ -47,6 +47,25 @@ struct Kept<'k> {
     content: &'k [u8],
 }
 
+impl Kept<'_> {
+    /// What a site lacks that gets it as it is kept.
+    fn lacks(&self, shares: &dyn Shares) -> &'static str {
+        let kept = shares.keepable(self.write, self.content);
+        match kept.map_or(LeftOut::Nothing, |kept| kept.left_out) {
+            LeftOut::Nothing => "",
+            LeftOut::Password => LACKS_PASSWORD,
+        }
+    }
+
+    /// What a site that shows all of it may lack nevertheless: a password that was changed is in no answer.
+    fn unseen(&self, shares: &dyn Shares) -> &'static str {
+        match self.write.verb {
+            SharedVerb::Set => self.lacks(shares),
+            SharedVerb::Make | SharedVerb::Drop | SharedVerb::Join | SharedVerb::Leave => "",
+        }
+    }
+}
+
 impl Step<'_> {
     pub(super) async fn take(&self, target: &Target) -> Result<Taken, store::Error> {
         let site = target.site.id;
@@ -95,7 +114,7 @@ impl Step<'_> {
                     .await
             }
             (SharedVerb::Make | SharedVerb::Set | SharedVerb::Join, Seen::There(id)) => {
-                self.has(site, id.or(own), "").await
+                self.has(site, id.or(own), kept.unseen(shares)).await
             }
             (SharedVerb::Drop | SharedVerb::Leave, Seen::Absent) => self.has(site, own, "").await,
             // It may be done in a moment, and must not be done twice.
@@ -119,14 +138,7 @@ impl Step<'_> {
             (_, Seen::There(_) | Seen::Other(_) | Seen::Absent) => {
                 let password = password();
                 let ask = shares.ask(kept.write, own.as_deref(), kept.content, &password);
-                let left_out = shares
-                    .keepable(kept.write, kept.content)
-                    .map_or(LeftOut::Nothing, |kept| kept.left_out);
-                let lacks = match left_out {
-                    LeftOut::Nothing => "",
-                    LeftOut::Password => LACKS_PASSWORD,
-                };
-                self.send(target, ask, own, lacks).await
+                self.send(target, ask, own, kept.lacks(shares)).await
             }
         }
     }
@@ -201,13 +213,15 @@ impl Step<'_> {
                 continue;
             };
             let target = Target::of(site, RouteSource::Default, Generation::default());
-            let seen = match (target, site.dialect.shares()) {
+            let shares = site.dialect.shares();
+            let seen = match (target, shares) {
                 (Ok(target), Some(shares)) => self.look(&target, shares, kept).await,
                 (_, _) => Seen::Unclear,
             };
+            let unseen = shares.map_or("", |shares| kept.unseen(shares));
             match (kept.write.verb, seen) {
                 (SharedVerb::Make | SharedVerb::Set | SharedVerb::Join, Seen::There(id)) => {
-                    return self.has(at.site, id, "").await;
+                    return self.has(at.site, id, unseen).await;
                 }
                 (SharedVerb::Drop | SharedVerb::Leave, Seen::Absent) => {
                     return self.has(at.site, None, "").await;

@@ -31,6 +31,7 @@ fn agent(installation: &str) -> Agent {
         mode: Some("relay".into()),
         asks: Default::default(),
         lag: Some(Duration::ZERO),
+        database: Default::default(),
     }
 }
 
@@ -58,6 +59,7 @@ fn case() -> Case {
         seen: vec![("r1".into(), Seen::Up), ("r2".into(), Seen::Up)],
         proven: true,
         hands_over: crate::decide::world::HandsOver::Unknown,
+        leaving: None,
     };
     Case {
         world: World {

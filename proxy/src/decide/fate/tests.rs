@@ -23,6 +23,7 @@ fn site(recovery: Recovery, lag: Option<Duration>) -> Site {
             mode: Some("relay".into()),
             asks: Default::default(),
             lag,
+            database: Default::default(),
         }],
         quarantined: None,
     };
@@ -39,6 +40,7 @@ fn site(recovery: Recovery, lag: Option<Duration>) -> Site {
         seen: vec![("r1".into(), Seen::Up)],
         proven: true,
         hands_over: crate::decide::world::HandsOver::Unknown,
+        leaving: None,
     }
 }
 

@@ -3,12 +3,83 @@
 //! Owns the judgement, purely. Must not say which instance goes where: placement chooses when each one goes.
 
 use super::{Considered, Draft, Move, Subject};
-use crate::decide::world::{HandsOver, Recovery, Site};
+use crate::decide::world::{Compared, HandsOver, Leaving, Recovery, Site};
 use homing_mapping_store::switch::Rule;
 use std::collections::BTreeMap;
 
 /// The target of an evacuation that leaves the choice to placement.
 pub const ANY: &str = "*";
+
+/// Instances that a note names; the rest is counted.
+const NAMED_MAX: usize = 20;
+
+/// What to know before it is done.
+fn notes(leaving: &Leaving) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !leaving.behind.is_empty() {
+        let named: Vec<&str> = leaving
+            .behind
+            .iter()
+            .map(String::as_str)
+            .take(NAMED_MAX)
+            .collect();
+        let rest = leaving.behind.len() - named.len();
+        let rest = if rest > 0 {
+            format!(" and {rest} more")
+        } else {
+            String::new()
+        };
+        notes.push(format!(
+            "{} live instances are not in the table: they began behind the routers' back, and leave like the others: {}{rest}",
+            leaving.behind.len(),
+            named.join(", ")
+        ));
+    }
+    if leaving.more {
+        notes.push("more instances live there than were looked at".to_owned());
+    }
+    notes.extend(leaving.lacking.iter().map(|one| {
+        let stays = if one.everywhere {
+            "they stay until it is deployed there"
+        } else {
+            "they go elsewhere"
+        };
+        format!(
+            "definition {} (live instances: {}) is not deployed with the same content at {}: {stays}",
+            one.definition,
+            one.instances,
+            one.sites.join(", ")
+        )
+    }));
+    notes.extend(compared(leaving.compared, leaving));
+    notes.extend(
+        leaving
+            .unknown
+            .iter()
+            .map(|why| format!("not known: {why}")),
+    );
+    notes
+}
+
+fn compared(found: Option<Compared>, leaving: &Leaving) -> Vec<String> {
+    let Some(found) = found else {
+        return vec!["the table has never been compared with it".to_owned()];
+    };
+    let mut notes = Vec::new();
+    if found.conflicts + found.orphans > 0 {
+        notes.push(format!(
+            "the newest comparison found {} conflicts and {} orphans there (homing map reconcile): a conflict stays",
+            found.conflicts, found.orphans
+        ));
+    }
+    if found.age > leaving.stale_after {
+        notes.push(format!(
+            "the newest comparison of the table with it is {:.0?} old",
+            found.age
+        ));
+    }
+    notes
+}
 
 impl<'a> Draft<'a> {
     pub(super) fn evacuate(&mut self, site: &'a Site) {
@@ -45,6 +116,7 @@ impl<'a> Draft<'a> {
             fate: Some("moved".to_owned()),
             rows: BTreeMap::new(),
             waits_for: vec![wait],
+            notes: site.leaving.as_ref().map(notes).unwrap_or_default(),
         });
     }
 
@@ -111,5 +183,47 @@ impl<'a> Draft<'a> {
                     .to_owned(),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::world::Lacking;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_not_known_or_could_not_live_elsewhere_is_named_with_the_age_of_what_was_compared() {
+        let compared = Compared {
+            age: Duration::from_secs(7_300),
+            conflicts: 0,
+            orphans: 0,
+        };
+        let mut leaving = Leaving {
+            compared: Some(compared),
+            stale_after: Duration::from_secs(7_200),
+            ..Leaving::default()
+        };
+        assert_eq!(notes(&leaving).len(), 1);
+        assert!(notes(&leaving)[0].contains("7300s old"));
+        leaving.stale_after = Duration::from_secs(7_300);
+        assert_eq!(notes(&leaving), Vec::<String>::new());
+        leaving.behind = (0..30).map(|number| format!("k{number}")).collect();
+        leaving.lacking = vec![Lacking {
+            definition: "note version 1".to_owned(),
+            instances: 2,
+            sites: vec!["b".to_owned()],
+            everywhere: true,
+        }];
+        leaving.compared = None;
+        let [behind, lacking, never] = &notes(&leaving)[..] else {
+            panic!("{:?}", notes(&leaving));
+        };
+        assert!(
+            behind.contains("k19 and 10 more") && !behind.contains("k20"),
+            "{behind}"
+        );
+        assert!(lacking.contains("at b: they stay"), "{lacking}");
+        assert!(never.contains("never"), "{never}");
     }
 }

@@ -3,6 +3,7 @@
 //! Owns what each rule means to a plan. Must not decide what is done.
 
 use super::{Draft, Verb};
+use crate::decide::replica::parted;
 use crate::decide::world::{Installation, Recovery, Site, World};
 use homing_mapping_store::switch::Rule;
 use std::time::Duration;
@@ -47,6 +48,13 @@ impl<'a> Draft<'a> {
                 self.world.safety.quorum * 100.0
             );
             self.forbid(Some(Rule::Quorum), name, why);
+        }
+        let old = site.installation(&site.serving);
+        if let (Recovery::Replica { .. }, true, Some(old)) =
+            (recovery, self.question.verb.is_planned(), old)
+            && let Some(why) = parted((&old.name, &old.agents), (&target.name, &target.agents))
+        {
+            self.forbid(None, name, why);
         }
         if let Recovery::Replica { max_lag } = recovery {
             let lags = target.agents.iter().map(|agent| agent.lag);

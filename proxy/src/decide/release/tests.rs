@@ -16,6 +16,7 @@ fn agent(role: AgentRole) -> Agent {
         mode: Some("relay".into()),
         asks: Default::default(),
         lag: Some(Duration::ZERO),
+        database: Default::default(),
     }
 }
 

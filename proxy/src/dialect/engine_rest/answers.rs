@@ -2,7 +2,7 @@
 //!
 //! Owns health, identity, and reading the engines' errors. A body that cannot be read proves nothing.
 
-use crate::dialect::merge::Nulls;
+use crate::dialect::merge::{Casing, Habits, Nulls};
 use crate::dialect::names::prefix;
 use crate::dialect::{Ask, Health, Made};
 use homing_mapping_store::Engine;
@@ -143,19 +143,27 @@ pub(super) fn read_identity(status: StatusCode, body: &[u8]) -> Option<String> {
 }
 
 /// The engines name their database beside their identity. None of them writes `NULLS FIRST` or `NULLS LAST` in its own
-/// statements, so that the database's habit is the list's.
-pub(super) fn read_nulls(body: &[u8]) -> Option<Nulls> {
+/// statements, and what counts without case they give to its `LOWER`, so that the database's habits are the list's.
+pub(super) fn read_habits(body: &[u8]) -> Option<Habits> {
     let data: Value = serde_json::from_slice(body).ok()?;
     let vendor = data.pointer("/product/internals/database/vendor")?;
     let vendor = vendor.as_str()?.to_ascii_lowercase();
     let has = |names: &[&str]| names.iter().any(|name| vendor.contains(name));
-    if has(&["postgres", "oracle", "db2", "cockroach"]) {
-        Some(Nulls::High)
+    let nulls = if has(&["postgres", "oracle", "db2", "cockroach"]) {
+        Nulls::High
     } else if has(&["h2", "sqlite", "mysql", "mariadb", "sql server", "mssql"]) {
-        Some(Nulls::Low)
+        Nulls::Low
     } else {
-        None
-    }
+        return None;
+    };
+    let casing = if has(&["h2"]) {
+        Casing::All
+    } else if has(&["sqlite"]) {
+        Casing::Ascii
+    } else {
+        Casing::Unknown
+    };
+    Some(Habits { nulls, casing })
 }
 
 /// Clients show `message` and look at `code`; `type` stays the problem's own.

@@ -101,7 +101,8 @@ impl Sorts {
             return not_built(WORKERS);
         }
         let Some(form) = form::of(found, head) else {
-            return not_built("an answer over several sites in a form that the client takes");
+            // The engines refuse most such forms themselves, with 406.
+            return Plan::Words("the client takes no form of it that is merged".to_owned());
         };
         let asked = match Asked::read(head, if is_post { body } else { b"" }) {
             Ok(asked) => asked,
@@ -283,6 +284,29 @@ struct Sorting<'r> {
     order: Option<Cow<'r, str>>,
 }
 
+/// The page as these engines read it: a parameter without a value is none, and -1 gives no row at all.
+fn page(parameters: &Parameters<'_>) -> Result<Page, String> {
+    let number = |name: &str| match parameters.get(name).map(|text| &**text) {
+        None | Some("") => Ok(None),
+        Some(text) => match text.parse::<i32>() {
+            Ok(number @ -1..) => Ok(Some(usize::try_from(number).ok())),
+            Ok(_) => Err(format!("{name} is less than -1")),
+            Err(_) => Err(format!("{name} is not a number")),
+        },
+    };
+    let (first, max) = (number("firstResult")?, number("maxResults")?);
+    if [first, max].contains(&Some(None)) {
+        return Ok(Page {
+            first: 0,
+            max: Some(0),
+        });
+    }
+    Ok(Page {
+        first: first.flatten().unwrap_or_default(),
+        max: max.flatten(),
+    })
+}
+
 impl<'r> Asked<'r> {
     /// `Err`: the engine will refuse this; says what stands against a merge if it does not.
     fn read(head: &'r Head<'_>, body: &'r [u8]) -> Result<Asked<'r>, String> {
@@ -290,21 +314,12 @@ impl<'r> Asked<'r> {
         for (name, value) in head.query.map(query::pairs).into_iter().flatten() {
             parameters.entry(name).or_insert(value);
         }
-        let number = |name: &str| match parameters.get(name) {
-            None => Ok(None),
-            Some(text) => text
-                .parse::<i64>()
-                .map(Some)
-                .map_err(|_| format!("{name} is not a number")),
-        };
-        let first = number("firstResult")?.unwrap_or_default();
-        let first = usize::try_from(first).map_err(|_| "firstResult is negative".to_owned())?;
-        let max = number("maxResults")?.map(|max| usize::try_from(max).unwrap_or_default());
+        let page = page(&parameters)?;
         let of = |name: &str| parameters.get(name).cloned();
         let (by, order) = (of("sortBy"), of("sortOrder"));
         let mut asked = Asked {
             parameters,
-            page: Page { first, max },
+            page,
             sorting: Vec::new(),
             body: None,
         };
@@ -318,6 +333,8 @@ impl<'r> Asked<'r> {
 
     fn read_body(&mut self, body: &'r [u8]) -> Result<(), String> {
         let strange = |what: &str| format!("{what} is not what these engines read");
+        // No body at all filters by nothing.
+        let body = if body.is_empty() { b"{}" } else { body };
         let members: Sorted<'r> = serde_json::from_slice(body).map_err(|_| strange("the body"))?;
         let text = |name: &str| -> Result<Option<Cow<'r, str>>, String> {
             let Some(raw) = members.get(name) else {

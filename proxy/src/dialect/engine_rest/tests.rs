@@ -83,6 +83,7 @@ fn text(class: &Class) -> String {
         }
         Class::Any(Any {
             tenant: Some(tenant),
+            ..
         }) => format!("any tenant={tenant}"),
         Class::Gather(Gather {
             owner: None,

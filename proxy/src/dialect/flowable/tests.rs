@@ -398,3 +398,37 @@ fn the_page_of_a_posted_query_stands_in_its_body_first() {
         Plan::Copies
     );
 }
+
+#[test]
+fn a_plan_of_migration_names_its_target_by_id_or_stays_at_one_site() {
+    let read = |target: &str, plan: &str| {
+        let read = |found: &Matched<'_>, _: &Head<'_>| DIALECT.migration(found, plan.as_bytes());
+        looked_up("POST", target, read).unwrap()
+    };
+    let definition = "/process-api/repository/process-definitions/p:1:a";
+    let migrate = format!("{definition}/migrate");
+    let names = |plan: &str| {
+        let plan = read(&migrate, plan).unwrap();
+        let names: Vec<String> = plan.names.iter().map(ToString::to_string).collect();
+        (names, plan.alone.is_some())
+    };
+    let by_id = (vec!["process-definition:p:2:b".to_owned()], false);
+    let id = r#"{"toProcessDefinitionId":"p:2:b"}"#;
+    assert_eq!(names(id), by_id);
+    // The id decides where both are given, and what is no plan an engine refuses.
+    let both = r#"{"toProcessDefinitionId":"p:2:b","toProcessDefinitionKey":"p","toProcessDefinitionVersion":2}"#;
+    assert_eq!(names(both), by_id);
+    for nothing in ["", "x", "{}", r#"{"toProcessDefinitionVersion":null}"#] {
+        assert_eq!(names(nothing), (vec![], false), "{nothing}");
+    }
+    let version = r#"{"toProcessDefinitionKey":"p","toProcessDefinitionVersion":2}"#;
+    assert_eq!(names(version), (vec![], true));
+    let batch = read(&format!("{definition}/batch-migrate"), id);
+    assert!(batch.unwrap().alone.is_some());
+    let instance = "/process-api/runtime/process-instances/i/migrate";
+    assert_eq!(read(instance, id).unwrap().names.len(), 1);
+    assert_eq!(read("/process-api/runtime/process-instances", id), None);
+    let cases = "/cmmn-api/cmmn-repository/case-definitions/c:1:a/migrate";
+    let case = read(cases, r#"{"toCaseDefinitionId":"c:2:b"}"#).unwrap();
+    assert_eq!(case.names[0].to_string(), "case-definition:c:2:b");
+}

@@ -5,14 +5,17 @@
 use super::key::Held;
 use super::rule::Rule;
 use super::spec::ClassName;
-use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
+use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Stays, Unknown};
 use crate::dialect::{Head, Matched};
 use homing_mapping_store::RoutingKey;
 
 /// Says what the request is.
 pub(super) fn of(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8]>) -> Class {
     match rule.class {
-        ClassName::Any => Class::Any(Any::default()),
+        ClassName::Any => Class::Any(Any {
+            stays: Stays::WithUser,
+            ..Any::default()
+        }),
         ClassName::Refuse => Class::Refuse(Refusal::ByRule),
         ClassName::Gather => Class::Gather(Gather::default()),
         ClassName::Broadcast => Class::Broadcast(Broadcast::Same),
@@ -34,7 +37,7 @@ fn create_beside(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option
     let business_key = match held {
         Some(Held::Key(id)) => Some(id),
         Some(Held::Broken(what)) => return Class::Refuse(Refusal::BadKey(what)),
-        Some(Held::Nothing(_)) | None => None,
+        Some(Held::Nothing(_) | Held::Unread) | None => None,
     };
     Class::Create(Create {
         kind: rule.kind,
@@ -63,5 +66,6 @@ fn with_key(rule: &Rule, found: &Matched<'_>, head: &Head<'_>, body: Option<&[u8
         Held::Nothing(_) if is_sticky => create(rule),
         Held::Nothing(place) => Class::Refuse(Refusal::BadKey(format!("{place} holds no {kind}"))),
         Held::Broken(what) => Class::Refuse(Refusal::BadKey(what)),
+        Held::Unread => Class::Refuse(Refusal::Unread(format!("the {kind}"))),
     }
 }

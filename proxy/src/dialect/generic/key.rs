@@ -30,6 +30,8 @@ pub(super) enum Held {
     Nothing(String),
     /// Something that cannot be a key; says what.
     Broken(String),
+    /// Nobody knows: the body is longer than what is read for routing.
+    Unread,
 }
 
 impl Place {
@@ -111,9 +113,7 @@ impl Place {
             ),
             Place::Body(pointers) => match body.map(|body| in_body(pointers, body)) {
                 Some(text) => (text, "the body".to_owned()),
-                None => {
-                    return Held::Broken("the body is longer than what is read for routing".into());
-                }
+                None => return Held::Unread,
             },
         };
         match text.filter(|text| !text.is_empty()) {

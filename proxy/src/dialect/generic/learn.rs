@@ -7,11 +7,12 @@ use super::rule::Rule;
 use super::spec::{LearnSpec, RuleError};
 use crate::classify::credentials;
 use crate::dialect::facts::{self, Durability, Fact, Lesson, Teaching};
-use crate::dialect::{Answer, Operation};
+use crate::dialect::{Answer, Operation, path};
 use homing_mapping_store::RoutingKey;
 use homing_mapping_store::key::ID_LENGTH_MAX;
 use http::HeaderMap;
-use http::header::{HeaderName, SET_COOKIE};
+use http::header::{HeaderName, LOCATION, SET_COOKIE};
+use std::borrow::Cow;
 
 /// A place among the headers.
 #[derive(Debug)]
@@ -57,15 +58,33 @@ pub(super) fn facts(rule: &Rule, operation: &Operation, answer: &Answer<'_>) -> 
     };
     let id = match &rule.learned {
         None => return facts::read(&operation.teaching, answer.engine, answer.body),
-        Some(Learned::Header(name)) => credentials::header(answer.headers, name),
-        Some(Learned::SetCookie(name)) => set_cookie(answer.headers, name),
+        Some(Learned::Header(name)) => {
+            credentials::header(answer.headers, name).and_then(|value| named(name, value))
+        }
+        Some(Learned::SetCookie(name)) => set_cookie(answer.headers, name).map(Cow::Borrowed),
     };
     let id = id.filter(|id| !id.is_empty() && id.len() <= ID_LENGTH_MAX);
-    let fact = |id| Fact {
-        key: RoutingKey::of(answer.engine.clone(), kind, id),
+    let fact = |id: Cow<'_, str>| Fact {
+        key: RoutingKey::of(answer.engine.clone(), kind, &id),
         durability: Durability::Row,
     };
     id.map(fact).into_iter().collect()
+}
+
+/// The key in a header. An address names it by its last segment, which is decoded as paths of requests are.
+fn named<'h>(name: &HeaderName, value: &'h str) -> Option<Cow<'h, str>> {
+    if name != LOCATION && !value.starts_with('/') && !value.contains("://") {
+        return Some(Cow::Borrowed(value));
+    }
+    let path = value.split(['?', '#']).next()?;
+    let path = match path.split_once("://") {
+        // A host alone names nothing.
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => path,
+    };
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let last = path.rsplit('/').next()?;
+    path::decode(last.split(';').next()?)
 }
 
 /// The last value that the answer gives the cookie; none if it takes the cookie away.

@@ -1,7 +1,7 @@
 //! Promises of dialects that come from configuration.
 
 use super::*;
-use crate::classify::{Broadcast, Keyed, Refusal, Unknown};
+use crate::classify::{Broadcast, Keyed, Refusal, Stays, Unknown};
 use crate::dialect::{Durability, Learns, Merge, Resend};
 use base64::Engine as _;
 use http::HeaderMap;
@@ -43,7 +43,8 @@ fn orders() -> Generic {
     };
     let rules = [
         create("/orders", LearnSpec::Body("/id".into())),
-        create("/by-location", LearnSpec::Header("X-Order".into())),
+        create("/by-header", LearnSpec::Header("X-Order".into())),
+        create("/by-location", LearnSpec::Header("Location".into())),
         RuleSpec {
             key: Some(KeySpec::Body("/customer".into())),
             ..create("/beside", LearnSpec::Body("/id".into()))
@@ -144,7 +145,6 @@ fn a_key_that_is_missing_or_ambiguous_is_refused() {
         ("/header", vec![("x-order", "7"), ("x-order", "8")], None),
         ("/body", vec![], Some("{}")),
         ("/body", vec![], Some("nonsense")),
-        ("/body", vec![], None),
         ("/bearer", vec![("authorization", "Bearer x")], None),
         ("/orders/%zz", vec![], None),
     ] {
@@ -157,6 +157,24 @@ fn a_key_that_is_missing_or_ambiguous_is_refused() {
         &[],
         None
     )));
+}
+
+#[test]
+fn a_body_that_is_too_long_to_be_read_hides_a_key_and_is_refused_only_where_one_is_needed() {
+    assert!(matches!(
+        class("POST", "/body", &[], None),
+        Class::Refuse(Refusal::Unread(_))
+    ));
+    let Class::Create(create) = class("POST", "/beside", &[], None) else {
+        panic!()
+    };
+    assert_eq!(create.business_key, None);
+}
+
+#[test]
+fn what_any_site_can_answer_stays_with_its_user() {
+    let stays = |class: &Class| matches!(class, Class::Any(any) if any.stays == Stays::WithUser);
+    assert!(stays(&class("GET", "/public/x", &[], None)));
 }
 
 #[test]
@@ -229,9 +247,31 @@ fn learned(path: &str, status: u16, lines: &[(&'static str, &str)], body: &str) 
 fn answers_teach_through_bodies_headers_and_cookies() {
     assert_eq!(learned("/orders", 201, &[], r#"{"id":42}"#), ["order:42"]);
     assert_eq!(
-        learned("/by-location", 201, &[("x-order", "o-1")], ""),
+        learned("/by-header", 201, &[("x-order", "o-1")], ""),
         ["order:o-1"]
     );
+    for (header, value, key) in [
+        ("location", "42", "order:42"),
+        ("location", "/orders/42", "order:42"),
+        ("location", "orders/42/", "order:42"),
+        (
+            "location",
+            "https://shop:8080/orders/4%202;v=1?x=/y#/z",
+            "order:4 2",
+        ),
+        ("x-order", "http://shop/orders/42", "order:42"),
+    ] {
+        let path = if header == "location" {
+            "/by-location"
+        } else {
+            "/by-header"
+        };
+        assert_eq!(learned(path, 201, &[(header, value)], ""), [key], "{value}");
+    }
+    for nothing in ["/", "http://shop", "http://shop/", "/orders/%zz", "?x=/y"] {
+        let taught = learned("/by-location", 201, &[("location", nothing)], "");
+        assert!(taught.is_empty(), "{nothing}: {taught:?}");
+    }
     let cookies = [
         ("set-cookie", "other=1"),
         ("set-cookie", "SID=abc; Path=/; HttpOnly"),
@@ -353,10 +393,6 @@ fn a_new_thing_with_a_business_key_is_placed_beside_the_others() {
         Some("anna")
     );
     assert_eq!(business_key("{}"), None);
-    assert!(matches!(
-        class("POST", "/beside", &[], None),
-        Class::Refuse(Refusal::BadKey(_))
-    ));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns the arithmetic on parsed answers. Must not know whose answers they are.
 
-use super::key::{self, By, Nulls};
+use super::key::{self, By, Casing, Nulls};
 use super::{Malformed, Plan, Sum};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
@@ -134,7 +134,7 @@ fn ordered(order: &[By], rows: Vec<Value>) -> Result<Vec<Value>, Malformed> {
     }
     let mut keyed = Vec::new();
     for row in rows {
-        let (keys, _) = key::read(&row.to_string(), order)?;
+        let (keys, _) = key::read(&row.to_string(), order, Casing::default())?;
         keyed.push((keys, row));
     }
     keyed.sort_by(|(one, _), (two, _)| key::compare(order, Nulls::default(), one, two));

@@ -223,7 +223,7 @@ fn measure(plan: &Rows, row: &Row) -> Option<f64> {
         Value::Number(number) => *number,
         #[expect(clippy::cast_precision_loss, reason = "a guess")]
         Value::Time(nanoseconds) => *nanoseconds as f64 / 1e6,
-        Value::Text(_) => return None,
+        Value::Text(_) | Value::Unclear => return None,
     };
     Some(match plan.order.first()?.direction {
         Direction::Ascending => key,

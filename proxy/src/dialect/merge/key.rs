@@ -49,10 +49,45 @@ pub enum Nulls {
     Low,
 }
 
+/// Which letters a database puts into lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Casing {
+    /// It depends on how the database was made, and nothing tells (PostgreSQL, Oracle, MySQL and others).
+    #[default]
+    Unknown,
+    /// Those of ASCII (SQLite).
+    Ascii,
+    /// All that have a case (H2).
+    All,
+}
+
+impl Casing {
+    fn lower(self, text: &str) -> Value {
+        let (all, ascii) = (text.to_lowercase(), text.to_ascii_lowercase());
+        match self {
+            Casing::All => Value::Text(all),
+            Casing::Ascii => Value::Text(ascii),
+            Casing::Unknown if all == ascii => Value::Text(all),
+            Casing::Unknown => Value::Unclear,
+        }
+    }
+}
+
+/// What a database does in its own way when it sorts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Habits {
+    /// With rows without a value.
+    pub nulls: Nulls,
+    /// Where case does not count.
+    pub casing: Casing,
+}
+
 /// One member's value, comparable.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Text(String),
+    /// A text of which nobody knows what the database makes of it.
+    Unclear,
     Number(f64),
     /// Nanoseconds since the Unix epoch.
     Time(i128),
@@ -74,6 +109,7 @@ impl Value {
             Value::Number(_) => 0,
             Value::Time(_) => 1,
             Value::Text(_) => 2,
+            Value::Unclear => 3,
         }
     }
 }
@@ -120,14 +156,15 @@ pub(super) fn compare(
 pub(super) fn read(
     row: &str,
     order: &[By],
+    casing: Casing,
 ) -> Result<(Vec<Option<Value>>, String), super::Malformed> {
     let mut parser = serde_json::Deserializer::from_str(row);
-    Keys { order }
+    Keys { order, casing }
         .deserialize(&mut parser)
         .map_err(|_| super::Malformed)
 }
 
-fn value(reading: Reading, scalar: Scalar) -> Option<Value> {
+fn value(reading: Reading, casing: Casing, scalar: Scalar) -> Option<Value> {
     let text = match (reading, scalar) {
         (_, Scalar::None) => return None,
         (Reading::Text | Reading::Folded | Reading::Time, Scalar::Number(number)) => {
@@ -138,7 +175,7 @@ fn value(reading: Reading, scalar: Scalar) -> Option<Value> {
     };
     Some(match reading {
         Reading::Text => Value::Text(text),
-        Reading::Folded => Value::Text(text.to_lowercase()),
+        Reading::Folded => casing.lower(&text),
         Reading::Number => text.parse().map_or(Value::Text(text), Value::Number),
         Reading::Time => instant(&text).map_or(Value::Text(text), Value::Time),
     })
@@ -156,6 +193,7 @@ enum Scalar {
 
 struct Keys<'o> {
     order: &'o [By],
+    casing: Casing,
 }
 
 impl Scalar {
@@ -214,7 +252,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 for (at, by, member) in self.inner(&name) {
                     keys[at] = object
                         .get(member)
-                        .and_then(|value| self::value(by.reading, Scalar::of(value)));
+                        .and_then(|value| self::value(by.reading, self.casing, Scalar::of(value)));
                 }
                 continue;
             }
@@ -232,8 +270,12 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 keys[at] = match &scalar {
                     // What the row has is told by another member, maybe.
                     Scalar::None => continue,
-                    Scalar::Number(number) => value(by.reading, Scalar::Number(*number)),
-                    Scalar::Text(text) => value(by.reading, Scalar::Text(text.clone())),
+                    Scalar::Number(number) => {
+                        value(by.reading, self.casing, Scalar::Number(*number))
+                    }
+                    Scalar::Text(text) => {
+                        value(by.reading, self.casing, Scalar::Text(text.clone()))
+                    }
                 };
                 if by.reading == Reading::Number && matches!(keys[at], Some(Value::Text(_))) {
                     return Err(serde::de::Error::custom(
@@ -366,6 +408,7 @@ mod tests {
         let (keys, id) = read(
             r#"{"id":"t","name":"Ärger","priority":1,"x":{"priority":9},"priority":50,"list":[1],"variable":{"name":"v","value":{}},"none":null}"#,
             &order,
+            Casing::All,
         )
         .unwrap();
         assert_eq!(
@@ -380,15 +423,29 @@ mod tests {
             ]
         );
         assert_eq!(id, "t");
-        assert!(read("[]", &order).is_err());
+        assert!(read("[]", &order, Casing::All).is_err());
         // One column, which rows of two kinds show by two names.
         let either = [by("variableName|fieldId", Reading::Text)];
         for row in [
             r#"{"variableName":"v"}"#,
             r#"{"fieldId":"v","variableName":null}"#,
         ] {
-            let (keys, _) = read(row, &either).unwrap();
+            let (keys, _) = read(row, &either, Casing::All).unwrap();
             assert_eq!(keys, [Some(Value::Text("v".into()))], "{row}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_folded_as_its_database_does_or_not_at_all() {
+        let text = |text: &str| Value::Text(text.into());
+        assert_eq!(Casing::All.lower("ÄB"), text("äb"));
+        assert_eq!(Casing::Ascii.lower("ÄB"), text("Äb"));
+        assert_eq!(Casing::Unknown.lower("ÄB"), Value::Unclear);
+        // What all databases make the same of.
+        for (mixed, lower) in [("aB", "ab"), ("größe B", "größe b"), ("中B", "中b")] {
+            for casing in [Casing::All, Casing::Ascii, Casing::Unknown] {
+                assert_eq!(casing.lower(mixed), text(lower), "{casing:?}");
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 //! rows that are equal in every key: so pages lose and repeat nothing even where a database collates in another way
 //! than the comparator. Rows pass byte by byte.
 
-use super::key::{self, By, Nulls, Value};
-use super::{Malformed, data, hal};
+use super::key::{self, By, Casing, Nulls, Value};
+use super::{Malformed, Unmerged, data, hal};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
@@ -75,6 +75,8 @@ pub struct Page {
     pub max: Option<usize>,
 }
 
+/// The greatest number that the engines read as a number of rows. No site gives as many.
+const ROWS_MAX: usize = i32::MAX as usize;
 /// Rows asked for beyond a page's end, to see whether its last row has equals.
 const LOOK_AHEAD: usize = 3;
 /// Rows asked for beyond a page's end at most. A longer run of equal rows keeps the order in which its site gave it.
@@ -121,11 +123,12 @@ impl Rows {
     /// How many rows, from the first one on, each site is asked for; `None`: all.
     pub fn ask(&self) -> Option<usize> {
         let end = self.page.end()?;
-        Some(if self.ties == Ties::Loose {
-            end.saturating_add(LOOK_AHEAD)
+        let ahead = if self.ties == Ties::Loose {
+            LOOK_AHEAD
         } else {
-            end
-        })
+            0
+        };
+        Some(end.saturating_add(ahead).min(ROWS_MAX))
     }
 
     /// Whether the site must be asked again, for more rows, because the last row of the page may have equals that were
@@ -142,7 +145,7 @@ impl Rows {
     }
 
     /// Reads one site's answer.
-    pub fn read(&self, body: &Bytes) -> Result<Vec<Row>, Malformed> {
+    pub fn read(&self, body: &Bytes, casing: Casing) -> Result<Vec<Row>, Unmerged> {
         let body = match self.shape {
             Shape::List => body.clone(),
             Shape::Hal(member) => hal::rows(body, member)?,
@@ -151,7 +154,12 @@ impl Rows {
         let list: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| Malformed)?;
         list.into_iter()
             .map(|row| {
-                let (keys, id) = key::read(row.get(), &self.order)?;
+                let (keys, id) = key::read(row.get(), &self.order, casing)?;
+                let mut each = self.order.iter().zip(&keys);
+                if let Some((by, _)) = each.find(|(_, key)| **key == Some(Value::Unclear)) {
+                    let by = by.member.clone();
+                    return Err(Unmerged::Unclear { by });
+                }
                 Ok(Row {
                     raw: body.slice_ref(row.get().as_bytes()),
                     keys,

@@ -101,7 +101,9 @@ fn gathered(sites: &[Site], plan: &Rows, settled: bool, nulls: Nulls) -> Vec<Val
             let mut asked = plan.ask();
             loop {
                 let answer = site.answer(plan.order[0].direction, settled, asked);
-                let rows = plan.read(&Bytes::from(answer.clone())).unwrap();
+                let rows = plan
+                    .read(&Bytes::from(answer.clone()), Casing::Unknown)
+                    .unwrap();
                 match asked.and_then(|asked| plan.ask_again(&rows, asked)) {
                     Some(more) => asked = Some(more),
                     None => return (answer, asked),
@@ -110,7 +112,9 @@ fn gathered(sites: &[Site], plan: &Rows, settled: bool, nulls: Nulls) -> Vec<Val
         })
         .collect();
     let rows = answers.iter().map(|(answer, asked)| {
-        let mut rows = plan.read(&Bytes::from(answer.clone())).unwrap();
+        let mut rows = plan
+            .read(&Bytes::from(answer.clone()), Casing::Unknown)
+            .unwrap();
         plan.settle(&mut rows, *asked);
         rows
     });
@@ -198,7 +202,7 @@ proptest! {
     fn no_answer_of_a_site_makes_the_merge_panic(body in ".{0,60}", json in "[\\[\\]{}\":,0-9a-z ]{0,40}") {
         let plan = plan(Direction::Ascending, Ties::Loose, Page { first: 3, max: Some(2) });
         for body in [body, json] {
-            if let Ok(mut rows) = plan.read(&Bytes::from(body.to_owned())) {
+            if let Ok(mut rows) = plan.read(&Bytes::from(body.to_owned()), Casing::Unknown) {
                 plan.settle(&mut rows, Some(1));
                 plan.merge(vec![rows], Nulls::High);
             }
@@ -213,7 +217,7 @@ proptest! {
 fn looked(sites: &[Site], plan: &Rows, nulls: Nulls) -> (Option<Vec<Value>>, usize) {
     let window = |site: &Site, (first, max): (usize, usize)| {
         let answer = site.answer(plan.order[0].direction, false, Some(first + max));
-        let mut rows = plan.read(&Bytes::from(answer)).unwrap();
+        let mut rows = plan.read(&Bytes::from(answer), Casing::Unknown).unwrap();
         let rows = rows.split_off(first.min(rows.len()));
         let is_last = rows.len() < max;
         Window {
@@ -355,13 +359,47 @@ fn rows_pass_byte_by_byte() {
     );
     let two = Bytes::from_static(br#"[{"id":"b","priority":2,"note":"\/"}]"#);
     let plan = plan(Direction::Ascending, Ties::None, Page::default());
-    let rows = vec![plan.read(&one).unwrap(), plan.read(&two).unwrap()];
+    let rows = vec![
+        plan.read(&one, Casing::Unknown).unwrap(),
+        plan.read(&two, Casing::Unknown).unwrap(),
+    ];
     let merged = plan.merge(rows, Nulls::High);
     let text = std::str::from_utf8(&merged).unwrap();
     assert_eq!(
         text,
         r#"[{"priority":1.0e0 ,"id" : "a","x":{"\u0041":[1, 2]}},{"id":"b","priority":2,"note":"\/"},{"id":"c","priority":3}]"#
     );
+}
+
+#[test]
+fn a_row_whose_place_nobody_knows_is_not_merged() {
+    let mut plan = plan(Direction::Ascending, Ties::Loose, Page::default());
+    plan.order[0].member = "name".into();
+    plan.order[0].reading = Reading::Folded;
+    let body = Bytes::from(r#"[{"id":"1","name":"a"},{"id":"2","name":"Ä"}]"#);
+    let unclear = Unmerged::Unclear { by: "name".into() };
+    assert_eq!(plan.read(&body, Casing::Unknown).unwrap_err(), unclear);
+    // Sites whose databases are known: each row stands where its own one has it.
+    let all = plan.read(&body, Casing::All).unwrap();
+    let ascii = Bytes::from(r#"[{"id":"3","name":"Ä"},{"id":"4","name":"ä"}]"#);
+    let ascii = plan.read(&ascii, Casing::Ascii).unwrap();
+    let merged: Value = serde_json::from_slice(&plan.merge(vec![all, ascii], Nulls::High)).unwrap();
+    let ids: Vec<&str> = merged
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|row| row["id"].as_str())
+        .collect();
+    assert_eq!(ids, ["1", "3", "2", "4"]);
+}
+
+#[test]
+fn no_site_is_asked_for_more_rows_than_its_engine_can_read() {
+    for (first, ties) in [(0, Ties::Loose), (20, Ties::None), (20, Ties::Loose)] {
+        let max = Some(i32::MAX as usize);
+        let plan = plan(Direction::Ascending, ties, Page { first, max });
+        assert_eq!(plan.ask(), max, "{first} {ties:?}");
+    }
 }
 
 #[test]
@@ -377,7 +415,12 @@ fn a_run_of_equal_rows_is_read_to_its_end_but_not_for_ever() {
     let row = |priority: i64| json!({ "id": "x", "priority": priority });
     let equal = |count: usize| Value::Array(vec![row(1); count]).to_string();
     let again = |body: &str, asked: usize| {
-        plan.ask_again(&plan.read(&Bytes::from(body.to_owned())).unwrap(), asked)
+        plan.ask_again(
+            &plan
+                .read(&Bytes::from(body.to_owned()), Casing::Unknown)
+                .unwrap(),
+            asked,
+        )
     };
     let asked = plan.ask().unwrap();
     assert!(asked > 10);

@@ -4,7 +4,7 @@
 
 use super::members::{Members, Named, is_copied};
 use super::rule::{Definition, Rule};
-use super::shared::{SharedRule, named};
+use super::shared::{Other, SharedRule, member, named};
 use crate::classify::{Any, Broadcast, Class, Create, Gather, Keyed, Refusal, Unknown};
 use crate::dialect::deploys::Part;
 use crate::dialect::message::CONDITIONS;
@@ -95,7 +95,14 @@ impl Bodies {
 /// Says what the request is.
 pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>) -> Class {
     let decided = match rule {
-        Rule::KeyedPath(kind, param) => request.key(*kind, *param).map(keyed),
+        Rule::KeyedPath(kind, param) => request.key(*kind, *param).map(|key| {
+            if is_of_several(&key) {
+                Class::Split
+            } else {
+                keyed(key)
+            }
+        }),
+        Rule::KeyedPlan(kind, param) => request.key(*kind, *param).map(keyed),
         Rule::KeyedBody(members) => Ok(request.keyed_body(members)),
         Rule::Start(kind, definition) => request.start(*kind, *definition, bodies),
         Rule::StartBody(kind) => Ok(request.start_by_body(*kind, bodies)),
@@ -104,6 +111,7 @@ pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>
         Rule::Any(Some(tenant)) => request.text(*tenant).map(|tenant| {
             Class::Any(Any {
                 tenant: Some(tenant),
+                ..Any::default()
             })
         }),
         Rule::Gather(copy, members) => request.gather(*copy, members),
@@ -132,7 +140,11 @@ pub(in crate::dialect) fn of(rule: &Rule, bodies: &Bodies, request: &Request<'_>
 
 fn keyed(key: RoutingKey) -> Class {
     if is_of_several(&key) {
-        return Class::Split;
+        return if key.kind == Kind::BATCH {
+            Class::Split
+        } else {
+            not_alone(&key)
+        };
     }
     Class::Keyed(Keyed {
         key,
@@ -140,16 +152,22 @@ fn keyed(key: RoutingKey) -> Class {
     })
 }
 
-/// A batch that is several sites' batches together.
+/// A batch that is several sites' batches together, or a job definition of such a batch.
 fn is_of_several(key: &RoutingKey) -> bool {
-    key.kind == Kind::BATCH && !batch::parts_of(&key.id.to_string()).is_empty()
+    matches!(key.kind, Kind::BATCH | Kind::JOB_DEFINITION)
+        && !batch::parts_of(&key.id.to_string()).is_empty()
+}
+
+/// A job definition of several sites stands where each of them would have to be told its own.
+fn not_alone(key: &RoutingKey) -> Class {
+    Class::Refuse(Refusal::OfSeveral(format!(
+        "{key} is several sites' job definitions together, which are understood in the path only: /job-definition/ID/..."
+    )))
 }
 
 /// The body was longer than what is sniffed, and only it says where the request belongs.
 fn unread(what: &str) -> Class {
-    Class::Refuse(Refusal::BadKey(format!(
-        "{what}: the body is longer than what is read for routing"
-    )))
+    Class::Refuse(Refusal::Unread(what.to_owned()))
 }
 
 impl Request<'_> {
@@ -323,6 +341,9 @@ impl Request<'_> {
             self.alternatives(members)
                 .map(|(kind, id)| RoutingKey::of(self.engine(), kind, &id)),
         );
+        if let Some(several) = gather.aliases.iter().find(|key| is_of_several(key)) {
+            return Ok(not_alone(several));
+        }
         Ok(Class::Gather(gather))
     }
 
@@ -401,7 +422,10 @@ impl Request<'_> {
                     None => named(thing, self.body.unwrap_or_default()),
                 },
                 other: match other {
-                    Some((thing, id)) => Some((thing, self.text(id)?)),
+                    Some((thing, Other::Path(id))) => Some((thing, self.text(id)?)),
+                    Some((thing, Other::Body)) => {
+                        member(self.body.unwrap_or_default()).map(|id| (thing, id))
+                    }
                     None => None,
                 },
             }),

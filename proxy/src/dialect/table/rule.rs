@@ -13,6 +13,8 @@ use http::Method;
 pub(in crate::dialect) enum Rule {
     /// Sticky on an id in the path.
     KeyedPath(Kind, usize),
+    /// The same; the body is a plan that names copies.
+    KeyedPlan(Kind, usize),
     /// Sticky on an id in the body.
     KeyedBody(Members),
     /// Makes a process or case instance out of the path and the body.
@@ -77,6 +79,10 @@ impl Rule {
                 let (kind, place) = on_path(&words)?;
                 Rule::KeyedPath(kind, place)
             }
+            ("keyed", [_, place, "plan"]) if place.starts_with('{') => {
+                let (kind, place) = on_path(&words)?;
+                Rule::KeyedPlan(kind, place)
+            }
             ("keyed", [_, names @ ..]) => Rule::KeyedBody(members(names)?),
             ("start", ["task", "body"]) => Rule::StartTask,
             ("start", [what, "body"]) => Rule::StartBody(made(what)?),
@@ -105,7 +111,7 @@ impl Rule {
     /// The class, unless a key in the request says otherwise.
     pub(in crate::dialect) fn class(&self) -> &'static str {
         match self {
-            Rule::KeyedPath(..) | Rule::KeyedBody(_) => "keyed",
+            Rule::KeyedPath(..) | Rule::KeyedPlan(..) | Rule::KeyedBody(_) => "keyed",
             Rule::Start(..) | Rule::StartBody(_) | Rule::StartTask => "create",
             Rule::Any(_) => "any",
             Rule::Gather(..) => "gather",
@@ -124,7 +130,7 @@ impl Rule {
             Rule::KeyedBody(_) | Rule::Start(..) | Rule::StartBody(_) | Rule::StartTask => true,
             Rule::Gather(..) => method == Method::POST,
             Rule::Split(members) | Rule::Broadcast(members) => !members.is_empty(),
-            Rule::Correlate(_) => true,
+            Rule::Correlate(_) | Rule::KeyedPlan(..) => true,
             Rule::KeyedPath(..) | Rule::Any(_) | Rule::Deploy | Rule::Aliased(..) => false,
             Rule::WorkerFetch => true,
             Rule::Shared(shared) => shared.is_write(),

@@ -11,9 +11,16 @@ use serde_json::Value;
 pub(in crate::dialect) enum SharedRule {
     Read,
     Get(Thing, usize),
-    Write(SharedVerb, Thing, Option<usize>, Option<(Thing, usize)>),
+    Write(SharedVerb, Thing, Option<usize>, Option<(Thing, Other)>),
     Password(usize),
     Once,
+}
+
+/// Where it stands who joins or leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dialect) enum Other {
+    Path(usize),
+    Body,
 }
 
 impl SharedRule {
@@ -44,7 +51,11 @@ impl SharedRule {
                 } else {
                     SharedVerb::Leave
                 };
-                let other = (Thing::parse(other)?, param(its)?);
+                let its = match *its {
+                    "body" => Other::Body,
+                    its => Other::Path(param(its)?),
+                };
+                let other = (Thing::parse(other)?, its);
                 SharedRule::Write(verb, Thing::parse(thing)?, Some(param(place)?), Some(other))
             }
             _ => return None,
@@ -57,11 +68,18 @@ impl SharedRule {
     }
 }
 
+/// The user in a body that makes one a member.
+pub(in crate::dialect) fn member(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let id = body.get("userId")?.as_str();
+    id.filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
 /// The id that the client gives to what it makes.
 pub(in crate::dialect) fn named(thing: Thing, body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let id = match thing {
-        Thing::User => body.pointer("/profile/id")?,
+        Thing::User => body.pointer("/profile/id").or_else(|| body.get("id"))?,
         Thing::Group | Thing::Tenant => body.get("id")?,
         Thing::Filter | Thing::Authorization => return None,
     };

@@ -62,7 +62,8 @@ pub(super) async fn look(read: &Read<'_>, plan: &Rows) -> Option<(Bytes, Found)>
 
 /// Whether every site has told where its database puts rows without a value, and all say the same.
 fn is_one_order(read: &Read<'_>) -> bool {
-    let mut each = read.sites.iter().map(|site| site.live.told_nulls());
+    let nulls = |site: &Arc<Site>| site.live.habits().map(|habits| habits.nulls);
+    let mut each = read.sites.iter().map(nulls);
     let first = each.next().flatten();
     first.is_some() && each.all(|nulls| nulls == first)
 }

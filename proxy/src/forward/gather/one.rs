@@ -5,7 +5,7 @@
 use super::Read;
 use super::budget::Held;
 use super::pieces::{self, Piece};
-use crate::dialect::merge::{self, Plan, Row, Rows, Shape, Window};
+use crate::dialect::merge::{self, Plan, Row, Rows, Shape, Unmerged, Window};
 use crate::forward::body::Body;
 use crate::forward::send::{self, Outgoing};
 use crate::problem::{Problem, Reason};
@@ -111,7 +111,7 @@ async fn within_deadline(read: &Read<'_>, target: &Target) -> Result<Outcome, Pr
         if !told.status.is_success() {
             return Ok(Outcome::Refused(told));
         }
-        let rows = plan.read(&told.body).map_err(|_| malformed(target))?;
+        let rows = rows(plan, &told)?;
         match asked.and_then(|asked| plan.ask_again(&rows, asked)) {
             Some(more) => asked = Some(more),
             None => return Ok(Outcome::Told(Asked { told, rows, asked })),
@@ -132,9 +132,7 @@ pub(super) async fn window(
     if !told.status.is_success() {
         return Err(None);
     }
-    let rows = plan
-        .read(&told.body)
-        .map_err(|_| Some(malformed(&target)))?;
+    let rows = rows(plan, &told).map_err(Some)?;
     let window = Window {
         first: piece.first,
         is_last: rows.len() < piece.max,
@@ -159,7 +157,7 @@ async fn told(read: &Read<'_>, target: &Target, rows: Option<usize>) -> Result<T
         if !more.status.is_success() {
             return Ok(more);
         }
-        let count = plan.read(&more.body).map_err(|_| malformed(target))?.len();
+        let count = self::rows(plan, &more)?.len();
         told.push(more);
         if count < piece.max {
             break;
@@ -173,6 +171,25 @@ async fn told(read: &Read<'_>, target: &Target, rows: Option<usize>) -> Result<T
         .collect();
     let last = told.pop().ok_or_else(|| malformed(target))?;
     Ok(Told { body, held, ..last })
+}
+
+fn rows(plan: &Rows, told: &Told) -> Result<Vec<Row>, Problem> {
+    let target = &told.target;
+    let habits = target.site.live.habits().unwrap_or_default();
+    plan.read(&told.body, habits.casing)
+        .map_err(|why| match why {
+            Unmerged::Malformed(_) => malformed(target),
+            Unmerged::Unclear { by } => unclear(target, &by),
+        })
+}
+
+/// The order of the whole list is not known, so that no part of it stands for the rest.
+fn unclear(target: &Target, by: &str) -> Problem {
+    let detail = format!(
+        "this list of several sites cannot be sorted by {by} without regard to case: it has letters beyond ASCII in upper case, and whether the database of site {} folds them is not known; sort by {by} with regard to case, or narrow the list to one process instance",
+        target.site.id
+    );
+    Problem::new(Reason::BadRequest, detail)
 }
 
 fn malformed(target: &Target) -> Problem {

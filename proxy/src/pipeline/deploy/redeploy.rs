@@ -82,7 +82,7 @@ impl Pipeline {
             wanted.source.as_deref(),
         );
         let Some((content_type, form)) = form else {
-            return Err(crate::pipeline::not_built(asked.found.operation));
+            return Err(crate::pipeline::merge::not_built(asked.found.operation));
         };
         let path = format!("{}{}", asked.group.base_path, deploys.path(&engine));
         let outgoing = &mut asked.outgoing;

@@ -5,7 +5,7 @@
 use super::Trouble;
 use crate::decide::world::HandsOver;
 use crate::dialect::path;
-use crate::forward::ask;
+use crate::forward::ask::{self, Told};
 use crate::forward::send::Times;
 use crate::problem::Problem;
 use crate::rehome::execute::Executor;
@@ -29,6 +29,45 @@ pub(super) struct Engine {
 #[derive(Debug, Deserialize)]
 pub(super) struct Root {
     pub(super) id: String,
+}
+
+/// A definition on which something lives.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) id: String,
+    pub(super) instances: u64,
+    about: Definition,
+}
+
+impl Running {
+    /// In a sentence.
+    pub(super) fn name(&self) -> String {
+        let about = &self.about;
+        let tenant = about.tenant.as_deref();
+        let tenant = tenant.map_or_else(String::new, |tenant| format!(" of tenant {tenant}"));
+        format!("{} version {}{tenant}", about.key, about.version)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Definition {
+    id: String,
+    key: String,
+    version: u64,
+    #[serde(rename = "tenantId")]
+    tenant: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Statistics {
+    instances: u64,
+    definition: Definition,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(rename = "bpmn20Xml")]
+    xml: String,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +159,20 @@ impl Engine {
         }
     }
 
+    /// What clients ask, too.
+    async fn get_rest<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, Trouble> {
+        match ask::told(&self.target, path, &self.via, self.times).await? {
+            Told::Whole(StatusCode::OK, body) => {
+                serde_json::from_slice(&body).map_err(|_| self.odd(StatusCode::OK))
+            }
+            Told::Whole(status, _) => Err(self.odd(status)),
+            Told::TooLong => Err(Trouble::Site(format!(
+                "site {} answers too much to {path}",
+                self.site
+            ))),
+        }
+    }
+
     async fn step<T: for<'de> Deserialize<'de>>(
         &self,
         call: (Method, &str),
@@ -151,7 +204,7 @@ impl Engine {
 
     fn odd(&self, status: StatusCode) -> Trouble {
         Trouble::Site(format!(
-            "site {} answers {status} to a hand-over",
+            "site {} answers {status} to a question of an evacuation",
             self.site
         ))
     }
@@ -177,6 +230,36 @@ impl Engine {
         let only = only.map_or_else(String::new, |id| format!("&id={}", path::encode(id)));
         let path = format!("/instances?max={most}&after={}{only}", path::encode(after));
         Ok(self.get::<Roots>(&path).await?.items)
+    }
+
+    /// Definitions on which something lives.
+    pub(super) async fn running(&self) -> Result<Vec<Running>, Trouble> {
+        let all: Vec<Statistics> = self.get_rest("/process-definition/statistics").await?;
+        let live = all.into_iter().filter(|one| one.instances > 0);
+        let running = live.map(|one| Running {
+            id: one.definition.id.clone(),
+            instances: one.instances,
+            about: one.definition,
+        });
+        Ok(running.collect())
+    }
+
+    /// The versions of another site's definition here, the newest first.
+    pub(super) async fn versions(&self, of: &Running) -> Result<Vec<String>, Trouble> {
+        let tenant = match &of.about.tenant {
+            Some(tenant) => format!("tenantIdIn={}", path::encode(tenant)),
+            None => "withoutTenantId=true".to_owned(),
+        };
+        let key = path::encode(&of.about.key);
+        let path = format!("/process-definition?key={key}&{tenant}&sortBy=version&sortOrder=desc");
+        let all: Vec<Definition> = self.get_rest(&path).await?;
+        Ok(all.into_iter().map(|one| one.id).collect())
+    }
+
+    /// What was deployed of a definition.
+    pub(super) async fn content(&self, id: &str) -> Result<String, Trouble> {
+        let path = format!("/process-definition/{}/xml", path::encode(id));
+        Ok(self.get_rest::<Content>(&path).await?.xml)
     }
 
     /// Hand-overs that have begun and are not finished.

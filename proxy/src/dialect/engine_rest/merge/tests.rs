@@ -65,6 +65,33 @@ fn without_an_order_rows_stand_by_their_id() {
 }
 
 #[test]
+fn a_page_is_read_as_the_engines_read_it() {
+    let page = |query: &str| rows(plan("GET", &format!("/task?{query}"), "")).page;
+    let whole = Page::default();
+    for none in ["maxResults=", "firstResult=", "firstResult=&maxResults="] {
+        assert_eq!(page(none), whole, "{none}");
+    }
+    let (first, max) = (3, Some(2));
+    assert_eq!(page("firstResult=%2B3&maxResults=2"), Page { first, max });
+    let (first, max) = (0, Some(0));
+    for nothing in [
+        "firstResult=-1",
+        "firstResult=-1&maxResults=3",
+        "firstResult=3&maxResults=-1",
+    ] {
+        assert_eq!(page(nothing), Page { first, max }, "{nothing}");
+    }
+}
+
+#[test]
+fn no_body_filters_by_nothing() {
+    let post = rows(plan("POST", "/task?maxResults=5", ""));
+    assert_eq!(order(&post), ["id Text Ascending"]);
+    assert_eq!((post.ties, post.body), (Ties::None, None));
+    assert_eq!(plan("POST", "/task/count", ""), Plan::Count);
+}
+
+#[test]
 fn a_get_cannot_break_ties_and_a_post_can() {
     let get = rows(plan(
         "GET",
@@ -130,8 +157,12 @@ fn what_the_engine_refuses_is_left_to_the_engine() {
         ("GET", "/task?sortBy=name&sortOrder=up", ""),
         ("GET", "/task?sortBy=nonsense&sortOrder=asc", ""),
         ("GET", "/task?maxResults=many", ""),
-        ("GET", "/task?firstResult=-1", ""),
+        ("GET", "/task?firstResult=-2", ""),
+        ("GET", "/task?maxResults=-2", ""),
+        ("GET", "/task?firstResult=2147483648", ""),
+        ("GET", "/task?firstResult=%20", ""),
         ("POST", "/task", "{"),
+        ("POST", "/task", " "),
         ("POST", "/task", r#"{"sorting":[{"sortBy":"name"}]}"#),
         ("POST", "/task", r#"{"sorting":"name"}"#),
     ] {
@@ -171,10 +202,7 @@ fn an_answer_has_the_form_that_the_client_prefers() {
         ("GET", "/task", "application/json;q=0"),
     ] {
         let plan = plan_with(method, target, "{}", accept);
-        assert!(
-            matches!(plan, Plan::Refused(Refused::NotBuilt(_))),
-            "{method} {target} {accept}"
-        );
+        assert!(matches!(plan, Plan::Words(_)), "{method} {target} {accept}");
     }
     let by = "/task?sortBy=lastUpdated&sortOrder=asc";
     assert!(matches!(plan("GET", by, ""), Plan::Rows(_)));

@@ -1,7 +1,7 @@
 //! Promises about errors, health, identity and intents.
 
 use super::*;
-use crate::dialect::merge::Nulls;
+use crate::dialect::merge::{Casing, Habits, Nulls};
 use http::StatusCode;
 
 const BROKEN: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
@@ -73,19 +73,27 @@ fn identity_is_the_installation_of_the_database() {
 }
 
 #[test]
-fn the_order_of_missing_values_is_that_of_the_database_that_the_engine_names() {
+fn how_lists_are_sorted_is_told_by_the_database_that_the_engine_names() {
     let told = |vendor: &str| {
         let body = json!({"installation": "x", "product": {"internals": {"database": {"vendor": vendor}}}});
-        DIALECT.read_nulls(body.to_string().as_bytes())
+        DIALECT.read_habits(body.to_string().as_bytes())
     };
     for vendor in ["PostgreSQL", "Oracle", "DB2/LINUXX8664"] {
-        assert_eq!(told(vendor), Some(Nulls::High), "{vendor}");
+        let (nulls, casing) = (Nulls::High, Casing::Unknown);
+        assert_eq!(told(vendor), Some(Habits { nulls, casing }), "{vendor}");
     }
-    for vendor in ["H2", "SQLite", "MySQL", "MariaDB", "Microsoft SQL Server"] {
-        assert_eq!(told(vendor), Some(Nulls::Low), "{vendor}");
+    for (vendor, casing) in [
+        ("H2", Casing::All),
+        ("SQLite", Casing::Ascii),
+        ("MySQL", Casing::Unknown),
+        ("MariaDB", Casing::Unknown),
+        ("Microsoft SQL Server", Casing::Unknown),
+    ] {
+        let nulls = Nulls::Low;
+        assert_eq!(told(vendor), Some(Habits { nulls, casing }), "{vendor}");
     }
     assert_eq!(told("something new"), None);
-    assert_eq!(DIALECT.read_nulls(b"{}"), None);
+    assert_eq!(DIALECT.read_habits(b"{}"), None);
 }
 
 #[test]

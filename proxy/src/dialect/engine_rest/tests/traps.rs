@@ -244,8 +244,38 @@ fn a_condition_is_a_start_beside_the_definition_it_names() {
     assert_eq!(one.beside.unwrap().to_string(), "process-definition:p:1:2");
     assert!(matches!(
         classified("POST", "/condition", None).1,
-        Class::Refuse(Refusal::BadKey(_))
+        Class::Refuse(Refusal::Unread(_))
     ));
+}
+
+#[test]
+fn a_job_definition_of_several_sites_is_split_in_the_path_and_refused_elsewhere() {
+    for id in ["homing.a.b", "homing_a_2E1.b_2E2"] {
+        assert_eq!(
+            class("PUT", &format!("/job-definition/{id}/retries"), "{}"),
+            Class::Split
+        );
+        for (method, target, body) in [
+            ("GET", format!("/job?jobDefinitionId={id}"), String::new()),
+            (
+                "PUT",
+                "/job/suspended".into(),
+                format!(r#"{{"jobDefinitionId":"{id}"}}"#),
+            ),
+        ] {
+            let class = class(method, &target, &body);
+            let is_refused = matches!(class, Class::Refuse(Refusal::OfSeveral(_)));
+            assert!(is_refused, "{method} {target}: {class:?}");
+        }
+    }
+    assert_eq!(
+        class("PUT", "/batch/homing.a.b/suspended", "{}"),
+        Class::Split
+    );
+    assert_eq!(
+        class("DELETE", "/batch/homing.a.a", ""),
+        keyed("batch:homing.a.a")
+    );
 }
 
 #[test]
@@ -274,7 +304,7 @@ fn a_task_stands_alone_unless_its_body_names_an_owner() {
     );
     assert!(matches!(
         classified("POST", "/task/create", None).1,
-        Class::Refuse(Refusal::BadKey(_))
+        Class::Refuse(Refusal::Unread(_))
     ));
 }
 

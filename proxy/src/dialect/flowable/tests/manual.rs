@@ -54,10 +54,22 @@ fn manual() -> String {
 
 fn does(operation: &Operation) -> &'static str {
     match operation.class {
+        "keyed" if operation.path.contains("migrat") => {
+            "sent to the home of the key, the target's id as that site has it"
+        }
         "keyed" => "sent to the home of the key",
         "create" => "a site is chosen; the new id is durable before the answer",
         "any" => "any site answers",
-        "shared" | "local" => "one site answers; nothing is copied to the others",
+        "local" => "one site answers; nothing is copied to the others",
+        "shared" if operation.method == Some(http::Method::GET) => {
+            "one site that has all of it answers"
+        }
+        "shared" if operation.path.contains("/info") || operation.path.ends_with("/picture") => {
+            "every site at once, or none; not recorded"
+        }
+        "shared" => {
+            "recorded, then brought to every site, also to one that is away; with a password to every site at once, or to none"
+        }
         "worker-fetch" => "work of all sites, at most `numberOfTasks`",
         "split" => "each owner gets its own ids; if one refuses, the answer names what was done",
         "correlate" => "every site hears it; what it starts, starts at one site",
@@ -71,8 +83,11 @@ fn does(operation: &Operation) -> &'static str {
         {
             "every site, each under its own id for its copy, of what was deployed through Homing; else 501"
         }
+        "broadcast" if operation.path.contains("batch-migrate") => {
+            "501: each site makes a batch of its own; the operation without a batch goes to every site"
+        }
         "broadcast" if operation.path.contains("migrate") => {
-            "501: the plan names definitions, each site's copies of which have their own ids"
+            "every site, each under its own ids for its copies, of what was deployed through Homing; 501 if the plan names its target by version"
         }
         "broadcast" if operation.path.contains('{') => {
             "501: each site has its own copy of it under its own id, and which these are is not recorded"
