@@ -12,7 +12,9 @@ mod operand;
 mod operators;
 mod parser;
 mod spin;
+mod spin_xml;
 mod spot;
+mod xml;
 
 pub use coerce::{to_boolean, to_long, to_text};
 pub use environment::{Environment, Member};

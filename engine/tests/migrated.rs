@@ -2,7 +2,8 @@
 //!
 //! `older/` has what those programs wrote, as SQL: version 1 is the first of all, version 8 the last one without logs. Four
 //! instances wait in five branches each; the branch with the expression has failed for good; of the second one the task is
-//! done and a worker has given up; the third one's work was held by a worker; the fourth one is suspended.
+//! done and a worker has given up; the third one's work was held by a worker; the fourth one is suspended. Their timers,
+//! an hour long when the files were written, are put off to 2100 so that they are ahead whenever this runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,6 +25,9 @@ const OLDER: [(&str, &str, usize); 2] = [
     ("v1", include_str!("older/v1.sql"), 1),
     ("v8", include_str!("older/v8.sql"), 0),
 ];
+
+/// Milliseconds since 1970.
+const IN_2100: &str = "UPDATE job SET due = 4102444800000 WHERE kind = 'timer';";
 
 /// What an instance was begun with.
 fn variables() -> Json {
@@ -184,6 +188,7 @@ async fn a_file_of_an_earlier_program_goes_on() {
             .await
             .unwrap();
         sqlx::raw_sql(text).execute(&mut file).await.unwrap();
+        sqlx::raw_sql(IN_2100).execute(&mut file).await.unwrap();
         file.close().await.unwrap();
         brought_forward(name, &url, astray).await;
     }
@@ -201,6 +206,7 @@ async fn a_postgresql_database_of_an_earlier_program_goes_on() {
             .execute(&mut session)
             .await
             .unwrap();
+        sqlx::raw_sql(IN_2100).execute(&mut session).await.unwrap();
         session.close().await.unwrap();
         brought_forward(name, &url, astray).await;
     }

@@ -62,6 +62,8 @@ pub fn to_text(operand: &Operand) -> String {
         Operand::Scalar(Value::Object(o)) => o.text.clone(),
         Operand::Json(serde_json::Value::String(s)) => format!("\"{s}\""),
         Operand::Json(json) => json.to_string(),
+        Operand::Xml(element) => element.to_string(),
+        Operand::Attribute(attribute) => attribute.value().to_owned(),
         Operand::DateTime(ms) => crate::time::iso_text(*ms),
         Operand::List(items) => format!(
             "[{}]",

@@ -159,7 +159,9 @@ fn property(base: &Operand, name: &str, env: &dyn Environment) -> Result<Operand
         // JUEL gives nothing for a property of nothing.
         Operand::Scalar(Value::Null) => Ok(Operand::NULL),
         Operand::Scalar(Value::String(s)) if name == "empty" => Ok(Operand::bool(s.is_empty())),
-        Operand::Scalar(_) | Operand::DateTime(_) => Err(unknown()),
+        Operand::Scalar(_) | Operand::DateTime(_) | Operand::Xml(_) | Operand::Attribute(_) => {
+            Err(unknown())
+        }
     }
 }
 
@@ -197,6 +199,11 @@ fn is_empty(operand: &Operand) -> bool {
         Operand::Json(serde_json::Value::Array(items)) => items.is_empty(),
         Operand::Json(serde_json::Value::Object(map)) => map.is_empty(),
         Operand::Json(serde_json::Value::Null) => true,
-        Operand::Scalar(_) | Operand::Json(_) | Operand::DateTime(_) | Operand::Known(_) => false,
+        Operand::Scalar(_)
+        | Operand::Json(_)
+        | Operand::Xml(_)
+        | Operand::Attribute(_)
+        | Operand::DateTime(_)
+        | Operand::Known(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use super::coerce::{to_long, to_text};
 use super::environment::Environment;
 use super::eval::member;
 use super::operand::{Known, Operand};
-use super::{Error, MAX_RESULT, operators, spin};
+use super::{Error, MAX_RESULT, operators, spin, spin_xml};
 use crate::time::{self, Unit};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub(super) fn call(
         Operand::List(items) => of_list(items, name, args)?,
         Operand::Map(map) => of_map(map, name, args),
         Operand::Json(json) => spin::call(json, name, args)?,
+        Operand::Xml(element) => spin_xml::of_element(element, name, args)?,
+        Operand::Attribute(attribute) => spin_xml::of_attribute(attribute, name, args),
         Operand::DateTime(ms) => of_moment(*ms, name, args)?,
         Operand::Scalar(Value::Date(ms)) => of_date(*ms, name, args)?,
         Operand::Scalar(_) => None,
@@ -50,7 +52,9 @@ pub(super) fn function(
         ("now", []) => Ok(Operand::Scalar(Value::Date(env.now()))),
         ("dateTime", []) => Ok(Operand::DateTime(env.now())),
         ("currentUser" | "currentUserGroups", []) => Ok(Operand::NULL),
-        ("S" | "JSON", [argument]) => spin::node(argument),
+        ("S", [argument]) => spin::any(argument),
+        ("JSON", [argument]) => spin::node(argument),
+        ("XML", [argument]) => spin_xml::node(argument),
         _ => Err(Error::UnknownMethod {
             text: String::new(),
             name: name.to_owned(),

@@ -1,8 +1,10 @@
 //! What an expression computes with: variables' values, and the things that only exist while it is evaluated.
 
+use super::xml::{Attribute, Element};
 use crate::clock::Millis;
 use crate::value::{Object, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A value inside an expression.
 #[derive(Clone, PartialEq, Debug)]
@@ -15,6 +17,10 @@ pub enum Operand {
     Map(BTreeMap<String, Operand>),
     /// A JSON node, as `S()` and `JSON()` and variables of type Json give it.
     Json(serde_json::Value),
+    /// An XML element, as `S()` and `XML()` and variables of type Xml give it.
+    Xml(Arc<Element>),
+    /// An attribute of one.
+    Attribute(Arc<Attribute>),
     /// A moment with arithmetic, as `dateTime()` gives it.
     DateTime(Millis),
     /// One of the names that every expression knows.
@@ -59,6 +65,10 @@ impl Operand {
         match value {
             Value::Json(text) => serde_json::from_str(text)
                 .map_or_else(|_| Operand::Scalar(value.clone()), Operand::Json),
+            Value::Xml(text) => Element::read(text).map_or_else(
+                |_| Operand::Scalar(value.clone()),
+                |element| Operand::Xml(Arc::new(element)),
+            ),
             Value::Object(Object { format, text, .. }) if format == "application/json" => {
                 serde_json::from_str(text).map_or_else(
                     |_| Operand::Scalar(value.clone()),
@@ -96,6 +106,8 @@ impl Operand {
             }
             Operand::Map(map) => map.iter().map(|(k, v)| (k.clone(), v.to_json())).collect(),
             Operand::Json(json) => json.clone(),
+            Operand::Xml(element) => element.to_string().into(),
+            Operand::Attribute(attribute) => attribute.value().into(),
             Operand::DateTime(ms) => (*ms).into(),
             Operand::Known(_) => serde_json::Value::Null,
         }
@@ -106,6 +118,8 @@ impl Operand {
         match self {
             Operand::Scalar(value) => value,
             Operand::Json(json) => Value::Json(json.to_string()),
+            Operand::Xml(element) => Value::Xml(element.to_string()),
+            Operand::Attribute(attribute) => attribute.value().into(),
             Operand::List(_) => self.as_object("java.util.ArrayList"),
             Operand::Map(_) => self.as_object("java.util.LinkedHashMap"),
             Operand::DateTime(ms) => Value::Date(ms),
@@ -128,6 +142,8 @@ impl Operand {
             Operand::List(_) => "List",
             Operand::Map(_) => "Map",
             Operand::Json(_) => "JsonNode",
+            Operand::Xml(_) => "XmlElement",
+            Operand::Attribute(_) => "XmlAttribute",
             Operand::DateTime(_) => "DateTime",
             Operand::Known(Known::Execution) => "Execution",
             Operand::Known(Known::Task) => "Task",

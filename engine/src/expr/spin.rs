@@ -1,10 +1,34 @@
 //! The part of the JSON node API that models use: `S(x).prop("a").numberValue()`.
 
-use super::Error;
 use super::coerce::{to_long, to_text};
 use super::operand::{Operand, number};
+use super::{Error, spin_xml};
 use crate::value::Value;
 use serde_json::Value as Json;
+
+/// `S(x)`: a node of whichever format the text has, told by its first letter.
+pub(super) fn any(argument: &Operand) -> Result<Operand, Error> {
+    match argument {
+        Operand::Scalar(Value::String(text)) if text.trim_start().starts_with('<') => {
+            spin_xml::node(argument)
+        }
+        Operand::Scalar(Value::String(text)) if text.trim_start().starts_with(['{', '[']) => {
+            node(argument)
+        }
+        Operand::Scalar(Value::String(_)) => {
+            Err(Error::failed("SPIN-01004 No matching data format detected"))
+        }
+        Operand::Scalar(Value::Json(_)) | Operand::Json(_) | Operand::List(_) | Operand::Map(_) => {
+            node(argument)
+        }
+        Operand::Scalar(Value::Xml(_)) => spin_xml::node(argument),
+        Operand::Xml(_) => Ok(argument.clone()),
+        other => Err(Error::failed(format!(
+            "SPIN-01001 Unsupported input of type '{}'",
+            other.kind()
+        ))),
+    }
+}
 
 /// A node made of a value: text is parsed, everything else is wrapped.
 pub(super) fn node(argument: &Operand) -> Result<Operand, Error> {

@@ -235,3 +235,178 @@ fn size_and_depth_have_limits() {
         Err(Error::Evaluation { .. })
     ));
 }
+
+/// A document as the variables `x`, a text, and `e`, of type Xml.
+fn ask_of_order(question: &str) -> Result<String, Error> {
+    let order = r#"<?xml version="1.0"?>
+<!-- c --><order id="7" b='&lt;q"' xmlns="urn:o" xmlns:p="urn:p"><!--in--><item n="1">one &amp; <b>bold</b></item>
+ <item n="2"><![CDATA[<raw>]]></item><p:note p:k="v" k="w">hi</p:note><empty></empty></order>"#;
+    let values = [("x", Value::from(order)), ("e", Value::Xml(order.into()))];
+    let mut names = Names(values.map(|(name, value)| (name.into(), value)).into());
+    Template::parse(&format!("${{{question}}}"))?
+        .evaluate(&mut names)
+        .map(|operand| to_text(&operand))
+}
+
+/// What Spin 7.24.0 answers.
+#[test]
+fn xml_is_read_as_spin_reads_it() {
+    for (question, answer) in [
+        ("e.name()", "order"),
+        ("e.namespace()", "urn:o"),
+        ("empty e.prefix()", "true"),
+        ("e.hasPrefix('')", "false"),
+        ("e.hasPrefix(null)", "true"),
+        ("e.hasNamespace('urn:o')", "true"),
+        ("e.attr('id').value()", "7"),
+        ("e.attr('id')", "7"),
+        ("e.attr('id').name()", "id"),
+        ("e.hasAttr('id')", "true"),
+        ("e.hasAttr('xmlns')", "false"),
+        ("e.attrNames()", "[b, id, xmlns, p]"),
+        ("e.attrNames('urn:o')", "[]"),
+        ("e.textContent()", "one & bold\n <raw>hi"),
+        ("e.childElement('empty').textContent()", ""),
+        ("e.childElement('urn:p', 'note').textContent()", "hi"),
+        ("e.childElement('urn:p', 'note').attr('k').value()", "w"),
+        (
+            "e.childElement('urn:p', 'note').attrNs('urn:p', 'k').value()",
+            "v",
+        ),
+        (
+            "e.childElement('urn:p', 'note').attrNs('urn:p', 'k').prefix()",
+            "p",
+        ),
+        ("e.attrNs(null, 'id').value()", "7"),
+        (
+            "e.childElement('urn:p', 'note').hasAttrNs('urn:p', 'k')",
+            "true",
+        ),
+        ("e.childElements().size()", "4"),
+        ("e.childElements('item').size()", "2"),
+        ("e.childElements('urn:p', 'note').size()", "1"),
+        ("e.childElement('empty').childElements().size()", "0"),
+        ("e.childElements('item').get(1).attr('n').value() + 1", "3"),
+        ("e.childElements('item')[1].textContent()", "<raw>"),
+        ("XML(x).name() == S(x).name()", "true"),
+        ("XML(e).childElement('empty').namespace()", "urn:o"),
+        (
+            "XML('<a><b>1</b></a>').childElement(null, 'b').textContent()",
+            "1",
+        ),
+        ("S('  <a/>').name()", "a"),
+        (
+            "XML('<a>q<?pi x?><b>r</b><!--c--></a>').textContent()",
+            "qr",
+        ),
+    ] {
+        assert_eq!(ask_of_order(question).as_deref(), Ok(answer), "{question}");
+    }
+}
+
+/// What Spin 7.24.0 writes.
+#[test]
+fn xml_is_written_as_spin_writes_it() {
+    let begins = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
+    for (question, written) in [
+        (
+            "e",
+            "<order xmlns=\"urn:o\" xmlns:p=\"urn:p\" b=\"&lt;q&quot;\" id=\"7\">\n  <item n=\"1\">\n    one &amp; \n    <b>bold</b>\n  </item>\n  <item n=\"2\">&lt;raw&gt;</item>\n  <p:note k=\"w\" p:k=\"v\">hi</p:note>\n  <empty/>\n</order>",
+        ),
+        (
+            "e.childElements('item').get(0)",
+            "<item xmlns=\"urn:o\" n=\"1\">\n  one &amp; \n  <b>bold</b>\n</item>",
+        ),
+        (
+            "e.childElement('urn:p', 'note').toString()",
+            "<p:note xmlns:p=\"urn:p\" k=\"w\" p:k=\"v\">hi</p:note>",
+        ),
+        ("e.childElement('empty')", "<empty xmlns=\"urn:o\"/>"),
+        ("XML('<a>\n  <b> x </b>\n</a>')", "<a>\n  <b> x </b>\n</a>"),
+        (
+            "XML('<a><?pi x?><b/><!--c--></a>')",
+            "<a>\n  <?pi x?>\n  <b/>\n</a>",
+        ),
+        (
+            "XML('<a k=\"&quot;&lt;&gt;&amp;&#10;&#9;é\">&lt;&gt;&amp;\"&#13;é€😀</a>')",
+            "<a k=\"&quot;&lt;&gt;&amp;&#10;&#9;é\">&lt;&gt;&amp;\"&#13;é€&#128512;</a>",
+        ),
+        (
+            "XML('<a z=\"1\" b=\"2\" m=\"3\"/>')",
+            "<a b=\"2\" m=\"3\" z=\"1\"/>",
+        ),
+        (
+            "XML('<p:a xmlns:p=\"urn:p\"><b/><p:b k=\"1\"/></p:a>').childElement('b')",
+            "<p:b xmlns:p=\"urn:p\" k=\"1\"/>",
+        ),
+    ] {
+        let written = format!("{begins}{written}\n");
+        assert_eq!(ask_of_order(question), Ok(written), "{question}");
+    }
+}
+
+/// What Spin 7.24.0 refuses.
+#[test]
+fn what_xml_has_not_is_refused_as_spin_refuses_it() {
+    for (question, reason) in [
+        (
+            "e.attr('nix')",
+            "SPIN/DOM-XML-01006 Unable to find attribute with namespace 'null' and name 'nix'",
+        ),
+        (
+            "e.childElement('nix')",
+            "SPIN/DOM-XML-01007 Unable to find child element with namespace 'urn:o' and name 'nix'",
+        ),
+        (
+            "e.childElements('urn:p', 'nix')",
+            "SPIN/DOM-XML-01007 Unable to find child element with namespace 'urn:p' and name 'nix'",
+        ),
+        (
+            "e.childElement('item')",
+            "SPIN/DOM-XML-01008 More than one child element was found for namespace 'urn:o' and name 'item'",
+        ),
+        ("XML('')", "SPIN/DOM-XML-01009"),
+        ("XML('<a>')", "SPIN/DOM-XML-01009"),
+        ("XML('  <?xml version=\"1.0\"?><a/>')", "SPIN/DOM-XML-01009"),
+        (
+            "XML('<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>')",
+            "SPIN/DOM-XML-01009",
+        ),
+        ("XML(null)", "is null"),
+        ("S('abc')", "SPIN-01004 No matching data format detected"),
+        ("S(5)", "SPIN-01001 Unsupported input of type 'Long'"),
+        ("e.mapTo('a.B')", "Could not find method mapTo"),
+    ] {
+        let failed = ask_of_order(question).unwrap_err().to_string();
+        assert!(failed.contains(reason), "{question}: {failed}");
+    }
+}
+
+/// Documents that would cost much more than their length.
+#[test]
+fn xml_has_limits() {
+    let deep = format!("{}{}", "<a>".repeat(5_000), "</a>".repeat(5_000));
+    let declaring: String = (0..1_001).map(|n| format!("<a xmlns:p{n}='u'/>")).collect();
+    // Short as it came, long when each line is indented.
+    let within = format!(
+        "{}{}{}",
+        "<a>".repeat(100),
+        "<b/>".repeat(100_000),
+        "</a>".repeat(100)
+    );
+    for (text, reason) in [
+        (deep, "elements nest deeper than 128"),
+        (
+            format!("<a>{declaring}</a>"),
+            "it declares more than 1000 namespaces",
+        ),
+        (within, "it is longer than"),
+        (
+            format!("<a>{}</a>", "x".repeat(MAX_RESULT)),
+            "it is longer than",
+        ),
+    ] {
+        let failed = super::xml::Element::read(&text).unwrap_err().to_string();
+        assert!(failed.contains(reason), "{failed}");
+    }
+}

@@ -3,7 +3,7 @@
 use super::Handle;
 use crate::error::Error;
 use crate::machine::{Document, Node, Role, Wait};
-use crate::model::Process;
+use crate::model::{Kind, Process};
 use crate::store::Failure;
 use std::collections::BTreeMap;
 
@@ -42,7 +42,10 @@ impl Handle {
 
 fn stands(node: &Node, process: &Process) -> Option<String> {
     let element = node.at.clone()?;
+    let kind = || process.get(&element).map(|found| &found.kind);
     match &node.wait {
+        // An error end whose boundary event does not interrupt is never left.
+        Wait::Nothing if matches!(kind(), Some(Kind::End(_))) => Some(element),
         Wait::Nothing | Wait::After { .. } | Wait::Join => None,
         Wait::Before { .. } => {
             let multi = process.get(&element).is_some_and(|e| e.multi.is_some());
