@@ -412,6 +412,10 @@ impl Store for Sql {
         self.give_lease_back(name, holder).await
     }
 
+    async fn holder(&self, name: &str) -> Result<Option<String>, Error> {
+        self.lease_holder(name).await
+    }
+
     async fn open_intents(&self, limit: usize) -> Result<Vec<OpenIntent>, Error> {
         self.oldest_intents(limit).await
     }

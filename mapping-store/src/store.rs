@@ -444,6 +444,8 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
         claim: Claim,
     ) -> Result<Option<Lease>, Error>;
     async fn release(&self, name: &str, holder: &str) -> Result<(), Error>;
+    /// Who has the lease now, if anybody does.
+    async fn holder(&self, name: &str) -> Result<Option<String>, Error>;
 
     // -- intents
     async fn open_intents(&self, limit: usize) -> Result<Vec<OpenIntent>, Error>;

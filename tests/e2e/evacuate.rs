@@ -220,8 +220,7 @@ async fn what_cannot_leave_is_named_and_stays_alive() -> Promise {
         .await?;
     let note = started.expect(200)?.member("id")?;
     let planned = said(r2, &["plan", "evacuate", "--zone", "eu-1"], 0).await?;
-    let missing =
-        "definition note version 1 (live instances: 1) is not deployed with the same content at b";
+    let missing = "definition note version 1 (live instances there: 1) is not deployed with the same content at b";
     assert!(planned.contains(missing), "{planned}");
     assert!(!planned.contains("definition parcel"), "{planned}");
     // Every site that is served from there: one.

@@ -275,6 +275,8 @@ async fn a_switch_waits_for_what_the_process_that_hands_over_has_sent() -> Promi
         tokio::time::sleep(Duration::from_secs(2)).await;
         let (state, words) = newest(&router).await?;
         assert!(state != "done", "{words}");
+        let listed = router.admin().get("/v1/routers").await?.json()?;
+        assert_eq!(listed["items"][0]["leads"], true, "{listed}");
         assert!(
             two.seen().iter().all(|seen| seen.target == "/"),
             "{:?}",

@@ -33,7 +33,8 @@ pub(crate) struct RuleFile {
     /// What such a request is. `keyed`: goes to the home of its key; an unknown key is answered with 503, because rules do not say how a site is
     /// asked for one. `create`:
     /// makes something new, whose key is then learned. `sticky`: a known key goes to its site, no key or an
-    /// unknown one is placed, then learned. `any`: one site that is available. `gather`: all sites, answers merged.
+    /// unknown one is placed, then learned. `any`: one site that is available, or with
+    /// `placement.sticky_user` the user's home alone. `gather`: all sites, answers merged.
     /// `broadcast`: a write to all sites. `refuse`: not let through.
     pub(crate) class: At<ClassFile>,
     /// Kind of the key, a name of your choice. Needed by `keyed`, `create` and `sticky`.

@@ -26,6 +26,15 @@ impl Sql {
         write.end(result).await
     }
 
+    pub(super) async fn lease_holder(&self, name: &str) -> Result<Option<String>, Error> {
+        let mut session = self.read("read a lease").await?;
+        let now = session.now().await?;
+        let sql = "SELECT holder FROM leases WHERE name = $1 AND expires_at > $2";
+        let rows = session.rows(sql, args![name, now.0]).await?;
+        session.commit().await?;
+        rows.first().map_or(Ok(None), |row| row.text_or_null(0))
+    }
+
     pub(super) async fn give_lease_back(&self, name: &str, holder: &str) -> Result<(), Error> {
         let mut write = self.write("release a lease").await?;
         let sql = "UPDATE leases SET holder = NULL, expires_at = 0 WHERE name = $1 AND holder = $2";

@@ -40,6 +40,8 @@ async fn a_lease_has_one_holder(fresh: Fresh) {
         (renewed.generation, renewed.counter),
         (holders[0].generation, 2)
     );
+    let holder = fresh.store.holder("leader").await.unwrap();
+    assert_eq!(holder.as_ref(), Some(&renewed.holder));
     fresh
         .store
         .release("leader", "somebody else")
@@ -54,6 +56,8 @@ async fn a_lease_has_one_holder(fresh: Fresh) {
         .release("leader", &renewed.holder)
         .await
         .unwrap();
+    assert_eq!(fresh.store.holder("leader").await.unwrap(), None);
+    assert_eq!(fresh.store.holder("nothing").await.unwrap(), None);
     let next = fresh
         .store
         .lease("leader", "late", 60_000)

@@ -8,6 +8,7 @@ use super::error::{Error, ProblemShape};
 use super::extract::{DryRun, Query};
 use super::paging::Page;
 use super::text;
+use crate::rehome::execute::LEADER;
 use axum::Json;
 use axum::extract::{Path, State as Shared};
 use axum::http::StatusCode;
@@ -26,6 +27,8 @@ pub struct RouterShape {
     pub this: bool,
     /// Whether its lease has not run out, by the store's clock.
     pub live: bool,
+    /// Whether it leads, by its name: it carries out what is under way for all routers. Nobody does while nothing is.
+    pub leads: bool,
     /// When the store last heard of it.
     pub seen_at: String,
     /// Its admin listener.
@@ -47,8 +50,10 @@ pub(super) async fn list(
     Shared(state): Shared<Arc<State>>,
 ) -> Result<Json<Page<RouterShape>>, Error> {
     let routers = state.store.routers().await?;
+    let leader = state.store.holder(LEADER).await?;
     let shapes = routers.into_iter().map(|router| RouterShape {
         this: router.process == state.registrar.witness.process(),
+        leads: router.live && leader.as_deref() == Some(&*router.name),
         router: router.name,
         live: router.live,
         seen_at: text::time(router.seen_at),

@@ -150,12 +150,13 @@ impl Hooks {
                 tokio::time::sleep(VERIFY_EVERY).await;
             }
         };
-        match tokio::time::timeout(self.limit * 4 / 5, asking).await {
+        let limit = self.limit * 4 / 5;
+        match tokio::time::timeout(limit, asking).await {
             Ok(said) => Ok(said),
             Err(_) => Err(Error::Lies {
                 name,
                 verification,
-                limit: self.limit,
+                limit,
                 last,
             }),
         }

@@ -40,14 +40,21 @@ pub struct Orders {
 impl Orders {
     /// Works until nobody brings orders any more.
     pub async fn run(mut self) {
+        // What was brought may have been read before an order ended here.
+        let mut ended = Vec::new();
         while self.inbox.changed().await.is_ok() {
-            let inbox = self.inbox.borrow_and_update().clone();
+            let mut inbox = self.inbox.borrow_and_update().clone();
+            ended.retain(|id| inbox.orders.iter().any(|order| order.order.id == *id));
+            inbox.orders.retain(|order| !ended.contains(&order.order.id));
             let (Some(store), Some(order)) = (inbox.store, self.next(inbox.orders)) else {
                 continue;
             };
-            if let Err(error) = self.carry_out(&store, &order).await {
-                metrics().ordered("dropped");
-                tracing::warn!(order = %order.order.id, what = %order.order.what, "an order was dropped: {}", chain(&error));
+            match self.carry_out(&store, &order).await {
+                Ok(()) => ended.push(order.order.id),
+                Err(error) => {
+                    metrics().ordered("dropped");
+                    tracing::warn!(order = %order.order.id, what = %order.order.what, "an order was dropped: {}", chain(&error));
+                }
             }
             self.bell.notify_one();
         }

@@ -50,6 +50,16 @@ pub struct Objection {
     pub overridden: bool,
 }
 
+impl Objection {
+    /// Why, with the site that it is about.
+    pub fn told(&self) -> String {
+        match &self.site {
+            Some(site) if !self.why.contains(site.as_str()) => format!("site {site}: {}", self.why),
+            Some(_) | None => self.why.clone(),
+        }
+    }
+}
+
 impl Report {
     /// What still forbids the plan.
     pub fn standing(&self) -> impl Iterator<Item = &Objection> {

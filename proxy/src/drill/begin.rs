@@ -215,7 +215,7 @@ async fn way_there(
     if let Some(objection) = report.standing().next() {
         return Err(Error::Refused {
             rule: objection.rule.clone(),
-            why: objection.why.clone(),
+            why: objection.told(),
         });
     }
     if plan.moves.is_empty() {

@@ -57,7 +57,7 @@ pub(super) async fn choose(
     if let Some(objection) = report.standing().next() {
         return Err(apply::Error::Refused {
             rule: objection.rule.clone(),
-            why: objection.why.clone(),
+            why: objection.told(),
         });
     }
     let Some(to) = to.filter(|_| !plan.moves.is_empty()) else {

@@ -60,7 +60,7 @@ pub(super) async fn prepare(
     if let Some(objection) = report.standing().next() {
         return Err(apply::Error::Refused {
             rule: objection.rule.clone(),
-            why: objection.why.clone(),
+            why: objection.told(),
         });
     }
     let Some(one) = plan.moves.first() else {
@@ -271,7 +271,7 @@ impl Driller {
         };
         let seen = match apply::decide(&self.executor, &question).await {
             Ok((plan, report)) => match report.standing().next() {
-                Some(objection) => Err(objection.why.clone()),
+                Some(objection) => Err(objection.told()),
                 None if plan.moves.is_empty() => Err("there is nothing to fail over".to_owned()),
                 None => Ok(()),
             },

@@ -255,7 +255,7 @@ impl Driller {
                     course.legs[at].plan = Some(plan.hash());
                     return Ok(());
                 }
-                Some(objection) => objection.why.clone(),
+                Some(objection) => objection.told(),
             },
             Err(apply::Error::Store(error)) => return Err(error),
             Err(error) => chain(&error),

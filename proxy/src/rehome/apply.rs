@@ -155,7 +155,7 @@ pub async fn check(executor: &Executor, hash: &str) -> Result<Plan, Error> {
     if let Some(objection) = report.standing().next() {
         return Err(Error::Refused {
             rule: objection.rule.clone(),
-            why: objection.why.clone(),
+            why: objection.told(),
         });
     }
     if again.moves != kept.moves {

@@ -36,6 +36,8 @@ const PASSES_MAX: u32 = 5;
 const PASS_EVERY: Duration = Duration::from_secs(1);
 /// Instances that did not leave that are named.
 const NAMED_MAX: usize = 100;
+/// Reasons that the operation's note tells; all that are named stand in the operation.
+const REASONS_MAX: usize = 3;
 /// Longest round: other operations wait for it.
 const ROUND_WITHIN: Duration = Duration::from_secs(20);
 /// Rows that are looked at in one go when what was only marked is put back.
@@ -333,13 +335,27 @@ impl Tally {
 
 fn words(tally: &Tally) -> String {
     let mut words = format!("{} handed over", tally.moved);
-    if tally.left > 0 {
-        words.push_str(&format!(", {} not", tally.left));
+    if tally.left == 0 {
+        return words;
     }
-    if let Some(first) = tally.named.first() {
-        words.push_str(&format!(" ({}: {})", first.instance, first.why));
+    words.push_str(&format!(", {} stay where they are", tally.left));
+    // By reason, the most frequent first, each with one of its instances.
+    let mut reasons: Vec<(&Left, u64)> = Vec::new();
+    for left in &tally.named {
+        match reasons.iter_mut().find(|(first, _)| first.why == left.why) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((left, 1)),
+        }
     }
-    words
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let told = reasons.iter().take(REASONS_MAX);
+    let told: Vec<String> = told
+        .map(|(first, count)| match count {
+            1 => format!("{}: {}", first.instance, first.why),
+            more => format!("{} and {} more: {}", first.instance, more - 1, first.why),
+        })
+        .collect();
+    format!("{words} ({})", told.join("; "))
 }
 
 fn leave(tally: &mut Tally, left: Left) {

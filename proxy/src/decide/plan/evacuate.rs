@@ -13,10 +13,16 @@ pub const ANY: &str = "*";
 /// Instances that a note names; the rest is counted.
 const NAMED_MAX: usize = 20;
 
-/// What to know before it is done.
-fn notes(leaving: &Leaving) -> Vec<String> {
+/// What to know before all of a site, or one instance of it, is handed over.
+fn notes(leaving: &Leaving, key: Option<&str>) -> Vec<String> {
     let mut notes = Vec::new();
-    if !leaving.behind.is_empty() {
+    if let Some(key) = key {
+        if leaving.behind.iter().any(|one| one == key) {
+            notes.push(format!(
+                "{key} is not in the table: it began behind the routers' back, and leaves all the same"
+            ));
+        }
+    } else if !leaving.behind.is_empty() {
         let named: Vec<&str> = leaving
             .behind
             .iter()
@@ -35,7 +41,7 @@ fn notes(leaving: &Leaving) -> Vec<String> {
             named.join(", ")
         ));
     }
-    if leaving.more {
+    if leaving.more && key.is_none() {
         notes.push("more instances live there than were looked at".to_owned());
     }
     notes.extend(leaving.lacking.iter().map(|one| {
@@ -45,7 +51,7 @@ fn notes(leaving: &Leaving) -> Vec<String> {
             "they go elsewhere"
         };
         format!(
-            "definition {} (live instances: {}) is not deployed with the same content at {}: {stays}",
+            "definition {} (live instances there: {}) is not deployed with the same content at {}: {stays}",
             one.definition,
             one.instances,
             one.sites.join(", ")
@@ -116,7 +122,10 @@ impl<'a> Draft<'a> {
             fate: Some("moved".to_owned()),
             rows: BTreeMap::new(),
             waits_for: vec![wait],
-            notes: site.leaving.as_ref().map(notes).unwrap_or_default(),
+            notes: match &site.leaving {
+                Some(leaving) => notes(leaving, self.question.key.as_deref()),
+                None => Vec::new(),
+            },
         });
     }
 
