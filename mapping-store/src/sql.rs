@@ -69,16 +69,6 @@ pub(crate) struct Sql {
     floor: Floor,
 }
 
-impl Sql {
-    pub(crate) fn new(backend: Box<dyn Backend>) -> Sql {
-        Sql {
-            backend,
-            names: Names::default(),
-            floor: Floor::default(),
-        }
-    }
-}
-
 #[async_trait]
 impl Store for Sql {
     async fn get(&self, key: &RoutingKey) -> Result<Option<Mapping>, Error> {

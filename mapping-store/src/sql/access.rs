@@ -1,14 +1,22 @@
-//! How a session begins: to read, or to change something.
+//! How the store is made, and how a session begins: to read, or to change something.
 //!
 //! Owns the refusal of a database that was left behind. Must not know what is read or changed.
 
-use super::Sql;
-use super::session::{Access, Session};
+use super::session::{Access, Backend, Session};
 use super::timed;
 use super::write::Write;
+use super::{Floor, Names, Sql};
 use crate::store::Error;
 
 impl Sql {
+    pub(crate) fn new(backend: Box<dyn Backend>) -> Sql {
+        Sql {
+            backend,
+            names: Names::default(),
+            floor: Floor::default(),
+        }
+    }
+
     pub(super) async fn read(&self, doing: &'static str) -> Result<Box<dyn Session>, Error> {
         self.session(Access::Read, doing).await
     }

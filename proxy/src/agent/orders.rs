@@ -45,7 +45,9 @@ impl Orders {
         while self.inbox.changed().await.is_ok() {
             let mut inbox = self.inbox.borrow_and_update().clone();
             ended.retain(|id| inbox.orders.iter().any(|order| order.order.id == *id));
-            inbox.orders.retain(|order| !ended.contains(&order.order.id));
+            inbox
+                .orders
+                .retain(|order| !ended.contains(&order.order.id));
             let (Some(store), Some(order)) = (inbox.store, self.next(inbox.orders)) else {
                 continue;
             };

@@ -390,3 +390,31 @@ async fn some_at_once(
 fn is_any(to: &str) -> bool {
     to == ANY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_told_by_reason() {
+        let left = |instance: &str, why: &str| Left {
+            instance: instance.to_owned(),
+            why: why.to_owned(),
+        };
+        let mut tally = Tally {
+            moved: 1,
+            ..Tally::default()
+        };
+        assert_eq!(words(&tally), "1 handed over");
+        tally.named = vec![
+            left("i1", "busy"),
+            left("i2", "no copy"),
+            left("i3", "no copy"),
+        ];
+        tally.left = 29;
+        assert_eq!(
+            words(&tally),
+            "1 handed over, 29 stay where they are (i2 and 1 more: no copy; i1: busy)"
+        );
+    }
+}

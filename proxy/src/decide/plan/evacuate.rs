@@ -213,10 +213,10 @@ mod tests {
             stale_after: Duration::from_secs(7_200),
             ..Leaving::default()
         };
-        assert_eq!(notes(&leaving).len(), 1);
-        assert!(notes(&leaving)[0].contains("7300s old"));
+        assert_eq!(notes(&leaving, None).len(), 1);
+        assert!(notes(&leaving, None)[0].contains("7300s old"));
         leaving.stale_after = Duration::from_secs(7_300);
-        assert_eq!(notes(&leaving), Vec::<String>::new());
+        assert_eq!(notes(&leaving, None), Vec::<String>::new());
         leaving.behind = (0..30).map(|number| format!("k{number}")).collect();
         leaving.lacking = vec![Lacking {
             definition: "note version 1".to_owned(),
@@ -225,8 +225,8 @@ mod tests {
             everywhere: true,
         }];
         leaving.compared = None;
-        let [behind, lacking, never] = &notes(&leaving)[..] else {
-            panic!("{:?}", notes(&leaving));
+        let [behind, lacking, never] = &notes(&leaving, None)[..] else {
+            panic!("{:?}", notes(&leaving, None));
         };
         assert!(
             behind.contains("k19 and 10 more") && !behind.contains("k20"),
@@ -234,5 +234,13 @@ mod tests {
         );
         assert!(lacking.contains("at b: they stay"), "{lacking}");
         assert!(never.contains("never"), "{never}");
+        // Of one instance only what is its own is told.
+        let of = |key| notes(&leaving, Some(key)).join("\n");
+        assert!(
+            of("k3").starts_with("k3 is not in the table"),
+            "{}",
+            of("k3")
+        );
+        assert!(!of("other").contains("not in the table"), "{}", of("other"));
     }
 }
