@@ -148,13 +148,41 @@ pub fn random() -> u64 {
     })
 }
 
-/// The host that the client means, without port; HTTP/2 and absolute targets name it in the target.
+/// The host that the client means, without port and without the dot that may end a whole name (RFC 3986, section 3.2.2);
+/// HTTP/2 and absolute targets name it in the target.
 pub fn host<'r>(uri: &'r Uri, header: Option<&'r HeaderValue>) -> Option<&'r str> {
     let told = || header?.to_str().ok();
     let host = uri.host().or_else(told)?;
-    match host.rsplit_once(':') {
+    let name = match host.rsplit_once(':') {
         // An IPv6 address ends with its bracket.
-        Some((name, port)) if !port.ends_with(']') => Some(name),
-        Some(_) | None => Some(host),
+        Some((name, port)) if !port.ends_with(']') => name,
+        Some(_) | None => host,
+    };
+    Some(name.strip_suffix('.').unwrap_or(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_told_without_port_and_last_dot() {
+        for (header, target, expected) in [
+            ("shop.example", "/orders", "shop.example"),
+            ("shop.example.", "/orders", "shop.example"),
+            ("shop.example.:8080", "/orders", "shop.example"),
+            ("[::1]", "/orders", "[::1]"),
+            ("[::1]:8080", "/orders", "[::1]"),
+            (
+                "other.example",
+                "http://shop.example.:8080/orders",
+                "shop.example",
+            ),
+        ] {
+            let header = HeaderValue::from_static(header);
+            let uri = Uri::from_static(target);
+            assert_eq!(host(&uri, Some(&header)), Some(expected), "{header:?}");
+        }
+        assert_eq!(host(&Uri::from_static("/orders"), None), None);
     }
 }

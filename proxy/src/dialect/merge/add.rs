@@ -199,12 +199,24 @@ fn alike(one: &Value, two: &Value) -> bool {
     names(one) == names(two)
 }
 
+/// The sum, with as many decimals as the longer of the two has: 0.1 and 0.2 are 0.3.
 fn plus(one: &Number, two: &Number) -> Number {
-    if let (Some(one), Some(two)) = (one.as_i64(), two.as_i64())
-        && let Some(sum) = one.checked_add(two)
+    if let (Some(one), Some(two)) = (one.as_i128(), two.as_i128())
+        && let Some(sum) = Number::from_i128(one + two)
     {
-        return sum.into();
+        return sum;
     }
-    let sum = one.as_f64().unwrap_or_default() + two.as_f64().unwrap_or_default();
-    Number::from_f64(sum).unwrap_or_else(|| one.clone())
+    let (a, b) = (
+        one.as_f64().unwrap_or_default(),
+        two.as_f64().unwrap_or_default(),
+    );
+    let rounded = format!("{:.*}", decimals(a).max(decimals(b)), a + b).parse();
+    let sum = rounded.ok().and_then(Number::from_f64);
+    sum.unwrap_or_else(|| one.clone())
+}
+
+/// Digits behind the point.
+fn decimals(number: f64) -> usize {
+    let text = number.to_string();
+    text.split_once('.').map_or(0, |(_, behind)| behind.len())
 }

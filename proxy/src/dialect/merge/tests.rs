@@ -432,6 +432,19 @@ fn a_run_of_equal_rows_is_read_to_its_end_but_not_for_ever() {
 }
 
 #[test]
+fn sums_have_the_decimals_of_what_is_summed() {
+    let sum = |numbers: &[&str]| {
+        let bodies: Vec<Bytes> = numbers.iter().map(|one| one.to_string().into()).collect();
+        String::from_utf8(added(&bodies).unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(sum(&["0.1", "0.2"]), "0.3");
+    assert_eq!(sum(&["19.99", "0.01", "100"]), "120.0");
+    assert_eq!(sum(&["9223372036854775807", "1"]), "9223372036854775808");
+    assert_eq!(sum(&["18446744073709551615", "1"]), "1.8446744073709552e19");
+    assert_eq!(sum(&["1e300", "1e-300"]), "1e300");
+}
+
+#[test]
 fn statistics_are_summed_by_what_they_count() {
     let by = vec!["definition/key".into(), "definition/version".into()];
     let sum = Sum {
