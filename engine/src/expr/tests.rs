@@ -323,6 +323,20 @@ fn xml_is_written_as_spin_writes_it() {
         ),
         ("e.childElement('empty')", "<empty xmlns=\"urn:o\"/>"),
         ("XML('<a>\n  <b> x </b>\n</a>')", "<a>\n  <b> x </b>\n</a>"),
+        ("XML('<a><b> </b> <c/>\n</a>')", "<a>\n  <b/>\n  <c/>\n</a>"),
+        ("XML('<a>\n  x<b/></a>')", "<a>\n    x\n  <b/>\n</a>"),
+        (
+            "XML('<a>x<b/>\n\n y\n z </a>')",
+            "<a>\n  x\n  <b/>\n   y\n z \n</a>",
+        ),
+        (
+            "XML('<a xml:space=\"preserve\">q<b> <c/> </b> <d xml:space=\"default\"> <e/> </d></a>')",
+            "<a xml:space=\"preserve\">q<b> <c/> </b> <d xml:space=\"default\">\n    <e/>\n  </d></a>",
+        ),
+        (
+            "XML('<a xml:space=\"preserve\">  </a>')",
+            "<a xml:space=\"preserve\">  </a>",
+        ),
         (
             "XML('<a><?pi x?><b/><!--c--></a>')",
             "<a>\n  <?pi x?>\n  <b/>\n</a>",
