@@ -401,6 +401,7 @@ fn what_xml_has_not_is_refused_as_spin_refuses_it() {
 fn xml_has_limits() {
     let deep = format!("{}{}", "<a>".repeat(5_000), "</a>".repeat(5_000));
     let declaring: String = (0..1_001).map(|n| format!("<a xmlns:p{n}='u'/>")).collect();
+    let many = format!("<a>{}</a>", "<b/>".repeat(250_000));
     // Short as it came, long when each line is indented.
     let within = format!(
         "{}{}{}",
@@ -410,6 +411,7 @@ fn xml_has_limits() {
     );
     for (text, reason) in [
         (deep, "elements nest deeper than 128"),
+        (many, "it has more than 250000 nodes"),
         (
             format!("<a>{declaring}</a>"),
             "it declares more than 1000 namespaces",

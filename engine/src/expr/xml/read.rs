@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 /// Elements nest at most so deep.
 const MAX_DEPTH: usize = 128;
+/// A document has at most so many elements, texts and comments: each costs much more memory than it has letters.
+const MAX_NODES: u32 = 250_000;
 /// A document declares at most so many namespaces: the reader keeps for each element all that are in scope.
 const MAX_DECLARED: usize = 1_000;
 
@@ -17,8 +19,8 @@ impl Element {
     /// Reads a document.
     ///
     /// # Errors
-    /// It is no XML, has a document type, nests deeper than 128 elements, declares more than 1,000 namespaces, or is
-    /// longer than [`MAX_RESULT`].
+    /// It is no XML, has a document type, nests deeper than 128 elements, has more than 250,000 nodes, declares more than
+    /// 1,000 namespaces, or is longer than [`MAX_RESULT`].
     pub(in crate::expr) fn read(text: &str) -> Result<Element, Error> {
         let unreadable = |why: String| {
             Error::failed(format!(
@@ -34,6 +36,7 @@ impl Element {
         }
         let options = ParsingOptions {
             allow_dtd: false,
+            nodes_limit: MAX_NODES,
             ..ParsingOptions::default()
         };
         // Blanks before an element are nothing; a declaration behind blanks is an error.
@@ -43,8 +46,12 @@ impl Element {
         } else {
             begins
         };
-        let document =
-            Document::parse_with_options(text, options).map_err(|e| unreadable(e.to_string()))?;
+        let document = Document::parse_with_options(text, options).map_err(|e| match e {
+            roxmltree::Error::NodesLimitReached => {
+                unreadable(format!("it has more than {MAX_NODES} nodes"))
+            }
+            other => unreadable(other.to_string()),
+        })?;
         let element = Reader::default()
             .element(document.root_element(), 0)
             .ok_or_else(|| unreadable(format!("elements nest deeper than {MAX_DEPTH}")))?;
