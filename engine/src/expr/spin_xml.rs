@@ -1,9 +1,9 @@
 //! The part of the XML node API that reads: `XML(x).childElement("item").attr("n").value()`.
 
-use super::Error;
 use super::coerce::to_text;
 use super::operand::Operand;
 use super::xml::{Attribute, Element, Name};
+use super::{Error, MAX_RESULT};
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -43,9 +43,7 @@ pub(super) fn of_element(
         ("attrNames", []) => Operand::List(attributes().map(local).collect()),
         ("attrNames", [space]) => Operand::List(within(element, space).map(local).collect()),
         ("textContent", []) => Operand::text(element.text_content()),
-        ("childElements", []) => {
-            Operand::List(element.children().cloned().map(Operand::Xml).collect())
-        }
+        ("childElements", []) => parts(element.children().collect())?,
         ("childElement" | "childElements", [local]) => {
             let space = element.name.namespace.as_deref().map(str::to_owned);
             Wanted::new(space, local)?.children(element, name == "childElement")?
@@ -86,12 +84,12 @@ impl Wanted {
 
     fn children(&self, element: &Element, one: bool) -> Result<Operand, Error> {
         let found = element.children().filter(|child| self.is(&child.name));
-        let found: Vec<Operand> = found.cloned().map(Operand::Xml).collect();
+        let found: Vec<&Arc<Element>> = found.collect();
         match found.as_slice() {
             [] => Err(self.failed("01007 Unable to find child element with")),
-            [only] if one => Ok(only.clone()),
+            [only] if one => Ok(Operand::Xml(Arc::clone(only))),
             _ if one => Err(self.failed("01008 More than one child element was found for")),
-            _ => Ok(Operand::List(found)),
+            _ => parts(found),
         }
     }
 
@@ -101,6 +99,19 @@ impl Wanted {
             "SPIN/DOM-XML-{what} namespace '{space}' and name '{local}'"
         ))
     }
+}
+
+/// Elements as a list. Each may become a document of its own, with the namespaces that an element above it declares.
+fn parts(found: Vec<&Arc<Element>>) -> Result<Operand, Error> {
+    let borrowed: usize = found.iter().map(|one| one.borrowed()).sum();
+    if borrowed > MAX_RESULT {
+        return Err(Error::failed(format!(
+            "the namespaces of all these elements are longer than {MAX_RESULT} bytes"
+        )));
+    }
+    Ok(Operand::List(
+        found.into_iter().cloned().map(Operand::Xml).collect(),
+    ))
 }
 
 /// The text of an argument that is not null.

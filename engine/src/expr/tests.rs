@@ -426,3 +426,34 @@ fn xml_has_limits() {
         assert!(failed.contains(reason), "{failed}");
     }
 }
+
+/// A part of a document can be longer than the whole: blanks that stood for themselves are indented, namespaces declared anew.
+#[test]
+fn parts_of_xml_documents_are_bounded_too() {
+    let ask = |document: String, question: &str| {
+        let mut names = Names([("e".to_owned(), Value::Xml(document))].into());
+        Template::parse(question)?
+            .evaluate(&mut names)
+            .map(|operand| to_text(&operand))
+    };
+    let deep = format!(
+        "<r xml:space='preserve'>{}{}{}</r>",
+        "<a>".repeat(100),
+        "<b/>".repeat(100_000),
+        "</a>".repeat(100)
+    );
+    let part = ask(deep, "${e.childElement('a')}").unwrap();
+    assert!(part.len() > 2 * MAX_RESULT, "{}", part.len());
+    let borrowing = format!(
+        "<p:r xmlns:p='urn:{}'>{}</p:r>",
+        "u".repeat(1_000_000),
+        "<p:a/>".repeat(1_000)
+    );
+    for question in ["${e.childElements()}", "${e.childElements('a')}"] {
+        let failed = ask(borrowing.clone(), question).unwrap_err().to_string();
+        assert!(
+            failed.contains("namespaces of all these elements"),
+            "{failed}"
+        );
+    }
+}

@@ -54,7 +54,9 @@ impl Objection {
     /// Why, with the site that it is about.
     pub fn told(&self) -> String {
         match &self.site {
-            Some(site) if !self.why.contains(site.as_str()) => format!("site {site}: {}", self.why),
+            Some(site) if !self.why.contains(&format!("site {site}")) => {
+                format!("site {site}: {}", self.why)
+            }
             Some(_) | None => self.why.clone(),
         }
     }

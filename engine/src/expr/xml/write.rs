@@ -20,6 +20,13 @@ pub(super) fn written(element: &Element, most: usize) -> Option<String> {
     Some(writer.out)
 }
 
+/// The length of the namespaces that it uses and an element above it declares.
+pub(super) fn borrowed(element: &Element) -> usize {
+    let mut outer = BTreeMap::new();
+    undeclared(element, &mut Vec::new(), &mut outer);
+    outer.values().map(|namespace| namespace.len()).sum()
+}
+
 /// Writes an element and no more bytes than it may.
 struct Writer {
     out: String,
