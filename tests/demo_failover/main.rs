@@ -34,6 +34,7 @@ const MANNER: Manner<'static> = Manner {
     health: Some(""),
     // Until everything runs: two engines that start at once can keep a small machine from answering probes.
     automatic: "off",
+    unplanned_drills: false,
 };
 
 #[expect(clippy::print_stderr, reason = "a program of its own")]

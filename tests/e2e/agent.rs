@@ -1,6 +1,7 @@
 //! The site agent: what is fenced changes nothing, judged by SQL in the site's database.
 
 mod attested;
+mod drill;
 mod engine;
 mod failover;
 mod flowable;

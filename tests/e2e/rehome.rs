@@ -8,6 +8,7 @@ mod lost;
 mod reads;
 mod shared_data;
 mod world;
+mod zone;
 
 use std::time::Duration;
 

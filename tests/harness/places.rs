@@ -43,8 +43,9 @@ impl Places {
         let (at_one, at_two) = (free_port()?, free_port()?);
         let one = format!(
             "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_one}\", database = \"127.0.0.1:{port}\" }}\n\
-             lag = \"postgres://postgres@127.0.0.1:{port}/postgres\"",
+             lag = \"postgres://postgres@127.0.0.1:{port}/postgres\"\npromote = {promote:?}",
             port = primary.port(),
+            promote = primary.promote_command()?,
         );
         let two = format!(
             "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{at_two}\", database = \"127.0.0.1:{port}\", replica = \"read-only\" }}\n\
@@ -86,6 +87,8 @@ pub struct Manner<'a> {
     pub health: Option<&'a str>,
     /// `off`, `advise` or `on`.
     pub automatic: &'a str,
+    /// Whether a drill may take the place that serves away.
+    pub unplanned_drills: bool,
 }
 
 impl Default for Manner<'_> {
@@ -97,6 +100,7 @@ impl Default for Manner<'_> {
             safety: "[safety]\ncool_down = \"0ms\"\n",
             health: None,
             automatic: "off",
+            unplanned_drills: false,
         }
     }
 }
@@ -168,10 +172,10 @@ async fn router(manner: Manner<'_>, store: &str, doors: &[FaultProxy; 2]) -> Res
     };
     let tables = format!(
         "{}{}[[site]]\nname = \"b\"\ndialect = \"{dialect}\"\n\
-         recovery = {{ mode = \"replica\", max_lag = \"300s\", automatic = \"{}\" }}\n\
+         recovery = {{ mode = \"replica\", max_lag = \"300s\", automatic = \"{}\", unplanned_drills = {} }}\n\
          [[site.installation]]\nname = \"b-one\"\nzone = \"eu-1\"\nendpoints = [\"http://127.0.0.1:{one}{base}\"]\n\
          [[site.installation]]\nname = \"b-two\"\nzone = \"eu-2\"\nendpoints = [\"http://127.0.0.1:{two}{base}\"]\n",
-        manner.leases, manner.safety, manner.automatic
+        manner.leases, manner.safety, manner.automatic, manner.unplanned_drills
     );
     let builder = router::Builder::new(manner.name)
         .store(store)

@@ -300,25 +300,16 @@ impl Cluster {
     /// A streaming standby of this cluster, started on its own port.
     pub fn standby(&self, name: &str) -> Result<Cluster> {
         let (data, log) = new_data_folder(name)?;
-        let port = self.port.to_string();
-        run_tool(
-            "pg_basebackup",
-            &[
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                ADMIN,
-                "-D",
-                text(&data)?,
-                "-R",
-                "-c",
-                "fast",
-                "--no-sync",
-            ],
-        )?;
+        copy(self, &data)?;
         Self::start_in(name, data, log, self.settings.clone())
+    }
+
+    /// Throws away what this server has, and makes it a streaming standby of another one, on its own port.
+    pub fn follow(&self, primary: &Cluster) -> Result<()> {
+        self.stop_server()?;
+        std::fs::remove_dir_all(&self.data)?;
+        copy(primary, &self.data)?;
+        self.start_server()
     }
 
     /// The command that makes a standby a primary, for an agent's configuration.
@@ -330,6 +321,29 @@ impl Cluster {
     pub fn promote(&self) -> Result<()> {
         run_tool("pg_ctl", &["promote", "-w", "-s", "-D", text(&self.data)?]).map(drop)
     }
+}
+
+/// A copy of a running server's data, as its standby.
+fn copy(primary: &Cluster, data: &Path) -> Result<()> {
+    let port = primary.port.to_string();
+    run_tool(
+        "pg_basebackup",
+        &[
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            ADMIN,
+            "-D",
+            text(data)?,
+            "-R",
+            "-c",
+            "fast",
+            "--no-sync",
+        ],
+    )
+    .map(drop)
 }
 
 fn text(path: &Path) -> Result<&str> {

@@ -111,6 +111,9 @@ pub async fn prepare(means: &Means<'_>, asked: Asked, actor: &Actor) -> Result<P
         );
         return Err(refuse(why));
     }
+    if mode == Mode::Failover {
+        outage::measured(&sites, &probes)?;
+    }
     let (audit_after, _) = means.store.audit_end().await?;
     let course = Course {
         wanted,
@@ -166,11 +169,12 @@ async fn way(means: &Means<'_>, asked: &Asked, mode: Mode, actor: &Actor) -> Res
             let sites = [site.clone()].into_iter().chain(to).collect();
             (chosen.legs, sites, Some(chosen.planned))
         }
-        (Mode::Failover, Subject::Site(site)) => {
-            let (leg, planned) = outage::prepare(means, site, asked).await?;
-            (vec![leg], vec![site.clone()], Some(planned))
+        (Mode::Failover, _) => {
+            let (legs, planned) = outage::prepare(means, asked).await?;
+            let sites = legs.iter().map(|leg| leg.site.clone()).collect();
+            (legs, sites, Some(planned))
         }
-        (Mode::Park | Mode::Evacuate | Mode::Failover, Subject::Zone(_)) => {
+        (Mode::Park | Mode::Evacuate, Subject::Zone(_)) => {
             let why = format!("mode {} rehearses one site, not a zone", mode.as_str());
             return Err(refuse(why));
         }

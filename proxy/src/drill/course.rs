@@ -162,6 +162,9 @@ pub struct Leg {
     pub broken: Option<String>,
     /// It was asked to go back.
     pub asked_back: bool,
+    /// The place that was taken away serves again without a failover, or is no longer the drill's.
+    #[serde(default)]
+    pub given_back: bool,
     /// What the operation itself tells.
     pub events: Vec<String>,
 }
@@ -217,6 +220,7 @@ impl Leg {
             first_success_ms: None,
             broken: None,
             asked_back: false,
+            given_back: false,
             events: Vec::new(),
         }
     }

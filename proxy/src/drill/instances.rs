@@ -151,7 +151,7 @@ impl Driller {
                 .await;
         }
         let within = Duration::from_millis(course.wanted.within_ms);
-        let answered = arrived(course, watched, Way::There) || watched.took() > within;
+        let answered = arrived(course, watched, Way::There, None) || watched.took() > within;
         self.over(course, watched, &operation).await?;
         let leg = &mut course.legs[at];
         if !leg.is_done() {
@@ -196,7 +196,7 @@ fn key(leg: &Leg) -> Option<RoutingKey> {
 }
 
 /// Nothing more goes there; what has gone comes home.
-fn turn_around(course: &mut Course, watched: &mut Watched) {
+pub(super) fn turn_around(course: &mut Course, watched: &mut Watched) {
     if course.legs.iter().any(Leg::is_done) {
         home(course, watched);
     } else {

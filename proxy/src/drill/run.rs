@@ -52,8 +52,8 @@ pub(super) struct Watched {
     kept: Instant,
     /// When the way back was last planned.
     pub(super) planned: Option<Instant>,
-    /// When this router last applied a plan of it; another one's time is not known here.
-    pub(super) applied: Option<Instant>,
+    /// When this router applied each plan of it, by hash; another one's time is not known here.
+    pub(super) applied: HashMap<String, Instant>,
 }
 
 /// What a drill is busy with: its phase, and how many ways are over.
@@ -89,7 +89,7 @@ impl Watched {
             since: now,
             kept: now,
             planned: None,
-            applied: None,
+            applied: HashMap::new(),
         }
     }
 

@@ -84,7 +84,7 @@ impl Driller {
                 .take_back(id, course, watched, &operation, broken)
                 .await;
         }
-        let arrived = arrived(course, watched, Way::There);
+        let arrived = arrived(course, watched, Way::There, None);
         self.over(course, watched, &operation).await?;
         if !course.legs.iter().any(Leg::is_done) {
             course.end_early(format!("the way there is {}", operation.state));
@@ -110,30 +110,10 @@ impl Driller {
         operation: &OperationRecord,
         broken: Option<String>,
     ) -> Result<(), Error> {
-        let asked = course.legs.iter().any(|leg| leg.asked_back);
         let limit = Duration::from_millis(course.wanted.within_ms) + SETTLES_WITHIN;
         match broken {
-            Some(why)
-                if !asked && may_be_taken_back(operation, course.wanted.fenced_by.as_deref()) =>
-            {
-                let word = Word::Abort {
-                    fenced_by: course.wanted.fenced_by.clone(),
-                };
-                let actor = course.actor(id);
-                let said = apply::say(&self.executor.store, operation.id, None, word, &actor);
-                if let Err(error) = said.await {
-                    tracing::warn!(drill = %id, "the way there cannot be taken back yet: {}", chain(&error));
-                    return Ok(());
-                }
-                self.executor.bell.notify_one();
-                let own = operation.id.to_string();
-                for leg in &mut course.legs {
-                    if leg.operation.as_ref() == Some(&own) {
-                        leg.broken = Some(why.clone());
-                        leg.asked_back = true;
-                    }
-                }
-                course.end_early(why);
+            Some(why) if may_be_asked_back(course, operation) => {
+                self.say_back(id, course, operation, &why).await?;
             }
             Some(why) if watched.took() <= limit => course.end_early(why),
             Some(_) | None if watched.took() > limit => {
@@ -142,6 +122,38 @@ impl Driller {
             }
             Some(_) | None => {}
         }
+        Ok(())
+    }
+
+    /// Says that an operation is to be taken back, once, where that is safe.
+    pub(super) async fn say_back(
+        &self,
+        id: Uuid,
+        course: &mut Course,
+        operation: &OperationRecord,
+        why: &str,
+    ) -> Result<(), Error> {
+        if !may_be_asked_back(course, operation) {
+            return Ok(());
+        }
+        let word = Word::Abort {
+            fenced_by: course.wanted.fenced_by.clone(),
+        };
+        let actor = course.actor(id);
+        let said = apply::say(&self.executor.store, operation.id, None, word, &actor);
+        if let Err(error) = said.await {
+            tracing::warn!(drill = %id, "the way there cannot be taken back yet: {}", chain(&error));
+            return Ok(());
+        }
+        self.executor.bell.notify_one();
+        let own = operation.id.to_string();
+        for leg in &mut course.legs {
+            if leg.operation.as_ref() == Some(&own) {
+                leg.broken = Some(why.to_owned());
+                leg.asked_back = true;
+            }
+        }
+        course.end_early(why);
         Ok(())
     }
 
@@ -191,7 +203,7 @@ impl Driller {
             }
             return Ok(());
         }
-        let answered = arrived(course, watched, Way::Back) || watched.took() > within;
+        let answered = arrived(course, watched, Way::Back, None) || watched.took() > within;
         self.over(course, watched, &operation).await?;
         if course.legs[at].is_done() && answered {
             course.legs[at].over = true;
@@ -293,7 +305,7 @@ impl Driller {
         {
             watched.tally.sets_out(leg.subject(), &leg.from, &leg.to);
         }
-        watched.applied = Some(clock::now());
+        watched.applied.insert(plan.to_owned(), clock::now());
         let actor = course.actor(id);
         match apply::apply(&self.executor, plan, &actor).await {
             Ok(_) => {
@@ -340,9 +352,9 @@ impl Driller {
                 (watched.tally.arrived(leg.subject()), leg.is_done())
             {
                 leg.pause_ms = pause.map(millis);
-                let applied = watched.applied;
+                let applied = watched.applied.get(&operation.plan);
                 leg.first_success_ms =
-                    applied.map(|at| millis(first.saturating_duration_since(at)));
+                    applied.map(|at| millis(first.saturating_duration_since(*at)));
             }
         }
         Ok(())
@@ -383,7 +395,7 @@ impl Driller {
         }
         course.returned = Some(returned);
         if course.wanted.mode == Mode::Failover {
-            course.lost_tail = self.lost_tail(course).await?;
+            course.lost_tail = evidence::lost_tail(store, course).await?;
         }
         course.evidence = evidence::gather(store, id, course).await?;
         course.phase = Phase::Ended;
@@ -438,10 +450,12 @@ pub(super) fn follow(leg: &mut Leg, operation: &OperationRecord) -> Result<(), E
     Ok(())
 }
 
-/// Whether the new place has answered for every site of this way that is read.
-pub(super) fn arrived(course: &Course, watched: &Watched, way: Way) -> bool {
-    let under_way = course
-        .way(way)
+/// Whether the new place has answered for every site of this way that is read; or for the one whose leg it is.
+pub(super) fn arrived(course: &Course, watched: &Watched, way: Way, one: Option<usize>) -> bool {
+    let legs = course.legs.iter().enumerate();
+    let asked = legs.filter(|(at, leg)| leg.way == way && one.is_none_or(|one| one == *at));
+    let under_way = asked
+        .map(|(_, leg)| leg)
         .filter(|leg| !leg.over && leg.operation.is_some());
     let read = |leg: &&Leg| {
         let mut probes = course.probes.iter();
@@ -454,6 +468,14 @@ pub(super) fn arrived(course: &Course, watched: &Watched, way: Way) -> bool {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether it was not asked yet, and may be.
+fn may_be_asked_back(course: &Course, operation: &OperationRecord) -> bool {
+    let own = operation.id.to_string();
+    let mut legs = course.legs.iter();
+    let asked = legs.any(|leg| leg.asked_back && leg.operation.as_ref() == Some(&own));
+    !asked && may_be_taken_back(operation, course.wanted.fenced_by.as_deref())
 }
 
 /// Until the old place may be fenced; afterwards only with a statement that the new one is, and not from a replica that may

@@ -44,7 +44,7 @@ pub(super) async fn run(
     Ok((told["data"].clone(), code))
 }
 
-async fn report(router: &Router, id: &str) -> Result<Value> {
+pub(super) async fn report(router: &Router, id: &str) -> Result<Value> {
     json(router, &["drill", "report", id]).await
 }
 

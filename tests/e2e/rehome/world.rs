@@ -26,13 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 6;
 
 /// Waits are as short as the test needs them; a router on a busy machine must still renew in time.
-fn lease(seconds: u64) -> String {
+pub(super) fn lease(seconds: u64) -> String {
     format!(
         "[lease]\nrouter = \"{seconds}s\"\nsite = \"{seconds}s\"\nrenew_every = \"100ms\"\nmargin = \"100ms\"\n"
     )
 }
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 [safety]
 cool_down = "0ms"
 down_for = "300ms"
@@ -54,7 +54,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    async fn start(name: &'static str, clock: Arc<AtomicU64>) -> Result<Origin> {
+    pub(super) async fn start(name: &'static str, clock: Arc<AtomicU64>) -> Result<Origin> {
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let sick = Arc::new(AtomicBool::new(false));
         let (noted, ill) = (Arc::clone(&arrivals), Arc::clone(&sick));
@@ -78,6 +78,28 @@ impl Origin {
             arrivals,
             sick,
         })
+    }
+
+    /// An agent before which it stands: nobody reaches it but through the relay at this port.
+    pub(super) async fn behind(
+        &self,
+        (site, installation): (&str, &str),
+        store: &Database,
+        (port, lease_seconds): (u16, u64),
+        lines: &str,
+    ) -> Result<Agent> {
+        let relay = format!(
+            "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{port}\", database = \"{}\" }}\n{lines}",
+            self.site.address()
+        );
+        agent::Builder::new(site, installation, &store.url(), &relay)
+            .leases(&lease(lease_seconds))
+            .start()
+            .await
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        self.site.endpoint("")
     }
 
     /// Its health probe fails from now on, or passes again.
@@ -131,17 +153,17 @@ impl World {
             ports: Some(ports),
         };
         let world = World::start_at(name, lease_seconds, ("", ""), at_b).await?;
-        let agent = |installation: &'static str, port: u16, origin: &Origin| {
-            let relay = format!(
-                "mode = \"relay\"\nrelay = {{ listen = \"127.0.0.1:{port}\", database = \"{}\" }}\n{lines}",
-                origin.site.address()
-            );
-            agent::Builder::new("b", installation, &world.store.url(), &relay)
-                .leases(&lease(lease_seconds))
-                .start()
-        };
-        let one = agent("b-1", ports[0], &world.b1).await?;
-        let two = agent("b-2", ports[1], &world.b2).await?;
+        let (store, seconds) = (&world.store, lease_seconds);
+        let one = ("b", "b-1");
+        let one = world
+            .b1
+            .behind(one, store, (ports[0], seconds), lines)
+            .await?;
+        let two = ("b", "b-2");
+        let two = world
+            .b2
+            .behind(two, store, (ports[1], seconds), lines)
+            .await?;
         one.is("open").await?;
         eventually("both agents have reported", PATIENCE, async || {
             let agents = world.store.count("SELECT count(*) FROM agents").await?;
