@@ -9,4 +9,5 @@ mod modes;
 mod own;
 mod relay;
 mod replica;
+mod silent;
 mod world;

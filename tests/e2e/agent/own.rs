@@ -22,7 +22,7 @@ const START: &str = "/process-definition/key/reminder/start";
 const DUE: &str = "PT6S";
 const OVERDUE: Duration = Duration::from_secs(8);
 
-async fn engine(installation: &str, url: &str) -> Result<OwnEngine> {
+pub(super) async fn engine(installation: &str, url: &str) -> Result<OwnEngine> {
     let lines =
         format!("store = {url:?}\ninstallation = {installation:?}\nfailover_window = \"1s\"");
     OwnEngine::start_with(&format!("engine-{installation}"), &lines).await

@@ -65,6 +65,9 @@ fn does(operation: &Operation) -> String {
         "correlate" => {
             "an execution is named: sent to its home; otherwise to who waits at every site, and what it starts starts at one".into()
         }
+        "broadcast" if &*operation.path == "/deployment/create" => {
+            "recorded, then every site, now or later; if one refuses, nothing is recorded and the others are undone or named in `Homing-Kept-Sites`".into()
+        }
         "broadcast" if operation.path.starts_with("/deployment/{id}/") => {
             "recorded as a new deployment of these files, then every site, now or later, if the first one was deployed through Homing; else 501".into()
         }
