@@ -5,6 +5,7 @@ mod advice;
 mod drill;
 mod flowable;
 mod lost;
+mod old_store;
 mod reads;
 mod shared_data;
 mod world;

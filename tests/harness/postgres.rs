@@ -312,6 +312,23 @@ impl Cluster {
         self.start_server()
     }
 
+    /// A cold backup of this server, which is stopped for it.
+    pub fn cold_copy(&self, name: &str) -> Result<ColdCopy> {
+        let (data, _) = new_data_folder(name)?;
+        self.stop_server()?;
+        copy_files(&self.data, &data)?;
+        self.start_server()?;
+        Ok(ColdCopy(data))
+    }
+
+    /// Loses what this server has for what the copy had, as when a volume is restored: nothing in it tells that it is one.
+    pub fn restore(&self, copy: &ColdCopy) -> Result<()> {
+        self.stop_server()?;
+        std::fs::remove_dir_all(&self.data)?;
+        copy_files(&copy.0, &self.data)?;
+        self.start_server()
+    }
+
     /// The command that makes a standby a primary, for an agent's configuration.
     pub fn promote_command(&self) -> Result<Vec<String>> {
         tool_words("pg_ctl", &["promote", "-w", "-s", "-D", text(&self.data)?])
@@ -321,6 +338,15 @@ impl Cluster {
     pub fn promote(&self) -> Result<()> {
         run_tool("pg_ctl", &["promote", "-w", "-s", "-D", text(&self.data)?]).map(drop)
     }
+}
+
+/// The files of a server that stood still.
+pub struct ColdCopy(PathBuf);
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status()?;
+    ensure!(copied.success(), "{} is not copied", from.display());
+    Ok(())
 }
 
 /// A copy of a running server's data, as its standby.

@@ -29,7 +29,7 @@ struct Zones {
     _origins: [Origin; 5],
 }
 
-fn site(name: &str, ports: [u16; 2]) -> String {
+pub(super) fn site(name: &str, ports: [u16; 2]) -> String {
     let [one, two] = ports;
     format!(
         "[[site]]\nname = \"{name}\"\ndialect = \"shop\"\nhealth = {{ path = \"/health\" }}\n\
