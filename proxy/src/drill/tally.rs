@@ -81,6 +81,8 @@ struct Course {
 struct Seen {
     reads: Reads,
     ways: HashMap<String, Course>,
+    /// Who gave the newest good answer of each site, and when: a place may be gone before the first one on the way.
+    newest: HashMap<String, (String, Instant)>,
 }
 
 /// When a read was begun: what was true of its site then.
@@ -108,11 +110,14 @@ impl Tally {
     /// From here on the site is on its way.
     pub fn sets_out(&self, site: &str, from: &str, to: &str) {
         let mut seen = self.lock();
+        let newest = seen.newest.get(site);
+        let last = newest.filter(|(by, _)| by == from).map(|(_, at)| *at);
         let way = seen.ways.entry(site.to_owned()).or_default();
         *way = Course {
             number: way.number + 1,
             from: from.to_owned(),
             to: to.to_owned(),
+            last,
             ..Course::default()
         };
     }
@@ -127,6 +132,13 @@ impl Tally {
         if let Some(way) = self.lock().ways.get_mut(site) {
             way.taken_away = true;
         }
+    }
+
+    /// Whether the newest good answer of the site came from this place.
+    pub fn has_answered(&self, site: &str, installation: &str) -> bool {
+        let seen = self.lock();
+        let newest = seen.newest.get(site);
+        newest.is_some_and(|(by, _)| by == installation)
     }
 
     /// The first answer of the new place, and how long before it the last one of the old place came.
@@ -165,7 +177,11 @@ impl Tally {
                 return;
             }
         };
-        let Seen { reads, ways } = &mut *seen;
+        let Seen {
+            reads,
+            ways,
+            newest,
+        } = &mut *seen;
         reads.good += 1;
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         reads.slowest_ms = reads.slowest_ms.max(took_ms);
@@ -174,6 +190,7 @@ impl Tally {
             reads.wrong_site += 1;
             return;
         }
+        newest.insert(site.to_owned(), (installation.clone(), now));
         let Some(way) = ways.get_mut(site) else {
             return;
         };
@@ -224,6 +241,15 @@ mod tests {
         tally.sets_out("b", "b-1", "b-2");
         tally.judge("b", tally.asks("b"), good("b", "b-3"));
         assert_eq!(tally.reads().wrong_site, 2);
+    }
+
+    #[test]
+    fn a_place_that_is_gone_at_once_has_answered_before() {
+        let tally = Tally::default();
+        tally.judge("b", tally.asks("b"), good("b", "b-1"));
+        tally.loses("b", "b-1", "b-2");
+        tally.judge("b", tally.asks("b"), good("b", "b-2"));
+        assert!(tally.arrived("b").is_some_and(|(_, pause)| pause.is_some()));
     }
 
     #[test]

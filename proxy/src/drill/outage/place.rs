@@ -3,6 +3,7 @@
 //! Owns the two orders to the agent. Must not switch anything. The agent gives the place back by itself after a time, whoever
 //! dies; so does any later assignment.
 
+use crate::clock;
 use crate::drill::course::{Course, Leg};
 use crate::drill::load;
 use crate::drill::run::{Driller, Watched};
@@ -13,7 +14,11 @@ use homing_mapping_store::store::Error;
 use homing_mapping_store::{Generation, SiteId};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// What is measured begins with an answer of the place; it is taken away without one after this.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 impl Driller {
     /// As long as the place serves: its assignment.
@@ -62,6 +67,12 @@ impl Driller {
             return self.serves_no_more(id, course, at).await;
         };
         watched.tally.loses(leg.subject(), &leg.from, &leg.to);
+        if !course.probes.is_empty()
+            && !watched.tally.has_answered(leg.subject(), &leg.from)
+            && clock::now().saturating_duration_since(watched.since) < FIRST_ANSWER_WITHIN
+        {
+            return Ok(());
+        }
         let asked = self.order(id, course, &leg, OrderKind::Stop, held.generation);
         let Some(order) = asked.await? else {
             return Ok(());
