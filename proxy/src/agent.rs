@@ -8,6 +8,7 @@ pub mod extend;
 pub mod fence;
 pub mod gate;
 pub mod grace;
+pub mod haste;
 pub mod highest;
 pub mod hooks;
 pub mod keeper;
@@ -30,6 +31,7 @@ use extend::Extender;
 use fence::{Evidence, Lease, Outage};
 use gate::Gate;
 use grace::Grace;
+use haste::Haste;
 use highest::Highest;
 use homing_config::Config;
 use homing_config::settings::{Agent, Fence, Promotion, Replica as Reads, Scheme};
@@ -146,6 +148,7 @@ impl Parts {
         let (inbox, brought) = watch::channel(Inbox::default());
         let (takes_away, outage) = watch::channel(None);
         let bell = Arc::new(Notify::new());
+        let ask_again = Arc::new(Notify::new());
         let telling = telling(agent, &known, &heard, &replica);
         let orders = Orders {
             identity: identity.clone(),
@@ -182,6 +185,8 @@ impl Parts {
             others: Others::default(),
             inbox,
             grace: Grace::default(),
+            haste: Haste::default(),
+            ask_again: Arc::clone(&ask_again),
             place: Place::default(),
             bell,
             roster: Roster::default(),
@@ -195,7 +200,7 @@ impl Parts {
         drop(tokio::spawn(orders.run()));
         tasks.spawn(extender.run());
         if let Some(watcher) = watcher(config, agent)? {
-            tasks.spawn(watcher.run(found));
+            tasks.spawn(watcher.run(found, ask_again));
         }
         Ok(Parts {
             enforcer,

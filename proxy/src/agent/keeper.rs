@@ -6,6 +6,7 @@
 use super::enforcer::Standing;
 use super::fence::{self, Decision, Evidence, Lease, Seen};
 use super::grace::{self, Grace};
+use super::haste::Haste;
 use super::highest::Highest;
 use super::metrics::metrics;
 use super::orders::Inbox;
@@ -57,6 +58,10 @@ pub struct Keeper {
     pub inbox: watch::Sender<Inbox>,
     /// Time for requests that run while a planned switch begins.
     pub grace: Grace,
+    /// Less time between rounds while the site is being switched.
+    pub haste: Haste,
+    /// The database here is asked at once what it is.
+    pub ask_again: Arc<Notify>,
     /// Whether the registry knows this installation.
     pub place: Place,
     /// Whose word is needed to go on without the store.
@@ -118,8 +123,9 @@ impl Keeper {
         if self.grace.is_given() {
             return tokio::time::sleep(grace::LOOK.min(every)).await;
         }
+        let apart = self.haste.apart(every / ROUNDS_PER_RENEWAL);
         tokio::select! {
-            () = tokio::time::sleep(every / ROUNDS_PER_RENEWAL) => {}
+            () = tokio::time::sleep(apart) => {}
             // What was just achieved is reported at once; it is rare.
             _ = self.standing.changed() => return,
             () = self.bell.notified() => return,
@@ -131,8 +137,10 @@ impl Keeper {
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(every - every / ROUNDS_PER_RENEWAL) => {}
+            () = tokio::time::sleep(every.saturating_sub(apart)) => {}
             () = changed => {}
+            // How far the database here has come is what the next step of a switch waits for.
+            Ok(()) = self.replica.changed(), if self.haste.lasts() => {}
             // The end of the enforcer ends this loop elsewhere.
             _ = self.standing.changed() => {}
             () = self.bell.notified() => {}
@@ -142,6 +150,7 @@ impl Keeper {
     async fn round(&mut self) -> Result<(), Error> {
         let store = self.opened().await?;
         let (lease, mine) = self.ask(&store).await?;
+        self.haste.look(mine.as_ref());
         if self
             .grace
             .lasts(&store, mine.as_ref(), &self.evidence)
@@ -158,6 +167,10 @@ impl Keeper {
         self.roster.looked(&doors);
         self.look_at_others(&store, &routers).await?;
         self.report(&store, doors).await?;
+        // Only what is asked after the fence was noted tells the end of what was written.
+        if self.haste.lasts() {
+            self.ask_again.notify_one();
+        }
         self.fetch_orders(&store).await
     }
 

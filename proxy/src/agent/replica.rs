@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A database that does not answer within this is away, for a connection and for each question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -152,8 +153,8 @@ impl Watcher {
         })
     }
 
-    /// Asks again and again until nobody listens any more.
-    pub async fn run(mut self, tell: watch::Sender<Replica>) {
+    /// Asks again and again until nobody listens any more; at once when somebody rings.
+    pub async fn run(mut self, tell: watch::Sender<Replica>, bell: Arc<Notify>) {
         while !tell.is_closed() {
             let found = self.ask().await;
             let lag = found.lag(clock::moment(), None);
@@ -161,7 +162,8 @@ impl Watcher {
                 .replica_lag_seconds
                 .set(lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
             tell.send_replace(found);
-            tokio::time::sleep(self.every).await;
+            // An error means that nobody rang.
+            let _ = tokio::time::timeout(self.every, bell.notified()).await;
         }
     }
 

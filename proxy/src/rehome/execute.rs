@@ -32,6 +32,10 @@ use uuid::Uuid;
 pub const LEADER: &str = "leader";
 /// Between two looks at an operation that is under way.
 const WORKING_EVERY: Duration = Duration::from_millis(200);
+/// The same while an operation gets on: requests wait for its steps.
+const HURRYING_EVERY: Duration = Duration::from_millis(50);
+/// Without a step for so long it waits for somebody.
+const HURRIES_FOR: Duration = Duration::from_secs(30);
 /// Operations looked at in a round; open ones are among the newest.
 pub const OPERATIONS_MAX: usize = 100;
 
@@ -70,6 +74,8 @@ struct Watched {
 enum Found {
     Nothing,
     Work,
+    /// Work that gets on.
+    Progress,
 }
 
 impl Executor {
@@ -129,6 +135,7 @@ impl Executor {
             }
             pause = match self.round().await {
                 Ok(Found::Work) => WORKING_EVERY,
+                Ok(Found::Progress) => HURRYING_EVERY,
                 Ok(Found::Nothing) => self.config().lease.renew_every,
                 Err(error) => {
                     tracing::warn!("operations cannot be looked at: {}", chain(&error));
@@ -158,13 +165,19 @@ impl Executor {
         {
             return Ok(Found::Work);
         }
+        let hurries_since = clock::wall().0 - i64::try_from(HURRIES_FOR.as_millis()).unwrap_or(0);
+        let gets_on = open.iter().any(|one| one.updated_at.0 > hurries_since);
         for operation in open {
             // One that cannot go on must not keep the others from it.
             if let Err(error) = self.advance(operation).await {
                 tracing::warn!("an operation does not get on: {}", chain(&error));
             }
         }
-        Ok(Found::Work)
+        Ok(if gets_on {
+            Found::Progress
+        } else {
+            Found::Work
+        })
     }
 
     fn forget(&self) {
