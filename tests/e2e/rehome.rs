@@ -2,8 +2,10 @@
 //! number every request across all of them.
 
 mod advice;
+mod alone;
 mod drill;
 mod flowable;
+mod held;
 mod lost;
 mod old_store;
 mod reads;

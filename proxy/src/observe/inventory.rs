@@ -85,6 +85,15 @@ impl SiteView {
             && matches!(self.observed, Observed::Healthy | Observed::Suspect(_))
     }
 
+    /// Whether it is being switched, or was just now and nothing is known yet of the one that serves.
+    pub fn settles(&self) -> bool {
+        match self.service {
+            Service::Switching => true,
+            Service::Serves => self.observed == Observed::Unknown,
+            Service::Stranger => false,
+        }
+    }
+
     /// Whether work that lives there may be sent there.
     pub fn servable(&self) -> bool {
         self.service == Service::Serves
@@ -190,11 +199,21 @@ impl Live {
 
     /// Waits until the switch that is under way has ended, at most `within`. Answers whether it has.
     pub async fn switched(&self, within: Duration) -> bool {
+        self.comes(within, |view| view.service != Service::Switching)
+            .await
+    }
+
+    /// The same, and until the one that serves then has been looked at.
+    pub async fn settled(&self, within: Duration) -> bool {
+        self.comes(within, |view| !view.settles()).await
+    }
+
+    async fn comes(&self, within: Duration, it: impl Fn(&SiteView) -> bool) -> bool {
         let mut changed = self.changed.subscribe();
         let waiting = async {
             loop {
                 changed.mark_unchanged();
-                if self.read(|view| view.service != Service::Switching) {
+                if self.read(&it) {
                     return true;
                 }
                 if changed.changed().await.is_err() {

@@ -8,14 +8,14 @@ use super::{Asked, Pipeline};
 use crate::classify::Class;
 use crate::context::Context;
 use crate::forward::body::Body;
-use crate::observe::inventory::Service;
+use crate::observe::inventory::{Service, SiteView};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
 use crate::resolve::route::{Asking, Purpose, Route};
-use crate::topology::{Group, Topology};
+use crate::topology::{Group, Site, Topology};
 use http::Response;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests of this router that are held at a time (limit `held_requests`); the next one is refused at once.
 const HELD_MAX: usize = 1_000;
@@ -114,25 +114,52 @@ impl Pipeline {
                 Ok(route) => return Ok(route),
                 Err(problem) => problem,
             };
-            let site = refused
-                .site
-                .filter(|_| refused.reason == Reason::SiteSwitching)
-                .and_then(|site| topology.site(site));
-            let left = deadline.saturating_duration_since(crate::clock::now());
-            let Some(site) = site.filter(|_| !left.is_zero()) else {
-                return Err(refused);
-            };
-            let Some(_place) = Place::take() else {
-                crate::telemetry::metrics::limit_hit("held_requests");
-                return Err(refused);
-            };
-            let switching = site.live.read(|view| view.service == Service::Switching);
-            if !switching {
-                // One key of it is on its way to another site.
-                tokio::time::sleep(MOVING_EVERY).await;
-            } else if !site.live.switched(left).await {
-                return Err(refused);
-            }
+            self.wait(topology, group, refused, deadline, |_| true)
+                .await?;
         }
     }
+
+    /// Waits for the end of what refused a request: a switch of its site, or of one that could take what no other site takes now.
+    /// Gives the refusal back if there is no such thing, or no time or room to wait for it.
+    pub(super) async fn wait(
+        &self,
+        topology: &Topology,
+        group: &Group,
+        refused: Problem,
+        deadline: Instant,
+        could: impl Fn(&Site) -> bool,
+    ) -> Result<(), Problem> {
+        let for_any = refused.reason == Reason::NoSiteAvailable;
+        let site = if for_any {
+            let mut sites = group.sites.iter();
+            sites.find(|site| settles(site) && could(site))
+        } else {
+            let switching = refused.reason == Reason::SiteSwitching;
+            let site = refused.site.filter(|_| switching);
+            site.and_then(|site| topology.site(site))
+        };
+        let left = deadline.saturating_duration_since(crate::clock::now());
+        let Some(site) = site.filter(|_| !left.is_zero()) else {
+            return Err(refused);
+        };
+        let Some(_place) = Place::take() else {
+            crate::telemetry::metrics::limit_hit("held_requests");
+            return Err(refused);
+        };
+        let is_over = if for_any {
+            site.live.settled(left).await
+        } else if site.live.read(|view| view.service == Service::Switching) {
+            site.live.switched(left).await
+        } else {
+            // One key of it is on its way to another site.
+            tokio::time::sleep(MOVING_EVERY).await;
+            true
+        };
+        if is_over { Ok(()) } else { Err(refused) }
+    }
+}
+
+/// Only a site of several installations can be switched.
+fn settles(site: &Site) -> bool {
+    site.installations.len() > 1 && site.live.read(SiteView::settles)
 }

@@ -3,6 +3,7 @@
 //! Owns the order of those four, and placing again when a site proved not to have got the request. Runs as a task of its
 //! own, so that a client that leaves cannot interrupt it. Must not choose the site or write rows itself.
 
+use super::hold::{HOLD_MAX, MOVING_EVERY};
 use super::{Asked, Pipeline};
 use crate::classify::{Class, Create, Makes};
 use crate::clock;
@@ -14,13 +15,13 @@ use crate::forward::send::{self, Answer, Outgoing};
 use crate::problem::{Problem, Reason, Sent};
 use crate::resolve::Target;
 use crate::resolve::route::{Asking, Purpose};
-use crate::topology::{Group, Topology};
+use crate::topology::{Group, Site, Topology};
 use homing_mapping_store::store::NewMapping;
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId, Source, State};
 use http::Response;
 use http::header::ACCEPT_ENCODING;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Most bytes of the answer to a start; it is read wholly before it is released.
@@ -111,11 +112,14 @@ impl Start {
         let picture = self.pipeline.resolver.deployments.picture();
         let swap = Swap::of(&picture, self.create.beside.as_slice());
         drop(picture);
+        let deadline = clock::now() + HOLD_MAX;
         loop {
-            let target = self.target(&tried).await?;
+            let target = self.held(&tried, deadline).await?;
             self.last = Some(target.clone());
-            let may_move = self.fixed.is_none() && tried.len() + 1 < self.group().sites.len();
-            let again = if may_move { outgoing.copy() } else { None };
+            let moves = tried.len() + 1 < self.group().sites.len();
+            let may_switch = target.site.installations.len() > 1;
+            let repeated = self.fixed.is_none() && (moves || may_switch);
+            let again = repeated.then(|| outgoing.copy()).flatten();
             let as_written = outgoing.target.clone();
             swap.at(target.site.id, &mut outgoing);
             if outgoing.target == as_written {
@@ -141,15 +145,45 @@ impl Start {
                     self.pipeline
                         .learner
                         .not_made(intent, problem.reason.as_str());
+                    let switched = problem.reason == Reason::SiteSwitching;
                     match again {
-                        Some(again) => outgoing = again,
-                        None => return Err(problem),
+                        // It is the same site's still, once that has been switched.
+                        Some(again) if switched && clock::now() < deadline => {
+                            outgoing = again;
+                            tokio::time::sleep(MOVING_EVERY).await;
+                        }
+                        Some(again) if moves && !switched => {
+                            outgoing = again;
+                            tried.push(target.site.id);
+                        }
+                        Some(_) | None => return Err(problem),
                     }
-                    tried.push(target.site.id);
                 }
                 // The intent stays open; it is resolved when the engine's transaction can no longer be running.
                 Err(problem) => return Err(problem),
             }
+        }
+    }
+
+    /// The same, once a site that could take it is not being switched any more, if no other site takes it now.
+    async fn held(&self, tried: &[SiteId], deadline: Instant) -> Result<Target, Problem> {
+        loop {
+            let refused = match self.target(tried).await {
+                Ok(target) => return Ok(target),
+                Err(problem) => problem,
+            };
+            let (resolver, group) = (&self.pipeline.resolver, self.group());
+            let (placement, tenant) = (resolver.placement.load(), self.create.tenant.as_deref());
+            let behind = resolver.behind(group, &self.create);
+            let could = |site: &Site| {
+                !tried.contains(&site.id)
+                    && !behind.contains(&site.id)
+                    && placement.allows(site.id, tenant)
+            };
+            let waited = self
+                .pipeline
+                .wait(&self.topology, group, refused, deadline, could);
+            waited.await?;
         }
     }
 
