@@ -13,7 +13,7 @@ BUILD = cargo build --quiet --workspace --lib --bins --tests
 help:
 	@echo "make demo    two sites with Homing's own engine, the router, its admin listener; Ctrl-C leaves nothing behind"
 	@echo "make demo-operaton  the same in front of two real Operaton sites on a private PostgreSQL"
-	@echo "make demo-failover  load runs, one of two places gets kill -9, the other takes over by itself; prints a report"
+	@echo "make demo-failover  load runs, one of two places gets kill -9, the other takes over by itself; prints a report (STORY=--planned, --cold, --agent-lives)"
 	@echo "make test    every test, with real engines and real databases"
 	@echo "make lint    formatting, clippy, tidy rules"
 	@echo "make fuzz    what reads foreign bytes, on mutated inputs; FUZZ_SECONDS=60 for each of seven targets"
@@ -39,7 +39,7 @@ demo-failover:
 	@scripts/prerequisites demo-operaton
 	@scripts/engines operaton
 	@$(BUILD)
-	@"$(CARGO_TARGET_DIR)/debug/demo-failover"
+	@"$(CARGO_TARGET_DIR)/debug/demo-failover" $(STORY)
 
 # What is fetched waits for the network most of the time; what is built does not.
 test:

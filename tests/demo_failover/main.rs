@@ -1,13 +1,18 @@
-//! `make demo-failover`: load runs, one of a site's two places gets SIGKILL, and the other one takes over by itself.
+//! `make demo-failover`: load runs, one of a site's two places gets SIGKILL, and the other one takes over by itself. With words it is
+//! another story: a cold standby, an agent that lives, a planned switchover.
 //!
 //! Owns the story and its order. Everything that runs is started by the test harness, which ties it to the life of this
 //! process. Ends with failure when an answer was wrong or something acknowledged is missing.
 
 mod load;
 mod report;
+mod story;
 mod timeline;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use homing_harness::{
@@ -19,6 +24,7 @@ use homing_harness::{
 use load::Load;
 use report::{Report, say};
 use sqlx::{Connection as _, PgConnection};
+use story::{Loss, Story, USAGE};
 use timeline::Timeline;
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -35,11 +41,19 @@ const MANNER: Manner<'static> = Manner {
     // Until everything runs: two engines that start at once can keep a small machine from answering probes.
     automatic: "off",
     unplanned_drills: false,
+    cold: false,
 };
 
 #[expect(clippy::print_stderr, reason = "a program of its own")]
 fn main() -> ExitCode {
-    match run() {
+    let story = match Story::of(std::env::args().skip(1)) {
+        Ok(story) => story,
+        Err(error) => {
+            eprintln!("{error:#}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(story) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo-failover: {error:#}");
@@ -48,11 +62,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
+fn run(story: Story) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let told = runtime.block_on(async {
         tokio::select! {
-            told = demonstrate() => told,
+            told = demonstrate(story) => told,
             pressed = tokio::signal::ctrl_c() => Ok(pressed?),
         }
     });
@@ -62,26 +76,35 @@ fn run() -> Result<()> {
     removed
 }
 
-async fn demonstrate() -> Result<()> {
-    say(
-        "starting two places of site b (PostgreSQL, agent, Operaton each; the second is a replica) and a router ...",
-    );
-    let fleet = Fleet::start(MANNER).await?;
+async fn demonstrate(story: Story) -> Result<()> {
+    say(format_args!(
+        "starting two places of site b (PostgreSQL, agent, Operaton each; the second is a replica, {}) and a router ...",
+        story.standby()
+    ));
+    let fleet = Fleet::start(Manner {
+        cold: story.cold,
+        ..MANNER
+    })
+    .await?;
     replicate_synchronously(&fleet).await?;
     let load = Load::start(fleet.router.client("/engine-rest")).await?;
-    may_act_alone(&fleet).await?;
+    if story.loss != Loss::Nothing {
+        may_act_alone(&fleet).await?;
+    }
     load.goes_on(ROUNDS, PATIENCE).await?;
     say(format_args!(
         "load runs through http://127.0.0.1:{}/engine-rest ({} answers so far, all from b-one)",
         fleet.router.port(),
         load.tally.answered()
     ));
-    say(
-        "kill -9: the first place's agent, engine and database, all at once; nobody gives an order",
-    );
+    say(story.loss.words());
     let watch = Stopwatch::start();
     load.tally.killed(watch);
-    fleet.lose_the_first_place()?;
+    match story.loss {
+        Loss::Everything => fleet.lose_the_first_place()?,
+        Loss::Host => fleet.lose_the_first_host()?,
+        Loss::Nothing => order_a_switchover(&fleet)?,
+    }
     let timeline = Timeline::of(&fleet.router, watch, PATIENCE).await?;
     load.goes_on(ROUNDS, PATIENCE).await?;
     let kept = load.stop().await?;
@@ -93,8 +116,8 @@ async fn demonstrate() -> Result<()> {
     )
     .await?;
     let lost = kept.lost(&mut standby).await?;
-    let returned = comes_back(&fleet).await?;
-    let report = Report::new(&timeline, &kept, &lost, &returned)?;
+    let returned = comes_back(&fleet, story.loss).await?;
+    let report = Report::new(story, &timeline, &kept, &lost, &returned)?;
     report.tell();
     report.write()?;
     ensure!(
@@ -134,11 +157,27 @@ async fn may_act_alone(fleet: &Fleet) -> Result<()> {
     .await
 }
 
+/// As an operator does it; the command does not wait for the end.
+fn order_a_switchover(fleet: &Fleet) -> Result<()> {
+    let status = Command::new(paths::homing_binary()?)
+        .args(["switchover", "b", "--yes", "--no-wait", "--reason"])
+        .arg("a demonstration")
+        .env("HOMING_ADMIN", fleet.router.admin_url())
+        .stdout(Stdio::null())
+        .status()?;
+    ensure!(status.success(), "the switchover was not taken: {status}");
+    Ok(())
+}
+
 /// The lost place boots again by itself, database first.
-async fn comes_back(fleet: &Fleet) -> Result<String> {
+async fn comes_back(fleet: &Fleet, loss: Loss) -> Result<String> {
     let places = &fleet.places;
-    places.primary.start_server()?;
-    places.one.start_again().await?;
+    if loss != Loss::Nothing {
+        places.primary.start_server()?;
+    }
+    if loss == Loss::Everything {
+        places.one.start_again().await?;
+    }
     let status = eventually(
         "the returned place knows who serves",
         PATIENCE,

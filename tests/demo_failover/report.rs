@@ -9,6 +9,7 @@ use homing_harness::paths;
 use serde_json::{Value, json};
 
 use crate::load::{Kept, Lost};
+use crate::story::{Loss, Story};
 use crate::timeline::{STEPS, Timeline};
 
 /// One line on the terminal.
@@ -26,6 +27,7 @@ fn seconds(time: std::time::Duration) -> f64 {
 
 impl Report {
     pub(crate) fn new(
+        story: Story,
         timeline: &Timeline,
         kept: &Kept,
         lost: &Lost,
@@ -35,13 +37,16 @@ impl Report {
         let mut phases = Vec::new();
         for ((step, at), (_, words)) in timeline.reached.iter().zip(STEPS) {
             phases.push(json!({
-                "phase": words, "step": step, "seconds": seconds(at.saturating_sub(before)), "since_kill": seconds(*at),
+                "phase": words, "step": step, "seconds": seconds(at.saturating_sub(before)), "since": seconds(*at),
             }));
             before = *at;
         }
         anyhow::ensure!(!phases.is_empty(), "no step of the failover was seen");
         Ok(Self(json!({
             "schema": "homing/demo-failover/v1",
+            "story": { "loss": story.loss.words(), "standby": story.standby() },
+            // Nothing was lost: then nobody has a reason to refuse either.
+            "planned": story.loss == Loss::Nothing,
             "actor": timeline.actor,
             "operation": timeline.operation,
             "phases": phases,
@@ -59,13 +64,14 @@ impl Report {
         })))
     }
 
-    /// No wrong answer, nothing acknowledged is missing.
+    /// No wrong answer, nothing acknowledged is missing; if it was planned, nothing was refused.
     pub(crate) fn is_clean(&self) -> bool {
         let none = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
         self.0["answers"]["wrong"] == 0
             && self.0["answers"]["wrong_site"] == 0
             && none(&self.0["rpo"]["lost_starts"])
             && none(&self.0["rpo"]["lost_writes"])
+            && (self.0["planned"] == false || self.0["answers"]["refused_with_reason"] == json!({}))
     }
 
     fn lines(&self) -> Vec<(String, String)> {
@@ -81,7 +87,7 @@ impl Report {
             .into_iter()
             .flatten()
             .map(|phase| {
-                let took = format!("{} s (at {} s)", phase["seconds"], phase["since_kill"]);
+                let took = format!("{} s (at {} s)", phase["seconds"], phase["since"]);
                 (text(&phase["phase"]), took)
             })
             .collect();
@@ -89,7 +95,7 @@ impl Report {
         let further = [
             (
                 "first success (RTO)",
-                format!("{} s after the kill", of["rto_seconds"]),
+                format!("{} s after it began", of["rto_seconds"]),
             ),
             (
                 "acknowledged starts lost (RPO)",

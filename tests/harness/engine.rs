@@ -211,6 +211,11 @@ impl Engine {
         format!("http://127.0.0.1:{port}{}", self.kind.base_path())
     }
 
+    /// What answers 200 once it serves.
+    pub fn warm_up_url(&self) -> String {
+        format!("http://127.0.0.1:{}{}", self.port, self.kind.warm_up_path())
+    }
+
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }

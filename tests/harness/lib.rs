@@ -13,6 +13,7 @@ pub mod deploy;
 pub mod engine;
 pub mod fake_site;
 pub mod faults;
+pub mod hooks;
 pub mod mariadb;
 pub mod netns;
 pub mod nursery;

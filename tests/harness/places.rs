@@ -12,6 +12,7 @@ use crate::{
     deploy::{self, ORDER},
     engine::{self, Engine, Kind},
     faults::FaultProxy,
+    hooks::Hooks,
     ports::{free_port, loopback},
     postgres::{Cluster, Durability},
     router::{self, Router},
@@ -27,11 +28,18 @@ pub struct Places {
     pub at_one: u16,
     pub two: Agent,
     pub at_two: u16,
+    /// Of the second place's engine, if nobody but its agent starts it.
+    cold: Option<(Engine, Hooks)>,
 }
 
 impl Places {
     /// The store knows site `b` already; `prepare` is run in its database before there is a replica.
     pub async fn start(store: &str, leases: &str, prepare: &str) -> Result<Places> {
+        Places::with(store, leases, prepare, None).await
+    }
+
+    /// The second place's engine is started by its agent, if one is named.
+    async fn with(store: &str, leases: &str, prepare: &str, cold: Option<Kind>) -> Result<Places> {
         let primary = Cluster::start("primary", Durability::Off)?;
         let database = primary.database("site")?;
         database
@@ -53,6 +61,12 @@ impl Places {
             port = standby.port(),
             promote = standby.promote_command()?,
         );
+        let cold = match cold {
+            Some(kind) => Some(prepared(kind, &database, at_two)?),
+            None => None,
+        };
+        let hooks = cold.as_ref().map_or("", |(_, hooks)| hooks.lines());
+        let two = format!("{two}\n{hooks}");
         let agent = |installation: &'static str, lines: &str| {
             agent::Builder::new("b", installation, store, lines)
                 .leases(leases)
@@ -68,8 +82,18 @@ impl Places {
             at_one,
             two,
             at_two,
+            cold,
         })
     }
+}
+
+/// The second place's engine, and what starts it.
+fn prepared(kind: Kind, database: &Database, through: u16) -> Result<(Engine, Hooks)> {
+    let engine = engine::Builder::new("b-two", kind, database)
+        .database_through(through)
+        .prepare()?;
+    let hooks = Hooks::of("b-two-hooks", &engine)?;
+    Ok((engine, hooks))
 }
 
 /// What a fleet's times are, and what may happen without a person.
@@ -89,6 +113,8 @@ pub struct Manner<'a> {
     pub automatic: &'a str,
     /// Whether a drill may take the place that serves away.
     pub unplanned_drills: bool,
+    /// Whether the second place's engine is started by its agent when it is needed, and does not run beside the replica before.
+    pub cold: bool,
 }
 
 impl Default for Manner<'_> {
@@ -101,6 +127,7 @@ impl Default for Manner<'_> {
             health: None,
             automatic: "off",
             unplanned_drills: false,
+            cold: false,
         }
     }
 }
@@ -109,7 +136,9 @@ impl Default for Manner<'_> {
 pub struct Fleet {
     pub places: Places,
     pub router: Router,
+    /// The second one has no process of its own in a fleet whose standby is cold.
     pub engines: [Engine; 2],
+    _hooks: Option<Hooks>,
     doors: [FaultProxy; 2],
     store: String,
 }
@@ -123,7 +152,8 @@ impl Fleet {
             FaultProxy::start(loopback(1), 2).await?,
         ];
         let router = router(manner, &store.url(), &doors).await?;
-        let places = Places::start(&store.url(), manner.leases, "SELECT 1").await?;
+        let cold = manner.cold.then_some(manner.engine);
+        let mut places = Places::with(&store.url(), manner.leases, "SELECT 1", cold).await?;
         places.one.is("open").await?;
         let first = engine::Builder::new("b-one", manner.engine, &places.database)
             .database_through(places.at_one)
@@ -135,16 +165,22 @@ impl Fleet {
             let deployed = deploy::deploy(&client, "order", &[ORDER]).await?;
             deployed.expect(200)?;
         }
-        // Warm: it runs beside the replica, which takes no writes, before anybody needs it.
-        let second = engine::Builder::new("b-two", manner.engine, &places.database)
-            .database_through(places.at_two)
-            .start()
-            .await?;
+        let (second, hooks) = match places.cold.take() {
+            Some((engine, hooks)) => (engine, Some(hooks)),
+            // Warm: it runs beside the replica, which takes no writes, before anybody needs it.
+            None => {
+                let warm = engine::Builder::new("b-two", manner.engine, &places.database)
+                    .database_through(places.at_two)
+                    .start();
+                (warm.await?, None)
+            }
+        };
         doors[1].retarget(loopback(second.port()));
         Ok(Fleet {
             places,
             router,
             engines: [first, second],
+            _hooks: hooks,
             doors,
             store: store.url(),
         })
@@ -158,6 +194,11 @@ impl Fleet {
     /// Agent, engine and database of the first place get SIGKILL.
     pub fn lose_the_first_place(&self) -> Result<()> {
         self.places.one.kill()?;
+        self.lose_the_first_host()
+    }
+
+    /// Engine and database of the first place get SIGKILL; its agent, which stands elsewhere, lives.
+    pub fn lose_the_first_host(&self) -> Result<()> {
         self.engines[0].kill()?;
         self.places.primary.kill_server()
     }

@@ -8,14 +8,13 @@ use homing_harness::{
     client::Client,
     clock::eventually,
     engine::{self, Engine, Kind},
+    hooks::Hooks,
     outcome::Promise,
-    paths,
     postgres::Cluster,
     router::{self, Router},
 };
 use hyper::Method;
 use serde_json::json as object;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::shared_data::TIMES;
@@ -30,67 +29,23 @@ const PROCESSES: &str = "/process-api/runtime/process-instances";
 /// An installation as its host runs it: scripts that start and stop the engine, and an agent that calls them.
 struct Place {
     engine: Engine,
-    pid: PathBuf,
+    hooks: Hooks,
     agent: Agent,
 }
 
-/// The engine's process, however the test ends.
-struct Killed(PathBuf);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        drop(signal("KILL", &self.0));
-    }
-}
-
-/// Sends a signal to the process group whose leader's number is in the file.
-fn signal(name: &str, pid: &Path) -> Result<()> {
-    let pid = std::fs::read_to_string(pid)?;
-    let kill = std::process::Command::new("kill")
-        .args(["-s", name, "--", &format!("-{}", pid.trim())])
-        .stderr(std::process::Stdio::null())
-        .status()?;
-    anyhow::ensure!(kill.success(), "kill of {pid} failed");
-    Ok(())
-}
-
 impl Place {
-    async fn new(installation: &str, engine: Engine, store: &str) -> Result<(Place, Killed)> {
-        let folder = paths::new_folder(installation)?;
-        let (pid, log) = (folder.join("pid"), folder.join("log"));
-        let quoted = |text: &String| format!("'{text}'");
-        let args: Vec<String> = engine.args().iter().map(quoted).collect();
-        let probe = format!("{}/management/properties", engine.endpoint());
-        let alive = format!("curl -fs -o /dev/null -u rest-admin:test {probe}");
-        let start = format!(
-            "#!/bin/sh\n{alive} && exit 0\nsetsid java {} >{} 2>&1 </dev/null &\necho $! >{}\nuntil {alive}; do sleep 0.2; done\n",
-            args.join(" "),
-            log.display(),
-            pid.display()
-        );
-        let gone = format!("! kill -0 -- -$(cat {}) 2>/dev/null", pid.display());
-        let stop = format!(
-            "#!/bin/sh\ntest -e {p} && kill -s KILL -- -$(cat {p})\nexit 0\n",
-            p = pid.display()
-        );
-        let script = |name: &str, text: &str| -> Result<String> {
-            let path = folder.join(name);
-            std::fs::write(&path, text)?;
-            Ok(format!("[\"sh\", {:?}]", path.display().to_string()))
-        };
-        let lines = format!(
-            "mode = \"command\"\ncommand_timeout = \"3m\"\nstart = {}\nstop = {}\nverify_start = {}\nverify_stop = {}",
-            script("start.sh", &start)?,
-            script("stop.sh", &stop)?,
-            script("verify-start.sh", &alive)?,
-            script("verify-stop.sh", &gone)?
-        );
+    async fn new(installation: &str, engine: Engine, store: &str) -> Result<Place> {
+        let hooks = Hooks::of(installation, &engine)?;
+        let lines = format!("mode = \"command\"\n{}", hooks.lines());
         let agent = agent::Builder::new("b", installation, store, &lines)
             .leases(TIMES.split("[safety]").next().unwrap_or_default())
             .start()
             .await?;
-        let killed = Killed(pid.clone());
-        Ok((Place { engine, pid, agent }, killed))
+        Ok(Place {
+            engine,
+            hooks,
+            agent,
+        })
     }
 }
 
@@ -148,10 +103,10 @@ async fn timers_of_a_flowable_that_is_lost_fire_once_at_the_other_place() -> Pro
         .tables(&site)
         .start()
         .await?;
-    let (first, _first_killed) = Place::new("b-1", first, &store.url()).await?;
-    let (second, _second_killed) = Place::new("b-2", second, &store.url()).await?;
+    let first = Place::new("b-1", first, &store.url()).await?;
+    let second = Place::new("b-2", second, &store.url()).await?;
     serves(&router, "b-1").await?;
-    assert!(!second.pid.exists(), "the standby is not running");
+    assert!(!second.hooks.has_run(), "the standby is not running");
 
     let client = router.client("");
     deploy(&client).await?;
@@ -164,7 +119,7 @@ async fn timers_of_a_flowable_that_is_lost_fire_once_at_the_other_place() -> Pro
     let waiting = "SELECT count(*) FROM act_ru_timer_job";
     assert!(database.count(waiting).await? > 0, "timers wait");
 
-    signal("KILL", &first.pid)?;
+    first.hooks.kill()?;
     serves(&router, "b-2").await?;
     let tasks = "SELECT count(*) FROM act_ru_task WHERE task_def_key_ = 'late'";
     eventually("all timers have fired", PATIENCE, async || {
