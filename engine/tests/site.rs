@@ -122,8 +122,17 @@ async fn the_holder_of_a_generation_serves_and_the_other_installation_does_not()
     let first = put(&paris, json!({ "generation": 1, "holder": "paris" })).await;
     assert_eq!(first.status, 200, "{}", first.json());
     eventually("rome stands by", async || standing(&rome).await == "fenced").await;
+    eventually("all of it does", async || {
+        standing(&rome2).await == "fenced"
+    })
+    .await;
+    let before = rome2.send(Method::POST, START, json!({})).await;
+    assert_eq!(before.status, 503);
+    assert_eq!(before.json()["executed"], false, "{}", before.json());
     let moved = put(&rome, json!({ "generation": 2, "holder": "rome" })).await;
     assert_eq!(moved.json()["engine"]["standing"], "serving");
+    let first = rome2.send(Method::POST, START, json!({})).await;
+    assert_eq!(first.status, 200, "the first request is answered");
     eventually("all of rome serves", async || {
         standing(&rome2).await == "serving"
     })
@@ -144,6 +153,30 @@ async fn the_holder_of_a_generation_serves_and_the_other_installation_does_not()
     for engine in [paris, rome, rome2] {
         engine.node.shutdown().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_meets_a_new_generation_of_its_own_installation_is_computed_anew() {
+    let server = Server::start();
+    let url = server.database("anew");
+    let one = node(&url, "p1", Some("paris")).await;
+    let two = node(&url, "p2", Some("paris")).await;
+    let raise = async |generation: i64| {
+        let raised = json!({ "generation": generation, "holder": "paris" });
+        assert_eq!(put(&one, raised).await.status, 200);
+    };
+    // The second one has not looked again when it is asked.
+    for round in 0..7 {
+        raise(2 * round + 1).await;
+        two.deploy(&task_only()).await;
+        raise(2 * round + 2).await;
+        let started = two.send(Method::POST, START, json!({})).await;
+        assert_eq!(started.status, 200, "{}", started.json());
+    }
+    let count = "/engine-rest/process-instance/count";
+    assert_eq!(two.get(count).await["count"], 7);
+    one.node.shutdown().await;
+    two.node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -236,7 +236,7 @@ impl Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response<Body> {
         if self.kind == NOT_SERVING {
-            return super::homing::not_serving("fenced", &self.message);
+            return super::homing::not_serving(&self.message);
         }
         let absence = self.is_absence();
         let mut body = json!({ "type": self.kind, "message": self.message, "code": self.code });

@@ -43,7 +43,7 @@ pub(super) async fn gate(State(handle): State<Handle>, request: Request, next: N
     if open {
         return next.run(request).await;
     }
-    match handle.view().map(|view| view.standing) {
+    match standing(&handle).await {
         Some(Standing::Serving) => {
             let path = request.uri().path().to_owned();
             let answer = next.run(request).await;
@@ -56,17 +56,43 @@ pub(super) async fn gate(State(handle): State<Handle>, request: Request, next: N
             }
             answer
         }
-        Some(Standing::Fenced(why)) => not_serving("fenced", &why),
-        Some(Standing::Quarantined(why)) => not_serving("quarantined", &why),
-        None => not_serving("starting", "this engine has not yet seen its site"),
+        Some(Standing::Fenced(why)) => untouched("fenced", &why),
+        Some(Standing::Quarantined(why)) => untouched("quarantined", &why),
+        None => untouched("starting", "this engine has not yet seen its site"),
     }
 }
 
-/// 503 in the engine's error shape.
-pub(super) fn not_serving(reason: &str, why: &str) -> Response {
-    let body =
-        json!({ "type": "NotServingException", "message": why, "code": null, "reason": reason });
-    let mut response = answer::with_status(StatusCode::SERVICE_UNAVAILABLE, &body);
+/// May this engine serve? The first request after a switch does not wait for the next look that is due.
+async fn standing(handle: &Handle) -> Option<Standing> {
+    let known = handle.view().map(|view| view.standing);
+    if known == Some(Standing::Serving) {
+        return known;
+    }
+    match handle.look_anew().await {
+        Ok(view) => Some(view.standing),
+        Err(failure) => {
+            tracing::debug!(%failure, "the site could not be looked at");
+            known
+        }
+    }
+}
+
+/// The refusal of a request that was not looked at.
+fn untouched(reason: &str, why: &str) -> Response {
+    refusal(&json!({
+        "type": "NotServingException", "message": why, "code": null, "reason": reason, "executed": false,
+    }))
+}
+
+/// 503 in the engine's error shape. Whoever asked may have changed something before.
+pub(super) fn not_serving(why: &str) -> Response {
+    refusal(
+        &json!({ "type": "NotServingException", "message": why, "code": null, "reason": "fenced" }),
+    )
+}
+
+fn refusal(body: &Json) -> Response {
+    let mut response = answer::with_status(StatusCode::SERVICE_UNAVAILABLE, body);
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -86,6 +86,7 @@ impl Handle {
                         _ => tokio::time::sleep(CONFLICT_PAUSE.mul_f64(fastrand::f64())).await,
                     }
                 }
+                Err(failure) if tries < CONFLICT_TRIES && self.serves_by_now(&failure).await => {}
                 Err(failure) => return Err(failure.into()),
             }
         }

@@ -80,6 +80,7 @@ impl Handle {
                 }
                 // Two deployments of one key at once: the version is taken; count again.
                 Err(failure) if tries < TRIES && failure.lost_race() => {}
+                Err(failure) if tries < TRIES && self.serves_by_now(&failure).await => {}
                 Err(failure) => return Err(failure.into()),
             }
         }

@@ -7,6 +7,7 @@ use crate::clock::monotonic;
 use crate::cluster::bells::Bell;
 use crate::cluster::standing::{Own, Past, Standing, standing};
 use crate::store::{Executor, Failure, Member, Seen, Site, SiteChange, Statement};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -41,6 +42,8 @@ pub(crate) struct Place {
     past: Mutex<Past>,
     /// One look at a time: what was read earlier must not be believed later.
     looking: tokio::sync::Mutex<()>,
+    /// Looks that were begun.
+    looks: AtomicU64,
 }
 
 impl Place {
@@ -51,6 +54,7 @@ impl Place {
             local: watch::channel(local).0,
             past: Mutex::new(Past::Started),
             looking: tokio::sync::Mutex::default(),
+            looks: AtomicU64::new(0),
         }
     }
 
@@ -95,9 +99,33 @@ impl Handle {
 
     /// Looks at the site and takes the place that it gives this engine.
     pub(crate) async fn look(&self) -> Result<View, Failure> {
+        let _alone = self.inner.place.looking.lock().await;
+        self.look_alone().await
+    }
+
+    /// What a look shows that was begun after this was called; those who ask at the same time share one.
+    pub(crate) async fn look_anew(&self) -> Result<View, Failure> {
+        let place = &self.inner.place;
+        let begun = place.looks.load(Ordering::SeqCst);
+        let _alone = place.looking.lock().await;
+        match self.view() {
+            Some(view) if place.looks.load(Ordering::SeqCst) > begun => Ok(view),
+            Some(_) | None => self.look_alone().await,
+        }
+    }
+
+    /// Whether a transaction that was refused for its generation may be tried anew, from the first row that it reads: this engine
+    /// serves the site at the generation that it has by now.
+    pub(crate) async fn serves_by_now(&self, failure: &Failure) -> bool {
+        matches!(failure, Failure::Fenced { .. })
+            && matches!(self.look_anew().await, Ok(view) if view.standing == Standing::Serving)
+    }
+
+    /// Relies on nobody else looking meanwhile.
+    async fn look_alone(&self) -> Result<View, Failure> {
         let (store, place) = (&self.inner.store, &self.inner.place);
         let identity = &place.identity;
-        let _alone = place.looking.lock().await;
+        place.looks.fetch_add(1, Ordering::SeqCst);
         let asked = monotonic();
         let Seen {
             site,

@@ -29,7 +29,7 @@ pub fn judge(dialect: &dyn Dialect, whole: Whole) -> Outcome {
         Ok((head, body)) if head.status.is_success() => Outcome::Done(head, body),
         Ok((head, body)) if dialect.not_executed(head.status, &body) => {
             let detail = format!(
-                "the site has no connection to its database: {}",
+                "the site did not look at it, having no database or no right to serve: {}",
                 head.status
             );
             Outcome::Missing(Problem::new(Reason::SiteUnreachable, detail))

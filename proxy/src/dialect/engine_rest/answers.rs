@@ -20,7 +20,13 @@ pub(super) struct Trouble<'b> {
     message: Option<Cow<'b, str>>,
     #[serde(default)]
     code: Option<i64>,
+    /// Whether anything was done, where the engine says so.
+    #[serde(default)]
+    executed: Option<bool>,
 }
+
+/// Of an engine of Homing's own that may not serve its site.
+const NOT_SERVING: &str = "NotServingException";
 
 impl<'b> Trouble<'b> {
     pub(super) fn read(body: &'b [u8]) -> Option<Trouble<'b>> {
@@ -175,11 +181,19 @@ pub(super) fn error_members(detail: &str) -> Map<String, Value> {
         .collect()
 }
 
-/// The engine had no database connection and opened no transaction. Measured: nothing of such calls is ever found.
+/// The engine had no database connection and opened no transaction (measured: nothing of such calls is ever found), or is one
+/// of Homing's own and did not look at it because others serve the site.
 pub(super) fn not_executed(status: StatusCode, body: &[u8]) -> bool {
-    status == StatusCode::INTERNAL_SERVER_ERROR
-        && Trouble::read(body)
-            .is_some_and(|trouble| trouble.kind == "CannotCreateTransactionException")
+    let says = |wanted: &str| {
+        Trouble::read(body)
+            .filter(|trouble| trouble.kind == wanted)
+            .is_some_and(|trouble| wanted != NOT_SERVING || trouble.executed == Some(false))
+    };
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR => says("CannotCreateTransactionException"),
+        StatusCode::SERVICE_UNAVAILABLE => says(NOT_SERVING),
+        _ => false,
+    }
 }
 
 /// "processInstanceIds is empty", after whatever the operation puts in front of it. Nothing was done.

@@ -21,6 +21,19 @@ fn nothing_was_executed_only_if_no_connection_was_had() {
 }
 
 #[test]
+fn an_engine_that_may_not_serve_has_done_nothing_only_if_it_says_so() {
+    let refused = |executed: &str| {
+        let body = format!(
+            r#"{{"type":"NotServingException","message":"m","code":null,"reason":"fenced"{executed}}}"#
+        );
+        DIALECT.not_executed(StatusCode::SERVICE_UNAVAILABLE, body.as_bytes())
+    };
+    assert!(refused(r#","executed":false"#));
+    assert!(!refused(r#","executed":true"#));
+    assert!(!refused(""));
+}
+
+#[test]
 fn a_broken_transaction_is_open_unless_the_database_spoke() {
     let open = |kind: &str, code: Value| {
         let message = "Cannot instantiate process definition x: An exception occurred in the persistence layer. Please check";
