@@ -24,11 +24,12 @@ mod signal;
 mod split;
 mod standby;
 mod start;
+mod teach;
 mod web;
 
 use crate::classify::{Broadcast, Class, credentials::UserSource};
 use crate::context::Context;
-use crate::dialect::{Answer, Learns, Matched, Resend};
+use crate::dialect::{Matched, Resend};
 use crate::forward::arriving::Arriving;
 use crate::forward::body::Body;
 use crate::forward::gather::{self, Budget};
@@ -47,7 +48,7 @@ use crate::resolve::{Resolver, Route, Target};
 use crate::telemetry::access_log::AccessLog;
 use crate::topology::{Group, Topology};
 use arc_swap::ArcSwap;
-use homing_mapping_store::{RoutingKey, Source};
+use homing_mapping_store::RoutingKey;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use merge::Merging;
@@ -277,12 +278,12 @@ impl Pipeline {
             && let Some((target, answer)) =
                 Box::pin(self.ask_offered(context, asked, offered)).await
         {
-            return Ok(self.learn(asked.group, &asked.found, &target, answer));
+            return Ok(self.learn(asked.group, &asked.found, &target, answer).await);
         }
         let sent = self.sent(topology, context, asked, target).await;
         let (target, answer) = sent.map_err(|problem| problem.of(&asked.class))?;
         let answer = upgrade::join(wish, answer, self.settings.load().tunnel)?;
-        Ok(self.learn(asked.group, &asked.found, &target, answer))
+        Ok(self.learn(asked.group, &asked.found, &target, answer).await)
     }
 
     async fn classify<'t>(
@@ -402,43 +403,6 @@ impl Pipeline {
             target.note(line, answer.status());
         }
         answer
-    }
-
-    /// What a passing answer names is copied aside and learned when it has passed.
-    fn learn(
-        self: &Arc<Self>,
-        group: &Group,
-        found: &Matched<'_>,
-        target: &Target,
-        answer: Response<Body>,
-    ) -> Response<Body> {
-        if answer.status().is_success() && found.operation.class == "broadcast" {
-            self.models.deployed();
-        }
-        if !answer.status().is_success() || found.operation.learns == Learns::Nothing {
-            return answer;
-        }
-        let (head, mut body) = answer.into_parts();
-        if let Body::Streaming(streaming) = &mut body {
-            let (pipeline, dialect) = (Arc::clone(self), Arc::clone(&group.dialect));
-            let (operation, engine, site) = (
-                Arc::clone(found.operation),
-                found.engine.clone(),
-                target.site.id,
-            );
-            let (status, headers) = (head.status, head.headers.clone());
-            streaming.tee(self.settings.load().answer_sniff_bytes, move |copy| {
-                let answer = Answer {
-                    engine: &engine,
-                    status,
-                    headers: &headers,
-                    body: &copy,
-                };
-                let facts = dialect.extract(&operation, &answer);
-                pipeline.learner.passing(&facts, site, Source::Learned);
-            });
-        }
-        Response::from_parts(head, body)
     }
 
     /// Becomes true when this router stops taking connections.

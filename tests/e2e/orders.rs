@@ -223,19 +223,34 @@ async fn a_session_stays_where_its_customers_orders_are(
     shop: &Shop,
     orders: &[Order],
 ) -> Result<()> {
-    let last = orders.last().context("no orders")?;
-    let login = shop.client(last.customer);
-    let login = login.post("/app/login", &Value::Null).await?.expect(200)?;
-    assert_eq!(site(&login)?, last.shard);
-    let cookie = login.header("set-cookie").context("no cookie")?;
-    let cookie = cookie.split(';').next().context("an empty cookie")?;
-    for router in &shop.routers {
-        let client = router.client("").with_header("cookie", cookie);
-        let mine = shop.known(&client, "/app/orders").await?.expect(200)?;
-        assert_eq!(site(&mine)?, last.shard);
-        assert!(ids(&mine)?.contains(&last.id));
+    // Each customer's last, which nobody has packed.
+    for order in orders.iter().skip(ORDERS_EACH - 1).step_by(ORDERS_EACH) {
+        let client = shop.client(order.customer);
+        let login = client.post("/app/login", &Value::Null).await?.expect(200)?;
+        assert_eq!(site(&login)?, order.shard);
+        // Who logs in again shows what he has, and gets another.
+        let client = client.with_header("cookie", &cookie(&login)?);
+        let again = client.post("/app/login", &Value::Null).await?.expect(200)?;
+        assert_ne!(cookie(&again)?, cookie(&login)?);
+        for session in [login, again] {
+            // The other router first, at once.
+            for router in [order.customer + 1, order.customer] {
+                let client = shop.routers[router % 2].client("");
+                let client = client.with_header("cookie", &cookie(&session)?);
+                let mine = client.get("/app/orders").await?.expect(200)?;
+                assert_eq!(site(&mine)?, order.shard);
+                assert!(ids(&mine)?.contains(&order.id));
+            }
+        }
     }
     Ok(())
+}
+
+/// As a browser sends it back.
+fn cookie(answer: &Answer) -> Result<String> {
+    let cookie = answer.header("set-cookie").context("no cookie")?;
+    let cookie = cookie.split(';').next().context("an empty cookie")?;
+    Ok(cookie.to_owned())
 }
 
 async fn a_shard_that_is_down_harms_nobody_else(shop: &Shop, orders: &[Order]) -> Result<()> {

@@ -26,6 +26,8 @@ pub struct Fact {
 pub enum Durability {
     /// A row in the mapping store.
     Row,
+    /// A row that is in the store before the answer is released: another router would give the key a home of its own.
+    Shared,
     /// A bounded cache; it can be located again.
     Cached,
 }

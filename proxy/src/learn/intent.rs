@@ -56,6 +56,7 @@ impl Learner {
             self.made_in_store(intent, &rows, &why).await?;
         }
         self.remember(&rows, facts, site);
+        self.share(facts, &rows).await;
         Ok(())
     }
 

@@ -117,7 +117,7 @@ impl Learner {
     pub fn rows(&self, facts: &[Fact], site: SiteId, source: Source) -> Vec<NewMapping> {
         facts
             .iter()
-            .filter(|fact| fact.durability == Durability::Row)
+            .filter(|fact| fact.durability != Durability::Cached)
             .map(|fact| NewMapping {
                 key: fact.key.clone(),
                 home: site,
@@ -139,6 +139,29 @@ impl Learner {
             }
             self.suffix(&fact.key, site);
         }
+    }
+
+    /// What another router would give a home of its own is in the store before its answer is released. With the store away it is
+    /// known here, and elsewhere when the journal has been shipped.
+    pub(super) async fn share(&self, facts: &[Fact], rows: &[NewMapping]) {
+        let is_shared = |row: &&NewMapping| {
+            let mut shared = facts.iter().filter(|f| f.durability == Durability::Shared);
+            shared.any(|fact| fact.key == row.key)
+        };
+        for row in rows.iter().filter(is_shared) {
+            if let Err(why) = self.claim_in_store(row).await {
+                tracing::warn!(key = %row.key, "other routers learn a key later: {why}");
+                return;
+            }
+        }
+    }
+
+    /// Facts of an answer's head, before the answer is released.
+    pub async fn ahead(&self, facts: &[Fact], site: SiteId) {
+        let mut rows = self.rows(facts, site, Source::Learned);
+        rows.retain(|row| self.is_news(&row.key));
+        self.passing(facts, site, Source::Learned);
+        self.share(facts, &rows).await;
     }
 
     /// Facts of a passing answer: rows that are news go to the journal without waiting, the rest to the cache.

@@ -254,7 +254,9 @@ impl Pipeline {
                 .forward(context, &target, &mut sending, &asked.class)
                 .await
             {
-                Ok(answer) => return Ok(self.learn(asked.group, &asked.found, &target, answer)),
+                Ok(answer) => {
+                    return Ok(self.learn(asked.group, &asked.found, &target, answer).await);
+                }
                 // The next site is as good, unless this one may have done something.
                 Err(problem)
                     if asked.found.operation.resend == crate::dialect::Resend::Safe

@@ -4,7 +4,7 @@
 //! is no probe that would find them again.
 
 use super::rule::Rule;
-use super::spec::{LearnSpec, RuleError};
+use super::spec::{ClassName, LearnSpec, RuleError};
 use crate::classify::credentials;
 use crate::dialect::facts::{self, Durability, Fact, Lesson, Teaching};
 use crate::dialect::{Answer, Operation, path};
@@ -56,8 +56,19 @@ pub(super) fn facts(rule: &Rule, operation: &Operation, answer: &Answer<'_>) -> 
     let Some(kind) = rule.kind else {
         return Vec::new();
     };
+    let durability = if rule.class == ClassName::Sticky {
+        Durability::Shared
+    } else {
+        Durability::Row
+    };
     let id = match &rule.learned {
-        None => return facts::read(&operation.teaching, answer.engine, answer.body),
+        None => {
+            let mut facts = facts::read(&operation.teaching, answer.engine, answer.body);
+            facts
+                .iter_mut()
+                .for_each(|fact| fact.durability = durability);
+            return facts;
+        }
         Some(Learned::Header(name)) => {
             credentials::header(answer.headers, name).and_then(|value| named(name, value))
         }
@@ -66,7 +77,7 @@ pub(super) fn facts(rule: &Rule, operation: &Operation, answer: &Answer<'_>) -> 
     let id = id.filter(|id| !id.is_empty() && id.len() <= ID_LENGTH_MAX);
     let fact = |id: Cow<'_, str>| Fact {
         key: RoutingKey::of(answer.engine.clone(), kind, &id),
-        durability: Durability::Row,
+        durability,
     };
     id.map(fact).into_iter().collect()
 }

@@ -239,7 +239,13 @@ fn learned(path: &str, status: u16, lines: &[(&'static str, &str)], body: &str) 
         body: body.as_bytes(),
     };
     let facts = dialect.extract(found.operation, &answer);
-    assert!(facts.iter().all(|fact| fact.durability == Durability::Row));
+    // Another router would place a session that it does not know.
+    let kept = if path.starts_with("/app") {
+        Durability::Shared
+    } else {
+        Durability::Row
+    };
+    assert!(facts.iter().all(|fact| fact.durability == kept));
     facts.iter().map(|fact| fact.key.to_string()).collect()
 }
 
