@@ -1,7 +1,7 @@
 //! Creating something new: intent, send, outcome synced, then the answer.
 //!
 //! Owns the order of those four, and placing again when a site proved not to have got the request. Runs as a task of its
-//! own, so that a client that leaves cannot interrupt it. Must not choose the site or write rows itself.
+//! own, so that a client that leaves cannot interrupt it once it may be sent. Must not choose the site or write rows itself.
 
 use super::hold::{HOLD_MAX, MOVING_EVERY};
 use super::{Asked, Pipeline};
@@ -20,7 +20,7 @@ use homing_mapping_store::store::NewMapping;
 use homing_mapping_store::{Engine, Kind, RoutingKey, SiteId, Source, State};
 use http::Response;
 use http::header::ACCEPT_ENCODING;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ struct Start {
     fixed: Option<Target>,
     last: Option<Target>,
     site_time: Duration,
+    /// Held by whoever waits for the answer.
+    client: Weak<()>,
 }
 
 impl Pipeline {
@@ -67,7 +69,9 @@ impl Pipeline {
             .iter()
             .position(|group| std::ptr::eq(group, asked.group))
             .unwrap_or_default();
+        let waits = Arc::new(());
         let mut start = Start {
+            client: Arc::downgrade(&waits),
             pipeline: Arc::clone(self),
             topology: Arc::clone(topology),
             group,
@@ -86,7 +90,9 @@ impl Pipeline {
             let answered = start.run(outgoing).await;
             (answered, start.last, start.site_time)
         });
-        let Ok((answered, target, site_time)) = running.await else {
+        let ended = running.await;
+        drop(waits);
+        let Ok((answered, target, site_time)) = ended else {
             return Err(Problem::new(
                 Reason::OutcomeUnknown,
                 "the router failed while the start was running",
@@ -184,6 +190,11 @@ impl Start {
                 .pipeline
                 .wait(&self.topology, group, refused, deadline, could);
             waited.await?;
+            if self.client.strong_count() == 0 {
+                // Perhaps it is asked for again by now.
+                let detail = "the client left while the start was held; nothing was sent";
+                return Err(Problem::new(Reason::SiteSwitching, detail));
+            }
         }
     }
 

@@ -8,7 +8,6 @@ use anyhow::Result;
 use homing_harness::{
     agent::Agent,
     clock::eventually,
-    outcome::Promise,
     ports::free_port,
     postgres::{Cluster, Durability},
     router::{self, Router},
@@ -61,7 +60,7 @@ impl Places {
         })
     }
 
-    pub(super) async fn is_served(&self, order: &str) -> Promise {
+    pub(super) async fn is_served(&self, order: &str) -> Result<()> {
         let client = self.router.client("");
         eventually("the order is served", PATIENCE, async || {
             let answer = client.get(&format!("/orders/{order}")).await?;
