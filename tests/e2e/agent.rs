@@ -1,5 +1,6 @@
 //! The site agent: what is fenced changes nothing, judged by SQL in the site's database.
 
+mod active;
 mod attested;
 mod drill;
 mod engine;

@@ -19,6 +19,21 @@ use crate::{
     sql::Database,
 };
 
+/// A site and its two installations.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    pub site: &'static str,
+    /// Where it is served at first.
+    pub first: &'static str,
+    pub second: &'static str,
+}
+
+const B: Names = Names {
+    site: "b",
+    first: "b-one",
+    second: "b-two",
+};
+
 /// A primary and its replica, each behind the relay of its agent.
 pub struct Places {
     pub primary: Cluster,
@@ -35,11 +50,16 @@ pub struct Places {
 impl Places {
     /// The store knows site `b` already; `prepare` is run in its database before there is a replica.
     pub async fn start(store: &str, leases: &str, prepare: &str) -> Result<Places> {
-        Places::with(store, leases, prepare, None).await
+        Places::of(B, (store, leases), prepare, None).await
     }
 
     /// The second place's engine is started by its agent, if one is named.
-    async fn with(store: &str, leases: &str, prepare: &str, cold: Option<Kind>) -> Result<Places> {
+    pub async fn of(
+        names: Names,
+        (store, leases): (&str, &str),
+        prepare: &str,
+        cold: Option<Kind>,
+    ) -> Result<Places> {
         let primary = Cluster::start("primary", Durability::Off)?;
         let database = primary.database("site")?;
         database
@@ -62,18 +82,18 @@ impl Places {
             promote = standby.promote_command()?,
         );
         let cold = match cold {
-            Some(kind) => Some(prepared(kind, &database, at_two)?),
+            Some(kind) => Some(prepared(names, kind, &database, at_two)?),
             None => None,
         };
         let hooks = cold.as_ref().map_or("", |(_, hooks)| hooks.lines());
         let two = format!("{two}\n{hooks}");
         let agent = |installation: &'static str, lines: &str| {
-            agent::Builder::new("b", installation, store, lines)
+            agent::Builder::new(names.site, installation, store, lines)
                 .leases(leases)
                 .start()
         };
-        let one = agent("b-one", &one).await?;
-        let two = agent("b-two", &two).await?;
+        let one = agent(names.first, &one).await?;
+        let two = agent(names.second, &two).await?;
         Ok(Places {
             primary,
             standby,
@@ -88,11 +108,16 @@ impl Places {
 }
 
 /// The second place's engine, and what starts it.
-fn prepared(kind: Kind, database: &Database, through: u16) -> Result<(Engine, Hooks)> {
-    let engine = engine::Builder::new("b-two", kind, database)
+fn prepared(
+    names: Names,
+    kind: Kind,
+    database: &Database,
+    through: u16,
+) -> Result<(Engine, Hooks)> {
+    let engine = engine::Builder::new(names.second, kind, database)
         .database_through(through)
         .prepare()?;
-    let hooks = Hooks::of("b-two-hooks", &engine)?;
+    let hooks = Hooks::of(names.second, &engine)?;
     Ok((engine, hooks))
 }
 
@@ -153,7 +178,7 @@ impl Fleet {
         ];
         let router = router(manner, &store.url(), &doors).await?;
         let cold = manner.cold.then_some(manner.engine);
-        let mut places = Places::with(&store.url(), manner.leases, "SELECT 1", cold).await?;
+        let mut places = Places::of(B, (&store.url(), manner.leases), "SELECT 1", cold).await?;
         places.one.is("open").await?;
         let first = engine::Builder::new("b-one", manner.engine, &places.database)
             .database_through(places.at_one)
