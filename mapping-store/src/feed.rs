@@ -5,7 +5,7 @@
 
 use crate::Handle;
 use crate::clock;
-use crate::store::{Changed, Error, MappingFilter, Seq};
+use crate::store::{Changed, Error, Seq};
 use crate::table::Table;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -114,19 +114,13 @@ impl Feed {
         }
         // What changes while pages are read is in the changes after this position.
         let from = self.store.head().await?;
-        let mut after = None;
-        loop {
-            let page = self
-                .store
-                .scan(&MappingFilter::default(), after.as_ref(), PAGE)
-                .await?;
+        let mut after = Seq(0);
+        while after < from {
+            let page = self.store.made(after, from, PAGE).await?;
             for mapping in &page.items {
                 self.table.apply(mapping);
             }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
+            after = page.last;
         }
         self.load_losses(hooks).await?;
         self.applied.store(from.0, Ordering::Release);

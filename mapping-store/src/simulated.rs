@@ -162,9 +162,9 @@ impl Session for FarSession {
         at_once(runtime, inner.revise(what, rows))
     }
 
-    async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {
+    async fn made(&mut self, after: i64, to: i64, limit: i64) -> Result<Vec<StoredMapping>, Error> {
         let (runtime, inner) = self.inner()?;
-        at_once(runtime, inner.made(after, to))
+        at_once(runtime, inner.made(after, to, limit))
     }
 
     async fn announce(&mut self) -> Result<(), Error> {

@@ -54,7 +54,7 @@ use crate::operation::{
     Account, NewOperation, Observation, OperationEvent, OperationRecord, PlanRecord, Progress,
 };
 use crate::store::{
-    Changes, Claim, Cursor, Error, HistoryRow, Inserted, Lease, MappingChange, MappingFilter,
+    Changes, Claim, Cursor, Error, HistoryRow, Inserted, Lease, Made, MappingChange, MappingFilter,
     OpenIntent, Page, Pin, RouterRecord, Seq, Shipment, Slice, StateChange, Store,
 };
 use crate::switch::{Begun, Override, Switch};
@@ -110,6 +110,10 @@ impl Store for Sql {
         limit: usize,
     ) -> Result<Page<Mapping>, Error> {
         self.scan_mappings(filter, after, limit).await
+    }
+
+    async fn made(&self, after: Seq, to: Seq, limit: usize) -> Result<Made, Error> {
+        self.made_between(after, to, limit).await
     }
 
     async fn count(&self, filter: &MappingFilter) -> Result<u64, Error> {

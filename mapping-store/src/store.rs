@@ -24,27 +24,13 @@ use async_trait::async_trait;
 use std::sync::Arc;
 
 mod error;
+mod sequence;
 
 pub use error::Error;
+pub use sequence::{Changed, Changes, Made, Seq};
 
 /// The store as the rest of the process holds it.
 pub type Handle = Arc<dyn Store>;
-
-/// Position in the change sequence: ordered by commit, without holes within an incarnation.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
-pub struct Seq(pub u64);
-
-impl Seq {
-    /// The position before the first one of an incarnation: above all positions of the incarnations before it.
-    pub fn before(incarnation: u16) -> Seq {
-        Seq(Generation::first(incarnation).0 - 1)
-    }
-
-    /// The incarnation that it belongs to.
-    pub fn incarnation(self) -> u16 {
-        Generation(self.0).incarnation()
-    }
-}
 
 /// A mapping that traffic (through the journal), an import or reconciliation wants to exist: insert-once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,40 +78,6 @@ pub struct HistoryRow {
     pub at: Timestamp,
     pub actor: Option<String>,
     pub reason: Option<String>,
-}
-
-/// What the tailer of a router sees. `Changed::Mapping` without a mapping: the row was removed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Changed {
-    Mapping {
-        key: RoutingKey,
-        mapping: Option<Mapping>,
-    },
-    Pin {
-        key: RoutingKey,
-    },
-    Site {
-        site: SiteId,
-    },
-    Assignment {
-        site: SiteId,
-    },
-    Suffix {
-        suffix: String,
-    },
-    /// A key's thing is gone, by this operation; without one: it is there again.
-    Loss {
-        key: RoutingKey,
-        operation: Option<uuid::Uuid>,
-    },
-}
-
-/// A page of changes. `last` is the position to continue from; `head` the newest position in the store.
-#[derive(Clone, Debug)]
-pub struct Changes {
-    pub items: Vec<(Seq, Changed)>,
-    pub last: Seq,
-    pub head: Seq,
 }
 
 /// Filter of a scan over mappings.
@@ -229,6 +181,8 @@ pub trait Store: SharedStore + DriftStore + Send + Sync + 'static {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<Mapping>, Error>;
+    /// Those made by changes after `after` up to `to`, as they are now, in that order: the cheapest way to read them all.
+    async fn made(&self, after: Seq, to: Seq, limit: usize) -> Result<Made, Error>;
     async fn count(&self, filter: &MappingFilter) -> Result<u64, Error>;
     /// When the newest row of a site was first written.
     async fn newest(&self, home: SiteId) -> Result<Option<Timestamp>, Error>;

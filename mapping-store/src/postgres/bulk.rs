@@ -117,12 +117,14 @@ pub(super) async fn made(
     connection: &mut PgConnection,
     after: i64,
     to: i64,
+    limit: i64,
 ) -> Result<Vec<StoredMapping>, sqlx::Error> {
     let sql = "SELECT seq, kind, engine, id, home, generation, state, source, created_at, updated_at FROM mappings \
-               WHERE seq > $1 AND seq <= $2 ORDER BY seq";
+               WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3";
     let rows = sqlx::query(sql)
         .bind(after)
         .bind(to)
+        .bind(limit)
         .fetch_all(connection)
         .await?;
     rows.iter().map(mapping).collect()

@@ -182,9 +182,17 @@ impl Session for PostgresSession {
             .await
     }
 
-    async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {
-        self.bounded(async |connection| bulk::made(connection, after, to).await)
+    async fn made(&mut self, after: i64, to: i64, limit: i64) -> Result<Vec<StoredMapping>, Error> {
+        self.bounded(async |connection| bulk::made(connection, after, to, limit).await)
             .await
+    }
+
+    /// A page of a million rows was made by reading and sorting all of them: of filters that let everything pass the planner believes
+    /// that they let nothing pass. Workers beside it would be started for each page.
+    async fn by_index(&mut self) -> Result<(), Error> {
+        let sql = "SELECT set_config('enable_sort', 'off', true), \
+                   set_config('max_parallel_workers_per_gather', '0', true)";
+        self.rows(sql, args![]).await.map(|_| ())
     }
 
     async fn announce(&mut self) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use super::names::Known;
 use super::session::{Row, Session, StoredMapping, args};
 use super::write::What;
 use crate::sql::key::StoredKey;
-use crate::store::{Changed, Changes, Error, Seq};
+use crate::store::{Changed, Changes, Error, Made, Seq};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Sql {
             });
         }
         let (after, to) = (since.0 as i64, last as i64);
-        let made = session.made(after, to).await?;
+        let made = session.made(after, to, to - after).await?;
         let events = events(session.as_mut(), after, to).await?;
         let expected = (to - after) as usize;
         if made.len() + events.len() != expected {
@@ -67,6 +67,26 @@ impl Sql {
             items,
             last: Seq(last),
             head: Seq(head),
+        })
+    }
+
+    pub(super) async fn made_between(
+        &self,
+        after: Seq,
+        to: Seq,
+        limit: usize,
+    ) -> Result<Made, Error> {
+        let mut session = self.read("read mappings as they were made").await?;
+        let between = (after.0 as i64, to.0 as i64);
+        let rows = session.made(between.0, between.1, limit as i64).await?;
+        let known = self.covering(session.as_mut(), rows.iter(), &[]).await?;
+        session.commit().await?;
+        let mappings = rows.iter().map(|row| known.mapping(row).transpose());
+        let is_cut = rows.len() == limit;
+        let last = rows.last().filter(|_| is_cut);
+        Ok(Made {
+            items: mappings.flatten().collect::<Result<_, _>>()?,
+            last: last.map_or(to, |row| Seq(row.seq as u64)),
         })
     }
 

@@ -155,9 +155,9 @@ impl Session for MortalSession {
         self.inner.revise(what, rows).await
     }
 
-    async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {
+    async fn made(&mut self, after: i64, to: i64, limit: i64) -> Result<Vec<StoredMapping>, Error> {
         self.fate.alive(self.access)?;
-        self.inner.made(after, to).await
+        self.inner.made(after, to, limit).await
     }
 
     async fn announce(&mut self) -> Result<(), Error> {

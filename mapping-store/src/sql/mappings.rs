@@ -115,6 +115,7 @@ impl Sql {
         let (kind, engine, id) =
             after.map_or(Ok((first, -1, Vec::new())), |cursor| parse_cursor(cursor))?;
         arguments.extend(args![kind, engine, id, limit as i64]);
+        session.by_index().await?;
         let rows = session.rows(SCAN, arguments).await?;
         let rows: Vec<StoredMapping> = rows.iter().map(scanned).collect::<Result<_, _>>()?;
         let all_known = rows.iter().all(|row| known.knows_row(row));

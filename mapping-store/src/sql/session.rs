@@ -186,7 +186,11 @@ pub(crate) trait Session: Send {
     /// version before, this one, and an event of the kind `what`.
     async fn revise(&mut self, what: i64, rows: &[Revision]) -> Result<u64, Error>;
     /// The rows made after `after` and up to `to`, in order.
-    async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error>;
+    async fn made(&mut self, after: i64, to: i64, limit: i64) -> Result<Vec<StoredMapping>, Error>;
+    /// What is read in the order of an index is read by that index from here on, whatever the database believes of the number of rows.
+    async fn by_index(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
     /// Wakes whoever waits in `changed`, once this is committed.
     async fn announce(&mut self) -> Result<(), Error>;
     async fn commit(self: Box<Self>) -> Result<(), Error>;

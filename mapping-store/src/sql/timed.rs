@@ -58,8 +58,12 @@ impl Session for Timed {
         self.inner.revise(what, rows).await
     }
 
-    async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {
-        self.inner.made(after, to).await
+    async fn made(&mut self, after: i64, to: i64, limit: i64) -> Result<Vec<StoredMapping>, Error> {
+        self.inner.made(after, to, limit).await
+    }
+
+    async fn by_index(&mut self) -> Result<(), Error> {
+        self.inner.by_index().await
     }
 
     async fn announce(&mut self) -> Result<(), Error> {

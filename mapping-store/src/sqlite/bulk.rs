@@ -143,11 +143,14 @@ pub(super) async fn made(
     connection: &mut SqliteConnection,
     after: i64,
     to: i64,
+    limit: i64,
 ) -> Result<Vec<StoredMapping>, sqlx::Error> {
-    let sql = format!("SELECT {COLUMNS} FROM mappings WHERE seq > ? AND seq <= ? ORDER BY seq");
+    let sql =
+        format!("SELECT {COLUMNS} FROM mappings WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?");
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(after)
         .bind(to)
+        .bind(limit)
         .fetch_all(connection)
         .await?;
     rows.iter().map(mapping).collect()

@@ -155,8 +155,8 @@ impl Session for SqliteSession {
             .map_err(|error| failed(self.doing, error))
     }
 
-    async fn made(&mut self, after: i64, to: i64) -> Result<Vec<StoredMapping>, Error> {
-        bulk::made(&mut self.connection, after, to)
+    async fn made(&mut self, after: i64, to: i64, limit: i64) -> Result<Vec<StoredMapping>, Error> {
+        bulk::made(&mut self.connection, after, to, limit)
             .await
             .map_err(|error| failed(self.doing, error))
     }

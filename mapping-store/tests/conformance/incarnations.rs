@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 on_both!(
     positions_of_a_new_incarnation_are_above_all_older_ones,
+    the_mappings_of_all_incarnations_are_read_in_few_pages,
     the_right_to_serve_is_only_continued_until_the_quiet_time_is_over,
     a_first_incarnation_has_no_quiet_time,
     a_quiet_time_begins_when_one_that_is_asked_has_read_the_copy,
@@ -34,6 +35,28 @@ async fn positions_of_a_new_incarnation_are_above_all_older_ones(fresh: Fresh) {
     let page = store.changes(first, 10).await.unwrap();
     assert_eq!(page.items[0].0, Seq(first.0 + 1));
     assert_eq!((page.items.len(), page.head), (1, page.last));
+}
+
+/// Positions between two incarnations are many; nothing may walk over them.
+async fn the_mappings_of_all_incarnations_are_read_in_few_pages(fresh: Fresh) {
+    const PAGE: usize = 2;
+    let store = &fresh.store;
+    two_sites(store).await;
+    for number in 1..=3 {
+        ship(store, vec![started(instance(number), "a")]).await;
+    }
+    store.begin_incarnation(4, &audit("promote")).await.unwrap();
+    ship(store, vec![started(instance(4), "a")]).await;
+    let head = store.head().await.unwrap();
+    let (mut after, mut keys, mut pages) = (Seq(0), Vec::new(), 0);
+    while after < head {
+        let page = store.made(after, head, PAGE).await.unwrap();
+        assert!(after < page.last && page.last <= head);
+        keys.extend(page.items.into_iter().map(|mapping| mapping.key));
+        (after, pages) = (page.last, pages + 1);
+    }
+    assert_eq!(keys, (1..=4).map(instance).collect::<Vec<_>>());
+    assert!(pages <= 3, "{pages} pages of {PAGE}");
 }
 
 async fn claimed(store: &Handle, installation: &str, ttl_ms: u64, claim: Claim) -> Option<Lease> {
