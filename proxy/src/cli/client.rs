@@ -200,18 +200,18 @@ impl Remote {
         })
     }
 
-    /// Makes the call and hands the answer's body on piece by piece.
+    /// Makes the call and hands the answer's body on piece by piece; each of them is waited for anew.
     pub(super) fn stream(
         &self,
         call: Call,
         mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), Exit> {
-        let (status, refusal) = self.run(async {
-            let answer = self.send(call).await?;
+        let asking = async {
+            let answer = self.in_time(self.send(call)).await??;
             let status = answer.status();
             let mut body = answer.into_body();
             let mut refusal = Vec::new();
-            while let Some(frame) = body.frame().await {
+            while let Some(frame) = self.in_time(body.frame()).await? {
                 let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
                 let Some(data) = frame.data_ref() else {
                     continue;
@@ -223,7 +223,9 @@ impl Remote {
                 }
             }
             Ok((status, refusal))
-        })?;
+        };
+        let ran = run(asking).map_err(|why| self.unanswered(&why));
+        let (status, refusal) = ran.map_err(|why| output::complain(Exit::Unreachable, &why))?;
         if status.is_success() {
             return Ok(());
         }
@@ -231,27 +233,19 @@ impl Remote {
         Err(output::complain(exit_of(status), &told(status, &refusal)))
     }
 
-    fn run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, Exit> {
-        let ran = self.try_to_run(asking);
-        ran.map_err(|why| output::complain(Exit::Unreachable, &why))
+    fn try_to_run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        run(async { self.in_time(asking).await? }).map_err(|why| self.unanswered(&why))
     }
 
-    fn try_to_run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        let timeout = self.within();
-        let asked = runtime.block_on(async { tokio::time::timeout(timeout, asking).await });
-        let why = match asked {
-            Ok(Ok(done)) => return Ok(done),
-            Ok(Err(why)) => why,
-            Err(_) => format!("no answer within {timeout:?}"),
-        };
-        Err(format!(
-            "the router at {} cannot be asked: {why}",
-            self.admin
-        ))
+    /// What comes within the longest wait.
+    async fn in_time<T>(&self, awaited: impl Future<Output = T>) -> Result<T, String> {
+        let within = self.within();
+        let come = tokio::time::timeout(within, awaited).await;
+        come.map_err(|_| format!("no answer within {within:?}"))
+    }
+
+    fn unanswered(&self, why: &str) -> String {
+        format!("the router at {} cannot be asked: {why}", self.admin)
     }
 
     async fn send(&self, call: Call) -> Result<http::Response<Incoming>, String> {
@@ -270,6 +264,14 @@ impl Remote {
             .map_err(|error| error.to_string())?;
         exchange(stream, place, call).await
     }
+}
+
+/// On a runtime of its own.
+fn run<T>(asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| error.to_string())?.block_on(asking)
 }
 
 /// One exchange on a connection that is there.
@@ -321,6 +323,43 @@ pub(super) fn segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    /// Seconds, of waits for pieces that come a little sooner.
+    const LONGEST: u64 = 2;
+    const APART: Duration = Duration::from_millis(900);
+    const PIECES: usize = 3;
+
+    #[test]
+    fn an_answer_may_take_longer_than_each_of_its_pieces() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = Remote {
+            admin: format!("http://{}", listener.local_addr().unwrap()),
+            json: false,
+            timeout: LONGEST,
+        };
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let asked = stream.read(&mut [0; 1024]).unwrap();
+            assert!(asked > 0);
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            stream.write_all(head).unwrap();
+            for _ in 0..PIECES {
+                std::thread::sleep(APART);
+                stream.write_all(b"2\r\nhi\r\n").unwrap();
+            }
+            stream.write_all(b"0\r\n\r\n").unwrap();
+        });
+        let mut all = Vec::new();
+        let take = |piece: &[u8]| {
+            all.extend_from_slice(piece);
+            Ok(())
+        };
+        assert!(remote.stream(Call::get("/export"), take).is_ok());
+        assert_eq!(all, b"hi".repeat(PIECES));
+        server.join().unwrap();
+    }
 
     #[test]
     fn an_address_that_is_none_is_a_mistake_of_usage() {
