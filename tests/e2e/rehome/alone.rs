@@ -51,6 +51,13 @@ impl Places {
             Ok((agents == 2).then_some(()))
         })
         .await?;
+        // It was down for the router until its first agent had opened.
+        let available = "homing_site_available{site=\"b\"}";
+        eventually("the site takes work", PATIENCE, async || {
+            let taken = router.metric(available).await? == Some(1.0);
+            Ok(taken.then_some(()))
+        })
+        .await?;
         Ok(Places {
             cluster,
             store,
