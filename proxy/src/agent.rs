@@ -3,6 +3,7 @@
 //!
 //! Owns the wiring of its parts. Must not route requests or choose installations: the assignment in the store decides.
 
+pub mod ahead;
 pub mod enforcer;
 pub mod extend;
 pub mod fence;
@@ -26,6 +27,7 @@ pub mod switch;
 
 use crate::decide::attest::Roster;
 use crate::telemetry::chain;
+use ahead::{Ahead, Course};
 use enforcer::{Enforcer, Life, Standing};
 use extend::Extender;
 use fence::{Evidence, Lease, Outage};
@@ -150,12 +152,19 @@ impl Parts {
         let bell = Arc::new(Notify::new());
         let ask_again = Arc::new(Notify::new());
         let telling = telling(agent, &known, &heard, &replica);
+        let (leads, course) = watch::channel(Course::default());
+        let deeds = deeds(config, agent, takes_away)?;
+        let ahead = agent.start_ahead.then(|| Ahead {
+            hooks: deeds.hooks.clone(),
+            course,
+            replica: replica.clone(),
+        });
         let orders = Orders {
             identity: identity.clone(),
             inbox: brought,
             evidence: known.clone(),
             standing: heard.clone(),
-            deeds: deeds(config, agent, takes_away)?,
+            deeds,
             bell: Arc::clone(&bell),
         };
         let enforcer = Enforcer {
@@ -186,6 +195,7 @@ impl Parts {
             inbox,
             grace: Grace::default(),
             haste: Haste::default(),
+            course: leads,
             ask_again: Arc::clone(&ask_again),
             place: Place::default(),
             bell,
@@ -199,6 +209,9 @@ impl Parts {
         // It ends with the keeper, whose end is noticed by itself.
         drop(tokio::spawn(orders.run()));
         tasks.spawn(extender.run());
+        if let Some(ahead) = ahead {
+            drop(tokio::spawn(ahead.run()));
+        }
         if let Some(watcher) = watcher(config, agent)? {
             tasks.spawn(watcher.run(found, ask_again));
         }
@@ -365,5 +378,6 @@ fn hooks(agent: &Agent) -> Hooks {
         verify_stop: agent.verify_stop.clone(),
         limit: agent.command_timeout,
         folder: agent.state.clone(),
+        at_it: Arc::default(),
     }
 }

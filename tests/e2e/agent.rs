@@ -2,6 +2,7 @@
 
 mod active;
 mod attested;
+mod cold;
 mod drill;
 mod engine;
 mod failover;

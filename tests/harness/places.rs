@@ -85,8 +85,10 @@ impl Places {
             Some(kind) => Some(prepared(names, kind, &database, at_two)?),
             None => None,
         };
-        let hooks = cold.as_ref().map_or("", |(_, hooks)| hooks.lines());
-        let two = format!("{two}\n{hooks}");
+        let two = match &cold {
+            Some((_, hooks)) => format!("{two}\nstart_ahead = true\n{}", hooks.lines()),
+            None => two,
+        };
         let agent = |installation: &'static str, lines: &str| {
             agent::Builder::new(names.site, installation, store, lines)
                 .leases(leases)
@@ -163,7 +165,8 @@ pub struct Fleet {
     pub router: Router,
     /// The second one has no process of its own in a fleet whose standby is cold.
     pub engines: [Engine; 2],
-    _hooks: Option<Hooks>,
+    /// What starts it then.
+    pub hooks: Option<Hooks>,
     doors: [FaultProxy; 2],
     store: String,
 }
@@ -205,7 +208,7 @@ impl Fleet {
             places,
             router,
             engines: [first, second],
-            _hooks: hooks,
+            hooks,
             doors,
             store: store.url(),
         })

@@ -44,6 +44,12 @@ pub(crate) struct AgentFile {
     pub(crate) promote: Option<PromoteFile>,
     /// Command that makes the engine serve here.
     pub(crate) start: Option<Vec<At<String>>>,
+    /// Whether `start` is run as soon as a switch to this installation begins, while the fence of the other place is waited
+    /// for: the engine then starts on the replica, which takes no writes, and `stop` is run if the switch is aborted. Only with a
+    /// relay whose `replica` is `read-only`, and only for what does nothing outside of its database before it serves. `start`
+    /// is run again when it is to serve.
+    #[serde(default = "off")]
+    pub(crate) start_ahead: At<bool>,
     /// Command that stops the engine here.
     pub(crate) stop: Option<Vec<At<String>>>,
     /// Command that ends with 0 only if the engine here serves. Run after `start` until it does; without it the exit
@@ -67,6 +73,10 @@ pub(crate) struct AgentFile {
 
 fn state() -> At<String> {
     "/var/lib/homing/agent".into()
+}
+
+fn off() -> At<bool> {
+    At::built_in(false)
 }
 
 fn command_timeout() -> Period {

@@ -26,6 +26,8 @@ pub struct Agent {
     pub promote: Option<Promotion>,
     /// Command that makes the engine serve here.
     pub start: Option<Vec<String>>,
+    /// Whether it is run while the fence of the other place is waited for.
+    pub start_ahead: bool,
     /// Command that stops it.
     pub stop: Option<Vec<String>>,
     /// Command that proves that it serves.

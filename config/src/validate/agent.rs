@@ -49,6 +49,7 @@ impl Validate<'_> {
                 .as_ref()
                 .and_then(|command| self.command(name, command, &file.mode))
         });
+        self.ahead(file);
         let bind = file.bind.as_ref().and_then(|bind| self.own_bind(bind));
         if let Some(lag) = &file.lag
             && !lag.get().starts_with("postgres")
@@ -69,6 +70,7 @@ impl Validate<'_> {
             fence: fence?,
             promote,
             start,
+            start_ahead: *file.start_ahead.get(),
             stop,
             verify_start,
             verify_stop,
@@ -76,6 +78,33 @@ impl Validate<'_> {
             bind,
             lag: file.lag.as_ref().map(|lag| Secret::new(lag.get().clone())),
         })
+    }
+
+    /// Before the fence is proven, nothing but a replica keeps the engine from writing.
+    fn ahead(&mut self, file: &AgentFile) {
+        if !*file.start_ahead.get() {
+            return;
+        }
+        let relay = file.relay.as_ref();
+        let reads = relay.is_some_and(|relay| relay.replica == ReplicaFile::ReadOnly);
+        let (why, help) = match (&file.start, reads) {
+            (None, _) => (
+                "`start_ahead` needs `start`",
+                "add start = [\"systemctl\", \"start\", \"engine\"], or leave `start_ahead` out",
+            ),
+            (Some(_), false) => (
+                "`start_ahead` needs a relay that lets the engine read a replica",
+                "add relay = { ..., replica = \"read-only\" }, or leave `start_ahead` out",
+            ),
+            (Some(_), true) => return,
+        };
+        let problem = Diagnostic::error("start-ahead", why);
+        let place = file.start_ahead.span();
+        self.report(
+            problem
+                .at(&place, "nothing could be started ahead")
+                .help(help),
+        );
     }
 
     /// The agent tells about itself without asking who asks: to this host alone.

@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 
 /// How much of a command's output goes into records and logs; all of it stays in its file.
 const TAIL_BYTES: u64 = 1_500;
@@ -67,6 +69,8 @@ pub struct Hooks {
     pub limit: Duration,
     /// Where the output of the last run of each is kept.
     pub folder: PathBuf,
+    /// Held while the engine is being started or stopped: one after the other.
+    pub at_it: Arc<Mutex<()>>,
 }
 
 impl Hooks {
@@ -74,6 +78,13 @@ impl Hooks {
     pub async fn start(&self) -> Result<String, Error> {
         self.proven("start", &self.start, "verify_start", &self.verify_start)
             .await
+    }
+
+    /// Begins to start the engine before it may serve: whether it does is not asked.
+    pub async fn start_ahead(&self) -> Result<String, Error> {
+        let command = self.start.as_ref().ok_or(Error::None("start"))?;
+        let _alone = self.at_it.lock().await;
+        self.run_within("start", command).await
     }
 
     /// Stops the engine, proven if it can be.
@@ -108,6 +119,7 @@ impl Hooks {
         verify: &Option<Vec<String>>,
     ) -> Result<String, Error> {
         let command = command.as_ref().ok_or(Error::None(name))?;
+        let _alone = self.at_it.lock().await;
         let both = async {
             let said = self.run(name, command).await?;
             match verify {

@@ -3,6 +3,7 @@
 //! Owns the rounds and the evidence that the fence's decision is made from. Must not decide or fence. The lease is asked
 //! for before the assignment is read, and counts from before it was asked for.
 
+use super::ahead::Course;
 use super::enforcer::Standing;
 use super::fence::{self, Decision, Evidence, Lease, Seen};
 use super::grace::{self, Grace};
@@ -60,6 +61,8 @@ pub struct Keeper {
     pub grace: Grace,
     /// Less time between rounds while the site is being switched.
     pub haste: Haste,
+    /// Where the assignment leads, for whoever starts an engine ahead.
+    pub course: watch::Sender<Course>,
     /// The database here is asked at once what it is.
     pub ask_again: Arc<Notify>,
     /// Whether the registry knows this installation.
@@ -151,6 +154,9 @@ impl Keeper {
         let store = self.opened().await?;
         let (lease, mine) = self.ask(&store).await?;
         self.haste.look(mine.as_ref());
+        let course = Course::of(mine.as_ref(), &self.identity.installation);
+        self.course
+            .send_if_modified(|before| std::mem::replace(before, course) != course);
         if self
             .grace
             .lasts(&store, mine.as_ref(), &self.evidence)

@@ -275,10 +275,9 @@ impl Watcher {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn replica(level: Option<Moment>) -> Replica {
+impl Replica {
+    /// One that was asked then, and is asked so often.
+    pub(super) fn asked(asked: Moment, every: Duration) -> Replica {
         Replica {
             role: Role::Replica(Position {
                 received: Some("0/30".into()),
@@ -287,9 +286,21 @@ mod tests {
                 streaming: true,
                 replay_age: None,
             }),
-            asked: Moment(5_000_000),
+            asked,
+            level: None,
+            every,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replica(level: Option<Moment>) -> Replica {
+        Replica {
             level,
-            every: Duration::from_secs(1),
+            ..Replica::asked(Moment(5_000_000), Duration::from_secs(1))
         }
     }
 

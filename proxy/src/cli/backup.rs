@@ -160,6 +160,7 @@ fn step(
         verify_stop: None,
         limit: Duration::from_secs(which.within),
         folder: which.logs.clone(),
+        at_it: Default::default(),
     };
     let (site, taken_at) = (&which.site, taken_at);
     let told = [

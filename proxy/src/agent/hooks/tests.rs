@@ -14,6 +14,7 @@ fn hooks(folder: &tempfile::TempDir, limit: Duration) -> Hooks {
         verify_stop: None,
         limit,
         folder: folder.path().to_owned(),
+        at_it: Default::default(),
     }
 }
 
