@@ -14,9 +14,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Notify;
 
 /// Where the router is, and how its answers are shown.
 #[derive(Args, Clone, Debug)]
@@ -182,21 +184,52 @@ impl Remote {
 
     /// The same; nothing is complained of.
     pub(super) fn try_to_ask(&self, call: Call) -> Result<Reply, String> {
-        self.try_to_run(async {
-            let answer = self.send(call).await?;
-            let (head, body) = answer.into_parts();
-            let bytes = body
-                .collect()
-                .await
-                .map_err(|error| error.to_string())?
-                .to_bytes();
-            let json = serde_json::from_slice(&bytes)
-                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-            Ok(Reply {
-                status: head.status,
-                etag: head.headers.get(http::header::ETAG).cloned(),
-                json,
-            })
+        let asking = async { self.in_time(self.whole_answer(call)).await? };
+        run(asking).map_err(|why| self.unanswered(&why))
+    }
+
+    /// Makes a call with a long body; the answer is waited for anew with each piece of it that was sent.
+    pub(super) fn upload(&self, mut call: Call) -> Result<Reply, Exit> {
+        let sent = Arc::new(Notify::new());
+        let tells = Arc::clone(&sent);
+        let pieces = call.body.map_frame(move |piece| {
+            tells.notify_one();
+            piece
+        });
+        call.body = pieces.boxed_unsync();
+        let asking = async {
+            let mut answer = std::pin::pin!(self.whole_answer(call));
+            loop {
+                let next = async {
+                    tokio::select! {
+                        biased;
+                        answer = answer.as_mut() => Some(answer),
+                        () = sent.notified() => None,
+                    }
+                };
+                if let Some(answer) = self.in_time(next).await? {
+                    return answer;
+                }
+            }
+        };
+        let asked = run(asking).map_err(|why| self.unanswered(&why));
+        asked.map_err(|why| output::complain(Exit::Unreachable, &why))
+    }
+
+    async fn whole_answer(&self, call: Call) -> Result<Reply, String> {
+        let answer = self.send(call).await?;
+        let (head, body) = answer.into_parts();
+        let bytes = body
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
+        let json = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(Reply {
+            status: head.status,
+            etag: head.headers.get(http::header::ETAG).cloned(),
+            json,
         })
     }
 
@@ -231,10 +264,6 @@ impl Remote {
         }
         let refusal = serde_json::from_slice(&refusal).unwrap_or(Value::Null);
         Err(output::complain(exit_of(status), &told(status, &refusal)))
-    }
-
-    fn try_to_run<T>(&self, asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-        run(async { self.in_time(asking).await? }).map_err(|why| self.unanswered(&why))
     }
 
     /// What comes within the longest wait.
@@ -358,6 +387,40 @@ mod tests {
         };
         assert!(remote.stream(Call::get("/export"), take).is_ok());
         assert_eq!(all, b"hi".repeat(PIECES));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn an_answer_may_come_long_after_the_first_piece_of_what_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = Remote {
+            admin: format!("http://{}", listener.local_addr().unwrap()),
+            json: false,
+            timeout: LONGEST,
+        };
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut got = Vec::new();
+            while !got.ends_with(b"0\r\n\r\n") {
+                let mut some = [0; 1024];
+                let length = stream.read(&mut some).unwrap();
+                assert!(length > 0, "the client left");
+                got.extend_from_slice(&some[..length]);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            stream.write_all(answer).unwrap();
+        });
+        let pieces = futures_util::stream::unfold(0, |sent| async move {
+            tokio::time::sleep(APART).await;
+            let piece = http_body::Frame::data(Bytes::from_static(b"hi"));
+            (sent < PIECES).then_some((Ok(piece), sent + 1))
+        });
+        let call = Call {
+            method: Method::POST,
+            body: http_body_util::StreamBody::new(pieces).boxed_unsync(),
+            ..Call::get("/import")
+        };
+        assert!(remote.upload(call).is_ok());
         server.join().unwrap();
     }
 

@@ -313,7 +313,7 @@ impl Map {
             headers: vec![content_type],
             body,
         };
-        let reply = self.remote.ask(change.apply(call)?)?;
+        let reply = self.remote.upload(change.apply(call)?)?;
         if !reply.status.is_success() {
             let exit = exit_of(reply.status);
             let done = reply.json.get("imported").and_then(Value::as_u64);
