@@ -81,7 +81,7 @@ pub struct HistoryRow {
 }
 
 /// Filter of a scan over mappings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MappingFilter {
     pub kind: Option<crate::Kind>,
     pub home: Option<SiteId>,
