@@ -153,18 +153,12 @@ impl Parts {
         let ask_again = Arc::new(Notify::new());
         let telling = telling(agent, &known, &heard, &replica);
         let (leads, course) = watch::channel(Course::default());
-        let deeds = deeds(config, agent, takes_away)?;
-        let ahead = agent.start_ahead.then(|| Ahead {
-            hooks: deeds.hooks.clone(),
-            course,
-            replica: replica.clone(),
-        });
         let orders = Orders {
             identity: identity.clone(),
             inbox: brought,
             evidence: known.clone(),
             standing: heard.clone(),
-            deeds,
+            deeds: deeds(config, agent, takes_away)?,
             bell: Arc::clone(&bell),
         };
         let enforcer = Enforcer {
@@ -206,12 +200,8 @@ impl Parts {
             answered: true,
         };
         let mut tasks = JoinSet::new();
-        // It ends with the keeper, whose end is noticed by itself.
-        drop(tokio::spawn(orders.run()));
+        set_to_work(agent, orders, (course, enforcer.replica.clone()));
         tasks.spawn(extender.run());
-        if let Some(ahead) = ahead {
-            drop(tokio::spawn(ahead.run()));
-        }
         if let Some(watcher) = watcher(config, agent)? {
             tasks.spawn(watcher.run(found, ask_again));
         }
@@ -295,6 +285,23 @@ fn mode(agent: &Agent) -> &'static str {
         Fence::Command => "command",
         Fence::Engine { .. } => "engine",
     }
+}
+
+/// What works on the engine ends with the keeper, whose end is noticed by itself.
+fn set_to_work(
+    agent: &Agent,
+    orders: Orders,
+    (course, replica): (watch::Receiver<Course>, watch::Receiver<Replica>),
+) {
+    if agent.start_ahead {
+        let ahead = Ahead {
+            hooks: orders.deeds.hooks.clone(),
+            course,
+            replica,
+        };
+        drop(tokio::spawn(ahead.run()));
+    }
+    drop(tokio::spawn(orders.run()));
 }
 
 fn deeds(
